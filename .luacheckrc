@@ -1,0 +1,11 @@
+std = "lua54"
+max_line_length = 100
+files["policy/"] = {
+  -- Policy runs with a whitelisted environment (bindings/axosandbox/policy_env.lua).
+  std = { read_globals = {
+    "assert", "error", "ipairs", "math", "next", "pairs", "select", "string", "table",
+    "tonumber", "tostring", "type", "utf8",
+  } },
+}
+files["spec/"] = { std = "lua54+busted" }
+exclude_files = { "build*" }

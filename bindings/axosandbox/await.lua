@@ -1,0 +1,149 @@
+--- One operation, three ways to call it: with a callback, inside a coroutine, or at the top
+--- level, where it runs the loop until it is done.
+local uv = require "luv"
+local errors = require "axosandbox.errors"
+local log = require "axosandbox.log"
+
+local await = {}
+
+--- Calls `fn` on a later turn of the loop. Used where a result is known at once, because a
+--- callback never fires before its call has returned.
+---@param fn fun()
+function await.defer(fn)
+  local timer = uv.new_timer()
+  timer:start(0, 0, function()
+    timer:close()
+    await.protect(fn)
+  end)
+end
+
+--- Calls a user's function; an error in it is reported and does not reach the loop.
+---@return boolean ok
+function await.protect(fn, ...)
+  local ok, err = xpcall(fn, debug.traceback, ...)
+  if not ok then log.uncaught(err) end
+  return ok
+end
+
+local function once(done)
+  local fired = false
+  return function(...)
+    if fired then
+      return log.uncaught(debug.traceback "an operation completed twice")
+    end
+    fired = true
+    return done(...)
+  end
+end
+
+local function resume(co, ...)
+  local ok, err = coroutine.resume(co, ...)
+  if not ok then log.uncaught(debug.traceback(co, tostring(err))) end
+end
+
+local function by_callback(start, callback)
+  return start(once(function(...)
+    await.protect(callback, ...)
+  end))
+end
+
+local function by_coroutine(start)
+  local co = coroutine.running()
+  local result
+  local waiting = false
+  local handle, err = start(once(function(...)
+    result = table.pack(...)
+    if waiting then resume(co) end
+  end))
+  if handle == nil then return nil, err end
+  waiting = true
+  while not result do coroutine.yield() end
+  if result[1] ~= nil then return nil, result[1] end
+  return table.unpack(result, 2, result.n)
+end
+
+local function by_loop(start)
+  if uv.loop_mode() then
+    error("axosandbox: this call would wait inside a callback of the running loop; "
+      .. "pass a callback, or call it in a coroutine", 4)
+  end
+  local result
+  local handle, err = start(once(function(...)
+    result = table.pack(...)
+  end))
+  if handle == nil then return nil, err end
+  while not result do
+    if not uv.run "once" and not result then
+      return nil, errors.new {
+        code = "INTERNAL", op = "await",
+        message = "the event loop ran empty before the operation completed",
+      }
+    end
+  end
+  if result[1] ~= nil then return nil, result[1] end
+  return table.unpack(result, 2, result.n)
+end
+
+--- Performs an asynchronous operation in the style that the caller chose.
+---
+--- `start(done)` begins it and returns a handle (any non-nil value), or `nil, err` when it
+--- could not begin; then `done` must not be called. Otherwise `done(err, ...)` is called
+--- exactly once, on a later turn of the loop.
+---@generic T
+---@param start fun(done: fun(err: axo.Error?, ...)): any, axo.Error?
+---@param callback fun(err: axo.Error?, ...)? asynchronous style when given
+---@return any # the handle (callback style), or the results; nil, err on failure
+function await.call(start, callback)
+  if callback ~= nil then
+    if type(callback) ~= "function" then
+      error("axosandbox: the callback must be a function, got " .. type(callback), 3)
+    end
+    return by_callback(start, callback)
+  end
+  if coroutine.isyieldable() then return by_coroutine(start) end
+  return by_loop(start)
+end
+
+--- Runs `body` in a coroutine and gives its results to `done(err, ...)`: how the library
+--- writes its own sequences. `nil, err` from `body`, or an error raised in it, becomes
+--- `err`.
+---@param body fun(): any, axo.Error?
+---@param done fun(err: axo.Error?, ...)
+function await.spawn(body, done)
+  local co = coroutine.create(function()
+    local results = table.pack(xpcall(body, debug.traceback))
+    if not results[1] then
+      return done(errors.wrap(results[2], "axosandbox"))
+    end
+    if results[2] == nil and results[3] ~= nil then
+      return done(errors.wrap(results[3], "axosandbox"))
+    end
+    return done(nil, table.unpack(results, 2, results.n))
+  end)
+  resume(co)
+end
+
+--- A sequence as an operation: `body` runs in a coroutine from the next turn of the loop.
+---@param body fun(): any, axo.Error?
+---@param callback fun(err: axo.Error?, ...)?
+function await.sequence(body, callback)
+  return await.call(function(done)
+    await.defer(function() await.spawn(body, done) end)
+    return true
+  end, callback)
+end
+
+--- Sleeps on the loop; only inside a coroutine.
+---@param seconds number
+function await.sleep(seconds)
+  return by_coroutine(function(done)
+    local timer = uv.new_timer()
+    timer:start(math.ceil(seconds * 1000), 0, function()
+      timer:close()
+      done(nil, true)
+    end)
+    return timer
+  end)
+end
+
+return await

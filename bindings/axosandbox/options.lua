@@ -1,0 +1,135 @@
+--- Checks tables that people and scripts write: the options of a call, a policy's decision.
+--- A shape maps each allowed key to a rule; an unknown key is an error.
+---
+--- A rule is a type name ("string", "boolean", "number", "integer", "table", "function",
+--- "any", or several joined by "|"), or a table:
+---   { type = "...", required = true, one_of = { ... }, min = n, max = n,
+---     shape = { ... },          -- for a table with known keys
+---     items = rule,             -- for a sequence
+---     values = rule,            -- for a map with string keys
+---     check = function(v) return nil or "what is wrong" end }
+local options = {}
+
+local function type_of(value)
+  if math.type(value) == "integer" then return "integer" end
+  if math.type(value) == "float" and value == math.floor(value) then return "integral" end
+  return type(value)
+end
+
+local function is_type(value, names)
+  local actual = type_of(value)
+  for name in names:gmatch "[^|]+" do
+    if name == "any" or name == actual or name == type(value) then return true end
+    if name == "integer" and actual == "integral" then return true end
+  end
+  return false
+end
+
+local function sorted_keys(t)
+  local keys = {}
+  for k in pairs(t) do keys[#keys + 1] = tostring(k) end
+  table.sort(keys)
+  return keys
+end
+
+local check_rule
+
+local function check_items(rule, value, where)
+  local n = 0
+  for k in pairs(value) do
+    n = n + 1
+    if math.type(k) ~= "integer" then
+      return ("%s: expected a sequence, found the key %q"):format(where, tostring(k))
+    end
+  end
+  if n ~= #value then return where .. ": a sequence must not have holes" end
+  for i, item in ipairs(value) do
+    local problem = check_rule(rule, item, ("%s[%d]"):format(where, i))
+    if problem then return problem end
+  end
+end
+
+local function check_values(rule, value, where)
+  for _, k in ipairs(sorted_keys(value)) do
+    if value[k] == nil then return where .. ": keys must be strings" end
+    local problem = check_rule(rule, value[k], where .. "." .. k)
+    if problem then return problem end
+  end
+end
+
+local function check_bounds(rule, value, where)
+  if type(value) ~= "number" then return end
+  if value ~= value then return where .. ": not a number" end
+  if rule.min and value < rule.min then
+    return ("%s: %s is below the minimum %s"):format(where, value, rule.min)
+  end
+  if rule.max and value > rule.max then
+    return ("%s: %s is above the maximum %s"):format(where, value, rule.max)
+  end
+end
+
+local function check_one_of(rule, value, where)
+  for _, allowed in ipairs(rule.one_of) do
+    if value == allowed then return end
+  end
+  local names = {}
+  for _, allowed in ipairs(rule.one_of) do names[#names + 1] = tostring(allowed) end
+  return ("%s: expected one of %s, got %q"):format(
+    where, table.concat(names, ", "), tostring(value))
+end
+
+local function check_table(rule, value, where)
+  if type(value) ~= "table" then return end
+  if rule.shape then return options.validate(rule.shape, value, where) end
+  if rule.items then return check_items(rule.items, value, where) end
+  if rule.values then return check_values(rule.values, value, where) end
+end
+
+function check_rule(rule, value, where)
+  if type(rule) == "string" then rule = { type = rule } end
+  if rule.type and not is_type(value, rule.type) then
+    return ("%s: expected %s, got %s"):format(where, (rule.type:gsub("|", " or ")), type(value))
+  end
+  return check_bounds(rule, value, where)
+    or (rule.one_of and check_one_of(rule, value, where))
+    or check_table(rule, value, where)
+    or (rule.check and rule.check(value) and where .. ": " .. rule.check(value))
+    or nil
+end
+
+--- Checks `value` against `shape`.
+---@param shape table<string, any>
+---@param value any
+---@param where string how to name the value in a message
+---@return string? problem
+function options.validate(shape, value, where)
+  if type(value) ~= "table" then
+    return ("%s: expected a table, got %s"):format(where, type(value))
+  end
+  for _, key in ipairs(sorted_keys(value)) do
+    if shape[key] == nil then
+      return ("%s: unknown key %q (known: %s)"):format(
+        where, key, table.concat(sorted_keys(shape), ", "))
+    end
+  end
+  for _, key in ipairs(sorted_keys(shape)) do
+    local rule = shape[key]
+    if value[key] ~= nil then
+      local problem = check_rule(rule, value[key], where .. "." .. key)
+      if problem then return problem end
+    elseif type(rule) == "table" and rule.required then
+      return ("%s: the key %q is required"):format(where, key)
+    end
+  end
+end
+
+--- The same for the options of a call: a mistake there is the programmer's and raises.
+---@return table # `value`, or an empty table for nil
+function options.check(shape, value, where, level)
+  if value == nil then value = {} end
+  local problem = options.validate(shape, value, where)
+  if problem then error(problem, (level or 1) + 1) end
+  return value
+end
+
+return options

@@ -1,0 +1,384 @@
+/* axo.h: the public face of the axosandbox core.
+ *
+ * Conventions, true of every prototype unless it says otherwise:
+ * - Functions return 0 or a negative UV_E* code. Those that can explain a failure take a
+ *   last `axo_err_t *err` (may be NULL), written on failure only.
+ * - The library never prints, exits or aborts, and keeps no global mutable state.
+ * - Strings passed in are borrowed for the call; what must live longer is copied.
+ * - Objects on a loop belong to that loop's thread. A callback never fires before the call
+ *   that armed it has returned, and an `on_exit` fires exactly once.
+ * - Times are milliseconds, sizes are bytes, unless the name says otherwise.
+ */
+#ifndef AXO_H
+#define AXO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#if defined(__GNUC__)
+#define AXO_EXTERN __attribute__((visibility("default")))
+#else
+#define AXO_EXTERN
+#endif
+
+/* ---- errors (error.c) -------------------------------------------------------------- */
+
+#define AXO_MESSAGE_MAX 1024
+#define AXO_HINT_MAX 512
+
+/* What went wrong, in words a person can act on. Plain data: copy it freely. */
+typedef struct axo_err {
+  int code;                       /* negative UV_E* */
+  const char *op;                 /* static string: what was attempted, e.g. "spawn" */
+  char message[AXO_MESSAGE_MAX];  /* what and why; one line, no trailing newline */
+  char hint[AXO_HINT_MAX];        /* what to do next; "" when there is nothing to say */
+} axo_err_t;
+
+/* The library's semantic version, e.g. "0.1.0". Static. */
+AXO_EXTERN const char *axo_version(void);
+
+/* ---- argument vectors (argv*.c) ---------------------------------------------------- */
+
+/* An owned, NULL-terminated argument vector. Building one has no side effects. */
+typedef struct axo_argv axo_argv_t;
+
+/* The strings, NULL-terminated; owned by `argv`, valid until axo_argv_free. */
+AXO_EXTERN char *const *axo_argv_items(const axo_argv_t *argv);
+/* How many strings, without the terminator. */
+AXO_EXTERN size_t axo_argv_count(const axo_argv_t *argv);
+/* Frees it; NULL is allowed. */
+AXO_EXTERN void axo_argv_free(axo_argv_t *argv);
+
+/* `key=value`. Keys of the environment are [A-Za-z_][A-Za-z0-9_]*; keys of labels are
+ * [a-z0-9]([a-z0-9._-]*[a-z0-9])?. Values carry any byte but NUL (labels: nor newline). */
+typedef struct axo_pair {
+  const char *key;
+  const char *value;
+} axo_pair_t;
+
+/* A bind mount. Both paths absolute; NUL and newline are refused, anything else is
+ * quoted for podman's CSV. */
+typedef struct axo_mount {
+  const char *source;
+  const char *target;
+  bool read_only;
+} axo_mount_t;
+
+/* A TCP port published on `address` (an IPv4 or IPv6 literal, never empty). */
+typedef struct axo_port {
+  const char *address;
+  uint16_t host;
+  uint16_t container;
+} axo_port_t;
+
+/* A resource limit for --ulimit; `name` without the RLIMIT_ prefix, e.g. "nofile". */
+typedef struct axo_ulimit {
+  const char *name;
+  uint64_t soft;
+  uint64_t hard;
+} axo_ulimit_t;
+
+/* Everything `podman run -d` is told. Zero-initialise, then fill in. The hardening floor
+ * (no-new-privileges, the capability drops, no healthcheck, no systemd mode) is emitted by
+ * the builder itself: no field turns it off. */
+typedef struct axo_run_spec {
+  const char *name;           /* required: [A-Za-z0-9][A-Za-z0-9_.-]{0,127} */
+  const char *image;          /* required: a reference that axo_reference_parse accepts */
+  const char *const *command; /* NULL-terminated; replaces ENTRYPOINT and CMD; required */
+  const char *workdir;        /* absolute, or NULL */
+  const char *user;           /* NAME|UID[:GROUP|GID], or NULL for the image's */
+  const char *network;        /* "bridge" or "none"; NULL is "none" */
+  const char *runtime;        /* OCI runtime name or absolute path, or NULL */
+  const char *pull;           /* "never", "missing" or "always"; NULL is "never" */
+  const char *pidfile;        /* absolute path that podman writes, or NULL */
+  const char *cidfile;        /* absolute path that podman writes, or NULL */
+  const char *hostname;       /* or NULL */
+  const axo_mount_t *mounts;
+  size_t mount_count;
+  const axo_pair_t *env;
+  size_t env_count;
+  const axo_pair_t *labels;
+  size_t label_count;
+  const axo_port_t *ports;
+  size_t port_count;
+  const axo_ulimit_t *ulimits;
+  size_t ulimit_count;
+  uint64_t memory;            /* bytes; 0 leaves it out */
+  double cpus;                /* CPUs; 0 leaves it out */
+  int64_t pids;               /* processes; 0 leaves it out */
+  bool init;                  /* --init: podman's own reaper as PID 1 */
+  bool http_proxy;            /* pass the host's proxy variables in; podman's default is
+                                 true, ours is false: they often carry credentials */
+  bool cgroups_disabled;      /* --cgroups=disabled; crun only */
+} axo_run_spec_t;
+
+/* One `podman exec`. */
+typedef struct axo_exec_spec {
+  const char *container;      /* required: name or id */
+  const char *const *command; /* required, NULL-terminated, at least one item */
+  const char *workdir;        /* absolute, or NULL */
+  const char *user;           /* as in axo_run_spec_t, or NULL */
+  const axo_pair_t *env;
+  size_t env_count;
+  bool interactive;           /* keep stdin open */
+  bool tty;                   /* allocate a terminal; detach keys are always off */
+} axo_exec_spec_t;
+
+/* Builders. `podman` is the program to run: an absolute path, or a bare name. Nothing that
+ * begins with '-' is accepted where a name, an image, a user or a path belongs, no argument
+ * may exceed the kernel's 128 KiB (MAX_ARG_STRLEN), and none holds a NUL.
+ * Fail with UV_EINVAL (a value that can never be right), UV_E2BIG or UV_ENOMEM. */
+AXO_EXTERN int axo_argv_run(const char *podman, const axo_run_spec_t *spec,
+                            axo_argv_t **out, axo_err_t *err);
+AXO_EXTERN int axo_argv_exec(const char *podman, const axo_exec_spec_t *spec,
+                             axo_argv_t **out, axo_err_t *err);
+/* Removes at once (SIGKILL, no ten-second wait), with anonymous volumes. */
+AXO_EXTERN int axo_argv_rm(const char *podman, const char *container, axo_argv_t **out,
+                           axo_err_t *err);
+/* Stops after `timeout_s` seconds of grace. */
+AXO_EXTERN int axo_argv_stop(const char *podman, const char *container,
+                             unsigned timeout_s, axo_argv_t **out, axo_err_t *err);
+/* All containers, running or not, that carry the label `label` (NAME or NAME=VALUE), as
+ * JSON. */
+AXO_EXTERN int axo_argv_ps(const char *podman, const char *label, axo_argv_t **out,
+                           axo_err_t *err);
+/* `kind` is "container" or "image"; the answer is JSON. */
+AXO_EXTERN int axo_argv_inspect(const char *podman, const char *kind, const char *name,
+                                axo_argv_t **out, axo_err_t *err);
+AXO_EXTERN int axo_argv_pull(const char *podman, const char *image, axo_argv_t **out,
+                             axo_err_t *err);
+AXO_EXTERN int axo_argv_image_exists(const char *podman, const char *image,
+                                     axo_argv_t **out, axo_err_t *err);
+/* Reads a root file system as a tar archive from stdin. */
+AXO_EXTERN int axo_argv_import(const char *podman, const char *image, axo_argv_t **out,
+                               axo_err_t *err);
+/* Saves a container's root file system as `image`. */
+AXO_EXTERN int axo_argv_commit(const char *podman, const char *container,
+                               const char *image, axo_argv_t **out, axo_err_t *err);
+
+/* ---- image references (reference.c) ------------------------------------------------- */
+
+/* The OCI distribution grammar (github.com/distribution/reference): registry, repository,
+ * tag, digest. Limits from there: 255 bytes of name, 128 of tag. */
+typedef struct axo_reference {
+  char registry[256];    /* "docker.io"; lower case; with ":port" when one was given */
+  char repository[256];  /* "library/alpine" */
+  char tag[129];         /* "" when only a digest was given, else "latest" by default */
+  char digest[160];      /* "sha256:<64 hex>", or "" */
+} axo_reference_t;
+
+/* Parses and normalises `text` ("alpine" becomes docker.io/library/alpine:latest).
+ * Fails with UV_EINVAL. */
+AXO_EXTERN int axo_reference_parse(const char *text, axo_reference_t *out,
+                                   axo_err_t *err);
+/* Writes registry/repository[:tag][@digest]; UV_ENOBUFS when `size` is too small. 800
+ * bytes hold any reference. */
+AXO_EXTERN int axo_reference_format(const axo_reference_t *ref, char *buf, size_t size);
+
+/* ---- byte rings (ring.c) ------------------------------------------------------------ */
+
+/* A ring of bytes in memory that processes can share, addressed by absolute 64-bit offsets
+ * that only grow. One writer; any number of readers, each of which owns its cursor. The
+ * writer never waits: a reader that fell behind is told how many bytes it lost. */
+typedef struct axo_ring axo_ring_t;
+
+#define AXO_RING_DEFAULT ((size_t)64 * 1024)
+#define AXO_RING_MAX ((size_t)64 * 1024 * 1024)
+
+/* A private ring; `capacity` is rounded up to a power of two of at least 4096.
+ * UV_EINVAL above AXO_RING_MAX, UV_ENOMEM. */
+AXO_EXTERN int axo_ring_new(size_t capacity, axo_ring_t **out);
+/* Sizes the file (or memfd) behind `fd` and maps it for writing. `fd` stays the caller's
+ * and may be closed afterwards... unless `bell` is set: then the ring keeps its own
+ * duplicate and, after each write, writes one byte of its header through it, so that an
+ * inotify watch on the file wakes. */
+AXO_EXTERN int axo_ring_create_fd(int fd, size_t capacity, bool bell, axo_ring_t **out,
+                                  axo_err_t *err);
+/* Maps somebody else's ring read-only. The header is not trusted: a wrong magic, size or
+ * capacity is UV_EINVAL, and a head that lies later never leads outside the mapping. */
+AXO_EXTERN int axo_ring_open_fd(int fd, axo_ring_t **out, axo_err_t *err);
+AXO_EXTERN void axo_ring_free(axo_ring_t *ring);
+AXO_EXTERN size_t axo_ring_capacity(const axo_ring_t *ring);
+/* Offset after the newest byte: also the count of all bytes ever written. */
+AXO_EXTERN uint64_t axo_ring_head(const axo_ring_t *ring);
+/* Offset of the oldest byte still held. */
+AXO_EXTERN uint64_t axo_ring_tail(const axo_ring_t *ring);
+/* Appends. UV_EPERM on a read-only ring. */
+AXO_EXTERN int axo_ring_write(axo_ring_t *ring, const void *data, size_t len);
+/* Copies up to `len` bytes from `*cursor` on, advances it past what was copied and past
+ * what was lost, and adds the lost count to `*dropped`. A cursor beyond the head reads
+ * nothing and is set back to the head. Returns the count copied. */
+AXO_EXTERN size_t axo_ring_read(const axo_ring_t *ring, uint64_t *cursor, void *buf,
+                                size_t len, uint64_t *dropped);
+
+/* ---- child processes (process.c) ---------------------------------------------------- */
+
+typedef struct axo_process axo_process_t;
+
+enum { AXO_STDOUT = 1, AXO_STDERR = 2 };
+
+typedef enum axo_limit_action {
+  AXO_LIMIT_TRUNCATE, /* keep the first max_output bytes, drain and drop the rest */
+  AXO_LIMIT_KILL      /* the same, and end the process as if cancelled */
+} axo_limit_action_t;
+
+typedef struct axo_process_result {
+  int code;              /* exit code; -1 when a signal ended it */
+  int signal;            /* signal number, or 0 */
+  bool timed_out;        /* the deadline passed before the end */
+  bool cancelled;        /* axo_process_cancel came before the end */
+  bool limit_hit;        /* AXO_LIMIT_KILL acted */
+  bool drain_cut;        /* a descendant held a pipe beyond the drain bound */
+  const char *out[2];    /* collected stdout, stderr; borrowed for the callback */
+  size_t out_len[2];
+  bool truncated[2];     /* bytes were dropped from that stream */
+  uint64_t total[2];     /* bytes seen on each stream, dropped ones included */
+  uint64_t duration_ms;
+} axo_process_result_t;
+
+typedef struct axo_process_options {
+  char *const *argv;        /* required; argv[0] is looked up in PATH of `env` */
+  char *const *env;         /* NULL-terminated "K=V"; NULL inherits */
+  const char *cwd;          /* NULL inherits */
+  bool stdin_pipe;          /* false: /dev/null */
+  const void *input;        /* with stdin_pipe: written first (copied) */
+  size_t input_len;
+  bool input_more;          /* keep stdin open after `input`; else it is closed */
+  uint64_t timeout_ms;      /* covers everything, input and drain included; 0: none */
+  uint64_t grace_ms;        /* from TERM (or on_deadline) to KILL; 0: 2000 */
+  uint64_t drain_ms;        /* how long to wait for EOF after the exit; 0: 250 */
+  size_t max_output;        /* kept bytes, each stream; 0: 1 MiB */
+  axo_limit_action_t on_limit;
+  bool merge_stderr;        /* stderr goes into stdout's pipe */
+  axo_ring_t *ring;         /* all output goes here instead of being collected; borrowed,
+                               must outlive the process */
+  void *data;
+  /* A piece of output; when set, that stream is not collected (with a ring: called after
+   * the ring was written). `stream` is AXO_STDOUT or AXO_STDERR. */
+  void (*on_output)(axo_process_t *p, int stream, const char *bytes, size_t len);
+  /* The queue of stdin has emptied: time to write more. */
+  void (*on_drain)(axo_process_t *p);
+  /* The deadline passed, cancel was called or the limit was hit: replaces SIGTERM, for
+   * those who end the work another way first. SIGKILL still follows after grace_ms. */
+  void (*on_deadline)(axo_process_t *p);
+  /* The end: the process has exited and its pipes are at EOF, or the drain bound has
+   * passed. Exactly once; `p` frees itself after it returns, unless axo_process_ref'd. */
+  void (*on_exit)(axo_process_t *p, const axo_process_result_t *result);
+} axo_process_options_t;
+
+/* Starts a child in a session of its own. A failure to start (UV_ENOENT, UV_EACCES, ...)
+ * is returned and no callback fires. On success `*out` is valid until on_exit returns or
+ * axo_process_close is called, whichever is first. */
+AXO_EXTERN int axo_process_spawn(uv_loop_t *loop, const axo_process_options_t *options,
+                                 axo_process_t **out, axo_err_t *err);
+AXO_EXTERN void *axo_process_data(const axo_process_t *p);
+AXO_EXTERN int axo_process_pid(const axo_process_t *p);
+/* Queues a copy for stdin. UV_EPIPE when stdin is closed; UV_ENOBUFS when more than 16 MiB
+ * are queued. A reader that went away is not an error of the process. */
+AXO_EXTERN int axo_process_write(axo_process_t *p, const void *data, size_t len);
+/* Bytes queued for stdin. */
+AXO_EXTERN size_t axo_process_queued(const axo_process_t *p);
+/* Closes stdin once the queue is written. Idempotent. */
+AXO_EXTERN int axo_process_close_stdin(axo_process_t *p);
+/* Signals the child's process group. UV_ESRCH after its exit. */
+AXO_EXTERN int axo_process_signal(axo_process_t *p, int signum);
+/* As if the deadline had passed now, with `cancelled` set. Idempotent. */
+AXO_EXTERN void axo_process_cancel(axo_process_t *p);
+/* Abandons it: SIGKILL to the group; no callback fires any more. */
+AXO_EXTERN void axo_process_close(axo_process_t *p);
+
+/* ---- pseudo-terminals (pty.c) -------------------------------------------------------- */
+
+typedef struct axo_pty axo_pty_t;
+
+typedef struct axo_pty_options {
+  char *const *argv;      /* required */
+  char *const *env;       /* NULL inherits */
+  const char *cwd;
+  uint16_t rows;          /* 0: 24 */
+  uint16_t cols;          /* 0: 80 */
+  uint64_t drain_ms;      /* as in axo_process_options_t */
+  axo_ring_t *ring;       /* output goes here first; borrowed; may be NULL */
+  void *data;
+  void (*on_output)(axo_pty_t *pty, const char *bytes, size_t len);
+  /* Exactly once, after exit *and* the last byte. `code` is -1 when a signal ended it. */
+  void (*on_exit)(axo_pty_t *pty, int code, int signal);
+} axo_pty_options_t;
+
+/* Starts a child on a new terminal: its controlling terminal, of the given size before
+ * exec. Failures of exec (UV_ENOENT, ...) are returned, and no callback fires. */
+AXO_EXTERN int axo_pty_spawn(uv_loop_t *loop, const axo_pty_options_t *options,
+                             axo_pty_t **out, axo_err_t *err);
+AXO_EXTERN void *axo_pty_data(const axo_pty_t *pty);
+AXO_EXTERN int axo_pty_pid(const axo_pty_t *pty);
+/* Queues a copy as typed input. UV_ENOBUFS beyond 1 MiB queued, UV_EPIPE after the end. */
+AXO_EXTERN int axo_pty_write(axo_pty_t *pty, const void *data, size_t len);
+/* TIOCSWINSZ; the foreground group gets SIGWINCH. UV_EINVAL for 0. */
+AXO_EXTERN int axo_pty_resize(axo_pty_t *pty, uint16_t rows, uint16_t cols);
+/* Signals the child's session leader's group. */
+AXO_EXTERN int axo_pty_signal(axo_pty_t *pty, int signum);
+/* SIGHUP and SIGKILL to the group, closes the master; no callback fires any more. */
+AXO_EXTERN void axo_pty_close(axo_pty_t *pty);
+
+/* ---- podman (podman.c) --------------------------------------------------------------- */
+
+/* Finds podman: `override` (a path, or a name to look up) when not NULL, else "podman" in
+ * `path` (a PATH string; NULL or "" finds nothing). Writes an absolute path. UV_ENOENT
+ * with the command that installs it as hint. */
+AXO_EXTERN int axo_podman_find(const char *override, const char *path, char *buf,
+                               size_t size, axo_err_t *err);
+
+typedef enum axo_podman_fault {
+  AXO_FAULT_NONE,          /* the exit belongs to the command */
+  AXO_FAULT_PODMAN,        /* podman or its runtime failed: see the message */
+  AXO_FAULT_NOT_FOUND,     /* exec: no such command in the container */
+  AXO_FAULT_NOT_EXECUTABLE,/* exec: permission denied, or not a program */
+  AXO_FAULT_NO_DIRECTORY,  /* exec: the working directory is missing */
+  AXO_FAULT_NO_USER,       /* exec: no such user in the container */
+  AXO_FAULT_GONE           /* exec: the container is not running, or was removed */
+} axo_podman_fault_t;
+
+/* What one finished `podman exec` of a command says about itself. */
+typedef struct axo_exec_outcome {
+  int code;
+  const char *argv0;       /* the command that was asked for */
+  const char *err_text;    /* what arrived on stderr (NUL-terminated) */
+  size_t err_len;
+  uint64_t out_total;      /* bytes that arrived on stdout */
+} axo_exec_outcome_t;
+
+/* Tells podman's own failures from the command's exit code. Podman answers 125, 126, 127
+ * and 255 for itself, and so may the command: it is podman's only when the whole of
+ * stderr is podman's complaint and nothing came on stdout. */
+AXO_EXTERN axo_podman_fault_t axo_podman_judge(const axo_exec_outcome_t *outcome,
+                                               axo_err_t *err);
+
+/* Copies the line (and what belongs to it) that carries podman's cause out of its stderr:
+ * the last "Error:" line, never a warning or a retry line. Returns the length written. */
+AXO_EXTERN size_t axo_podman_cause(const char *stderr_text, size_t len, char *buf,
+                                   size_t size);
+
+/* ---- the host (host.c) ---------------------------------------------------------------- */
+
+/* An advisory lock on a file (flock): held until freed or until the process dies, and not
+ * inherited by children. */
+typedef struct axo_lock axo_lock_t;
+
+/* Takes it at once or fails with UV_EBUSY. The file is made with mode 0600; a symlink or
+ * a file of another owner is refused (UV_EPERM). */
+AXO_EXTERN int axo_lock_take(const char *path, bool exclusive, axo_lock_t **out,
+                             axo_err_t *err);
+/* Changes the mode without blocking. UV_EBUSY leaves it as it was. */
+AXO_EXTERN int axo_lock_change(axo_lock_t *lock, bool exclusive, axo_err_t *err);
+AXO_EXTERN void axo_lock_free(axo_lock_t *lock);
+
+typedef struct axo_hard_limits {
+  uint64_t nofile; /* RLIMIT_NOFILE, hard */
+  uint64_t nproc;  /* RLIMIT_NPROC, hard, and at most kernel.pid_max: podman lowers its own
+                      limit to that before it starts the runtime (seen with 4.3.1) */
+} axo_hard_limits_t;
+AXO_EXTERN int axo_hard_limits_get(axo_hard_limits_t *out);
+
+#endif /* AXO_H */
