@@ -243,7 +243,8 @@ typedef struct axo_process_options {
   char *const *env;         /* NULL-terminated "K=V"; NULL inherits */
   const char *cwd;          /* NULL inherits */
   bool stdin_pipe;          /* false: /dev/null */
-  const void *input;        /* with stdin_pipe: written first (copied) */
+  const void *input;        /* with stdin_pipe: written first (copied, of any size); NULL
+                               leaves stdin open, as input_more does */
   size_t input_len;
   bool input_more;          /* keep stdin open after `input`; else it is closed */
   uint64_t timeout_ms;      /* covers everything, input and drain included; 0: none */
@@ -258,13 +259,15 @@ typedef struct axo_process_options {
   /* A piece of output; when set, that stream is not collected (with a ring: called after
    * the ring was written). `stream` is AXO_STDOUT or AXO_STDERR. */
   void (*on_output)(axo_process_t *p, int stream, const char *bytes, size_t len);
+  int streams;              /* which streams on_output gets: AXO_STDOUT | AXO_STDERR; 0
+                               is both. The other one is collected */
   /* The queue of stdin has emptied: time to write more. */
   void (*on_drain)(axo_process_t *p);
   /* The deadline passed, cancel was called or the limit was hit: replaces SIGTERM, for
    * those who end the work another way first. SIGKILL still follows after grace_ms. */
   void (*on_deadline)(axo_process_t *p);
   /* The end: the process has exited and its pipes are at EOF, or the drain bound has
-   * passed. Exactly once; `p` frees itself after it returns, unless axo_process_ref'd. */
+   * passed. Exactly once; `p` frees itself after it returns. */
   void (*on_exit)(axo_process_t *p, const axo_process_result_t *result);
 } axo_process_options_t;
 
