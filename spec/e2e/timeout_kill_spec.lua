@@ -1,0 +1,93 @@
+local e2e = require "spec.support.e2e"
+
+describe("ending work inside the container", function()
+  e2e.housekeeping(_ENV)
+  local sb, view
+  setup(function()
+    sb = e2e.start()
+    view = e2e.probe.container(sb:container())
+  end)
+  teardown(function() sb:stop() end)
+
+  it("happens at the deadline: no command is left running", function()
+    local mark = e2e.probe.unique_sleep()
+    local r = assert(sb:exec({ "sleep", mark }, { timeout = 0.5 }))
+    assert.is_true(r.timed_out)
+    assert.is_false(r:ok())
+    assert.equal(0, #view.find(mark))
+  end)
+
+  it("keeps what was printed before the deadline", function()
+    local r = assert(sb:exec({ "sh", "-c", "echo before; exec sleep 1000" }, { timeout = 1 }))
+    assert.is_true(r.timed_out)
+    assert.equal("before\n", r.stdout)
+  end)
+
+  it("ends one that ignores TERM", function()
+    local mark = e2e.probe.unique_sleep()
+    local r = assert(sb:exec({ "sh", "-c",
+      ("trap '' TERM INT HUP; while :; do sleep %s; done"):format(mark) }, { timeout = 0.5 }))
+    assert.is_true(r.timed_out)
+    assert.equal(0, #view.find(mark))
+  end)
+
+  it("lets one that handles TERM say goodbye", function()
+    local r = assert(sb:exec({ "sh", "-c",
+      "trap 'echo goodbye; exit 0' TERM; echo ready; while :; do sleep 0.05; done" },
+      { timeout = 1 }))
+    assert.is_true(r.timed_out)
+    assert.equal("ready\ngoodbye\n", r.stdout)
+  end)
+
+  it("ends the tree: children, daemons in sessions of their own, emptied environments", function()
+    local mark = e2e.probe.unique_sleep()
+    local script = [[
+      sleep MARK & setsid sleep MARK & (setsid sh -c 'sleep MARK & wait' &)
+      env -i sleep MARK &
+      (trap '' TERM; setsid env -i sh -c 'sleep MARK; true' &)
+      wait
+    ]]
+    local r = assert(sb:exec({ "sh", "-c", (script:gsub("MARK", mark)) }, { timeout = 1 }))
+    assert.is_true(r.timed_out)
+    assert.equal(0, #view.find(mark))
+  end)
+
+  it("leaves other work alone", function()
+    local mine, other, done = e2e.probe.unique_sleep(), e2e.probe.unique_sleep(), nil
+    local handle = assert(sb:exec({ "sleep", other }, function() done = true end))
+    view.await(other)
+    local r = assert(sb:exec({ "sleep", mine }, { timeout = 0.5 }))
+    assert.is_true(r.timed_out)
+    assert.equal(1, #view.find(other))
+    handle:cancel()
+    e2e.eventually(function() return done end, "the end of the other")
+  end)
+
+  it("reaches work of another user", function()
+    local mark = e2e.probe.unique_sleep()
+    local r = assert(sb:exec({ "sleep", mark }, { timeout = 0.5, user = "worker" }))
+    assert.is_true(r.timed_out)
+    assert.equal(0, #view.find(mark))
+  end)
+
+  it("happens at the output limit when that is asked for", function()
+    local mark = e2e.probe.unique_sleep()
+    local r = assert(sb:exec({ "sh", "-c", "yes; sleep " .. mark },
+      { max_output = 65536, on_limit = "kill", timeout = 60 }))
+    assert.equal(65536, #r.stdout)
+    assert.is_true(r.stdout_truncated)
+    assert.is_falsy(r.timed_out)
+    assert.equal(0, #view.find(mark))
+    assert.equal(0, #view.find "yes")
+  end)
+
+  it("happens when the exec is cancelled, in every child", function()
+    local mark, done = e2e.probe.unique_sleep(), nil
+    local handle = assert(sb:exec({ "sh", "-c", ("sleep %s & sleep %s"):format(mark, mark) },
+      function(err, r) done = { err, r } end))
+    e2e.eventually(function() return #view.find(mark) >= 2 end, "both children")
+    handle:cancel()
+    e2e.eventually(function() return done end, "the callback")
+    assert.equal(0, #view.find(mark))
+  end)
+end)

@@ -1,0 +1,115 @@
+--- Test images made from what the host has: no registry is asked.
+local janitor = require "spec.support.janitor"
+local proc = require "spec.support.proc"
+local state = require "spec.support.state"
+local temp = require "spec.support.temp"
+
+local images = {}
+
+local PASSWD = "root:x:0:0:root:/root:/bin/sh\nworker:x:1000:1000:worker:/home:/bin/sh\n"
+local GROUP = "root:x:0:\nworker:x:1000:\n"
+
+local BUSYBOX_ROOT = [[
+set -eu
+root=$1
+mkdir -p "$root/bin" "$root/etc" "$root/tmp" "$root/proc" "$root/sys" "$root/dev" \
+  "$root/root" "$root/home" "$root/usr/bin" "$root/sbin"
+chmod 1777 "$root/tmp"
+chmod 777 "$root/home"
+busybox=$(command -v busybox)
+cp "$busybox" "$root/bin/busybox"
+for applet in $("$busybox" --list); do
+  [ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
+done
+]]
+
+-- The host's own dash, bash and coreutils with the libraries that ldd names: what a
+-- Debian image has, without one.
+local DEBIAN_ROOT = [[
+set -eu
+root=$1
+mkdir -p "$root/bin" "$root/etc" "$root/tmp" "$root/proc" "$root/sys" "$root/dev" \
+  "$root/root" "$root/home" "$root/usr/bin"
+chmod 1777 "$root/tmp"
+chmod 777 "$root/home"
+find_program() {
+  for dir in /usr/bin /bin /usr/sbin; do
+    if [ -x "$dir/$1" ]; then echo "$dir/$1"; return; fi
+  done
+  return 1
+}
+copy() {
+  program=$(find_program "$1")
+  cp -L "$program" "$root/bin/${2:-$1}"
+  ldd "$program" 2>/dev/null | grep -o '/[^ ]*' | while read -r library; do
+    mkdir -p "$root$(dirname "$library")"
+    [ -e "$root$library" ] || cp -L "$library" "$root$library"
+  done
+}
+copy dash sh
+copy dash
+copy bash
+for tool in cat ls stat mkdir rm mv cp ln chmod chown touch head tail wc od seq sleep env id \
+  printf echo true false test dd tee sort cut tr mktemp readlink realpath basename dirname \
+  find grep sed setsid stty yes timeout sync kill ps awk mkfifo tty; do
+  if find_program "$tool" >/dev/null; then copy "$tool"; fi
+done
+]]
+
+local function root_tree(key, script)
+  state.roots = state.roots or {}
+  if state.roots[key] then return state.roots[key] end
+  local base = temp.lasting_dir()
+  local root = base .. "/root"
+  proc.must { "/bin/sh", "-c", script, "sh", root }
+  temp.write(root .. "/etc/passwd", PASSWD)
+  temp.write(root .. "/etc/group", GROUP)
+  local archive = base .. "/root.tar"
+  proc.must { "tar", "-C", root, "--owner=0", "--group=0", "-cf", archive, "." }
+  state.roots[key] = archive
+  return archive
+end
+
+local function import(name, key, script, changes)
+  state.images = state.images or {}
+  if state.images[name] then return state.images[name] end
+  local tag = ("localhost/%s-%s:1"):format(temp.run_name(), name)
+  janitor.made("image", tag)
+  local argv = { "podman", "import", "-q" }
+  for _, change in ipairs(changes or {}) do
+    table.move({ "--change", change }, 1, 2, #argv + 1, argv)
+  end
+  table.move({ root_tree(key, script), tag }, 1, 2, #argv + 1, argv)
+  proc.must(argv)
+  state.images[name] = tag
+  return tag
+end
+
+--- Busybox, no ENTRYPOINT, no CMD.
+function images.base() return import("base", "busybox", BUSYBOX_ROOT) end
+
+--- An ENTRYPOINT that fails when it is given arguments that it does not know.
+function images.entrypoint()
+  return import("entrypoint", "busybox", BUSYBOX_ROOT,
+    { 'ENTRYPOINT ["/bin/sh", "-c", "exit 42"]', 'CMD ["serve"]' })
+end
+
+--- A CMD that ends at once.
+function images.cmd()
+  return import("cmd", "busybox", BUSYBOX_ROOT, { 'CMD ["/bin/false"]' })
+end
+
+--- Runs as an unprivileged user.
+function images.user()
+  return import("user", "busybox", BUSYBOX_ROOT, { "USER worker" })
+end
+
+--- Declares an anonymous volume.
+function images.volume()
+  return import("volume", "busybox", BUSYBOX_ROOT, { "VOLUME /data" })
+end
+
+--- dash as sh, bash, and GNU tools.
+function images.debian() return import("debian", "debian", DEBIAN_ROOT) end
+
+return images

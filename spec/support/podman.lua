@@ -1,0 +1,157 @@
+--- The real podman, without the engine in between.
+local uv = require "luv"
+local cjson = require "cjson"
+local images = require "spec.support.images"
+local janitor = require "spec.support.janitor"
+local proc = require "spec.support.proc"
+local state = require "spec.support.state"
+local temp = require "spec.support.temp"
+
+local podman = {}
+
+--- The program that the specs themselves run.
+---@return string path
+function podman.program()
+  if not state.podman then
+    local found = proc.run { "/bin/sh", "-c", "command -v podman" }
+    assert(found.code == 0, "podman is not installed: these specs need the real one")
+    state.podman = found.stdout:match "^(.-)\n"
+  end
+  return state.podman
+end
+
+function podman.is_root() return uv.getuid() == 0 end
+
+---@return { code: integer, stdout: string, stderr: string }
+function podman.run(...) return proc.run { podman.program(), ... } end
+function podman.must(...) return proc.must { podman.program(), ... } end
+
+--- `podman inspect` of a container, or nil.
+---@return table?
+function podman.inspect(container)
+  local result = podman.run("inspect", "--type", "container", container)
+  if result.code ~= 0 then return nil end
+  return cjson.decode(result.stdout)[1]
+end
+
+function podman.exists(container)
+  return podman.run("container", "exists", container).code == 0
+end
+
+--- The container's id: it changes when the container is replaced.
+function podman.id(container)
+  local details = podman.inspect(container)
+  return details and details.Id
+end
+
+--- Names of this host's containers.
+---@return table<string, boolean>
+function podman.names()
+  local names = {}
+  for name in podman.must("ps", "-a", "--format", "{{.Names}}"):gmatch "[^\n]+" do
+    names[name] = true
+  end
+  return names
+end
+
+local function hard_limits()
+  local limits = proc.must { "/bin/sh", "-c", "ulimit -Hn; ulimit -Hu 2>/dev/null || ulimit -Hp" }
+  local nofile, nproc = limits:match "(%S+)\n(%S+)"
+  local pid_max = tonumber(temp.read "/proc/sys/kernel/pid_max")
+  nproc = math.min(tonumber(nproc) or pid_max, pid_max)
+  nofile = tonumber(nofile) or 1048576
+  return { "--ulimit", ("nofile=%d:%d"):format(nofile, nofile),
+    "--ulimit", ("nproc=%d:%d"):format(nproc, nproc) }
+end
+
+local function works(flags)
+  local name = janitor.made("container", "axotest-" .. temp.token())
+  local argv = { podman.program(), "run", "--rm", "--name", name, "--network", "none" }
+  table.move(flags, 1, #flags, #argv + 1, argv)
+  table.move({ images.base(), "true" }, 1, 2, #argv + 1, argv)
+  local result = proc.run(argv)
+  if result.code ~= 0 then podman.run("rm", "-f", "-t", "0", name) end
+  return result.code == 0, result.stderr
+end
+
+--- What a bare `podman run` must be told on this host to work at all: found by trying.
+---@return string[]
+function podman.run_flags()
+  if state.run_flags then return state.run_flags end
+  local limits = hard_limits()
+  local both = { "--runtime", "runc", table.unpack(limits) }
+  local complaint
+  for _, flags in ipairs { {}, limits, { "--runtime", "runc" }, both } do
+    local ok, stderr = works(flags)
+    if ok then
+      state.run_flags = flags
+      return flags
+    end
+    complaint = stderr
+  end
+  error("podman cannot run a container here: " .. complaint)
+end
+
+--- Starts a container of our own, not the engine's: `sleep` under podman's init.
+---@param flags string[]?
+---@return string name
+function podman.start(flags, image)
+  local name = janitor.made("container", "axotest-" .. temp.token())
+  local argv = { podman.program(), "run", "-d", "--init", "--name", name }
+  table.move(podman.run_flags(), 1, #podman.run_flags(), #argv + 1, argv)
+  flags = flags or { "--network", "none" }
+  table.move(flags, 1, #flags, #argv + 1, argv)
+  table.move({ image or images.base(), "sleep", "infinity" }, 1, 3, #argv + 1, argv)
+  proc.must(argv)
+  return name
+end
+
+--- Whether rootless bridge networking can work at all for this user.
+function podman.has_tun()
+  if podman.is_root() then return true end
+  local fd = uv.fs_open("/dev/net/tun", "r+", 0)
+  if fd then uv.fs_close(fd) end
+  return fd ~= nil
+end
+
+--- Whether rootless limits reach the kernel here.
+function podman.is_cgroup_v2()
+  return uv.fs_stat "/sys/fs/cgroup/cgroup.controllers" ~= nil
+end
+
+--- A program to be given as AXOSANDBOX_PODMAN: writes down what it was asked, one line a
+--- call, and lets the real podman do it. `before` is shell text that runs first, with the
+--- arguments as "$@" and the count of this call in $call.
+---@return string program, fun(): string[] calls
+function podman.recording(before)
+  local dir = temp.dir()
+  local log = temp.write(dir .. "/calls", "")
+  local program = temp.write(dir .. "/podman", ([[
+#!/bin/sh
+printf '%%s\n' "$(printf '%%s ' "$@" | tr '\n' ' ')" >> %s
+call=$(wc -l < %s)
+%s
+exec %s "$@"
+]]):format(log, log, before or "", podman.program()):gsub("^\n", ""), "755")
+  return program, function()
+    local lines = {}
+    for line in temp.read(log):gmatch "[^\n]+" do lines[#lines + 1] = line end
+    return lines
+  end
+end
+
+--- Runs `fn` while the engine uses `program` as its podman.
+function podman.with(program, fn)
+  local before = os.getenv "AXOSANDBOX_PODMAN"
+  uv.os_setenv("AXOSANDBOX_PODMAN", program)
+  local results = table.pack(pcall(fn))
+  if before then
+    uv.os_setenv("AXOSANDBOX_PODMAN", before)
+  else
+    uv.os_unsetenv "AXOSANDBOX_PODMAN"
+  end
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
+return podman
