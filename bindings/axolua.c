@@ -1,0 +1,109 @@
+/* axolua: a Lua host with luv and axosandbox. Finds its own files from where it stands
+ * and leaves everything else to runner.lua. */
+#include <lauxlib.h>
+#include <limits.h>
+#include <lua.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#define RUNNER "/" AXO_LUA_MOD_DIR "/axosandbox/runner.lua"
+
+typedef struct arguments {
+  int count;
+  char **values;
+} arguments_t;
+
+/* Without /proc the first argument must do: as a path, or as a name in PATH. */
+static int search_self(const char *argv0, char *out) {
+  char candidate[PATH_MAX];
+  const char *path = getenv("PATH");
+  if (strchr(argv0, '/') != NULL)
+    return realpath(argv0, out) != NULL ? 0 : -1;
+  while (path != NULL && *path != '\0') {
+    size_t len = strcspn(path, ":");
+    int n = snprintf(candidate, sizeof candidate, "%.*s/%s", (int)len, path, argv0);
+    if (n < (int)sizeof candidate && access(candidate, X_OK) == 0)
+      return realpath(candidate, out) != NULL ? 0 : -1;
+    path += len + (path[len] == ':');
+  }
+  return -1;
+}
+
+static int find_self(const char *argv0, char *out) {
+  size_t size = PATH_MAX;
+  if (uv_exepath(out, &size) == 0)
+    return 0;
+  return search_self(argv0, out);
+}
+
+/* Leaves the prefix (the build tree, or what lies above bin/) in `out`. */
+static int find_prefix(const char *self, char *out) {
+  char runner[PATH_MAX + sizeof RUNNER];
+  snprintf(out, PATH_MAX, "%s", self);
+  for (int up = 0; up < 2; up++) {
+    char *slash = strrchr(out, '/');
+    if (slash == NULL)
+      return -1;
+    *slash = '\0';
+    snprintf(runner, sizeof runner, "%s" RUNNER, out);
+    if (access(runner, R_OK) == 0)
+      return 0;
+  }
+  return -1;
+}
+
+static int add_traceback(lua_State *L) {
+  luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+  return 1;
+}
+
+/* runner.lua({ exe, prefix }, { [0] = argv[0], ... }) returns the exit code. */
+static int run(lua_State *L) {
+  const arguments_t *arguments = lua_touserdata(L, 1);
+  char self[PATH_MAX];
+  char prefix[PATH_MAX];
+  if (find_self(arguments->values[0], self) != 0)
+    return luaL_error(L, "cannot find out where this program lies");
+  if (find_prefix(self, prefix) != 0)
+    return luaL_error(
+        L, "%s stands alone: its files are neither beside it nor in ../share", self);
+  luaL_openlibs(L);
+  lua_pushfstring(L, "%s" RUNNER, prefix);
+  if (luaL_loadfilex(L, lua_tostring(L, -1), "t") != LUA_OK)
+    return lua_error(L);
+  lua_createtable(L, 0, 2);
+  lua_pushstring(L, self);
+  lua_setfield(L, -2, "exe");
+  lua_pushstring(L, prefix);
+  lua_setfield(L, -2, "prefix");
+  lua_createtable(L, arguments->count, 1);
+  for (int i = 0; i < arguments->count; i++) {
+    lua_pushstring(L, arguments->values[i]);
+    lua_rawseti(L, -2, i);
+  }
+  lua_call(L, 2, 1);
+  return 1;
+}
+
+int main(int argc, char **argv) {
+  arguments_t arguments = {argc, argv};
+  lua_State *L = luaL_newstate();
+  int code = 1;
+  if (L == NULL || argc < 1) {
+    fputs("axolua: out of memory\n", stderr);
+    return 1;
+  }
+  lua_pushcfunction(L, add_traceback);
+  lua_pushcfunction(L, run);
+  lua_pushlightuserdata(L, &arguments);
+  if (lua_pcall(L, 1, 1, 1) == LUA_OK)
+    code = (int)lua_tointeger(L, -1);
+  else
+    fprintf(stderr, "axolua: %s\n", lua_tostring(L, -1));
+  lua_close(L);
+  return code;
+}

@@ -1,0 +1,34 @@
+#include "laxo.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT int luaopen_axosandbox_core(lua_State *L);
+
+void laxo_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
+                    const luaL_Reg *meta) {
+  luaL_newmetatable(L, name);
+  luaL_setfuncs(L, meta, 0);
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}
+
+/* luv's loop comes first, then the context: finalisers run in the opposite order. */
+int luaopen_axosandbox_core(lua_State *L) {
+  luaL_checkversion(L);
+  lua_newtable(L);
+  lua_pushstring(L, axo_version());
+  lua_setfield(L, -2, "version");
+  laxo_context_register(L);
+  laxo_error_register(L);
+  laxo_signal_register(L);
+  laxo_argv_register(L);
+  laxo_reference_register(L);
+  laxo_ring_register(L);
+  laxo_process_register(L);
+  laxo_pty_register(L);
+  laxo_lock_register(L);
+  laxo_podman_register(L);
+  return 1;
+}
