@@ -1,0 +1,366 @@
+--- Decides by asking policy files, each of which may be replaced or wrapped by an operator.
+---
+--- For each decision there is a chain: what the call gave, $AXOSANDBOX_POLICY_PATH, the
+--- user's configuration, /etc, what was shipped. The first is asked; it is handed the next
+--- one as a function. Whatever goes wrong on the way means no.
+local uv = require "luv"
+local env = require "axosandbox.policy_env"
+local errors = require "axosandbox.errors"
+local file = require "axosandbox.policy_file"
+local options = require "axosandbox.options"
+local plain = require "axosandbox.policy_plain"
+local shapes = require "axosandbox.policy_shapes"
+
+local policy = {}
+
+--- Bytes of podman's complaint that policy gets to see: the end of it, where the cause is.
+policy.MAX_COMPLAINT = 16 * 1024
+
+---@class axo.policy.Layer
+---@field fn fun(request: table, default: fun(request: table?): table): table
+---@field path string? of a file
+---@field real string? the same without symbolic links
+---@field chunk string? the chunk's name, of a file
+---@field where string file and line of the function
+---@field shipped boolean?
+
+---@class axo.Policy
+---@field private layers table<string, axo.policy.Layer[]>
+---@field private plain_fields table
+local Policy = {}
+Policy.__index = Policy
+Policy.__name = "axo.policy"
+
+local function failure(message, hint, traceback)
+  return errors.new {
+    code = "POLICY", op = "policy", message = message, hint = hint, stderr = traceback,
+  }
+end
+
+-- ---- where the files are --------------------------------------------------------------
+
+local function absolute(path)
+  if path:sub(1, 1) == "/" then return path end
+  return uv.cwd() .. "/" .. path
+end
+
+local function parent(path, levels)
+  for _ = 1, levels do path = path:match "^(.*)/[^/]*$" or "" end
+  return path
+end
+
+-- Textual on purpose: in the build tree these directories are links, and what lies beside
+-- the link is meant, not what lies beside its target.
+local function shipped_dir()
+  local here = parent(absolute(debug.getinfo(1, "S").source:sub(2)), 1)
+  local installed = parent(here, 3) .. "/axosandbox/policy"
+  if uv.fs_stat(installed) then return installed end
+  return parent(here, 2) .. "/policy"
+end
+
+local function config_dir()
+  local home = os.getenv "XDG_CONFIG_HOME"
+  if home and home:sub(1, 1) == "/" then return home end
+  home = os.getenv "HOME" or uv.os_homedir()
+  return home and home:sub(1, 1) == "/" and home .. "/.config" or nil
+end
+
+--- The operator's directories, first wins.
+---@return string[]? dirs
+---@return axo.Error? err a relative directory: it would depend on where the host was started
+local function operator_dirs()
+  local dirs = {}
+  for dir in (os.getenv "AXOSANDBOX_POLICY_PATH" or ""):gmatch "[^:]+" do
+    if dir:sub(1, 1) ~= "/" then
+      return nil, failure(
+        ("$AXOSANDBOX_POLICY_PATH holds the relative directory %q"):format(dir),
+        "write absolute directories, separated by colons")
+    end
+    dirs[#dirs + 1] = dir
+  end
+  local config = config_dir()
+  if config then dirs[#dirs + 1] = config .. "/axosandbox/policy" end
+  dirs[#dirs + 1] = "/etc/axosandbox/policy"
+  return dirs
+end
+
+-- ---- loading --------------------------------------------------------------------------
+
+--- Puts the whole path where Lua put a shortened one.
+local function with_full_path(message, short, path)
+  if short == path then return message end
+  local at, stop = message:find(short, 1, true)
+  if not at then return message end
+  return message:sub(1, at - 1) .. path .. message:sub(stop + 1)
+end
+
+--- The error for something that a file did when it ran.
+---@param what { value: any, frame: table?, traceback: string }
+---@param otherwise string the file and line to name when no frame is known
+local function error_of_run(what, otherwise)
+  local value, frame = what.value, what.frame
+  if errors.is_error(value) then return value end
+  local message = type(value) == "string" and value or ("raised a " .. type(value))
+  if type(value) ~= "string" and type(value) ~= "table" then
+    message = message .. ": " .. tostring(value)
+  end
+  if not frame then return failure(otherwise .. ": " .. message, nil, what.traceback) end
+  message = with_full_path(message, frame.short, frame.path)
+  if message:sub(1, #frame.path + 1) ~= frame.path .. ":" then
+    message = ("%s:%d: %s"):format(frame.path, frame.line, message)
+  end
+  return failure(message, nil, what.traceback)
+end
+
+---@return axo.policy.Layer? layer nil when it failed, or when there is no such file
+---@return axo.Error? err
+local function load_file(path, shipped)
+  local text, err, real = file.read(path, { shipped = shipped })
+  if not text then return nil, err end
+  local chunk_name = "@" .. path
+  local chunk, problem = load(text, chunk_name, "t", env.new())
+  if not chunk then
+    local short = debug.getinfo(load("", chunk_name), "S").short_src
+    problem = with_full_path(problem, short, path)
+    if problem:sub(1, #path + 1) ~= path .. ":" then problem = path .. ":1: " .. problem end
+    return nil, failure(problem)
+  end
+  local owners = { [chunk_name] = path }
+  local fn, what = env.run(function() return chunk() end, owners)
+  if what then return nil, error_of_run(what, path .. ":1") end
+  if type(fn) ~= "function" then
+    return nil, failure(("%s:1: must return one function, but returned a %s"):format(
+      path, type(fn)))
+  end
+  return {
+    fn = fn, path = path, real = real, chunk = chunk_name, shipped = shipped,
+    where = ("%s:%d"):format(path, math.max(debug.getinfo(fn, "S").linedefined, 1)),
+  }
+end
+
+local function host_layer(fn)
+  local info = debug.getinfo(fn, "S")
+  return { fn = fn, where = ("%s:%d"):format(info.short_src, math.max(info.linedefined, 1)) }
+end
+
+local function add_override(layers, override)
+  if type(override) == "function" then
+    layers[#layers + 1] = host_layer(override)
+    return
+  end
+  local layer, err = load_file(override)
+  if err then return err end
+  if not layer then return failure(override .. ":1: there is no such file") end
+  layers[#layers + 1] = layer
+end
+
+--- The chain of one decision.
+---@return axo.policy.Layer[]?
+---@return axo.Error?
+local function load_chain(name, override, dirs, shipped)
+  local layers = {}
+  if override ~= nil then
+    local err = add_override(layers, override)
+    if err then return nil, err end
+  end
+  for _, dir in ipairs(dirs) do
+    local layer, err = load_file(("%s/%s.lua"):format(dir, name))
+    if err then return nil, err end
+    layers[#layers + 1] = layer
+  end
+  local path = ("%s/%s.lua"):format(shipped, name)
+  local layer, err = load_file(path, true)
+  if err then return nil, err end
+  if not layer then
+    return nil, failure(path .. ":1: the shipped policy is missing", "install axosandbox again")
+  end
+  layers[#layers + 1] = layer
+  return layers
+end
+
+-- ---- the set --------------------------------------------------------------------------
+
+local overrides_shape = setmetatable({}, { __index = shapes.fields })
+for key, rule in pairs(shapes.fields) do overrides_shape[key] = rule end
+for _, name in ipairs(shapes.names) do
+  overrides_shape[name] = { type = "function|string", check = function(value)
+    if type(value) == "string" and value:sub(1, 1) ~= "/" then
+      return "the path of a policy file must be absolute"
+    end
+  end }
+end
+setmetatable(overrides_shape, nil)
+
+--- Reads the chains of all six decisions.
+---
+--- Raises on an override that is not one (unknown key, wrong type). Fails with code "POLICY"
+--- when a file of a chain cannot be used: a file that is there and bad is never skipped.
+---@param overrides table? the `policy` table of axo.start
+---@param opts { dirs: string[]?, shipped: string? }? `dirs` replaces the operator's directories, `shipped` the shipped one
+---@return axo.Policy?
+---@return axo.Error?
+function policy.new(overrides, opts)
+  overrides = options.check(overrides_shape, overrides, "policy", 2)
+  opts = options.check({ dirs = { type = "table", items = "string" }, shipped = "string" },
+    opts, "policy.new", 2)
+  local dirs, err = opts.dirs, nil
+  if not dirs then
+    dirs, err = operator_dirs()
+    if not dirs then return nil, err end
+  end
+  local set = setmetatable({ layers = {}, plain_fields = {}, tried = {} }, Policy)
+  for key in pairs(shapes.fields) do set.plain_fields[key] = plain.copy(overrides[key]) end
+  for _, name in ipairs(shapes.names) do
+    set.layers[name], err =
+      load_chain(name, overrides[name], dirs, opts.shipped or shipped_dir())
+    if err then return nil, err end
+  end
+  return set
+end
+
+--- The plain fields of the call's `policy` table.
+---@return table # a copy
+function Policy:fields()
+  return plain.copy(self.plain_fields)
+end
+
+--- Which file (or function, as file:line) decides.
+---@param name string
+---@return string
+function Policy:source(name)
+  local layers = self.layers[name]
+  if not layers then error(("policy: unknown decision %q"):format(tostring(name)), 2) end
+  return layers[1].path or layers[1].where
+end
+
+-- ---- deciding -------------------------------------------------------------------------
+
+local function is_beneath(path, dir)
+  return dir == "/" or path == dir or path:sub(1, #dir + 1) == dir .. "/"
+end
+
+--- Nothing that the session can write may decide about it.
+local function check_outside(self, name, request)
+  if type(request.dir) ~= "string" then return end
+  local dirs = { request.dir, request.dir_real, file.real_path(request.dir) }
+  for _, layer in ipairs(self.layers[name]) do
+    for _, dir in pairs(dirs) do
+      if layer.path and not layer.shipped
+        and (is_beneath(layer.path, dir) or is_beneath(layer.real, dir)) then
+        return failure(
+          ("%s:1: refused, because it lies in the session's directory"):format(layer.path),
+          "move policy to a directory that no session mounts")
+      end
+    end
+  end
+end
+
+local function blame(layer, meter, problem)
+  local line = meter and meter.returned[layer.fn]
+  local where = layer.path and line and ("%s:%d"):format(layer.path, line) or layer.where
+  error(failure(where .. ": " .. problem), 0)
+end
+
+local function paused(meter, fn, ...)
+  if not meter then return fn(...) end
+  local before = meter.counting
+  meter.counting = false
+  local first, second = fn(...)
+  meter.counting = before
+  return first, second
+end
+
+local ask_files
+
+--- Asks layer `i`; raises an error object when the answer is no answer.
+---@param meter axo.policy.Meter? nil when a host's function is asked
+local function ask(layers, i, name, request, meter)
+  local layer = layers[i]
+  local copy = paused(meter, plain.copy, request)
+  local function default(changed)
+    if not layers[i + 1] then error("there is no further default", 2) end
+    local passed, problem = paused(meter, plain.copy, changed == nil and request or changed)
+    if problem or type(passed) ~= "table" then
+      error("default: the request must be a table of plain data: " .. (problem or type(passed)), 2)
+    end
+    if meter then return ask(layers, i + 1, name, passed, meter) end
+    return ask_files(layers, i + 1, name, passed)
+  end
+  local decision, problem = layer.fn(copy, default), nil
+  decision, problem = paused(meter, plain.copy, decision)
+  problem = problem and ("%s decision: %s, which is not plain data"):format(name, problem)
+    or paused(meter, shapes.check, name, request, decision)
+  if problem then blame(layer, meter, problem) end
+  return decision
+end
+
+function ask_files(layers, i, name, request)
+  local owners, watched = {}, {}
+  for at = i, #layers do
+    owners[layers[at].chunk] = layers[at].path
+    watched[layers[at].fn] = true
+  end
+  local decision, what = env.run(function(meter)
+    return ask(layers, i, name, request, meter)
+  end, owners, watched)
+  if what then error(error_of_run(what, layers[i].where), 0) end
+  return decision
+end
+
+--- Turns what was raised by a host's function into an error that names its source.
+local function error_of_host(layer)
+  return function(value)
+    if errors.is_error(value) then return value end
+    local message = type(value) == "string" and value or "raised a " .. type(value)
+    return failure(("%s: %s"):format(layer.where, message), nil, debug.traceback("", 2))
+  end
+end
+
+local function ask_guarded(layers, name, request)
+  if layers[1].path then return pcall(ask_files, layers, 1, name, request) end
+  return xpcall(ask, error_of_host(layers[1]), layers, 1, name, request)
+end
+
+--- Completes a request: the plain fields, the end of a long complaint, and for a retry the
+--- changes made since the first attempt.
+local function complete(self, name, request)
+  if request.fields == nil then request.fields = self.plain_fields end
+  if name ~= "retry" then return request end
+  local text = request.stderr
+  if type(text) == "string" and #text > policy.MAX_COMPLAINT then
+    request.stderr = text:sub(-policy.MAX_COMPLAINT)
+  end
+  if request.op == "retry" then
+    if (request.attempt or 1) <= 1 then self.tried = {} end
+    if request.tried == nil then request.tried = self.tried end
+  end
+  return request
+end
+
+--- Decides. The request is copied, so that policy cannot change what the caller holds, and
+--- gets `fields` (the plain fields) and, for a retry, `tried` (the changes decided since
+--- attempt 1) unless it brings its own.
+---@param name "sandbox"|"image_trust"|"post_create"|"provision"|"exec"|"retry"
+---@param request table plain data
+---@return table? decision checked against its shape
+---@return axo.Error? err code "POLICY"; the message begins with the file and line
+function Policy:decide(name, request)
+  local layers = self.layers[name]
+  if not layers then error(("policy: unknown decision %q"):format(tostring(name)), 2) end
+  if type(request) ~= "table" then error("policy: the request must be a table", 2) end
+  local copy, problem = plain.copy(request)
+  if not copy then error("policy: the request must be plain data: it holds " .. problem, 2) end
+  complete(self, name, copy)
+  local refused = check_outside(self, name, copy)
+  if refused then return nil, refused end
+  local ok, decision = ask_guarded(layers, name, copy)
+  if not ok then
+    return nil, errors.is_error(decision) and decision or failure(tostring(decision))
+  end
+  if name == "retry" and decision.action == "retry" then
+    self.tried[#self.tried + 1] = plain.copy(decision.changes)
+  end
+  return decision
+end
+
+return policy

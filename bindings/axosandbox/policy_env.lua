@@ -1,0 +1,244 @@
+--- Runs policy files: a small environment of copies, an instruction budget, a memory bound.
+---
+--- A policy file is the operator's and not an attacker's; what this guards against is a
+--- mistake in one (an endless loop, a string that doubles) and a file that reaches for the
+--- host it runs in.
+local env = {}
+
+--- Lua instructions that one decision may use, over the whole chain of its files.
+env.INSTRUCTIONS = 1000000
+--- Bytes that one decision may allocate. Nothing is collected while it runs, so this is a
+--- sum and not a peak.
+env.MEMORY = 64 * 1024 * 1024
+--- The longest text that a pattern may be matched against. Matching happens inside one
+--- instruction, and no budget interrupts it. An argument of a command is no longer.
+env.SUBJECT = 128 * 1024
+--- The longest text that one call may build.
+env.TEXT = 1024 * 1024
+
+-- The hook runs after so many instructions. It is small because a string can double in four.
+local STEP = 10
+
+local real = {
+  find = string.find, match = string.match, gmatch = string.gmatch, gsub = string.gsub,
+  rep = string.rep, format = string.format, concat = table.concat, move = table.move,
+}
+
+local function check_subject(text, level)
+  if type(text) == "string" and #text > env.SUBJECT then
+    error(("a text of %d bytes is too long for a pattern (at most %d)"):format(
+      #text, env.SUBJECT), level + 1)
+  end
+end
+
+local function check_size(bytes, level)
+  if bytes > env.TEXT then
+    error(("the result would be longer than %d bytes"):format(env.TEXT), level + 1)
+  end
+end
+
+local function safe_find(text, ...)
+  check_subject(text, 2)
+  return real.find(text, ...)
+end
+
+local function safe_match(text, ...)
+  check_subject(text, 2)
+  return real.match(text, ...)
+end
+
+local function safe_gmatch(text, ...)
+  check_subject(text, 2)
+  return real.gmatch(text, ...)
+end
+
+--- An upper bound of the length of gsub's result.
+local function size_after_gsub(text, pattern, replacement)
+  local most = (#text + 1) * (#replacement + 1)
+  if most <= env.TEXT or replacement:find("%", 1, true) then return most end
+  return #text + select(2, real.gsub(text, pattern, "")) * #replacement
+end
+
+local function safe_gsub(text, pattern, replacement, ...)
+  check_subject(text, 2)
+  if type(text) == "string" and type(replacement) == "string" then
+    check_size(size_after_gsub(text, pattern, replacement), 2)
+  elseif type(replacement) == "table" then
+    local values = replacement
+    -- A function is interrupted by the hook; a look-up made in C is not.
+    replacement = function(key) return values[key] end
+  end
+  return real.gsub(text, pattern, replacement, ...)
+end
+
+local function safe_rep(text, n, separator)
+  local size = type(text) == "string" and #text or 32
+  local gap = type(separator) == "string" and #separator or 0
+  local count = tonumber(n)
+  if count and count > 0 then check_size((size + gap) * count, 2) end
+  return real.rep(text, n, separator)
+end
+
+local function safe_format(template, ...)
+  local total = type(template) == "string" and #template or 0
+  for i = 1, select("#", ...) do
+    local value = select(i, ...)
+    if type(value) == "string" then total = total + #value end
+  end
+  check_size(total, 2)
+  return real.format(template, ...)
+end
+
+local function safe_concat(list, separator, first, last)
+  if type(list) ~= "table" then return real.concat(list, separator, first, last) end
+  local from, to = tonumber(first or 1), tonumber(last or #list)
+  local gap = separator ~= nil and #tostring(separator) or 0
+  local total = 0
+  if from and to then
+    for i = from, to do
+      local value = list[i]
+      if value == nil then break end
+      total = total + gap + (type(value) == "string" and #value or 32)
+      check_size(total, 2)
+    end
+  end
+  return real.concat(list, separator, first, last)
+end
+
+local function safe_move(from, first, last, to, target)
+  local a, b = tonumber(first), tonumber(last)
+  if a and b and b - a >= env.TEXT then
+    error(("more than %d items to move"):format(env.TEXT), 2)
+  end
+  return real.move(from, first, last, to, target)
+end
+
+local function string_functions()
+  return {
+    byte = string.byte, char = string.char, find = safe_find, format = safe_format,
+    gmatch = safe_gmatch, gsub = safe_gsub, len = string.len, lower = string.lower,
+    match = safe_match, rep = safe_rep, reverse = string.reverse, sub = string.sub,
+    upper = string.upper,
+  }
+end
+
+local function table_functions()
+  return {
+    concat = safe_concat, insert = table.insert, move = safe_move, pack = table.pack,
+    remove = table.remove, sort = table.sort, unpack = table.unpack,
+  }
+end
+
+local function math_functions()
+  local copy = {}
+  for name, value in pairs(math) do copy[name] = value end
+  -- The generator's state is the host's.
+  copy.random, copy.randomseed = nil, nil
+  return copy
+end
+
+local function utf8_functions()
+  local copy = {}
+  for name, value in pairs(utf8) do copy[name] = value end
+  return copy
+end
+
+local function unknown_name(_, name)
+  error(("'%s' is not available to policy"):format(tostring(name)), 2)
+end
+
+--- A fresh environment for one policy file. Nothing in it is shared with the host or with
+--- another file, but for functions that hold no state.
+---@return table
+function env.new()
+  return setmetatable({
+    assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs,
+    select = select, tonumber = tonumber, tostring = tostring, type = type,
+    math = math_functions(), string = string_functions(), table = table_functions(),
+    utf8 = utf8_functions(),
+  }, { __index = unknown_name, __metatable = false })
+end
+
+-- What ("x"):rep(n) finds while policy runs. The host's own table would offer the functions
+-- without bounds. No policy can reach this table, only what is in it.
+local methods = string_functions()
+
+---@class axo.policy.Meter
+---@field left integer instructions left
+---@field ceiling number KiB of memory that the Lua state may use
+---@field counting boolean
+---@field watched table<function, any> functions whose place of return is wanted
+---@field returned table<function, integer> the line where each returned last
+
+local function hook_for(meter)
+  return function(event)
+    if event == "return" then
+      local info = debug.getinfo(2, "fl")
+      if meter.watched[info.func] then meter.returned[info.func] = info.currentline end
+      return
+    end
+    if collectgarbage "count" > meter.ceiling then
+      error(("used more than %d MiB of memory"):format(env.MEMORY // 1048576), 0)
+    end
+    if not meter.counting then return end
+    meter.left = meter.left - STEP
+    if meter.left < 0 then
+      error(("used up its budget of %d instructions (an endless loop?)"):format(
+        env.INSTRUCTIONS), 0)
+    end
+  end
+end
+
+-- Policy runs in a coroutine of its own: its hook is not the host's, it cannot yield to the
+-- host's scheduler, and its stack is still there after an error.
+local function resume_guarded(co)
+  local strings = debug.getmetatable ""
+  local index = strings.__index
+  local collecting = collectgarbage "isrunning"
+  collectgarbage "stop"
+  strings.__index = methods
+  local results = table.pack(coroutine.resume(co))
+  strings.__index = index
+  if collecting then collectgarbage "restart" end
+  return results
+end
+
+--- Where policy was when `co` died: the innermost frame that a policy file owns.
+local function frame_of(co, owners)
+  for level = 0, 200 do
+    local info = debug.getinfo(co, level, "Sl")
+    if not info then return end
+    local owner = owners[info.source]
+    if owner and info.currentline > 0 then
+      return { path = owner, line = info.currentline, short = info.short_src }
+    end
+  end
+end
+
+--- Runs `fn(meter)` under the budget.
+---@param fn fun(meter: axo.policy.Meter): any
+---@param owners table<string, string> chunk name to path, of the files that may be blamed
+---@param watched table<function, any>? see Meter
+---@return any result nil when it failed
+---@return table? failure { value = what was raised, frame = { path, line, short }?, traceback }
+function env.run(fn, owners, watched)
+  local meter = {
+    left = env.INSTRUCTIONS, counting = true, watched = watched or {}, returned = {},
+    ceiling = collectgarbage "count" + env.MEMORY / 1024,
+  }
+  local co = coroutine.create(function() return fn(meter) end)
+  debug.sethook(co, hook_for(meter), "r", STEP)
+  local results = resume_guarded(co)
+  if results[1] then
+    -- Clears the hook's hold on what it captured.
+    debug.sethook(co)
+    return results[2]
+  end
+  return nil, {
+    value = results[2],
+    frame = frame_of(co, owners),
+    traceback = debug.traceback(co),
+  }
+end
+
+return env

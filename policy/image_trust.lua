@@ -1,0 +1,94 @@
+-- Which image a session really runs, and whether it may be downloaded.
+--
+-- An image is a program that somebody else made. Only the default image is used, unless the
+-- calling program trusts all of them (`allow_untrusted_image = true`) or the image is on the
+-- list below or on the calling program's list (`allow_images`). Any other image is replaced by
+-- the default one, with a warning.
+--
+-- Asked at every start. `request` holds:
+--   image (as it was asked for; nil: none was), reference = its parts { registry, repository,
+--   tag, digest, text }, default (the default image), embedded (the name of the image that
+--   this machine builds for itself where no registry can be reached),
+--   fields = what the calling program set in its `policy` table.
+-- The answer: { image, pull = "missing" | "never", fallback, warning } or { deny = "reason" }.
+-- `fallback` is the local image to use when a download fails.
+
+local DEFAULT = {
+  registry = "docker.io", repository = "library/alpine", tag = "3.20",
+  text = "docker.io/library/alpine:3.20",
+}
+local EMBEDDED = "localhost/axosandbox/base"
+
+-- Trusted on this machine. An image matches an entry when every part that the entry gives is
+-- the same; a repository may end with "/*". Examples:
+--   { registry = "ghcr.io", repository = "my-company/*" },
+--   { registry = "docker.io", repository = "library/debian" },
+--   { digest = "sha256:..." },      -- exactly this image, wherever it comes from
+local TRUSTED = {}
+
+local function matches_repository(pattern, repository)
+  local prefix = pattern:match "^(.*/)%*$"
+  if prefix then return #repository > #prefix and repository:sub(1, #prefix) == prefix end
+  return pattern == repository
+end
+
+local function matches(entry, reference)
+  if not (entry.registry or entry.repository or entry.digest) then return false end
+  if entry.registry and entry.registry ~= reference.registry then return false end
+  if entry.digest and entry.digest ~= reference.digest then return false end
+  return not entry.repository or matches_repository(entry.repository, reference.repository)
+end
+
+local function is_listed(list, reference)
+  for _, entry in ipairs(list or {}) do
+    if matches(entry, reference) then return true end
+  end
+  return false
+end
+
+local function is_default(reference)
+  return reference.registry == DEFAULT.registry and reference.repository == DEFAULT.repository
+    and reference.tag == DEFAULT.tag and not reference.digest
+end
+
+local function embedded_name(request)
+  return type(request.embedded) == "string" and request.embedded or EMBEDDED
+end
+
+local function is_embedded(reference, request)
+  local registry, repository = embedded_name(request):match "^([^/]+)/([^:@]+)"
+  return reference.registry == registry and reference.repository == repository
+    and (reference.tag == nil or reference.tag == "latest") and not reference.digest
+end
+
+local function use_default(request, warning)
+  return {
+    image = DEFAULT.text, pull = "missing", fallback = embedded_name(request),
+    warning = warning,
+  }
+end
+
+local function use(reference)
+  -- "localhost" is where images are that were built here. Nothing answers there.
+  local is_local = reference.registry == "localhost"
+  return { image = reference.text, pull = is_local and "never" or "missing" }
+end
+
+return function(request)
+  local fields, reference = request.fields or {}, request.reference
+  if not request.image then return use_default(request) end
+  if not reference then
+    return { deny = ("%q is not an image reference"):format(request.image) }
+  end
+  if is_default(reference) then return use_default(request) end
+  if is_embedded(reference, request) then
+    return { image = embedded_name(request), pull = "never" }
+  end
+  if fields.allow_untrusted_image or is_listed(fields.allow_images, reference)
+    or is_listed(TRUSTED, reference) then
+    return use(reference)
+  end
+  return use_default(request, ("the image %s is not trusted here, so %s runs instead; to run it, "
+    .. "set allow_untrusted_image = true in the policy table, or list it in allow_images"
+  ):format(reference.text, DEFAULT.text))
+end

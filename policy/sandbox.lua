@@ -1,0 +1,158 @@
+-- How a session's container is made: which directory it may see, which network it gets, how
+-- much memory, CPU and how many processes it may use, and how long podman may take.
+--
+-- Asked once at every start, before anything runs. `request` says what was asked for:
+--   id, dir (the directory to mount), dir_real (the same without symbolic links), image,
+--   ports, env, host = { uid, home, os, rootless },
+--   fields = what the calling program set in its `policy` table.
+-- The answer is either { deny = "the reason" } or a whole decision as at the end of this file.
+--
+-- To change one thing for all sessions of this machine, put a file of the same name into
+-- /etc/axosandbox/policy that calls `default(request)` and changes what it returns; README.md
+-- beside this file shows how.
+
+-- Defaults. A calling program can override these for one session.
+local MEMORY = "2g"
+local CPUS = 2
+local PROCESSES = 512
+
+-- Seconds that podman may take: to start a container, to pull an image, to remove one.
+local TIMEOUTS = { start = 120, pull = 300, stop = 30 }
+
+-- Directories that hold the system. Neither they nor anything in them is mounted...
+local SYSTEM = {
+  "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/lost+found",
+  "/nix", "/ostree", "/proc", "/run", "/sbin", "/snap", "/sys", "/sysroot", "/usr",
+  "/var/backups", "/var/cache", "/var/db", "/var/lib/containers", "/var/lib/docker",
+  "/var/lock", "/var/log", "/var/mail", "/var/run", "/var/spool",
+  "/Applications", "/Library", "/System", "/cores",
+}
+-- ... but for these, where people do keep projects.
+local PROJECTS = { "/run/media", "/usr/src", "/usr/local/src" }
+
+-- Directories that hold other directories. What is in them may be mounted, they may not.
+local SHARED = {
+  "/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var", "/var/home",
+  "/var/lib", "/var/tmp", "/var/www", "/Users", "/Volumes", "/private", "/run/media",
+  "/usr/src", "/usr/local/src",
+}
+
+-- Where homes are. A whole home is never mounted, whoever's it is.
+local HOMES = { "/home", "/var/home", "/Users" }
+
+-- Places in a home that hold keys, passwords, settings and other programs' data.
+local PRIVATE = {
+  ".aws", ".azure", ".config", ".docker", ".gnupg", ".kube", ".local/share/containers",
+  ".local/share/keyrings", ".local/state", ".mozilla", ".password-store", ".pki", ".ssh",
+  ".thunderbird", "Library",
+}
+
+local function is_in(path, dir)
+  return path == dir or path:sub(1, #dir + 1) == dir .. "/"
+end
+
+local function holds(dir, path)
+  return dir == "/" or is_in(path, dir)
+end
+
+-- The path with single slashes and none at the end; nil and why not when it cannot be judged.
+local function tidy(path)
+  if path:sub(1, 1) ~= "/" then return nil, "it is not an absolute path" end
+  for part in path:gmatch "[^/]+" do
+    if part == "." or part == ".." then return nil, 'it holds "' .. part .. '"' end
+  end
+  path = path:gsub("/+", "/")
+  if #path > 1 then path = path:gsub("/$", "") end
+  return path
+end
+
+local function homes_around(dir, host)
+  local homes = { "/root" }
+  if host.home and host.home ~= "/" then homes[#homes + 1] = host.home end
+  for _, parent in ipairs(HOMES) do
+    local user = dir:match("^" .. parent .. "/([^/]+)")
+    if user then homes[#homes + 1] = parent .. "/" .. user end
+  end
+  return homes
+end
+
+local function problem_with_home(dir, home)
+  if holds(dir, home) then return "it is, or holds, the home directory " .. home end
+  for _, name in ipairs(PRIVATE) do
+    local private = home .. "/" .. name
+    if is_in(dir, private) or holds(dir, private) then
+      return private .. " holds private data"
+    end
+  end
+end
+
+local function problem_with_system(dir)
+  for _, shared in ipairs(SHARED) do
+    if dir == shared then return "it is shared by many programs or users" end
+  end
+  for _, project in ipairs(PROJECTS) do
+    if is_in(dir, project) then return end
+  end
+  for _, system in ipairs(SYSTEM) do
+    if is_in(dir, system) then return system .. " belongs to the system" end
+    if holds(dir, system) then return "it holds " .. system end
+  end
+end
+
+-- Why `path` may not be mounted; nil when it may.
+local function problem_with(path, host)
+  local dir, problem = tidy(path)
+  if not dir then return problem end
+  -- A Mac keeps /etc, /tmp and /var in /private.
+  if host.os == "Darwin" then dir = dir:gsub("^/private/", "/") end
+  problem = problem_with_system(dir)
+  for _, home in ipairs(homes_around(dir, host)) do
+    problem = problem or problem_with_home(dir, home)
+  end
+  return problem
+end
+
+local function limits(asked)
+  asked = asked or {}
+  local function pick(value, default)
+    if value == nil then return default end
+    return value
+  end
+  return {
+    memory = pick(asked.memory, MEMORY),
+    cpus = pick(asked.cpus, CPUS),
+    pids = pick(asked.pids, PROCESSES),
+  }
+end
+
+return function(request)
+  local fields = request.fields or {}
+  local host = request.host or {}
+  local named = { request.dir }
+  if request.dir_real ~= request.dir then named[#named + 1] = request.dir_real end
+  for _, dir in ipairs(named) do
+    local problem = problem_with(dir, host)
+    if problem then
+      return { deny = ("the directory %s may not be mounted: %s"):format(dir, problem) }
+    end
+  end
+  return {
+    -- "bridge": outgoing connections work. "none": no network at all.
+    network = fields.network or "bridge",
+    limits = limits(fields.limits),
+    -- true: no session starts on a machine where a limit does not really apply.
+    require_resource_limits = fields.require_resource_limits or false,
+    -- Published ports are reached on this address only.
+    publish_address = fields.publish_address or "127.0.0.1",
+    -- nil: the user that the image names.
+    user = fields.user,
+    -- Passed on to exec.lua.
+    exec = fields.exec or {},
+    -- The host's proxy variables often carry passwords.
+    http_proxy = false,
+    timeouts = TIMEOUTS,
+    -- A first process that reaps what is left behind, so that zombies do not use up the
+    -- process limit.
+    init = true,
+  }
+end
