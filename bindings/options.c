@@ -33,6 +33,17 @@ static void reject(laxo_reader_t *reader, const char *format, ...) {
   va_end(args);
 }
 
+static place_t place_at(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static place_t place_at(const char *format, ...) {
+  place_t place;
+  va_list args;
+  va_start(args, format);
+  vsnprintf(place.text, sizeof place.text, format, args);
+  va_end(args);
+  return place;
+}
+
 static void wrong_type(lua_State *L, int index, const char *where,
                        const char *expected) {
   luaL_error(L, "%s: expected %s, got %s", where, expected, luaL_typename(L, index));
@@ -141,9 +152,7 @@ static uint64_t read_bound(laxo_reader_t *reader, int index, const char *where) 
  * ----------------------------------------------------------------- */
 
 static place_t item_place(const char *where, lua_Integer i) {
-  place_t place;
-  snprintf(place.text, sizeof place.text, "%s[%lld]", where, (long long)i);
-  return place;
+  return place_at("%s[%lld]", where, (long long)i);
 }
 
 /* The length of a table that must be a sequence and nothing else. */
@@ -208,10 +217,9 @@ static const axo_pair_t *read_pairs(laxo_reader_t *reader, int index, const char
   int top = lua_gettop(L);
   lua_pushnil(L);
   while (n < room && lua_next(L, index) != 0) {
-    place_t place;
     if (lua_type(L, -2) != LUA_TSTRING)
       luaL_error(L, "%s: keys must be strings, found %s", where, luaL_typename(L, -2));
-    snprintf(place.text, sizeof place.text, "%s.%s", where, lua_tostring(L, -2));
+    place_t place = place_at("%s.%s", where, lua_tostring(L, -2));
     pairs[n].key = read_string(reader, lua_gettop(L) - 1, where);
     pairs[n].value = read_string(reader, lua_gettop(L), place.text);
     n++;
@@ -364,8 +372,7 @@ static void read_shape(laxo_reader_t *reader, int index, const laxo_shape_t *sha
   check_keys(L, index, shape, where);
   for (size_t i = 0; i < shape->count; i++) {
     const laxo_field_t *field = &shape->fields[i];
-    place_t place;
-    snprintf(place.text, sizeof place.text, "%s.%s", where, field->name);
+    place_t place = place_at("%s.%s", where, field->name);
     lua_pushstring(L, field->name);
     lua_rawget(L, index);
     if (!lua_isnil(L, -1))
