@@ -1,0 +1,77 @@
+/* process_impl.h: the inside of a child process, shared by process*.c alone. */
+#ifndef AXO_PROCESS_IMPL_H
+#define AXO_PROCESS_IMPL_H
+
+#include "process_util.h"
+
+/* stdout or stderr, as far as we hold its reading end. */
+typedef struct axo__output {
+  uv_poll_t poll;
+  axo_process_t *owner;
+  int fd;
+  int stream; /* AXO_STDOUT, AXO_STDERR */
+  bool is_open;
+  bool truncated;
+  char *kept;
+  size_t kept_len;
+  size_t kept_room;
+  uint64_t total;
+} axo__output_t;
+
+/* stdin, as far as we hold its writing end. */
+typedef struct axo__input {
+  uv_poll_t poll;
+  int fd;
+  bool is_open;
+  bool is_polling;
+  bool ends; /* close it once the queue is empty */
+  axo__queue_t queue;
+} axo__input_t;
+
+typedef enum axo__phase {
+  AXO__RUNNING, /* `clock` runs to the deadline, if there is one */
+  AXO__ENDING,  /* asked to end; `clock` runs to SIGKILL */
+  AXO__KILLED
+} axo__phase_t;
+
+struct axo_process {
+  uv_process_t process;
+  uv_timer_t clock;
+  uv_timer_t drain;
+  axo__input_t in;
+  axo__output_t out[2];
+  axo_process_options_t options; /* argv, env, cwd and input are not to be used */
+  axo__phase_t phase;
+  unsigned handles; /* open uv handles; the last one's close callback frees */
+  bool exited;
+  bool finished; /* on_exit was called, or never will be: no more callbacks */
+  bool timed_out;
+  bool cancelled;
+  bool limit_hit;
+  int code;
+  int signal;
+  uint64_t started; /* uv_hrtime */
+};
+
+/* process_io.c */
+int axo__output_init(axo_process_t *p, int stream, int fd);
+void axo__output_start(axo__output_t *out);
+/* Reads what is there already, within AXO__READ_REST. */
+void axo__output_rest(axo__output_t *out);
+void axo__output_close(axo__output_t *out);
+int axo__input_init(axo_process_t *p, int fd);
+/* Writes what is queued, now or when stdin takes it; closes it when that is all. */
+void axo__input_start(axo_process_t *p);
+void axo__input_close(axo_process_t *p);
+
+/* process_end.c */
+void axo__process_watch(axo_process_t *p);
+void axo__process_on_exit(uv_process_t *handle, int64_t code, int signum);
+/* Asks it to end, and sees to it that it does. */
+void axo__process_end(axo_process_t *p);
+/* Finishes when it has exited and both streams are at their end. */
+void axo__process_settle(axo_process_t *p);
+void axo__process_release(axo_process_t *p);
+void axo__process_close_handles(axo_process_t *p);
+
+#endif /* AXO_PROCESS_IMPL_H */
