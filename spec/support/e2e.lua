@@ -10,9 +10,12 @@ local state = require "spec.support.state"
 local styles = require "spec.support.styles"
 local temp = require "spec.support.temp"
 
--- What the engine remembers about a host belongs to the run, not to the user.
+-- What the engine remembers about a host belongs to the run, not to the user; scripts/test
+-- has seen to that already.
 if not state.isolated then
-  uv.os_setenv("XDG_STATE_HOME", temp.lasting_dir())
+  if not os.getenv "XDG_STATE_HOME" then
+    uv.os_setenv("XDG_STATE_HOME", temp.lasting_dir())
+  end
   uv.os_unsetenv "AXOSANDBOX_POLICY_PATH"
   state.isolated = true
 end
@@ -30,6 +33,10 @@ local messages = {}
 ---@return { level: string, message: string, fields: table }[]
 function e2e.messages() return messages end
 function e2e.forget_messages() messages = {} end
+
+--- Seconds on a clock that never goes back.
+---@return number
+function e2e.now() return uv.hrtime() / 1e9 end
 
 --- The messages of a level, joined.
 function e2e.logged(level)
@@ -72,6 +79,22 @@ function e2e.options(changes)
   options.policy = with_defaults(changes.policy,
     { network = "none", allow_untrusted_image = true })
   return options
+end
+
+--- A provisioning policy for sessions with a network that shall start quickly.
+function e2e.no_provisioning()
+  return { run = false, commands = {}, timeout = 1, cache = false }
+end
+
+--- Lets the loop run for a moment.
+function e2e.pause(seconds)
+  local over = false
+  local timer = uv.new_timer()
+  timer:start(math.ceil(seconds * 1000), 0, function()
+    over = true
+    timer:close()
+  end)
+  while not over do uv.run "once" end
 end
 
 --- Starts a session that must start.

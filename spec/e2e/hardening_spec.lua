@@ -1,0 +1,149 @@
+local e2e = require "spec.support.e2e"
+local podman = e2e.podman
+
+-- linux/capability.h: the capabilities that no policy may give back.
+local FLOOR = {
+  DAC_READ_SEARCH = 2, NET_ADMIN = 12, NET_RAW = 13, SYS_MODULE = 16, SYS_RAWIO = 17,
+  SYS_PTRACE = 19, SYS_ADMIN = 21, SYS_BOOT = 22, SYS_TIME = 25, MKNOD = 27, AUDIT_WRITE = 29,
+}
+local KEPT = { CHOWN = 0, DAC_OVERRIDE = 1, FOWNER = 3, SETGID = 6, SETUID = 7 }
+
+local function has(mask, bit)
+  return (tonumber(mask, 16) >> bit) & 1 == 1
+end
+
+local function assert_hardened(status)
+  for _, set in ipairs { "CapEff", "CapBnd", "CapPrm", "CapInh", "CapAmb" } do
+    local mask = assert(status:match(set .. ":%s*(%x+)"), "no " .. set .. " in " .. status)
+    for name, bit in pairs(FLOOR) do
+      assert(not has(mask, bit), ("%s has CAP_%s"):format(set, name))
+    end
+  end
+  assert.equal("1", status:match "NoNewPrivs:%s*(%d)")
+  assert.equal("2", status:match "Seccomp:%s*(%d)")
+end
+
+describe("the hardening, read from inside", function()
+  e2e.housekeeping(_ENV)
+  local sb
+  setup(function() sb = e2e.start() end)
+  teardown(function() sb:stop() end)
+
+  it("holds for a command", function()
+    assert_hardened(assert(sb:exec { "cat", "/proc/self/status" }).stdout)
+  end)
+
+  it("holds for a background task", function()
+    local task = assert(sb:spawn_background { "cat", "/proc/self/status" })
+    assert(task:wait())
+    assert_hardened(task:log())
+  end)
+
+  it("holds in a terminal", function()
+    local term = assert(sb:spawn_pty { "cat", "/proc/self/status" })
+    assert(term:wait())
+    assert_hardened(term:snapshot())
+  end)
+
+  it("holds for the first process", function()
+    assert_hardened(assert(sb:exec { "cat", "/proc/1/status" }).stdout)
+  end)
+
+  it("keeps what package managers need", function()
+    local status = assert(sb:exec { "cat", "/proc/self/status" }).stdout
+    for name, bit in pairs(KEPT) do
+      assert(has(status:match "CapEff:%s*(%x+)", bit), "CAP_" .. name .. " is gone")
+    end
+  end)
+
+  it("keeps the host's namespaces out", function()
+    local r = assert(sb:exec { "sh", "-c", "for n in pid net ipc uts mnt; do " ..
+      'readlink /proc/self/ns/$n; done' })
+    for name, inode in r.stdout:gmatch "(%l+):%[(%d+)%]" do
+      local own = e2e.proc.must { "readlink", "/proc/self/ns/" .. name }
+      assert.are_not.equal(own:match "%d+", inode)
+    end
+    assert.falsy(podman.inspect(sb:container()).HostConfig.Privileged)
+  end)
+
+  it("makes mount, mknod and raw sockets fail", function()
+    for _, script in ipairs { "mount -t tmpfs none /mnt", "mknod /tmp/node c 1 3",
+      "ping -c 1 -W 1 127.0.0.1", "date -s 2001-01-01", "chroot / true && mount / /mnt" } do
+      local r = assert(sb:exec({ "sh", "-c", script }, { timeout = 30 }))
+      assert(r.code ~= 0, script .. " succeeded")
+    end
+  end)
+end)
+
+describe("the hardening of an image that runs as a user", function()
+  e2e.housekeeping(_ENV)
+
+  it("holds too, and no program gains privileges", function()
+    local sb = e2e.start { image = e2e.images.user() }
+    local r = assert(sb:exec { "sh", "-c", "id -un; cat /proc/self/status" })
+    assert.equal("worker", r.stdout:match "^%w+")
+    assert_hardened(r.stdout)
+    assert.equal(0, tonumber(r.stdout:match "CapEff:%s*(%x+)", 16))
+    assert(sb:stop())
+  end)
+end)
+
+describe("resource limits", function()
+  e2e.housekeeping(_ENV)
+  local LIMITS = { memory = "64m", cpus = 0.5, pids = 60 }
+  local reach_the_kernel = podman.is_root() or podman.is_cgroup_v2()
+
+  if reach_the_kernel then
+    it("are in the cgroup as the host sees it, and in what the session tells", function()
+      local sb = e2e.start {
+        policy = { limits = LIMITS, require_resource_limits = true },
+      }
+      local seen = e2e.probe.limits(e2e.probe.init_pid(sb:container()))
+      assert.equal(64 * 1024 * 1024, seen.memory)
+      assert.equal(60, seen.pids)
+      assert.equal(0.5, seen.cpus)
+      local told = sb:limits()
+      assert.equal(64 * 1024 * 1024, told.memory)
+      assert.equal(60, told.pids)
+      assert.equal(0.5, told.cpus)
+      assert.is_true(told.verified)
+      assert(sb:stop())
+    end)
+
+    it("come from the shipped policy when nothing is asked", function()
+      local sb = e2e.start()
+      local seen = e2e.probe.limits(e2e.probe.init_pid(sb:container()))
+      assert.equal(2 * 1024 * 1024 * 1024, seen.memory)
+      assert.equal(512, seen.pids)
+      assert.equal(2, seen.cpus)
+      assert(sb:stop())
+    end)
+
+    it("stop a process that wants too much memory, and the session goes on", function()
+      local sb = e2e.start { policy = { limits = LIMITS } }
+      local r = assert(sb:exec({ "sh", "-c", "head -c 200000000 /dev/zero | tail" },
+        { timeout = 60 }))
+      assert(not r:ok(), "200 MB fitted in 64")
+      assert.equal(0, assert(sb:exec { "true" }).code)
+      assert(sb:stop())
+    end)
+  else
+    it("that podman only warns about are told as not enforced", function()
+      local sb = e2e.start { policy = { limits = LIMITS } }
+      local told = sb:limits()
+      assert.is_nil(told.memory)
+      assert.is_nil(told.pids)
+      assert.is_nil(told.cpus)
+      assert.matches("limit", table.concat(sb:warnings(), "\n"))
+      assert(sb:stop())
+    end)
+
+    it("that are required and only warned about start no container", function()
+      local err = e2e.refused {
+        policy = { limits = LIMITS, require_resource_limits = true },
+      }
+      assert.matches("limit", tostring(err))
+      assert(#err.hint > 0)
+    end)
+  end
+end)

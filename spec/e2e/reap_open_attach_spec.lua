@@ -1,0 +1,245 @@
+local e2e = require "spec.support.e2e"
+local axo = require "axosandbox"
+local podman = e2e.podman
+
+local function ids_of(list)
+  local ids = {}
+  for _, session in ipairs(list) do ids[session.id] = session end
+  return ids
+end
+
+-- A container whose host was killed.
+local function orphan()
+  local options = e2e.options()
+  local host = e2e.host.with_session(options)
+  host:wait_for "started (%S+)"
+  host:kill()
+  host:wait(true)
+  return "axo-ses-" .. options.id, options
+end
+
+describe("reaping orphans", function()
+  e2e.housekeeping(_ENV)
+
+  it("removes what a dead host left, and leaves what a live one uses", function()
+    local mine = e2e.start()
+    local other_options = e2e.options()
+    local other = e2e.host.with_session(other_options)
+    local others = other:wait_for "started (%S+)"
+    local known_container, known = orphan()
+    local stranger = podman.start()
+    local dead = orphan()
+
+    assert(axo.reap_orphans { known.id })
+    assert.is_false(podman.exists(dead))
+    assert.is_true(podman.exists(mine:container()))
+    assert.is_true(podman.exists(others))
+    assert.is_true(podman.exists(known_container))
+    assert.is_true(podman.exists(stranger))
+
+    assert(mine:stop())
+    other:kill()
+    other:wait(true)
+    assert(axo.reap_orphans {})
+    assert.is_false(podman.exists(others))
+    assert.is_false(podman.exists(known_container))
+    assert.is_true(podman.exists(stranger))
+  end)
+
+  it("leaves one that a live host has only opened", function()
+    local container, options = orphan()
+    local opened = assert(axo.open(options.id))
+    assert(axo.reap_orphans {})
+    assert.is_true(podman.exists(container))
+    assert(opened:stop())
+  end)
+end)
+
+describe("opening a session again", function()
+  e2e.housekeeping(_ENV)
+
+  it("leaves its container and what runs in it untouched", function()
+    local container, options = orphan()
+    local before = podman.id(container)
+    local mark = e2e.probe.unique_sleep()
+    podman.must("exec", "-d", container, "sleep", mark)
+    local view = e2e.probe.container(container)
+    view.await(mark)
+    local sb = assert(axo.open(options.id))
+    assert.equal(container, sb:container())
+    assert.equal(options.dir, sb:root())
+    assert.equal(before, podman.id(container))
+    assert.truthy(view.find(mark)[1])
+    assert.equal("here\n", assert(sb:exec { "echo", "here" }).stdout)
+    assert(sb:stop())
+  end)
+
+  it("tells what it was started with", function()
+    local _, options = orphan()
+    local sb = assert(axo.open(options.id))
+    assert.equal(options.dir, sb:root())
+    assert.same({}, sb:ports())
+    assert.is_table(sb:limits())
+    assert(sb:stop())
+  end)
+
+  it("keeps it when the handle is closed or collected", function()
+    local container, options = orphan()
+    do
+      local sb <close> = assert(axo.open(options.id))
+      assert.equal(container, sb:container())
+    end
+    assert.is_true(podman.exists(container))
+    assert(axo.open(options.id))
+    collectgarbage()
+    collectgarbage()
+    e2e.proc.turn(5)
+    assert.is_true(podman.exists(container))
+    assert(assert(axo.open(options.id)):stop())
+  end)
+
+  it("that is not running is an error that says so", function()
+    local sb, err = axo.open "axotest-no-such-session"
+    assert.is_nil(sb)
+    assert.truthy(err.code)
+    assert.matches("axotest%-no%-such%-session", tostring(err))
+  end)
+
+  it("with reuse takes the running one, if directory and image are the same", function()
+    local container, options = orphan()
+    local before = podman.id(container)
+    options.reuse = true
+    local sb = assert(axo.start(options))
+    assert.equal(before, podman.id(container))
+    assert.equal(0, assert(sb:exec { "true" }).code)
+    local other = e2e.options { id = options.id, reuse = true }
+    local second, err = axo.start(other)
+    assert.is_nil(second)
+    assert.truthy(err.code)
+    assert.equal(before, podman.id(container))
+    assert(sb:stop())
+  end)
+
+  it("with reuse starts one when there is none", function()
+    local sb = e2e.start { reuse = true }
+    assert.equal(0, assert(sb:exec { "true" }).code)
+    assert(sb:stop())
+  end)
+end)
+
+describe("starting again", function()
+  e2e.housekeeping(_ENV)
+
+  it("replaces the stale container of a dead host", function()
+    local container, options = orphan()
+    local before = podman.id(container)
+    local sb = assert(axo.start(options))
+    assert.are_not.equal(before, podman.id(container))
+    assert.equal(0, assert(sb:exec { "true" }).code)
+    assert(sb:stop())
+  end)
+
+  it("is an error while a live host uses it, and harms nothing", function()
+    local options = e2e.options()
+    local host = e2e.host.with_session(options)
+    local container = host:wait_for "started (%S+)"
+    local before = podman.id(container)
+    local sb, err = axo.start(options)
+    assert.is_nil(sb)
+    assert.equal("IN_USE", err.code)
+    assert(#err.hint > 0)
+    assert.equal(before, podman.id(container))
+    host:kill()
+    host:wait(true)
+  end)
+
+  it("is an error when the name belongs to a container that is not ours", function()
+    local options = e2e.options()
+    local argv = { "run", "-d", "--name", "axo-ses-" .. options.id, "--network", "none" }
+    table.move(podman.run_flags(), 1, #podman.run_flags(), #argv + 1, argv)
+    table.move({ options.image, "sleep", "1000" }, 1, 3, #argv + 1, argv)
+    podman.must(table.unpack(argv))
+    local before = podman.id("axo-ses-" .. options.id)
+    local sb, err = axo.start(options)
+    assert.is_nil(sb)
+    assert.truthy(err.code)
+    assert.equal(before, podman.id("axo-ses-" .. options.id))
+  end)
+end)
+
+describe("the list of sessions", function()
+  e2e.housekeeping(_ENV)
+
+  it("holds this host's sessions, whoever started them, with what they are", function()
+    local mine = e2e.start()
+    local container, options = orphan()
+    local ids = ids_of(assert(axo.list()))
+    assert.truthy(ids[options.id])
+    assert.equal(options.dir, ids[options.id].dir)
+    assert.equal(container, ids[options.id].container)
+    local seen = false
+    for _, session in pairs(ids) do seen = seen or session.container == mine:container() end
+    assert.is_true(seen)
+    assert(mine:stop())
+    assert(assert(axo.open(options.id)):stop())
+    assert.is_nil(ids_of(assert(axo.list()))[options.id])
+  end)
+end)
+
+describe("attaching to a container of somebody else", function()
+  e2e.housekeeping(_ENV)
+
+  it("gives a handle rooted at a subtree, and never removes the container", function()
+    local dir = e2e.temp.dir "tree"
+    e2e.proc.must { "mkdir", dir .. "/sub" }
+    e2e.temp.write(dir .. "/sub/file", "content")
+    local name = podman.start { "--network", "none", "-v", dir .. ":" .. dir }
+    do
+      local sb <close> = assert(axo.attach(name, dir .. "/sub"))
+      assert.equal(name, sb:container())
+      assert.equal(dir .. "/sub", sb:root())
+      assert.equal(dir .. "/sub\n", assert(sb:exec { "pwd" }).stdout)
+      assert.equal("content", assert(sb:read_file "file"))
+      local mark = e2e.probe.unique_sleep()
+      local view = e2e.probe.container(name)
+      local r = assert(sb:exec({ "sleep", mark }, { timeout = 0.5 }))
+      assert.is_true(r.timed_out)
+      assert.equal(0, #view.find(mark))
+    end
+    assert.is_true(podman.exists(name))
+  end)
+
+  it("that does not run is an error", function()
+    local sb, err = axo.attach("axotest-no-such-container", e2e.temp.dir())
+    assert.is_nil(sb)
+    assert.matches("axotest%-no%-such%-container", tostring(err))
+  end)
+end)
+
+describe("what an opened session shows of the work of another host", function()
+  e2e.housekeeping(_ENV)
+
+  it("is the running tasks with their output, which can be stopped from here", function()
+    local options = e2e.options()
+    local mark = e2e.probe.unique_sleep()
+    local host = e2e.host.start([[
+      local sb = assert(axo.start(options.session))
+      local task = assert(sb:spawn_background("echo from the other host; sleep " .. options.mark))
+      while not task:log():find "host" do uv.run "once" end
+      say("task", task.id)
+      while true do uv.run "once" end
+    ]], { options = { session = options, mark = mark } })
+    local id = host:wait_for "task (%S+)"
+    local view = e2e.probe.container("axo-ses-" .. options.id)
+    view.await("sleep " .. mark)
+    local sb = assert(axo.open(options.id))
+    local task = assert(sb:get_task(id))
+    assert.equal("running", task:status())
+    assert.equal("from the other host\n", task:log())
+    assert(task:stop())
+    assert.equal(0, #view.find(mark))
+    host:kill()
+    host:wait(true)
+    assert(sb:stop())
+  end)
+end)

@@ -1,0 +1,213 @@
+local e2e = require "spec.support.e2e"
+
+describe("a background task", function()
+  e2e.housekeeping(_ENV)
+  local sb, view
+  setup(function()
+    sb = e2e.start()
+    view = e2e.probe.container(sb:container())
+  end)
+  teardown(function() sb:stop() end)
+
+  -- A place where a command waits until the test lets it go on.
+  local function new_gate()
+    local fifo = ("%s/gate-%s"):format(sb:root(), e2e.temp.token())
+    e2e.proc.must { "mkfifo", fifo }
+    return {
+      wait = ("read -r go < '%s'"):format(fifo),
+      open = function() e2e.proc.must { "/bin/sh", "-c", 'echo go > "$1"', "sh", fifo } end,
+    }
+  end
+
+  local function ended(task)
+    return e2e.eventually(function()
+      local status = task:status()
+      return status ~= "running" and status
+    end, "the end of the task")
+  end
+
+  it("runs a string by sh -c and a table as it is", function()
+    local one = assert(sb:spawn_background "echo one; echo two >&2")
+    local two = assert(sb:spawn_background { "echo", "$HOME; *" })
+    assert(one:wait())
+    assert(two:wait())
+    local log = one:log()
+    assert.matches("one\n", log)
+    assert.matches("two\n", log)
+    assert.equal("$HOME; *\n", two:log())
+  end)
+
+  it("has a status that reads running, exited, killed", function()
+    local task = assert(sb:spawn_background "sleep 1000")
+    assert.equal("running", task:status())
+    assert(task:stop())
+    assert.equal("killed (TERM)", task:status())
+    task = assert(sb:spawn_background "exit 3")
+    assert(task:wait())
+    assert.equal("exited (3)", task:status())
+    task = assert(sb:spawn_background "kill -KILL $$")
+    assert(task:wait())
+    assert.equal("killed (KILL)", task:status())
+  end)
+
+  it("that cannot start has failed, and says why", function()
+    local task, err = sb:spawn_background { "no-such-command-at-all" }
+    if task then
+      assert.matches("^failed: .*no%-such%-command%-at%-all", ended(task))
+    else
+      assert.equal("NOT_FOUND", err.code)
+    end
+  end)
+
+  it("has an id that no other has, also when several start in one millisecond", function()
+    local tasks, seen = {}, {}
+    for _ = 1, 6 do
+      assert(sb:spawn_background({ "true" }, {}, function(err, task)
+        tasks[#tasks + 1] = assert(task, err)
+      end))
+    end
+    e2e.eventually(function() return #tasks == 6 end, "six tasks")
+    for _, task in ipairs(tasks) do
+      assert.is_string(task.id)
+      assert.is_nil(seen[task.id])
+      seen[task.id] = true
+    end
+    for _, task in ipairs(tasks) do assert(task:wait()) end
+  end)
+
+  it("is stopped alone, with its whole tree, and leaves the others running", function()
+    local mark, other = e2e.probe.unique_sleep(), e2e.probe.unique_sleep()
+    local task = assert(sb:spawn_background(("setsid sleep %s & sleep %s & wait"):format(
+      mark, mark)))
+    local bystander = assert(sb:spawn_background("sleep " .. other))
+    e2e.eventually(function() return #view.find("sleep " .. mark) >= 2 end, "both children")
+    view.await(other)
+    assert(task:stop())
+    assert.equal(0, #view.find(mark))
+    assert.matches("^killed", task:status())
+    assert.truthy(view.find(other)[1])
+    assert.equal("running", bystander:status())
+    assert(bystander:stop())
+    assert.equal(0, #view.find(other))
+  end)
+
+  it("that ignores TERM is stopped all the same", function()
+    local mark = e2e.probe.unique_sleep()
+    local task = assert(sb:spawn_background(
+      ("trap '' TERM; while :; do sleep %s; done"):format(mark)))
+    view.await("sleep " .. mark)
+    assert(task:stop())
+    assert.equal(0, #view.find(mark))
+  end)
+
+  it("is read by cursor, without gap or repeat", function()
+    local gate = new_gate()
+    local task = assert(sb:spawn_background("seq 1 5; " .. gate.wait .. "; seq 6 10"))
+    local text, cursor = "", 0
+    e2e.eventually(function()
+      local bytes, next_cursor, dropped = task:read(cursor)
+      assert.equal(0, dropped)
+      assert.equal(cursor + #bytes, next_cursor)
+      text, cursor = text .. bytes, next_cursor
+      return text:find "5\n"
+    end, "the output")
+    gate.open()
+    assert(task:wait())
+    local bytes = task:read(cursor)
+    assert.equal("1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n", text .. bytes)
+  end)
+
+  it("tells a reader that fell behind how many bytes it lost", function()
+    local task = assert(sb:spawn_background "seq 1 100000")
+    assert(task:wait())
+    local bytes, cursor, dropped = task:read(0)
+    assert.equal(588895, cursor)
+    assert.equal(588895, dropped + #bytes)
+    assert(dropped > 0)
+    assert.equal("100000\n", bytes:sub(-7))
+  end)
+
+  it("has any number of followers, each of which sees everything once", function()
+    local gate = new_gate()
+    local task = assert(sb:spawn_background(gate.wait .. "; seq 1 20000"))
+    local texts = { {}, {} }
+    for i = 1, 2 do
+      task:follow(function(bytes) table.insert(texts[i], bytes) end)
+    end
+    gate.open()
+    assert(task:wait())
+    for i = 1, 2 do
+      e2e.eventually(function() return #table.concat(texts[i]) == 108894 end,
+        "all of it at follower " .. i)
+      assert.equal("1\n2\n3\n", table.concat(texts[i]):sub(1, 6))
+    end
+  end)
+
+  it("streams to a follower while it runs", function()
+    local gate = new_gate()
+    local task = assert(sb:spawn_background("echo first; " .. gate.wait .. "; echo second"))
+    local seen = {}
+    local subscription = task:follow(function(bytes) seen[#seen + 1] = bytes end)
+    e2e.eventually(function() return table.concat(seen):find "first\n" end, "the first line")
+    assert.equal("running", task:status())
+    gate.open()
+    assert(task:wait())
+    e2e.eventually(function() return table.concat(seen) == "first\nsecond\n" end,
+      "the second line")
+    subscription:close()
+  end)
+
+  it("trims its log to whole characters for those who want text, never crashing", function()
+    local task = assert(sb:spawn_background [[
+      i=0; while [ $i -lt 3000 ]; do printf '\303\244\342\202\254\360\237\230\200x'; i=$((i+1))
+      done; i=0; while [ $i -lt 6000 ]; do printf '\360\237\230\200'; i=$((i+1)); done
+      printf 'a\360\237\230'
+    ]])
+    assert(task:wait())
+    local raw = task:log()
+    local text = task:log { utf8 = true }
+    assert.truthy(utf8.len(text))
+    assert.equal("a", text:sub(-1))
+    assert(#raw - #text <= 6, "more than the broken ends was cut")
+    assert.equal("a\xF0\x9F\x98", raw:sub(-4))
+  end)
+
+  it("is found again by id and in the list", function()
+    local mark = e2e.probe.unique_sleep()
+    local task = assert(sb:spawn_background("sleep " .. mark))
+    local found = assert(sb:get_task(task.id))
+    assert.equal("running", found:status())
+    local listed = false
+    for _, each in ipairs(assert(sb:list_tasks())) do
+      listed = listed or each.id == task.id
+    end
+    assert.is_true(listed)
+    assert.is_nil((sb:get_task "no-such-task"))
+    assert(found:stop())
+    assert.matches("^killed", task:status())
+  end)
+
+  for _, style in ipairs(e2e.styles) do
+    it("is started, awaited and stopped " .. style.name, function()
+      local task = assert(style.call(sb.spawn_background, sb, "echo hello", {}))
+      assert(style.call(task.wait, task))
+      assert.equal("hello\n", task:log())
+      task = assert(style.call(sb.spawn_background, sb, "sleep 1000", {}))
+      assert(style.call(task.stop, task))
+      assert.matches("^killed", task:status())
+    end)
+  end
+
+  it("prints any amount while the host's memory stays flat", function()
+    collectgarbage()
+    local before = e2e.probe.resident()
+    local task = assert(sb:spawn_background "timeout 1 yes 0123456789abcdef")
+    local peak = before
+    e2e.eventually(function()
+      peak = math.max(peak, e2e.probe.resident())
+      return task:status() ~= "running"
+    end, "the end of yes")
+    assert(peak - before < 16 * 1024 * 1024,
+      ("memory grew by %d bytes"):format(peak - before))
+  end)
+end)

@@ -1,0 +1,73 @@
+--- TCP from the host's side, for the network specs.
+local uv = require "luv"
+local proc = require "spec.support.proc"
+
+local net = {}
+
+--- A port that nobody holds now.
+---@return integer
+function net.free_port()
+  local socket = uv.new_tcp()
+  assert(socket:bind("127.0.0.1", 0))
+  local port = socket:getsockname().port
+  socket:close()
+  uv.run "nowait"
+  return port
+end
+
+--- Listens on a port; close it with :close(), or with <close>.
+---@return { port: integer, accepted: integer, close: fun(self) }
+function net.listen(address)
+  local socket = uv.new_tcp()
+  assert(socket:bind(address, 0))
+  local listener = { accepted = 0 }
+  assert(socket:listen(8, function()
+    listener.accepted = listener.accepted + 1
+    local client = uv.new_tcp()
+    socket:accept(client)
+    client:close()
+  end))
+  listener.port = socket:getsockname().port
+  function listener.close()
+    socket:close()
+    uv.run "nowait"
+  end
+  return setmetatable(listener, { __close = listener.close })
+end
+
+--- Asks for a page; nil and the reason when nothing answers.
+---@return string? bytes, string? reason
+function net.get(address, port)
+  local socket, parts, outcome = uv.new_tcp(), {}, nil
+  local started, reason = pcall(socket.connect, socket, address, port, function(err)
+    if err then
+      outcome = err
+      return
+    end
+    socket:read_start(function(read_err, bytes)
+      if bytes then parts[#parts + 1] = bytes else outcome = read_err or true end
+    end)
+    socket:write "GET / HTTP/1.0\r\n\r\n"
+  end)
+  if not started then outcome = reason end
+  local waited = pcall(proc.eventually, function() return outcome end, "an answer", 5)
+  socket:close()
+  uv.run "nowait"
+  if not waited then return nil, "no answer" end
+  if outcome ~= true or #parts == 0 then return nil, tostring(outcome) end
+  return table.concat(parts)
+end
+
+--- The addresses of this machine that are not loopback.
+---@return string[]
+function net.own_addresses()
+  local list = {}
+  for _, addresses in pairs(uv.interface_addresses()) do
+    for _, each in ipairs(addresses) do
+      if not each.internal and not each.ip:find "^fe80" then list[#list + 1] = each.ip end
+    end
+  end
+  return list
+end
+
+return net

@@ -1,0 +1,79 @@
+--- What the unit specs of the C module share.
+local uv = require "luv"
+local core = require "axosandbox.core"
+
+local unit = {}
+
+--- Runs the loop until `is_done()`.
+function unit.wait(is_done)
+  while not is_done() do
+    if not uv.run "once" and not is_done() then
+      error("the loop ran empty before what was waited for", 2)
+    end
+  end
+end
+
+--- Starts a child and waits for its end.
+---@return table? result, any process_or_err
+function unit.run(argv, options)
+  local result
+  local process, err = core.spawn(argv, options, function(r) result = r end)
+  if not process then return nil, err end
+  unit.wait(function() return result ~= nil end)
+  return result, process
+end
+
+--- Records the uncaught errors of callbacks while `fn` runs.
+---@return string[]
+function unit.uncaught(fn)
+  local messages = {}
+  core.set_uncaught(function(message) messages[#messages + 1] = message end)
+  local ok, err = pcall(fn)
+  core.set_uncaught(function(message) error(message) end)
+  if not ok then error(err, 0) end
+  return messages
+end
+
+--- Collects everything that can be collected, finalisers included.
+function unit.collect()
+  collectgarbage()
+  collectgarbage()
+end
+
+--- True when `pid` is a process that is not a zombie.
+function unit.is_running(pid)
+  local file = io.open(("/proc/%d/stat"):format(pid))
+  if not file then return false end
+  local state = file:read("a"):match "^%d+ %(.*%) (%a)"
+  file:close()
+  return state ~= nil and state ~= "Z"
+end
+
+--- The prefix (build tree or installation) that the module under test lies in.
+function unit.prefix()
+  local path = assert(package.searchpath("axosandbox.core", package.cpath))
+  return (path:gsub("/lib/lua/5%.4/axosandbox/core%.so$", ""))
+end
+
+--- The interpreter that runs this spec.
+function unit.interpreter()
+  local lowest = 0
+  while arg[lowest - 1] do lowest = lowest - 1 end
+  return arg[lowest]
+end
+
+--- Runs code in an interpreter of its own, with the same paths.
+---@return table result
+function unit.lua(code, ...)
+  local front = ("package.path = %q; package.cpath = %q; "):format(package.path, package.cpath)
+  return assert(unit.run { unit.interpreter(), "-W", "-e", front .. code, ... })
+end
+
+--- A name in the temporary directory that nothing has yet.
+function unit.temporary_name()
+  local name = os.tmpname()
+  os.remove(name)
+  return name
+end
+
+return unit
