@@ -45,8 +45,7 @@ void axo__image(axo__build_t *b, const char *what, const char *image);
 /* The same for an image about to be made, which has a tag and no digest. */
 void axo__new_image(axo__build_t *b, const char *image);
 
-/* ---- checks (argv_check.c): each records a failure, none appends
- * ---------- */
+/* ---- checks (argv_check.c): each records a failure, none appends ---- */
 
 void axo__check_program(axo__build_t *b, const char *podman);
 /* A container's name or id. */
@@ -63,10 +62,8 @@ void axo__check_command(axo__build_t *b, const char *const *command);
 /* `value` is one of the NULL-terminated `allowed`. */
 void axo__check_one_of(axo__build_t *b, const char *what, const char *value,
                        const char *const *allowed);
-bool axo__is_utf8(const char *text);
 
-/* ---- quoting (argv_quote.c): owned strings, NULL when out of memory
- * ---------- */
+/* ---- quoting (argv_quote.c): owned strings, NULL when out of memory ---- */
 
 /* `text` as one field of a CSV record. */
 char *axo__csv_field(const char *text);

@@ -188,35 +188,3 @@ void axo__check_one_of(axo__build_t *b, const char *what, const char *value,
                   value, allowed[0], allowed[2] ? ", " : " or ", allowed[1],
                   allowed[2] ? " or " : "", allowed[2] ? allowed[2] : "");
 }
-
-/* The length of the well-formed UTF-8 character at `s`, or 0. Overlong forms,
- * surrogates and what lies beyond U+10FFFF are not well-formed. */
-static size_t utf8_len(const unsigned char *s) {
-  if (s[0] < 0x80) {
-    return 1;
-  }
-  size_t len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-  if (s[0] < 0xc2 || s[0] > 0xf4) {
-    return 0;
-  }
-  for (size_t i = 1; i < len; i++) {
-    if ((s[i] & 0xc0) != 0x80) {
-      return 0;
-    }
-  }
-  bool wrong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-               (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f);
-  return wrong ? 0 : len;
-}
-
-bool axo__is_utf8(const char *text) {
-  const unsigned char *s = (const unsigned char *)text;
-  while (*s) {
-    size_t len = utf8_len(s);
-    if (len == 0) {
-      return false;
-    }
-    s += len;
-  }
-  return true;
-}

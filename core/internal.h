@@ -4,13 +4,23 @@
 
 #include "axo.h"
 
-/* ---- errors (error.c) ---------------------------------------------------------- */
+/* ---- errors (error.c) ---- */
 
 /* Fills `err` (may be NULL) and returns `code`, so that a failure is one statement.
  * `op` is a static string; `hint` may be NULL. Control characters in the message are
- * written as '?', because messages quote what others sent and end up on terminals. */
+ * written as '?' (axo__tidy), because messages quote what others sent. */
 __attribute__((format(printf, 5, 6))) int axo__err_set(axo_err_t *err, int code,
                                                        const char *op, const char *hint,
                                                        const char *fmt, ...);
+
+/* ---- text (text.c) ---- */
+
+/* The length of the well-formed UTF-8 character at `text`, or 0: overlong forms,
+ * surrogates and what lies beyond U+10FFFF are not well-formed. */
+size_t axo__utf8_len(const char *text);
+bool axo__is_utf8(const char *text);
+/* Makes text that others wrote fit for one line of a terminal, in place: every byte of
+ * a control character or of what is not UTF-8 becomes '?'. */
+void axo__tidy(char *text);
 
 #endif /* AXO_INTERNAL_H */

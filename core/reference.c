@@ -67,8 +67,7 @@ static int refuse(axo_err_t *err, const char *text, const char *why) {
                       "invalid image reference '%.120s': %s", text, why);
 }
 
-/* ---- registry -----------------------------------------------------------------------
- */
+/* ---- registry ---- */
 
 static bool is_domain_char(char c) { return is_alnum(c) || c == '-'; }
 
@@ -144,8 +143,7 @@ static bool looks_like_registry(span_t s) {
          (s.len > 0 && s.at[0] == '[') || span_equals_lowered(s, "localhost");
 }
 
-/* ---- repository ---------------------------------------------------------------------
- */
+/* ---- repository ---- */
 
 static bool is_path_char(char c) { return is_digit(c) || is_lower(c); }
 
@@ -202,8 +200,7 @@ static const char *check_repository(span_t s) {
   }
 }
 
-/* ---- tag and digest -----------------------------------------------------------------
- */
+/* ---- tag and digest ---- */
 
 static bool is_tag_char(char c) {
   return is_alnum(c) || c == '_' || c == '.' || c == '-';
@@ -260,8 +257,7 @@ static const char *check_digest(span_t s) {
   return NULL;
 }
 
-/* ---- the whole ----------------------------------------------------------------------
- */
+/* ---- the whole ---- */
 
 static void copy_span(char *to, span_t s) {
   memcpy(to, s.at, s.len);
