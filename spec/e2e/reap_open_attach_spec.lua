@@ -8,6 +8,23 @@ local function ids_of(list)
   return ids
 end
 
+-- The sessions of this machine that are none of these specs' business.
+local function strangers()
+  local known = {}
+  for _, session in ipairs(assert(axo.list())) do
+    if session.id:sub(1, #e2e.temp.run_name()) ~= e2e.temp.run_name() then
+      known[#known + 1] = session.id
+    end
+  end
+  return known
+end
+
+local function reap(...)
+  local known = strangers()
+  table.move({ ... }, 1, select("#", ...), #known + 1, known)
+  return assert(axo.reap_orphans(known))
+end
+
 -- A container whose host was killed.
 local function orphan()
   local options = e2e.options()
@@ -30,7 +47,7 @@ describe("reaping orphans", function()
     local stranger = podman.start()
     local dead = orphan()
 
-    assert(axo.reap_orphans { known.id })
+    reap(known.id)
     assert.is_false(podman.exists(dead))
     assert.is_true(podman.exists(mine:container()))
     assert.is_true(podman.exists(others))
@@ -40,7 +57,7 @@ describe("reaping orphans", function()
     assert(mine:stop())
     other:kill()
     other:wait(true)
-    assert(axo.reap_orphans {})
+    reap()
     assert.is_false(podman.exists(others))
     assert.is_false(podman.exists(known_container))
     assert.is_true(podman.exists(stranger))
@@ -49,7 +66,7 @@ describe("reaping orphans", function()
   it("leaves one that a live host has only opened", function()
     local container, options = orphan()
     local opened = assert(axo.open(options.id))
-    assert(axo.reap_orphans {})
+    reap()
     assert.is_true(podman.exists(container))
     assert(opened:stop())
   end)

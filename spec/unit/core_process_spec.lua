@@ -222,14 +222,15 @@ describe("core.spawn", function()
     for _, name in ipairs { "on_output", "on_stdout", "on_drain", "on_deadline" } do
       local p
       local called = false
-      p = assert(core.spawn({ "sh", "-c", "echo x; cat; sleep 100" }, {
-        stdin = "abc", timeout = name == "on_deadline" and 0.1 or nil,
+      p = assert(core.spawn({ "sh", "-c", "echo x; cat" }, {
+        stdin = "pipe", timeout = name == "on_deadline" and 0.1 or nil,
         [name] = function()
           called = true
           p:close()
           unit.collect()
         end,
       }, function() error "not this one" end))
+      p:write "abc"
       local messages = unit.uncaught(function() require("luv").run() end)
       assert.is_true(called, name)
       assert.same({}, messages)
