@@ -1,0 +1,255 @@
+--- The machine and the user that this process runs as: private directories, who is alive,
+--- and the environment that podman is given.
+local uv = require "luv"
+local errors = require "axosandbox.errors"
+local memory = require "axosandbox.memory"
+
+local host = {}
+
+local GROUP_OR_OTHER_WRITE = 18 -- 022
+
+--- The whole of a small file, or nil.
+---@param path string
+---@return string?
+function host.read_file(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+local function problem_with(path, stat)
+  if stat.type ~= "directory" then return "it is a " .. stat.type .. ", not a directory" end
+  if stat.uid ~= uv.getuid() then
+    return ("it belongs to uid %d, and this process runs as uid %d"):format(stat.uid, uv.getuid())
+  end
+  if stat.mode & GROUP_OR_OTHER_WRITE ~= 0 then return "others can write in " .. path end
+end
+
+local function refuse(path, why)
+  return nil, errors.new {
+    code = "EPERM", op = "host", message = ("the directory %s is not safe: %s"):format(path, why),
+    hint = "remove it or correct its owner and mode (0700), then try again",
+  }
+end
+
+--- Makes a directory with mode 0700, or checks that the one that is there belongs to this
+--- user and that nobody else can write in it. A symbolic link is refused.
+---@param path string absolute; its parent exists
+---@return string? path, axo.Error?
+function host.private_dir(path)
+  local made, message, code = uv.fs_mkdir(path, 448)
+  if not made and code ~= "EEXIST" then
+    return nil, errors.new {
+      code = code, op = "host",
+      message = ("cannot make the directory %s: %s"):format(path, message),
+    }
+  end
+  local stat = uv.fs_lstat(path)
+  if not stat then return refuse(path, "it cannot be examined") end
+  local why = problem_with(path, stat)
+  if why then return refuse(path, why) end
+  if stat.mode & 63 ~= 0 then uv.fs_chmod(path, 448) end
+  return path
+end
+
+local function make_parents(path)
+  local parent = path:match "^(.+)/[^/]+$"
+  if parent and not uv.fs_stat(parent) then
+    make_parents(parent)
+    uv.fs_mkdir(parent, 448)
+  end
+end
+
+local function is_ours(path)
+  local stat = uv.fs_stat(path)
+  return stat ~= nil and problem_with(path, stat) == nil
+end
+
+--- Whether this is Linux: containers then run on this very kernel, unless podman is remote.
+---@return boolean
+function host.is_linux()
+  return uv.os_uname().sysname == "Linux"
+end
+
+local function home()
+  return os.getenv "HOME" or uv.os_homedir()
+end
+
+-- Where this user's runtime files go when no session manager made a place for them.
+local function runtime_base()
+  local set = os.getenv "XDG_RUNTIME_DIR"
+  if set and set:sub(1, 1) == "/" and is_ours(set) then return set .. "/axosandbox" end
+  local login = "/run/user/" .. uv.getuid()
+  if is_ours(login) then return login .. "/axosandbox" end
+  local temporary = host.is_linux() and "/tmp" or uv.os_tmpdir()
+  return ("%s/axosandbox-%d"):format(temporary, uv.getuid())
+end
+
+--- The directory of this user's locks and session files: `$XDG_RUNTIME_DIR/axosandbox`, or
+--- /run/axosandbox for root. Made when missing.
+---@return string? path, axo.Error?
+function host.runtime_dir()
+  local root = uv.getuid() == 0 and host.is_linux() and uv.fs_access("/run", "W")
+  return host.private_dir(root and "/run/axosandbox" or runtime_base())
+end
+
+local function runtime_child(name)
+  local base, err = host.runtime_dir()
+  if not base then return nil, err end
+  return host.private_dir(base .. "/" .. name)
+end
+
+--- The private directory of a session's files. Made when missing.
+---@param id string
+---@return string? path, axo.Error?
+function host.session_dir(id)
+  return runtime_child(id)
+end
+
+--- The lock file of a session. Its directory begins with a dot, which no id does.
+---@param id string
+---@return string? path, axo.Error?
+function host.lock_path(id)
+  local dir, err = runtime_child ".locks"
+  if not dir then return nil, err end
+  return ("%s/%s.lock"):format(dir, id)
+end
+
+local function xdg_home(variable, fallback)
+  local set = os.getenv(variable)
+  if set and set:sub(1, 1) == "/" then return set end
+  local base = home()
+  return base and base .. fallback
+end
+
+--- Where what was learnt about this host is kept: `$XDG_STATE_HOME/axosandbox`. Made when
+--- missing.
+---@return string? path, axo.Error?
+function host.state_dir()
+  local base = xdg_home("XDG_STATE_HOME", "/.local/state")
+  if not base then
+    return nil, errors.new {
+      code = "ENOENT", op = "host", message = "this user has no home directory",
+    }
+  end
+  local path = base .. "/axosandbox"
+  make_parents(path)
+  return host.private_dir(path)
+end
+
+--- Where the user's own configuration lies: `$XDG_CONFIG_HOME/axosandbox`. Not made.
+---@return string? path
+function host.config_dir()
+  local base = xdg_home("XDG_CONFIG_HOME", "/.config")
+  return base and base .. "/axosandbox"
+end
+
+-- Fields after the command name, which may itself hold spaces and parentheses.
+local function stat_of(pid)
+  local text = host.read_file(("/proc/%s/stat"):format(pid))
+  local rest = text and text:match "^.*%)%s+(.*)$"
+  if not rest then return nil end
+  local fields = {}
+  for field in rest:gmatch "%S+" do fields[#fields + 1] = field end
+  return { state = fields[1], start = fields[20] }
+end
+
+local function boot_id()
+  local text = host.read_file "/proc/sys/kernel/random/boot_id"
+  return text and text:match "%S+" or "-"
+end
+
+local function pid_namespace()
+  local link = uv.fs_readlink "/proc/self/ns/pid"
+  return link and link:match "%d+" or "-"
+end
+
+--- Names this process so that no other process, on this or another boot, has the same name:
+--- "pid:starttime:boot_id:pidns"; "-" stands for what this system does not tell.
+---@return string
+function host.identity()
+  local stat = stat_of "self"
+  local started = stat and stat.start or "-"
+  return ("%d:%s:%s:%s"):format(uv.os_getpid(), started, boot_id(), pid_namespace())
+end
+
+local function is_alive_without_proc(pid)
+  local sent, _, code = uv.kill(pid, 0)
+  if not sent and code == "ESRCH" then return false end
+  return nil
+end
+
+--- Whether the process of that identity still runs.
+---@param identity string from host.identity
+---@return boolean? alive nil: cannot tell from here, treat it as alive
+function host.is_alive(identity)
+  local pid, start, boot, namespace = tostring(identity):match "^(%d+):([%d-]+):([%x-]+):([%d-]+)$"
+  if not pid then return nil end
+  if boot ~= boot_id() then return false end
+  if namespace ~= pid_namespace() then return nil end
+  if start == "-" then return is_alive_without_proc(tonumber(pid)) end
+  local stat = stat_of(pid)
+  if not stat then return uv.fs_stat("/proc/" .. pid) and nil end
+  return stat.start == start and stat.state ~= "Z" and stat.state ~= "X"
+end
+
+-- podman looks here itself when the variable is not set; pinning it keeps a start from cron
+-- and one from a login in the same container store.
+local function podman_runtime_dir()
+  local set = os.getenv "XDG_RUNTIME_DIR"
+  if set and set ~= "" then return nil end
+  local login = "/run/user/" .. uv.getuid()
+  if is_ours(login) then return login end
+  return host.private_dir(("/tmp/podman-run-%d"):format(uv.getuid()))
+end
+
+-- These speak about the host process, and podman would act on them in its name.
+local WITHHELD = {
+  NOTIFY_SOCKET = true, LISTEN_FDS = true, LISTEN_PID = true, LISTEN_FDNAMES = true,
+}
+
+--- The environment for podman: this process's, with XDG_RUNTIME_DIR pinned.
+---@return string[] "NAME=value", sorted
+function host.podman_env()
+  local env = {}
+  for name, value in pairs(uv.os_environ()) do
+    if not WITHHELD[name] then env[#env + 1] = name .. "=" .. value end
+  end
+  local pinned = host.is_linux() and uv.getuid() ~= 0 and podman_runtime_dir()
+  if pinned then env[#env + 1] = "XDG_RUNTIME_DIR=" .. pinned end
+  table.sort(env)
+  return env
+end
+
+--- True when a program of that name is where podman looks for its runtimes.
+---@param name string
+---@return boolean
+function host.has_program(name)
+  local dirs = (os.getenv "PATH" or "") .. ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
+    .. ":/sbin:/bin:/run/current-system/sw/bin"
+  for dir in dirs:gmatch "[^:]+" do
+    if uv.fs_access(dir .. "/" .. name, "X") then return true end
+  end
+  return false
+end
+
+--- What an earlier start found out; nil when nothing is known.
+---@param key string
+---@param program string the podman that it was learnt with
+---@return any
+function host.recall(key, program)
+  return memory.recall(host.state_dir(), key, program)
+end
+
+--- Keeps what a start found out. Losing it is harmless, so failures are silent.
+---@param key string
+---@param value any JSON-able; nil forgets
+---@param ttl_s number
+---@param program string
+function host.remember(key, value, ttl_s, program)
+  memory.remember(host.state_dir(), key, value, ttl_s, program)
+end
+
+return host

@@ -1,0 +1,80 @@
+--- Which image a session runs, and getting it.
+local core = require "axosandbox.core"
+local errors = require "axosandbox.errors"
+local log = require "axosandbox.log"
+local naming = require "axosandbox.naming"
+
+local image = {}
+
+image.DEFAULT = "docker.io/library/alpine:3.20"
+
+local PULL_TIMEOUT = 300
+
+local function denied(reason)
+  return nil, errors.new {
+    code = "POLICY", op = "image", message = "the image is refused: " .. reason,
+  }
+end
+
+--- Asks the image policy.
+---@param set axo.PolicySet
+---@param asked string? the reference that was asked for; nil is the default image
+---@return axo.policy.ImageDecision? decision, axo.Error?
+function image.decide(set, asked)
+  local reference, err
+  if asked ~= nil then
+    reference, err = core.reference.parse(asked)
+    if not reference then return nil, err end
+  end
+  local decision
+  decision, err = set:decide("image_trust", {
+    image = asked,
+    reference = reference,
+    default = image.DEFAULT,
+    embedded = naming.EMBEDDED_IMAGE,
+    fields = set:fields(),
+  })
+  if not decision then return nil, err end
+  if decision.deny then return denied(decision.deny) end
+  return decision
+end
+
+--- Whether two references name the same image; text such as "alpine" is normalised first.
+---@param a string?
+---@param b string?
+---@return boolean
+function image.same(a, b)
+  if a == b then return true end
+  local left, right = a and core.reference.parse(a), b and core.reference.parse(b)
+  return left ~= nil and right ~= nil and left.text == right.text
+end
+
+--- True for the embedded image.
+---@param name string?
+---@return boolean
+function image.is_embedded(name)
+  return name ~= nil and image.same(name, naming.EMBEDDED_IMAGE)
+end
+
+local function progress(name)
+  return function(bytes)
+    for line in bytes:gmatch "[^\r\n]+" do
+      log.emit("info", line, { op = "pull", image = name })
+    end
+  end
+end
+
+--- The request that pulls `name` under a deadline of its own: `argv, options` for a client.
+--- podman itself waits two minutes on a registry that answers "too many requests".
+---@param client axo.Client
+---@param name string
+---@param timeout number? seconds
+---@return string[]? argv, table|axo.Error
+function image.pull_request(client, name, timeout)
+  local argv, err = core.argv.pull { podman = client.program, image = name }
+  if not argv then return nil, err end
+  log.emit("info", "pulling " .. name, { op = "pull", image = name })
+  return argv, { op = "pull", timeout = timeout or PULL_TIMEOUT, progress = progress(name) }
+end
+
+return image

@@ -1,0 +1,37 @@
+--- axosandbox: each working session in its own hardened podman container, with its directory
+--- mounted at the same path.
+---
+---     local axo = require "axosandbox"
+---     local sb <close> = assert(axo.start { id = "demo", dir = "/home/me/project" })
+---     print(assert(sb:exec { "make", "test" }).stdout)
+---
+--- Every operation can be called in three styles: with a callback as its last argument, inside
+--- a coroutine, or at the top level, where it runs the loop until it is done.
+local core = require "axosandbox.core"
+local log = require "axosandbox.log"
+local podman = require "axosandbox.podman"
+local sessions = require "axosandbox.sessions"
+local start = require "axosandbox.start"
+
+---@class axosandbox
+local axo = {
+  --- The library's semantic version.
+  ---@type string
+  version = core.version,
+  start = start.start,
+  open = sessions.open,
+  attach = sessions.attach,
+  list = sessions.list,
+  reap_orphans = sessions.reap_orphans,
+  set_logger = log.set_logger,
+  podman = {
+    detect = podman.detect,
+    ensure_ready = podman.ensure_ready,
+    classify = podman.classify,
+  },
+  --- Parses an image reference: `{ registry, repository, tag, digest, text }`.
+  ---@type fun(text: string): table?, axo.Error?
+  parse_reference = core.reference.parse,
+}
+
+return axo

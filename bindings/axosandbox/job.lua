@@ -1,0 +1,106 @@
+--- One start under way: what it knows, whether it was cancelled, and how it speaks.
+local uv = require "luv"
+local await = require "axosandbox.await"
+local errors = require "axosandbox.errors"
+local log = require "axosandbox.log"
+
+---@class axo.Job
+---@field id string
+---@field client axo.Client
+---@field set axo.PolicySet
+---@field plan axo.Plan
+---@field warnings string[]
+---@field lock userdata
+---@field dir string the session's private directory
+---@field deadline number seconds on the loop's clock
+local Job = {}
+Job.__index = Job
+
+local job = {}
+
+local function clock()
+  return uv.hrtime() / 1e9
+end
+
+--- Makes a job.
+---@param fields table
+---@return axo.Job
+function job.new(fields)
+  fields.warnings = {}
+  return setmetatable(fields, Job)
+end
+
+--- Gives the start so many seconds from now.
+function Job:set_deadline(seconds)
+  self.deadline = clock() + seconds
+end
+
+--- Seconds left, at least a little: a request always has a bound.
+---@return number
+function Job:remaining()
+  return math.max(self.deadline - clock(), 0.001)
+end
+
+--- Does something that has a deadline of its own, and does not count against the start's.
+function Job:off_the_clock(fn, ...)
+  local before = clock()
+  local results = table.pack(fn(...))
+  self.deadline = self.deadline + clock() - before
+  return table.unpack(results, 1, results.n)
+end
+
+--- Reports something that the session's user should know.
+---@param message string
+function Job:warn(message)
+  self.warnings[#self.warnings + 1] = message
+  log.emit("warn", message, { op = "start", id = self.id })
+end
+
+--- Reports progress.
+---@param message string
+---@param fields table?
+function Job:inform(message, fields)
+  fields = fields or {}
+  fields.op, fields.id = fields.op or "start", self.id
+  log.emit("info", message, fields)
+end
+
+--- The error of a start that was cancelled or has no time left; nil while it may go on.
+---@return axo.Error?
+function Job:stopped()
+  if self.cancelled then
+    return errors.new { code = "CANCELLED", op = "start", message = "the start was cancelled" }
+  end
+  if clock() >= self.deadline then
+    return errors.new {
+      code = "TIMEOUT", op = "start", message = "the start took too long",
+      hint = "raise `timeouts.start` in the sandbox policy",
+    }
+  end
+end
+
+--- Asks podman inside the job's coroutine; a cancel ends the request.
+---@param argv string[]
+---@param opts table as Client:request; without a timeout what remains of the start's
+---@return table? result, axo.Error?
+function Job:ask(argv, opts)
+  local err = self:stopped()
+  if err then return nil, err end
+  opts.timeout = opts.timeout or self:remaining()
+  local result
+  result, err = await.call(function(done)
+    local process, problem = self.client:request(argv, opts, done)
+    self.current = process
+    return process, problem
+  end)
+  self.current = nil
+  return result, err
+end
+
+--- Cancels: what runs now is ended, and nothing more is begun. Idempotent.
+function Job:cancel()
+  self.cancelled = true
+  if self.current then self.current:cancel() end
+end
+
+return job

@@ -1,0 +1,153 @@
+--- What earlier starts on this host found out, applied to the first plan of the next one.
+---
+--- Two kinds. Adaptations (the OCI runtime, ulimits) cost nothing and are kept for weeks.
+--- Concessions (limits dropped, no network, the fallback image) give something up: they are
+--- kept for minutes, each start that makes them warns, and then they are tried again.
+local host = require "axosandbox.host"
+local plan = require "axosandbox.plan"
+
+local learnt = {}
+
+local WEEKS = 21 * 24 * 3600
+local MINUTES = 10 * 60
+
+-- Complaints that have nothing to do with how this host was adapted to.
+local UNRELATED = {
+  IMAGE_NOT_FOUND = true, IMAGE_DENIED = true, REGISTRY_UNREACHABLE = true, RATE_LIMIT = true,
+  NAME_IN_USE = true, PORT_CONFLICT = true, NO_SPACE = true, MOUNT_SOURCE_MISSING = true,
+  MACHINE_NOT_RUNNING = true, STORAGE_LOCKED = true,
+}
+
+local function recall(job, key)
+  local value = host.recall(key, job.client.program)
+  return type(value) == "table" and value or {}
+end
+
+local function adapt(job)
+  local known = recall(job, "adaptations")
+  local p = job.plan
+  p.runtime = type(known.runtime) == "string" and known.runtime or nil
+  p.ulimits = known.ulimits == "host" and "host" or nil
+  job.remembered = p.runtime ~= nil or p.ulimits ~= nil
+end
+
+local CONCESSIONS = {
+  { key = "drop_limits", value = true,
+    text = "resource limits are not applied: this host refused them a moment ago" },
+  { key = "network", value = "none",
+    text = "no network: this host could not provide one a moment ago" },
+  { key = "init", value = false,
+    text = "no reaper as PID 1: this host could not provide one a moment ago" },
+}
+
+local function concede(job)
+  local known = recall(job, "concessions")
+  for _, it in ipairs(CONCESSIONS) do
+    if known[it.key] == it.value and job.plan[it.key] ~= it.value then
+      -- A plan that requires its limits refuses this, as it should.
+      local changed = plan.apply(job.plan, { [it.key] = it.value })
+      if changed then
+        job.plan, job.conceded = changed, true
+        job:warn(it.text)
+      end
+    end
+  end
+end
+
+local function retract(job)
+  for i = #job.warnings, 1, -1 do
+    for _, it in ipairs(CONCESSIONS) do
+      if job.warnings[i] == it.text then table.remove(job.warnings, i) break end
+    end
+  end
+end
+
+local function fall_back(job)
+  local p = job.plan
+  if not p.fallback then return end
+  local known = recall(job, "fallback:" .. p.image)
+  if known.image ~= p.fallback then return end
+  job:warn(("%s could not be had a moment ago: using %s"):format(p.image, p.fallback))
+  p.image, p.wanted_image = p.fallback, p.image
+end
+
+--- Changes a job's first plan to what is known to work here.
+---@param job axo.Job
+function learnt.apply(job)
+  job.undisturbed = job.plan
+  job.plan = assert(plan.apply(job.plan, {}))
+  adapt(job)
+  concede(job)
+  fall_back(job)
+  job.learnt_plan = job.plan
+end
+
+--- Remembers what a start that worked needed.
+---@param job axo.Job
+function learnt.keep(job)
+  local program = job.client.program
+  local adaptations = plan.adaptations(job.plan)
+  local known = plan.adaptations(job.learnt_plan)
+  if adaptations.runtime ~= known.runtime or adaptations.ulimits ~= known.ulimits then
+    host.remember("adaptations", next(adaptations) and adaptations or nil, WEEKS, program)
+  end
+  local concessions = plan.concessions(job.plan, job.learnt_plan)
+  if next(concessions) then host.remember("concessions", concessions, MINUTES, program) end
+end
+
+--- Remembers that another image had to stand in.
+---@param job axo.Job
+---@param wanted string
+---@param used string
+function learnt.fallback(job, wanted, used)
+  job.plan.wanted_image = job.plan.wanted_image or wanted
+  host.remember("fallback:" .. wanted, { image = used }, MINUTES, job.client.program)
+end
+
+--- Called on a failure: when what was remembered may be its cause, it is forgotten and the
+--- plan made anew without it. True when there is something new to try.
+---@param job axo.Job
+---@param meaning { class: string }
+---@return boolean
+function learnt.blame(job, meaning)
+  if UNRELATED[meaning.class] or not (job.remembered or job.conceded) then return false end
+  host.remember("adaptations", nil, 0, job.client.program)
+  host.remember("concessions", nil, 0, job.client.program)
+  retract(job)
+  local p = assert(plan.apply(job.undisturbed, {}))
+  p.image, p.base_image, p.wanted_image = job.plan.image, job.plan.base_image, job.plan.wanted_image
+  job.plan, job.learnt_plan = p, p
+  job.remembered, job.conceded = false, false
+  return true
+end
+
+local function cache_key(key)
+  return "cache:" .. key
+end
+
+--- The image that provisioning made earlier, in the place of the plan's.
+---@param job axo.Job
+---@param key string
+---@param cached string
+---@return boolean
+function learnt.use_cache(job, key, cached)
+  if recall(job, cache_key(key)).image ~= cached then return false end
+  job.plan.base_image, job.plan.image, job.cache_key = job.plan.image, cached, key
+  return true
+end
+
+--- Remembers that the cached image exists. It is made anew after some weeks, since the image
+--- that it is based on moves on.
+function learnt.keep_cache(job, key, cached)
+  host.remember(cache_key(key), { image = cached }, WEEKS, job.client.program)
+end
+
+--- The cached image is gone: back to the one it was made from.
+---@return true
+function learnt.forget_cache(job)
+  host.remember(cache_key(job.cache_key), nil, 0, job.client.program)
+  job.plan.image, job.plan.base_image = job.plan.base_image, nil
+  return true
+end
+
+return learnt

@@ -1,0 +1,144 @@
+--- What a start may leave or meet: containers of failed attempts, and an older container of
+--- the same name.
+local uv = require "luv"
+local core = require "axosandbox.core"
+local await = require "axosandbox.await"
+local errors = require "axosandbox.errors"
+local host = require "axosandbox.host"
+local log = require "axosandbox.log"
+local naming = require "axosandbox.naming"
+
+local leftovers = {}
+
+local REMOVE_TIMEOUT = 60
+local KILLED_LOOKS = 5
+
+--- Removes a container at once, running or not; in a coroutine. One that is gone already
+--- counts as removed.
+---@param client axo.Client
+---@param container string name or id
+---@return true? removed, axo.Error?
+function leftovers.remove(client, container)
+  local argv, err = core.argv.rm { podman = client.program, container = container }
+  if not argv then return nil, err end
+  local result
+  result, err = client:ask(argv, { op = "remove", timeout = REMOVE_TIMEOUT })
+  if result or tostring(err.stderr):find "no such container"
+    or tostring(err.stderr):find "no container with" then
+    return true
+  end
+  return nil, err
+end
+
+--- Containers that carry a label, in a coroutine, as `podman ps` describes them.
+---@param client axo.Client
+---@param label string
+---@param op string
+---@return table[]? containers, axo.Error?
+function leftovers.with_label(client, label, op)
+  local argv, err = core.argv.ps { podman = client.program, label = label }
+  if not argv then return nil, err end
+  return client:ask_json(argv, { op = op })
+end
+
+local function remove_instance(client, instance)
+  local found, err = leftovers.with_label(client, naming.LABEL .. "instance=" .. instance, "remove")
+  if not found then return nil, err end
+  for _, container in ipairs(found) do
+    local ok
+    ok, err = leftovers.remove(client, container.Id)
+    if not ok then return nil, err end
+  end
+  return #found
+end
+
+-- The container may still be in the making: conmon and the runtime outlive the client that
+-- started them, so one look is not enough.
+local function remove_after_kill(client, instance)
+  local quiet = 0
+  for _ = 1, KILLED_LOOKS do
+    local removed, err = remove_instance(client, instance)
+    if not removed then return nil, err end
+    quiet = removed == 0 and quiet + 1 or 0
+    if quiet == 2 then break end
+    await.sleep(0.1)
+  end
+  return true
+end
+
+--- Removes what a failed `podman run` left; in a coroutine. Failing to do so is a warning.
+---@param client axo.Client
+---@param attempt { cidfile: string, instance: string }
+---@param err axo.Error how the attempt failed
+function leftovers.clean(client, attempt, err)
+  local id = (host.read_file(attempt.cidfile) or ""):match "%x+"
+  uv.fs_unlink(attempt.cidfile)
+  local ok, problem = true, nil
+  if id and #id >= 12 then ok, problem = leftovers.remove(client, id) end
+  -- podman that came to its own end wrote the id of every container that it made.
+  if err.signal or err.exit_code == nil or err.code ~= "PODMAN" then
+    ok, problem = remove_after_kill(client, attempt.instance)
+  end
+  if not ok then
+    log.emit("warn", "a failed start left a container: " .. tostring(problem), { error = problem })
+  end
+end
+
+local function in_use(id, why)
+  return nil, errors.new {
+    code = "IN_USE", op = "start", message = ("the session %q is in use: %s"):format(id, why),
+    hint = "open it (axo.open, or reuse = true), stop it, or choose another id",
+  }
+end
+
+local function remove_tree(path)
+  local entries = uv.fs_scandir(path)
+  while entries do
+    local name, kind = uv.fs_scandir_next(entries)
+    if not name then break end
+    local child = path .. "/" .. name
+    if kind == "directory" then remove_tree(child) else uv.fs_unlink(child) end
+  end
+  uv.fs_rmdir(path)
+end
+
+--- Removes a session's private directory with all that is in it. Symbolic links are removed,
+--- never followed.
+---@param path string?
+function leftovers.remove_directory(path)
+  if path then remove_tree(path) end
+end
+
+--- Lets go of a session's lock; the last one to do so removes its file.
+---@param lock userdata?
+---@param id string
+function leftovers.release(lock, id)
+  if not lock then return end
+  local path = host.lock_path(id)
+  if path and lock:change(true) then uv.fs_unlink(path) end
+  lock:close()
+end
+
+--- Removes a container that holds this session's name, unless it is foreign or a live host
+--- uses it; in a coroutine. The caller holds the session's lock exclusively.
+---@param client axo.Client
+---@param id string of the session
+---@return true? removed, axo.Error? code "IN_USE"
+function leftovers.remove_stale(client, id)
+  local name = naming.container(id)
+  local container = client:inspect(name, "start")
+  -- podman can know a name from its storage alone, when a client was killed in mid-start.
+  if not container then return leftovers.remove(client, name) end
+  local session = naming.parse_labels(container.Config and container.Config.Labels)
+  if not session or session.id ~= id then
+    return in_use(id, ("the container %s is not one of this session"):format(name))
+  end
+  if host.is_alive(session.owner) ~= false then
+    return in_use(id, ("its owner, process %s, still runs"):format(
+      session.owner:match "^%d+" or "unknown"))
+  end
+  log.emit("info", "removing the stale container " .. name, { container = container.Id })
+  return leftovers.remove(client, container.Id)
+end
+
+return leftovers

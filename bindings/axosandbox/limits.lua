@@ -1,0 +1,206 @@
+--- Resource limits: what was asked for, and what the kernel really applies. podman can
+--- ignore a limit and still succeed, so the answer is read from the container's cgroup.
+local host = require "axosandbox.host"
+local shapes = require "axosandbox.policy_shapes"
+
+local limits = {}
+
+local KEYS = { "memory", "cpus", "pids" }
+
+local function normalise_one(key, value)
+  if not value then return nil end
+  if key == "memory" then return shapes.bytes(value) end
+  if key == "pids" then return math.tointeger(value) end
+  return value > 0 and value or nil
+end
+
+--- The limits of a decision with sizes in bytes; a missing or false one is left out.
+---@param asked { memory: (string|integer|false)?, cpus: (number|false)?, pids: (integer|false)? }?
+---@return { memory: integer?, cpus: number?, pids: integer? }? normalised, string? problem
+function limits.normalise(asked)
+  local result = {}
+  for _, key in ipairs(KEYS) do
+    local value, problem = normalise_one(key, asked and asked[key])
+    if problem then return nil, ("limits.%s: %s"):format(key, problem) end
+    result[key] = value
+  end
+  return result
+end
+
+local function number_in(path)
+  local text = host.read_file(path)
+  return text and tonumber(text:match "^%d+")
+end
+
+local function v1_cpus(dir)
+  local quota = number_in(dir .. "/cpu.cfs_quota_us")
+  local period = number_in(dir .. "/cpu.cfs_period_us")
+  return quota and period and period > 0 and quota / period or nil
+end
+
+local function v2_cpus(dir)
+  local quota, period = (host.read_file(dir .. "/cpu.max") or ""):match "^(%d+) (%d+)"
+  return quota and tonumber(quota) / tonumber(period) or nil
+end
+
+-- A limit beyond any machine is how cgroup v1 says "none".
+local function v1_memory(dir)
+  local bytes = number_in(dir .. "/memory.limit_in_bytes")
+  return bytes and bytes < 2 ^ 62 and bytes or nil
+end
+
+local READERS = {
+  v1 = {
+    memory = { controller = "memory", read = v1_memory },
+    cpus = { controller = "cpu", read = v1_cpus },
+    pids = { controller = "pids", read = function(dir) return number_in(dir .. "/pids.max") end },
+  },
+  v2 = {
+    memory = { read = function(dir) return number_in(dir .. "/memory.max") end },
+    cpus = { read = v2_cpus },
+    pids = { read = function(dir) return number_in(dir .. "/pids.max") end },
+  },
+}
+
+--- Parses /proc/PID/cgroup: the path in each v1 hierarchy by controller, and under "" the
+--- path in the unified one.
+---@param text string
+---@return table<string, string>
+function limits.parse_cgroup(text)
+  local paths = {}
+  for controllers, path in text:gmatch "%d+:([^:\n]*):([^\n]*)" do
+    if controllers == "" then paths[""] = path end
+    for controller in controllers:gmatch "[^,]+" do paths[controller] = path end
+  end
+  return paths
+end
+
+local function unescape(path)
+  return (path:gsub("\\(%d%d%d)", function(octal) return string.char(tonumber(octal, 8)) end))
+end
+
+--- Parses /proc/self/mountinfo: where each v1 controller is mounted, under "" the unified
+--- hierarchy. Each is { root = path in the hierarchy, point = path in the file system }.
+---@param text string
+---@return table<string, { root: string, point: string }>
+function limits.parse_mounts(text)
+  local mounts = {}
+  for line in text:gmatch "[^\n]+" do
+    local root, point, kind, options =
+      line:match "^%d+ %d+ %S+ (%S+) (%S+) .- %- (cgroup2?) %S+ (%S+)"
+    local mount = kind and { root = unescape(root), point = unescape(point) }
+    if kind == "cgroup2" then mounts[""] = mounts[""] or mount end
+    if kind == "cgroup" then
+      for option in options:gmatch "[^,]+" do mounts[option] = mounts[option] or mount end
+    end
+  end
+  return mounts
+end
+
+local function directory(mount, path)
+  if not mount or not path then return nil end
+  if mount.root ~= "/" then
+    if path:sub(1, #mount.root) ~= mount.root then return nil end
+    path = path:sub(#mount.root + 1)
+  end
+  return mount.point, path
+end
+
+-- The directories of the container's own cgroup, from the innermost up: a runtime may nest
+-- another level below the one that carries the limits. Above them lie the host's cgroups,
+-- whose limits are not the container's.
+local function own_directories(mount, path, container_id)
+  local dirs = {}
+  local point, below = directory(mount, path)
+  while point and below:find(container_id, 1, true) do
+    dirs[#dirs + 1] = point .. below
+    below = below:match "^(.*)/[^/]*$" or ""
+  end
+  return dirs
+end
+
+-- A controller lives in one hierarchy only: where v1 has it, v2 has not.
+local function reader_for(key, context)
+  local controller = READERS.v1[key].controller
+  if context.mounts[controller] and context.paths[controller] then return READERS.v1[key] end
+  return READERS.v2[key]
+end
+
+local function applied(key, context)
+  local reader = reader_for(key, context)
+  local controller = reader.controller or ""
+  local lowest
+  for _, dir in ipairs(own_directories(context.mounts[controller], context.paths[controller],
+    context.container_id)) do
+    local value = reader.read(dir)
+    if value and (not lowest or value < lowest) then lowest = value end
+  end
+  return lowest
+end
+
+-- The kernel rounds memory down to pages, and podman a share of CPUs to microseconds.
+local function is_within(key, asked, value)
+  return value ~= nil and value <= asked * (key == "cpus" and 1.01 or 1)
+end
+
+--- Compares what was asked with what the kernel applies.
+---@param asked { memory: integer?, cpus: number?, pids: integer? } normalised
+---@param seen { cgroup: string, mountinfo: string, container_id: string }? nil: unreadable
+---@return axo.Limits
+function limits.compare(asked, seen)
+  local report = { verified = seen ~= nil }
+  local context = seen and {
+    mounts = limits.parse_mounts(seen.mountinfo),
+    paths = limits.parse_cgroup(seen.cgroup),
+    container_id = seen.container_id,
+  }
+  for _, key in ipairs(KEYS) do
+    local value = context and applied(key, context)
+    report[key] = {
+      asked = asked[key],
+      applied = value,
+      enforced = asked[key] ~= nil and is_within(key, asked[key], value),
+    }
+  end
+  return report
+end
+
+--- Reads the limits of a running container back from its cgroup on this host.
+---@param asked table normalised
+---@param pid integer? the container's init process; nil: it runs on another machine
+---@param container_id string
+---@return axo.Limits
+function limits.verify(asked, pid, container_id)
+  local cgroup = pid and host.read_file(("/proc/%d/cgroup"):format(pid))
+  local mountinfo = cgroup and host.read_file "/proc/self/mountinfo"
+  if not mountinfo then return limits.compare(asked, nil) end
+  return limits.compare(asked,
+    { cgroup = cgroup, mountinfo = mountinfo, container_id = container_id })
+end
+
+--- The limits that were asked for and are not in force, as words; nil when all are.
+---@param report axo.Limits
+---@return string?
+function limits.shortfall(report)
+  local missing = {}
+  for _, key in ipairs(KEYS) do
+    local limit = report[key]
+    if limit.asked and not limit.enforced then
+      missing[#missing + 1] = ("%s = %s"):format(key, tostring(limit.asked))
+    end
+  end
+  return missing[1] and table.concat(missing, ", ") or nil
+end
+
+---@class axo.Limit
+---@field asked number? bytes, CPUs or processes; nil: no limit was asked for
+---@field applied number? what the kernel enforces; nil: nothing, or unknown
+---@field enforced boolean
+
+---@class axo.Limits
+---@field memory axo.Limit
+---@field cpus axo.Limit
+---@field pids axo.Limit
+---@field verified boolean false: the container runs where its cgroup cannot be read
+
+return limits

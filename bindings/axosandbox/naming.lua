@@ -1,0 +1,147 @@
+--- The names that a session carries in the world: its id, its container, its labels.
+local uv = require "luv"
+
+local naming = {}
+
+naming.CONTAINER_PREFIX = "axo-ses-"
+naming.BUILDER_PREFIX = "axo-prov-"
+naming.LABEL = "axosandbox."
+naming.EMBEDDED_IMAGE = "localhost/axosandbox/base"
+naming.CACHE_IMAGE = "localhost/axosandbox/cache"
+
+--- What is wrong with a session id; nil when nothing is.
+---@param id string
+---@return string? problem
+function naming.check_id(id)
+  if not id:find "^[A-Za-z0-9][A-Za-z0-9_.-]*$" then
+    return ("%q is not an id: letters, digits, '_', '.' and '-', the first a letter or digit")
+      :format(id)
+  end
+  if #id > 63 then return ("an id has at most 63 characters, this one %d"):format(#id) end
+end
+
+--- What is wrong with the name of an existing container; nil when nothing is.
+---@param name string
+---@return string? problem
+function naming.check_container(name)
+  if not name:find "^[A-Za-z0-9][A-Za-z0-9_.-]*$" or #name > 128 then
+    return ("%q is not the name or id of a container"):format(name)
+  end
+end
+
+--- What is wrong with the name of an environment variable; nil when nothing is.
+---@param name string
+---@return string? problem
+function naming.check_env_name(name)
+  if not name:find "^[A-Za-z_][A-Za-z0-9_]*$" then
+    return ("%q is not the name of an environment variable"):format(name)
+  end
+end
+
+--- The container of a session.
+---@param id string
+---@return string
+function naming.container(id)
+  return naming.CONTAINER_PREFIX .. id
+end
+
+--- A random token of 128 bits, in hexadecimal.
+---@return string
+function naming.token()
+  return (uv.random(16):gsub(".", function(c)
+    return ("%02x"):format(c:byte())
+  end))
+end
+
+--- An absolute path without a trailing slash, doubled slashes and "." components. A ".."
+--- is left alone: what it means depends on symbolic links.
+---@param path string
+---@return string
+function naming.tidy_path(path)
+  local parts = {}
+  for part in path:gmatch "[^/]+" do
+    if part ~= "." then parts[#parts + 1] = part end
+  end
+  return "/" .. table.concat(parts, "/")
+end
+
+---@class axo.SessionLabels
+---@field id string
+---@field dir string
+---@field version string of the library that started it
+---@field owner string host.identity() of the process that started it
+---@field instance string unique to each attempt to start
+---@field image string? as asked for
+---@field ports integer[]
+---@field limits { memory: integer?, cpus: number?, pids: integer? }
+---@field path string?
+
+--- The labels of a session's container: everything that is needed to find it again.
+---@param session axo.SessionLabels
+---@return table<string, string>
+function naming.labels(session)
+  local values = {
+    id = session.id,
+    dir = session.dir,
+    version = session.version,
+    owner = session.owner,
+    instance = session.instance,
+    image = session.image or "",
+    ports = table.concat(session.ports, ","),
+    limits = naming.format_limits(session.limits),
+    path = "portable",
+  }
+  local labels = {}
+  for key, value in pairs(values) do labels[naming.LABEL .. key] = value end
+  return labels
+end
+
+--- `{ memory = bytes, cpus = n, pids = n }` as the text of a label.
+---@param limits table?
+---@return string
+function naming.format_limits(limits)
+  local parts = {}
+  for _, key in ipairs { "memory", "cpus", "pids" } do
+    local value = limits and limits[key]
+    if value then parts[#parts + 1] = key .. "=" .. tostring(value) end
+  end
+  return table.concat(parts, ",")
+end
+
+local function parse_limits(text)
+  local limits = {}
+  for key, value in text:gmatch "(%l+)=([%d.]+)" do limits[key] = tonumber(value) end
+  return limits
+end
+
+local function parse_ports(text)
+  local ports = {}
+  for port in text:gmatch "%d+" do ports[#ports + 1] = math.tointeger(tonumber(port)) end
+  return ports
+end
+
+--- Reads the labels back. nil when they are not those of a session.
+---@param labels table<string, string>? as podman reports them
+---@return axo.SessionLabels?
+function naming.parse_labels(labels)
+  if type(labels) ~= "table" then return nil end
+  local function get(key)
+    local value = labels[naming.LABEL .. key]
+    return type(value) == "string" and value or ""
+  end
+  local id = get "id"
+  if naming.check_id(id) then return nil end
+  return {
+    id = id,
+    dir = get "dir",
+    version = get "version",
+    owner = get "owner",
+    instance = get "instance",
+    image = get "image" ~= "" and get "image" or nil,
+    ports = parse_ports(get "ports"),
+    limits = parse_limits(get "limits"),
+    path = get "path",
+  }
+end
+
+return naming

@@ -1,0 +1,237 @@
+--- The plan of a start: what `podman run` will be told. Pure: a plan is made from decisions,
+--- changed by the retry policy, and turned into a specification for core.argv.run.
+local limits = require "axosandbox.limits"
+local naming = require "axosandbox.naming"
+
+local plan = {}
+
+-- Some images' sleep knows no "infinity"; this is 68 years.
+local COMMAND = { "sleep", "2147483647" }
+
+---@class axo.Plan
+---@field name string
+---@field image string what runs
+---@field fallback string? what may run instead when a registry cannot be reached
+---@field pull "never"|"missing" whether the image may be pulled
+---@field network "bridge"|"none"
+---@field ports integer[] still to be published
+---@field limits { memory: integer?, cpus: number?, pids: integer? } asked for
+---@field require_limits boolean
+---@field drop_limits boolean
+---@field ulimits "host"?
+---@field runtime string?
+---@field init boolean
+
+local function without_ports(ports, dropped)
+  local gone, kept = {}, {}
+  for _, port in ipairs(dropped) do gone[port] = true end
+  for _, port in ipairs(ports) do
+    if not gone[port] then kept[#kept + 1] = port end
+  end
+  return kept
+end
+
+local function copy(t)
+  local result = {}
+  for key, value in pairs(t) do result[key] = value end
+  return result
+end
+
+--- Makes the first plan.
+---@param request axo.Asked with `owner` and `version`
+---@param sandbox table the decision of the sandbox policy
+---@param image table the decision of the image policy
+---@return axo.Plan? plan, string? problem
+function plan.new(request, sandbox, image)
+  local asked, problem = limits.normalise(sandbox.limits)
+  if not asked then return nil, problem end
+  local isolated = sandbox.network == "none"
+  return {
+    id = request.id,
+    name = naming.container(request.id),
+    dir = request.dir,
+    source = request.source,
+    asked_image = request.image,
+    env = request.env,
+    owner = request.owner,
+    version = request.version,
+    image = image.image,
+    fallback = image.fallback,
+    pull = image.pull or "never",
+    network = sandbox.network or "none",
+    ports = isolated and {} or request.ports,
+    publish_address = sandbox.publish_address or "127.0.0.1",
+    user = sandbox.user,
+    http_proxy = sandbox.http_proxy or false,
+    limits = asked,
+    require_limits = sandbox.require_resource_limits or false,
+    drop_limits = false,
+    init = sandbox.init ~= false,
+  }
+end
+
+local function published(p)
+  local ports = {}
+  for i, port in ipairs(p.ports) do
+    ports[i] = { address = p.publish_address, host = port, container = port }
+  end
+  return ports
+end
+
+local function ulimits(hard)
+  return {
+    { name = "nofile", soft = hard.nofile, hard = hard.nofile },
+    { name = "nproc", soft = hard.nproc, hard = hard.nproc },
+  }
+end
+
+--- The specification for core.argv.run.
+---@param p axo.Plan
+---@param context { podman: string, cidfile: string?, pidfile: string?, hard_limits: table? }
+---@return table
+function plan.spec(p, context)
+  local capped = p.drop_limits and {} or p.limits
+  return {
+    podman = context.podman,
+    name = p.name,
+    image = p.image,
+    command = COMMAND,
+    workdir = p.dir,
+    user = p.user,
+    network = p.network,
+    runtime = p.runtime,
+    pull = "never",
+    pidfile = context.pidfile,
+    cidfile = context.cidfile,
+    mounts = p.source and { { source = p.source, target = p.dir, read_only = false } } or {},
+    env = p.env,
+    labels = plan.labels(p),
+    ports = published(p),
+    ulimits = p.ulimits and context.hard_limits and ulimits(context.hard_limits) or {},
+    memory = capped.memory,
+    cpus = capped.cpus,
+    pids = capped.pids,
+    init = p.init,
+    http_proxy = p.http_proxy,
+  }
+end
+
+--- The labels of the plan's container.
+---@param p axo.Plan
+---@return table<string, string>
+function plan.labels(p)
+  if p.labels then return p.labels end
+  return naming.labels {
+    id = p.id, dir = p.dir, version = p.version, owner = p.owner, instance = p.instance,
+    image = p.asked_image, ports = p.ports, limits = p.limits,
+  }
+end
+
+--- The plan as the retry policy sees it.
+---@param p axo.Plan
+---@return table
+function plan.summary(p)
+  return {
+    image = p.image,
+    fallback = p.fallback,
+    pull = p.pull,
+    pulled = p.pulled or false,
+    network = p.network,
+    ports = copy(p.ports),
+    limits = copy(p.limits),
+    drop_limits = p.drop_limits,
+    require_resource_limits = p.require_limits,
+    ulimits = p.ulimits,
+    runtime = p.runtime,
+    init = p.init,
+  }
+end
+
+local function apply_limits(p, changes)
+  if not changes.drop_limits then return nil end
+  if p.require_limits then
+    return "the limits are required, and the retry policy asked to drop them"
+  end
+  p.drop_limits = true
+end
+
+local function apply_network(p, changes)
+  if not changes.network or changes.network == p.network then return nil end
+  if changes.network ~= "none" then
+    return ("the retry policy asked for network %q, which the sandbox policy did not allow")
+      :format(changes.network)
+  end
+  p.network, p.ports = "none", {}
+end
+
+local function apply_ports(p, changes)
+  if changes.drop_ports == "all" then
+    p.ports = {}
+  elseif changes.drop_ports then
+    p.ports = without_ports(p.ports, changes.drop_ports)
+  end
+end
+
+--- Applies the changes that the retry policy decided on. A change never loosens what the
+--- sandbox policy decided.
+---@param p axo.Plan not modified
+---@param changes table
+---@return axo.Plan? changed, string? problem
+function plan.apply(p, changes)
+  local changed = copy(p)
+  local problem = apply_limits(changed, changes) or apply_network(changed, changes)
+  if problem then return nil, problem end
+  apply_ports(changed, changes)
+  for _, key in ipairs { "ulimits", "runtime", "image", "init" } do
+    if changes[key] ~= nil then changed[key] = changes[key] end
+  end
+  return changed
+end
+
+--- What this host needed, and loses nothing by: worth doing again at the next start.
+---@param p axo.Plan
+---@return { runtime: string?, ulimits: string? }
+function plan.adaptations(p)
+  return { runtime = p.runtime, ulimits = p.ulimits }
+end
+
+--- What was given up to make the start work: to be tried again before long.
+---@param p axo.Plan
+---@param first axo.Plan the plan before any change
+---@return { drop_limits: boolean?, network: string?, init: boolean? }
+function plan.concessions(p, first)
+  return {
+    drop_limits = p.drop_limits and not first.drop_limits or nil,
+    network = p.network ~= first.network and p.network or nil,
+    init = p.init ~= first.init and p.init or nil,
+  }
+end
+
+local DIFFERENCES = {
+  { key = "image", text = "the image is now %s" },
+  { key = "network", text = "the network is now %s" },
+  { key = "runtime", text = "podman's own OCI runtime does not work on this host: using %s" },
+  { key = "ulimits", text = "podman's default ulimits are refused on this host: using its hard limits" },
+  { key = "drop_limits", text = "resource limits are not applied: this host refuses them" },
+  { key = "init", text = "no reaper as PID 1: this host has none" },
+}
+
+--- What a change means, in words; nil when nothing changed.
+---@param before axo.Plan
+---@param after axo.Plan
+---@return string?
+function plan.difference(before, after)
+  local parts = {}
+  for _, it in ipairs(DIFFERENCES) do
+    if before[it.key] ~= after[it.key] then
+      parts[#parts + 1] = it.text:format(tostring(after[it.key]))
+    end
+  end
+  if #after.ports < #before.ports then
+    local gone = without_ports(before.ports, after.ports)
+    parts[#parts + 1] = "not published: " .. table.concat(gone, ", ")
+  end
+  return parts[1] and table.concat(parts, "; ")
+end
+
+return plan

@@ -1,0 +1,96 @@
+--- What the caller of `axo.start` asks for: checked, and copied so that it stays as it was.
+local uv = require "luv"
+local errors = require "axosandbox.errors"
+local naming = require "axosandbox.naming"
+local options = require "axosandbox.options"
+
+local request = {}
+
+local function check_dir(path)
+  if path:sub(1, 1) ~= "/" then return "an absolute path is needed, got " .. path end
+  if path:find "[%z\n]" then return "a path with a NUL or a line feed cannot be mounted" end
+end
+
+local function check_ports(list)
+  local seen = {}
+  for _, port in ipairs(list) do
+    if seen[port] then return ("the port %d is listed twice"):format(port) end
+    seen[port] = true
+  end
+end
+
+local function check_env(env)
+  for name, value in pairs(env) do
+    local problem = naming.check_env_name(tostring(name))
+    if problem then return problem end
+    if value:find "%z" then return ("the value of %s holds a NUL"):format(name) end
+  end
+end
+
+local OPTION_SHAPE = {
+  id = { type = "string", required = true, check = naming.check_id },
+  dir = { type = "string", required = true, check = check_dir },
+  image = "string",
+  ports = {
+    type = "table", items = { type = "integer", min = 1, max = 65535 }, check = check_ports,
+  },
+  post_create = { type = "table", items = "string" },
+  env = { type = "table", values = "string", check = check_env },
+  policy = "table",
+  reuse = "boolean",
+}
+
+local function copy(t)
+  local result = {}
+  for key, value in pairs(t or {}) do result[key] = value end
+  return result
+end
+
+---@class axo.Asked
+---@field id string
+---@field dir string tidied
+---@field source string? what is mounted: `dir` without symbolic links
+---@field image string?
+---@field ports integer[]
+---@field post_create string[]
+---@field env table<string, string>
+---@field reuse boolean
+
+--- Checks the options of `axo.start`; a mistake raises at `level`.
+---@param opts axo.StartOptions
+---@param level integer
+---@return axo.Asked
+function request.check(opts, level)
+  options.check(OPTION_SHAPE, opts, "axosandbox.start", level + 1)
+  return {
+    id = opts.id,
+    dir = naming.tidy_path(opts.dir),
+    image = opts.image,
+    ports = copy(opts.ports),
+    post_create = copy(opts.post_create),
+    env = copy(opts.env),
+    reuse = opts.reuse or false,
+  }
+end
+
+--- Finds the session's directory: sets `asked.source` to what is really mounted.
+---@param asked axo.Asked from `request.check`
+---@return true? found, axo.Error? code "ENOENT", "ENOTDIR" or "EACCES"
+function request.find_directory(asked)
+  local real, message, code = uv.fs_realpath(asked.dir)
+  local stat = real and uv.fs_stat(real)
+  if stat and stat.type == "directory" then
+    -- ".." in a path with symbolic links names another directory inside than outside.
+    if (asked.dir .. "/"):find("/../", 1, true) then asked.dir = real end
+    asked.source = real
+    return true
+  end
+  return nil, errors.new {
+    code = code or "ENOTDIR", op = "start",
+    message = ("the directory %s cannot be used: %s"):format(
+      asked.dir, message and message:match "^%w+: ([^:]*)" or "it is not a directory"),
+    hint = code == "ENOENT" and "mkdir -p " .. asked.dir or nil,
+  }
+end
+
+return request

@@ -1,0 +1,362 @@
+--- Sessions that exist already: opening, listing and attaching, and removing what nobody owns.
+--- Everything is read from the containers' labels; no file is needed to find a session.
+local core = require "axosandbox.core"
+local await = require "axosandbox.await"
+local errors = require "axosandbox.errors"
+local host = require "axosandbox.host"
+local image = require "axosandbox.image"
+local leftovers = require "axosandbox.leftovers"
+local limits = require "axosandbox.limits"
+local naming = require "axosandbox.naming"
+local options = require "axosandbox.options"
+local podman = require "axosandbox.podman"
+local policy = require "axosandbox.policy"
+
+local sessions = {}
+
+local OPEN_SHAPE = { policy = "table" }
+
+--- A record as the session object that people hold.
+---@param record axo.Record
+---@return axo.Sandbox
+function sessions.handle(record)
+  local session = require "axosandbox.session"
+  local portable = require "axosandbox.portable"
+  return session.new(record, portable.new(record))
+end
+
+local function failure(code, message, hint)
+  return nil, errors.new { code = code, op = "open", message = message, hint = hint }
+end
+
+local function is_missing(err)
+  local text = tostring(err.stderr)
+  return text:find "no such container" ~= nil or text:find "no such object" ~= nil
+    or text:find "no container with" ~= nil
+end
+
+local function running_container(client, name)
+  local container, err = client:inspect(name, "open")
+  if not container then
+    if err and is_missing(err) then
+      return failure("NOT_FOUND", ("there is no container %s"):format(name), "axolua ps")
+    end
+    return nil, err
+  end
+  if not (container.State and container.State.Running) then
+    return failure("NOT_RUNNING", ("the container %s is not running"):format(name),
+      "start the session again")
+  end
+  return container
+end
+
+local function published_ports(container, asked)
+  local found = container.NetworkSettings and container.NetworkSettings.Ports or {}
+  local list = {}
+  for _, port in ipairs(asked) do
+    if type(found[port .. "/tcp"]) == "table" then list[#list + 1] = port end
+  end
+  return list
+end
+
+local function record_of(client, set, container, session)
+  local pid = not client:is_remote() and container.State.Pid or nil
+  return {
+    container_id = container.Id,
+    pid = pid,
+    image = container.ImageName,
+    limits = limits.verify(session.limits, pid, container.Id),
+    warnings = {},
+    client = client,
+    policy = set,
+    owned = false,
+    exec = set:fields().exec or {},
+    timeouts = {},
+    ports = published_ports(container, session.ports),
+    instance = session.instance,
+  }
+end
+
+local function take_shared(id)
+  local path, err = host.lock_path(id)
+  if not path then return nil, err end
+  local lock
+  lock, err = core.lock(path, false)
+  if lock then return lock end
+  if err.code ~= "EBUSY" then return nil, err end
+  return failure("STARTING", ("the session %q is being started or removed"):format(id),
+    "try again in a moment")
+end
+
+local function open_locked(client, set, id, lock)
+  local container, err = running_container(client, naming.container(id))
+  if not container then return nil, err end
+  local session = naming.parse_labels(container.Config and container.Config.Labels)
+  if not session or session.id ~= id then
+    return failure("NOT_FOUND", ("the container %s is not a session's"):format(
+      naming.container(id)))
+  end
+  local record = record_of(client, set, container, session)
+  record.id, record.container, record.dir = id, naming.container(id), session.dir
+  record.asked_image, record.lock = session.image, lock
+  record.runtime_dir, err = host.session_dir(id)
+  return record.runtime_dir and record, err
+end
+
+local function open_record(client, set, id)
+  local lock, err = take_shared(id)
+  if not lock then return nil, err end
+  local record
+  record, err = open_locked(client, set, id, lock)
+  if not record then leftovers.release(lock, id) end
+  return record, err
+end
+
+--- For a start with `reuse`: the running session of the job's id, in a coroutine. nil without
+--- an error when none runs.
+---@param job axo.Job
+---@return axo.Record? record
+---@return axo.Error? err "IN_USE": it has another directory or image; "STARTING"
+function sessions.reopen(job)
+  local record, err = open_record(job.client, job.set, job.id)
+  if not record then
+    if err.code == "NOT_FOUND" or err.code == "NOT_RUNNING" then return nil end
+    return nil, err
+  end
+  if record.dir == job.asked.dir and image.same(record.asked_image, job.asked.image) then
+    return record
+  end
+  leftovers.release(record.lock, record.id)
+  return nil, errors.new {
+    code = "IN_USE", op = "start",
+    message = ("the session %q runs with another directory or image: %s, %s"):format(
+      job.id, record.dir, record.asked_image or "the default image"),
+    hint = "stop it, or choose another id",
+  }
+end
+
+local function policy_of(opts, level)
+  local called, set, err = pcall(policy.new, opts.policy)
+  if not called then error(set, level + 1) end
+  return set, err
+end
+
+local function split(opts, callback)
+  if type(opts) == "function" then return nil, opts end
+  return opts, callback
+end
+
+local function as_handle(body, callback)
+  return await.sequence(function()
+    local record, err = body()
+    return record and sessions.handle(record), err
+  end, callback)
+end
+
+--- Opens a running session, for instance after its host was restarted. Closing the handle
+--- leaves the session alone; stopping it removes its container.
+---
+--- Codes: "NOT_FOUND", "NOT_RUNNING", "STARTING" (another process starts or removes it just
+--- now), "POLICY". An id that cannot be one raises.
+---@param id string
+---@param opts { policy: table? }? overrides for this handle, as in `axo.start`
+---@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
+---@return axo.Sandbox? sandbox, axo.Error? err
+function sessions.open(id, opts, callback)
+  opts, callback = split(opts, callback)
+  local problem = type(id) ~= "string" and "the id must be a string" or naming.check_id(id)
+  if problem then error("axosandbox.open: " .. problem, 2) end
+  opts = options.check(OPEN_SHAPE, opts, "axosandbox.open", 2)
+  local set, set_error = policy_of(opts, 2)
+  return as_handle(function()
+    local client, err = podman.client()
+    if not client or not set then return nil, err or set_error end
+    return open_record(client, set, id)
+  end, callback)
+end
+
+-- ---- foreign containers ----------------------------------------------------------------
+
+local function attach_record(client, set, name, dir)
+  local container, err = running_container(client, name)
+  if not container then return nil, err end
+  local session = naming.parse_labels(container.Config and container.Config.Labels)
+    or { limits = {}, ports = {} }
+  local record = record_of(client, set, container, session)
+  record.id, record.container, record.dir = name, name, dir
+  -- No id begins with "@": the files of a foreign container never meet a session's.
+  record.runtime_dir, err = host.session_dir("@" .. container.Id:sub(1, 16))
+  if not record.runtime_dir then return nil, err end
+  if session.id then
+    record.lock, err = take_shared(session.id)
+    record.lock_id = session.id
+    if not record.lock then return nil, err end
+  end
+  return record
+end
+
+--- A handle on an existing container, rooted at a directory in it (a git worktree, say). It
+--- never removes the container.
+---
+--- Codes: "NOT_FOUND", "NOT_RUNNING", "POLICY". A name or a path that cannot be one raises.
+---@param container string name or id
+---@param dir string absolute, in the container
+---@param opts { policy: table? }?
+---@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
+---@return axo.Sandbox? sandbox, axo.Error? err
+function sessions.attach(container, dir, opts, callback)
+  opts, callback = split(opts, callback)
+  local problem = type(container) ~= "string" and "the container must be a string"
+    or naming.check_container(container)
+    or (type(dir) ~= "string" or dir:sub(1, 1) ~= "/") and "the directory must be an absolute path"
+  if problem then error("axosandbox.attach: " .. problem, 2) end
+  opts = options.check(OPEN_SHAPE, opts, "axosandbox.attach", 2)
+  local set, set_error = policy_of(opts, 2)
+  return as_handle(function()
+    local client, err = podman.client()
+    if not client or not set then return nil, err or set_error end
+    return attach_record(client, set, container, naming.tidy_path(dir))
+  end, callback)
+end
+
+-- ---- all of them -----------------------------------------------------------------------
+
+local function name_of(container)
+  local names = container.Names
+  return type(names) == "table" and names[1] or names
+end
+
+-- A lock that can be had at once is nobody's.
+local function is_locked(id)
+  local path = host.lock_path(id)
+  if not path then return false end
+  local lock, err = core.lock(path, true)
+  leftovers.release(lock, id)
+  return not lock and err.code == "EBUSY"
+end
+
+local function describe(container)
+  local session = naming.parse_labels(container.Labels)
+  if not session or name_of(container) ~= naming.container(session.id) then return nil end
+  local owner_alive = host.is_alive(session.owner)
+  return {
+    id = session.id,
+    container = naming.container(session.id),
+    container_id = container.Id,
+    dir = session.dir,
+    image = container.Image,
+    ports = session.ports,
+    state = container.State,
+    running = container.State == "running",
+    created = container.Created,
+    owner = session.owner,
+    owner_alive = owner_alive ~= false,
+    in_use = owner_alive ~= false or is_locked(session.id),
+    version = session.version,
+    path = session.path,
+  }
+end
+
+local function all(client, op)
+  local containers, err = leftovers.with_label(client, naming.LABEL .. "id", op)
+  if not containers then return nil, err end
+  local found = {}
+  for _, container in ipairs(containers) do found[#found + 1] = describe(container) end
+  table.sort(found, function(a, b) return a.id < b.id end)
+  return found
+end
+
+---@class axo.SessionInfo
+---@field id string
+---@field container string
+---@field container_id string
+---@field dir string
+---@field image string that runs
+---@field ports integer[] asked for
+---@field state string podman's word
+---@field running boolean
+---@field created any podman's time of creation
+---@field owner string
+---@field owner_alive boolean true also when it cannot be told
+---@field in_use boolean its owner is alive, or somebody holds it open
+---@field version string
+---@field path string
+
+--- This host's sessions (this user's: podman keeps each user's containers apart).
+---@param callback fun(err: axo.Error?, list: axo.SessionInfo[]?)?
+---@return axo.SessionInfo[]? list, axo.Error?
+function sessions.list(callback)
+  return await.sequence(function()
+    local client, err = podman.client()
+    if not client then return nil, err end
+    return all(client, "list")
+  end, callback)
+end
+
+local function reap_one(client, session)
+  local path, err = host.lock_path(session.id)
+  if not path then return nil, tostring(err) end
+  local lock
+  lock, err = core.lock(path, true)
+  if not lock then return nil, err.code == "EBUSY" and "in use" or tostring(err) end
+  local ok
+  ok, err = leftovers.remove(client, session.container_id)
+  if ok then leftovers.remove_directory((host.session_dir(session.id))) end
+  leftovers.release(lock, session.id)
+  return ok, err and tostring(err)
+end
+
+local function reap(client, session, known, report)
+  local ok, reason
+  if known[session.id] then
+    reason = "known"
+  elseif session.owner_alive then
+    reason = "its owner is alive"
+  else
+    ok, reason = reap_one(client, session)
+  end
+  local list = ok and report.removed or report.skipped
+  list[#list + 1] = { id = session.id, container = session.container, reason = reason }
+end
+
+-- Containers in which an image was being provisioned when their host died.
+local function reap_builders(client)
+  local containers = leftovers.with_label(client, naming.LABEL .. "provision", "reap") or {}
+  for _, container in ipairs(containers) do
+    local owner = container.Labels and container.Labels[naming.LABEL .. "owner"]
+    if name_of(container):sub(1, #naming.BUILDER_PREFIX) == naming.BUILDER_PREFIX
+      and owner and host.is_alive(owner) == false then
+      leftovers.remove(client, container.Id)
+    end
+  end
+end
+
+---@class axo.ReapReport
+---@field removed { id: string, container: string }[]
+---@field skipped { id: string, container: string, reason: string }[]
+
+--- Removes the sessions whose host died, running or not. Never one that is known, whose owner
+--- is alive (or may be), or that somebody holds open.
+---@param known_ids string[]? ids to leave alone whatever their state
+---@param callback fun(err: axo.Error?, report: axo.ReapReport?)?
+---@return axo.ReapReport? report, axo.Error?
+function sessions.reap_orphans(known_ids, callback)
+  if type(known_ids) == "function" then known_ids, callback = nil, known_ids end
+  options.check({ known_ids = { type = "table", items = "string" } },
+    { known_ids = known_ids }, "axosandbox.reap_orphans", 2)
+  local known = {}
+  for _, id in ipairs(known_ids or {}) do known[id] = true end
+  return await.sequence(function()
+    local client, err = podman.client()
+    if not client then return nil, err end
+    local found
+    found, err = all(client, "reap")
+    if not found then return nil, err end
+    local report = { removed = {}, skipped = {} }
+    for _, session in ipairs(found) do reap(client, session, known, report) end
+    reap_builders(client)
+    return report
+  end, callback)
+end
+
+return sessions

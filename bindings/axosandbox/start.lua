@@ -1,0 +1,314 @@
+--- Starting a session: find podman, decide, run, verify, provision. A start that fails
+--- leaves nothing behind; one that succeeds says what it had to give up.
+local uv = require "luv"
+local core = require "axosandbox.core"
+local await = require "axosandbox.await"
+local errors = require "axosandbox.errors"
+local host = require "axosandbox.host"
+local image = require "axosandbox.image"
+local job_of = require "axosandbox.job"
+local launch = require "axosandbox.launch"
+local learnt = require "axosandbox.learnt"
+local leftovers = require "axosandbox.leftovers"
+local limits = require "axosandbox.limits"
+local plan = require "axosandbox.plan"
+local podman = require "axosandbox.podman"
+local policy = require "axosandbox.policy"
+local ports = require "axosandbox.ports"
+local provision = require "axosandbox.provision"
+local request = require "axosandbox.request"
+local sessions = require "axosandbox.sessions"
+
+local start = {}
+
+local DEFAULT_TIMEOUT = 120
+local LOCK_TRIES = 50
+local REUSE_PAUSE = 0.2
+
+-- ---- deciding ------------------------------------------------------------------------
+
+local function decide_sandbox(job)
+  local asked = job.asked
+  local env_names = {}
+  for name in pairs(asked.env) do env_names[#env_names + 1] = name end
+  table.sort(env_names)
+  local decision, err = job.set:decide("sandbox", {
+    id = asked.id, dir = asked.dir, dir_real = asked.source, image = asked.image,
+    ports = asked.ports, env = asked.env, env_names = env_names,
+    host = {
+      uid = uv.getuid(), home = uv.os_homedir(), os = uv.os_uname().sysname,
+      rootless = uv.getuid() ~= 0,
+    },
+  })
+  if not decision then return nil, err end
+  if not decision.deny then return decision end
+  return nil, errors.new {
+    code = "POLICY", op = "start", message = "the session is refused: " .. decision.deny,
+    hint = "see " .. job.set:source "sandbox",
+  }
+end
+
+local function make_plan(job)
+  local asked = job.asked
+  local sandbox, err = decide_sandbox(job)
+  if not sandbox then return nil, err end
+  local chosen
+  chosen, err = image.decide(job.set, asked.image)
+  if not chosen then return nil, err end
+  if chosen.warning then job:warn(chosen.warning) end
+  local problem
+  job.plan, problem = plan.new({
+    id = asked.id, dir = asked.dir, source = asked.source, image = asked.image,
+    ports = asked.ports, env = asked.env, owner = host.identity(), version = core.version,
+  }, sandbox, chosen)
+  if not job.plan then
+    return nil, errors.new { code = "POLICY", op = "start", message = problem }
+  end
+  if #job.plan.ports < #asked.ports then
+    job:warn("no port is published: the sandbox policy gives this session no network")
+  end
+  job.sandbox = sandbox
+  job.pull_timeout = sandbox.timeouts and sandbox.timeouts.pull
+  job:set_deadline(sandbox.timeouts and sandbox.timeouts.start or DEFAULT_TIMEOUT)
+  return job.plan
+end
+
+-- ---- the lock ------------------------------------------------------------------------
+
+local function in_use(job)
+  return nil, errors.new {
+    code = "IN_USE", op = "start",
+    message = ("the session %q is in use: it is open somewhere, or being started"):format(job.id),
+    hint = "open it (axo.open, or reuse = true), stop it, or choose another id",
+  }
+end
+
+local function lock(job)
+  local path, err = host.lock_path(job.id)
+  if not path then return nil, err end
+  job.lock, err = core.lock(path, true)
+  if job.lock then return true end
+  if err.code == "EBUSY" then return in_use(job) end
+  return nil, err
+end
+
+-- From "mine alone" to "in use": between the two modes another start can take the lock for a
+-- moment, until it sees that this session's owner is alive.
+local function share_lock(job)
+  for _ = 1, LOCK_TRIES do
+    if job.lock:change(false) then return true end
+    await.sleep(0.02)
+  end
+  return nil, errors.new {
+    code = "EBUSY", op = "start",
+    message = ("the lock of the session %q was taken away"):format(job.id),
+  }
+end
+
+-- ---- after podman run ----------------------------------------------------------------
+
+local function verify_limits(job)
+  local container = job.container
+  local pid = not job.client:is_remote() and container.pid or nil
+  job.limits = limits.verify(job.plan.limits, pid, container.id)
+  local missing = limits.shortfall(job.limits)
+  if not missing then return true end
+  local why = job.limits.verified and "this host does not enforce them"
+    or "what the container's host enforces cannot be read from here"
+  if not job.plan.require_limits then
+    if not job.plan.drop_limits then
+      job:warn(("limits not in force (%s): %s"):format(missing, why))
+    end
+    return true
+  end
+  return nil, errors.new {
+    code = "LIMITS", op = "start",
+    message = ("required limits are not in force (%s): %s"):format(missing, why),
+    hint = "run as root or delegate the cgroup controllers (cpu, memory, pids) to this user, "
+      .. "or do without require_resource_limits",
+  }
+end
+
+local function verify_ports(job)
+  local published, missing =
+    ports.verify(job.client, job.plan.name, job.plan.ports, job.taken or {})
+  if #missing > 0 then
+    job:warn("not published, though podman did not complain: " .. table.concat(missing, ", "))
+  end
+  job.ports = published
+end
+
+local function settle(job)
+  local ok, err = verify_limits(job)
+  if not ok then return nil, err end
+  verify_ports(job)
+  return true
+end
+
+local function run(job)
+  local container, err = launch.run(job)
+  if not container then return nil, err end
+  job.container = container
+  return settle(job)
+end
+
+local function record_of(job)
+  return {
+    id = job.id,
+    container = job.plan.name,
+    container_id = job.container.id,
+    pid = job.container.pid,
+    instance = job.container.instance,
+    dir = job.asked.dir,
+    image = job.plan.base_image or job.plan.image,
+    network = job.plan.network,
+    ports = job.ports,
+    limits = job.limits,
+    warnings = job.warnings,
+    client = job.client,
+    policy = job.set,
+    lock = job.lock,
+    owned = true,
+    exec = job.sandbox.exec or {},
+    timeouts = job.sandbox.timeouts or {},
+    user = job.sandbox.user,
+    runtime_dir = job.dir,
+  }
+end
+
+-- ---- the sequence --------------------------------------------------------------------
+
+local function prepare(job)
+  local ok, err = request.find_directory(job.asked)
+  if not ok then return nil, err end
+  job.client, err = podman.client()
+  if not job.client then return nil, err end
+  if not job.set then return nil, job.set_error end
+  return make_plan(job)
+end
+
+local function start_anew(job)
+  local ok, err
+  job.dir, err = host.session_dir(job.id)
+  if not job.dir then return nil, err end
+  learnt.apply(job)
+  provision.look_up(job)
+  ok, err = run(job)
+  if not ok then return nil, err end
+  ok, err = provision.apply(job, run)
+  if not ok then return nil, err end
+  local record = record_of(job)
+  ok, err = provision.post_create(job, record)
+  if not ok then return nil, err end
+  if job.cancelled then return nil, job:stopped() end
+  ok, err = share_lock(job)
+  return ok and record, err
+end
+
+-- Until there is a session to open, or none and the right to start it.
+local function reuse_or_lock(job)
+  while true do
+    local record, err = sessions.reopen(job)
+    if record or (err and err.code ~= "STARTING") then return record, err end
+    local ok
+    ok, err = lock(job)
+    if ok then return nil end
+    err = err.code ~= "IN_USE" and err or job:stopped()
+    if err then return nil, err end
+    await.sleep(REUSE_PAUSE)
+  end
+end
+
+local function establish(job)
+  local ok, err = prepare(job)
+  if not ok then return nil, err end
+  if job.asked.reuse then
+    local record
+    record, err = reuse_or_lock(job)
+    if record or err then return record, err end
+  else
+    ok, err = lock(job)
+    if not ok then return nil, err end
+  end
+  return start_anew(job)
+end
+
+-- A container that this start did not make, and its files, are left alone.
+local function abandon(job)
+  if job.container then
+    local ok, err = leftovers.remove(job.client, job.container.id)
+    if not ok then job:warn("a failed start left a container: " .. tostring(err)) end
+    leftovers.remove_directory(job.dir)
+  elseif job.dir then
+    uv.fs_rmdir(job.dir)
+  end
+  leftovers.release(job.lock, job.id)
+end
+
+local function begin(job)
+  local ok, record, err = xpcall(establish, debug.traceback, job)
+  if ok and record then return sessions.handle(record) end
+  abandon(job)
+  if not ok then err = errors.wrap(record, "start") end
+  return nil, err
+end
+
+local function new_job(opts, level)
+  local asked = request.check(opts, level + 1)
+  local called, set, err = pcall(policy.new, opts.policy)
+  if not called then error(set, level + 1) end
+  local job = job_of.new { id = asked.id, asked = asked, set = set, set_error = err }
+  job:set_deadline(DEFAULT_TIMEOUT)
+  return job
+end
+
+---@class axo.StartOptions
+---@field id string [A-Za-z0-9][A-Za-z0-9_.-]{0,62}
+---@field dir string an existing directory, absolute
+---@field image string? an OCI reference; policy decides whether it is trusted
+---@field ports integer[]? published 1:1
+---@field post_create string[]? shell commands; run only when policy allows it
+---@field env table<string, string>?
+---@field policy table? overrides for this session
+---@field reuse boolean? open the running session of this id, if it is the same
+
+--- Starts a session: its own container, with `dir` mounted read-write at the same path.
+---
+--- A stale container of this id is removed; one that a live host uses is an error with code
+--- "IN_USE", unless `reuse` is set and it has the same directory and image: then that session
+--- is opened. Further codes: "ENOENT" (no podman, no such directory), "POLICY", "LIMITS",
+--- "TIMEOUT", "CANCELLED", "PODMAN" (with `class`, `stderr`, `exit_code`). A wrong option
+--- raises. With a callback, the returned handle has `:cancel()`.
+---@param opts axo.StartOptions
+---@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
+---@return axo.Sandbox? sandbox, axo.Error? err
+function start.start(opts, callback)
+  local job = new_job(opts, 2)
+  return await.call(function(done)
+    await.defer(function()
+      await.spawn(function() return begin(job) end, done)
+    end)
+    return { cancel = function() job:cancel() end }
+  end, callback)
+end
+
+--- Removes a session's container when this handle owns it, and lets go of its lock and files.
+--- The end of a session; a second call does nothing.
+---@param record axo.Record
+---@param done fun(err: axo.Error?, removed: boolean?)
+---@return true
+function start.remove(record, done)
+  return await.sequence(function()
+    if record.removed then return false end
+    if record.owned then
+      local ok, err = leftovers.remove(record.client, record.container_id)
+      if not ok then return nil, err end
+      leftovers.remove_directory(record.runtime_dir)
+    end
+    record.removed = true
+    leftovers.release(record.lock, record.id)
+    return record.owned
+  end, done)
+end
+
+return start
