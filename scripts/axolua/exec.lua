@@ -1,0 +1,35 @@
+--- axolua exec: a command in a session that runs already.
+local axo = require "axosandbox"
+local attach = require "axolua.lib.attach"
+local cli = require "axolua.lib.cli"
+local console = require "axolua.lib.console"
+local sandbox = require "axolua.lib.sandbox"
+local signals = require "axolua.lib.signals"
+local terminal = require "axolua.lib.terminal"
+
+local function parser()
+  local p = cli.parser("exec", "Runs a command in a session that is running. The exit status "
+    .. "is the command's; 124 after --timeout, 125 when axolua itself failed.",
+    " ID -- COMMAND [ARGS...]")
+  p:argument("id", "The session; `axolua ps` lists them."):convert(cli.session_id)
+  sandbox.command_options(p)
+  p:flag("-T --no-terminal", "No terminal for the command, even if we are on one.")
+  return p
+end
+
+local function main(arguments)
+  local args, command = cli.parse_with_command(parser(), arguments)
+  console.open(args)
+  local guard = signals.guard(terminal.restore)
+  local sb, err = axo.open(args.id)
+  if not sb then return cli.fail(err) end
+  local code = guard:code() or attach.run(sb, command, {
+    timeout = args.timeout, cwd = args.cwd, user = args.user, plain = args.no_terminal,
+    env = sandbox.environment(args.env),
+  }, guard)
+  guard:close()
+  sb:close()
+  return code
+end
+
+return { summary = "run a command in a session that is running", parser = parser, main = main }

@@ -1,0 +1,110 @@
+--- One command in a session, connected with our own stdin, stdout and stderr.
+local uv = require "luv"
+local await = require "axosandbox.await"
+local cli = require "axolua.lib.cli"
+local input = require "axolua.lib.input"
+local output = require "axolua.lib.output"
+local terminal = require "axolua.lib.terminal"
+
+local attach = {}
+
+local BROKEN_PIPE = 128 + 13
+
+-- What an agent or a person sees of a failure to run the command at all, as shells have it.
+local CODES = { NOT_FOUND = cli.NOT_FOUND, NOT_EXECUTABLE = cli.NOT_EXECUTABLE }
+
+local function fail(err)
+  cli.fail(err)
+  return CODES[err.code] or cli.FAILED
+end
+
+local function code_of(result, opts, guard)
+  if guard:code() then return guard:code() end
+  if result.timed_out then
+    cli.say(("the command took longer than %g s and was ended"):format(opts.timeout or 0))
+    return cli.TIMED_OUT
+  end
+  return result.code or cli.FAILED
+end
+
+local function forward_stdin(handle)
+  if uv.guess_handle(0) == "tty" then
+    handle:close_stdin()
+    return nil
+  end
+  return input.forward(0,
+    function(bytes) return (handle:write(bytes)) end,
+    function() return handle:write "" or 0 end,
+    function() handle:close_stdin() end)
+end
+
+local function run_plain(sb, argv, opts, guard)
+  local out, err_out = output.open(1), output.open(2)
+  local feed, is_broken
+  local result, err = await.call(function(done)
+    local handle, problem = sb:exec(argv, {
+      timeout = opts.timeout or 0, cwd = opts.cwd, user = opts.user, env = opts.env,
+      stdin = "pipe",
+      on_stdout = function(bytes) out:write(bytes) end,
+      on_stderr = function(bytes) err_out:write(bytes) end,
+    }, done)
+    if not handle then return nil, problem end
+    out.on_broken = function()
+      is_broken = true
+      handle:cancel()
+    end
+    guard:on_signal(function() handle:cancel() end)
+    feed = forward_stdin(handle)
+    return handle
+  end)
+  guard:on_signal(nil)
+  if feed then feed:stop() end
+  local patience = guard.signal and 1 or nil
+  out:flush(patience)
+  err_out:flush(patience)
+  if not result then return guard:code() or fail(err) end
+  if is_broken then return BROKEN_PIPE end
+  return code_of(result, opts, guard)
+end
+
+-- The deadline of a program on a terminal is ours: the engine gives those none.
+local function watch_deadline(term, opts)
+  if not opts.timeout then return nil end
+  local timer = uv.new_timer()
+  timer:start(math.ceil(opts.timeout * 1000), 0, function()
+    opts.has_timed_out = true
+    term:close(function() end)
+  end)
+  return timer
+end
+
+local function run_terminal(sb, argv, opts, guard)
+  local rows, cols = terminal.size()
+  local env = { TERM = os.getenv "TERM" or "xterm" }
+  for name, value in pairs(opts.env or {}) do env[name] = value end
+  local term, err = sb:spawn_pty(argv, {
+    rows = rows, cols = cols, env = env, cwd = opts.cwd, user = opts.user,
+  })
+  if not term then return guard:code() or fail(err) end
+  local timer = watch_deadline(term, opts)
+  local result
+  result, err = terminal.attach(term, guard)
+  if timer then timer:close() end
+  if not result then return guard:code() or fail(err) end
+  return code_of({ code = result.code, timed_out = opts.has_timed_out }, opts, guard)
+end
+
+--- Runs a command, on a terminal when we are on one; in a coroutine.
+---@param sb axo.Sandbox
+---@param argv string[]
+---@param opts { timeout: number?, cwd: string?, user: string?, env: table?, plain: boolean? }
+---@param guard cli.Guard
+---@return integer code the command's own, or what stands for its failure
+function attach.run(sb, argv, opts, guard)
+  if terminal.is_there() and not opts.plain then
+    return run_terminal(sb, argv, opts, guard)
+  end
+  return run_plain(sb, argv, opts, guard)
+end
+
+return attach

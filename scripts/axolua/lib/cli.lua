@@ -1,0 +1,157 @@
+--- What every command shares: its command line, its errors, its exit codes.
+local argparse = require "argparse"
+local naming = require "axosandbox.naming"
+local output = require "axolua.lib.output"
+local text = require "axolua.lib.text"
+
+local cli = {}
+
+cli.FAILED = 125 -- axolua itself failed, as opposed to the command
+cli.USAGE = 2
+cli.NOT_EXECUTABLE = 126
+cli.NOT_FOUND = 127
+cli.TIMED_OUT = 124
+
+-- Thrown and caught by `cli.guarded`: an early end of a command.
+local Exit = {}
+
+local function leave(code, fd, message)
+  error(setmetatable({ code = code, fd = fd, message = message }, Exit), 0)
+end
+
+--- A parser whose --help and errors come back here instead of ending the process.
+---@param name string the command
+---@param description string
+---@param tail string? what follows the options in the usage line
+function cli.parser(name, description, tail)
+  local parser = argparse("axolua " .. name, description)
+  parser:add_help(false)
+  parser:usage_max_width(88)
+  parser:help_max_width(88)
+  if tail then
+    parser:usage(("Usage: axolua %s [options]%s"):format(name, tail))
+  end
+  parser:flag "-h --help"
+    :description "Show this help."
+    :action(function() leave(0, 1, parser:get_help() .. "\n") end)
+  return parser
+end
+
+--- Ends the command: it was called wrongly.
+---@param parser table
+---@param message string
+function cli.usage(parser, message)
+  local name = parser:get_usage():match "axolua (%S+)"
+  leave(cli.USAGE, 2, ("axolua: %s\n%s\nsee: axolua %s --help\n"):format(
+    message, parser:get_usage(), name))
+end
+
+--- Parses; a wrong command line ends the command with code 2.
+---@param parser table
+---@param arguments string[]
+---@return table
+function cli.parse(parser, arguments)
+  local ok, result = parser:pparse(arguments)
+  if not ok then cli.usage(parser, result) end
+  return result
+end
+
+--- Splits at the first "--": what is ours, and the command.
+---@param arguments string[]
+---@return string[] options, string[]? command nil when there is no "--"
+function cli.split(arguments)
+  for i, word in ipairs(arguments) do
+    if word == "--" then
+      return table.move(arguments, 1, i - 1, 1, {}),
+        table.move(arguments, i + 1, #arguments, 1, {})
+    end
+  end
+  return arguments, nil
+end
+
+--- Splits, and insists on a command after the "--".
+---@param parser table
+---@param arguments string[]
+---@return table options, string[] command
+function cli.parse_with_command(parser, arguments)
+  local before, command = cli.split(arguments)
+  local args = cli.parse(parser, before)
+  if not command or #command == 0 then
+    cli.usage(parser, "no command to run: put it, with its arguments, after --")
+  end
+  return args, command
+end
+
+--- A number that an option was given, checked. For argparse's :convert.
+---@param what string
+---@param minimum number
+---@param is_integer boolean?
+function cli.number(what, minimum, is_integer)
+  return function(word)
+    local value = tonumber(word)
+    if value and is_integer then value = math.tointeger(value) end
+    if not value or value ~= value or value < minimum or value == math.huge then
+      return nil, ("%s: %q is not %s of at least %s"):format(
+        what, word, is_integer and "a whole number" or "a number", minimum)
+    end
+    return value
+  end
+end
+
+--- A session's id, checked. For argparse's :convert.
+---@param word string
+---@return string?, string?
+function cli.session_id(word)
+  local problem = naming.check_id(word)
+  if problem then return nil, problem end
+  return word
+end
+
+--- Says something on stderr.
+---@param message string
+function cli.say(message)
+  output.print(2, "axolua: " .. text.printable(message) .. "\n")
+end
+
+--- Says what went wrong, why, and what to do next.
+---@param err axo.Error|string
+---@return integer code the exit code for it
+function cli.fail(err)
+  if type(err) == "string" then
+    cli.say(err)
+    return cli.FAILED
+  end
+  local op = err.op and err.op ~= "" and err.op .. ": " or ""
+  cli.say(op .. tostring(err.message))
+  if err.hint and err.hint ~= "" then
+    output.print(2, "        " .. text.printable(err.hint) .. "\n")
+  end
+  return cli.FAILED
+end
+
+--- Prints to stdout. A reader that has had enough is no error.
+---@param bytes string
+function cli.print(bytes)
+  output.print(1, bytes)
+end
+
+--- Calls a command; its early ends become exit codes. Anything else that is raised goes on.
+---@param fn fun(arguments: string[]): integer?
+---@param arguments string[]
+---@return integer code
+function cli.guarded(fn, arguments)
+  local result = table.pack(xpcall(fn, function(raised)
+    if getmetatable(raised) == Exit then return raised end
+    return debug.traceback(tostring(raised), 2)
+  end, arguments))
+  if result[1] then return result[2] or 0 end
+  local raised = result[2]
+  if getmetatable(raised) ~= Exit then
+    output.print(2, "axolua: an internal error, which should not happen:\n" .. raised .. "\n")
+    return cli.FAILED
+  end
+  output.print(raised.fd, raised.message)
+  return raised.code
+end
+
+return cli

@@ -1,0 +1,187 @@
+--- Sessions as the commands `run` and `shell` have them: made from the command line, removed
+--- on every way out.
+local uv = require "luv"
+local axo = require "axosandbox"
+local await = require "axosandbox.await"
+local cli = require "axolua.lib.cli"
+local console = require "axolua.lib.console"
+local signals = require "axolua.lib.signals"
+local terminal = require "axolua.lib.terminal"
+
+local sandbox = {}
+
+local function append(result, target, word)
+  local list = result[target] or {}
+  list[#list + 1] = word
+  result[target] = list
+end
+
+local function read_port(word)
+  local port = math.tointeger(tonumber(word))
+  if port and port >= 1 and port <= 65535 then return port end
+  return nil, ("--port: %q is not a port number"):format(word)
+end
+
+local function read_env(word)
+  local name, value = word:match "^([A-Za-z_][A-Za-z0-9_]*)=(.*)$"
+  if name then return { name, value } end
+  if not word:find "^[A-Za-z_][A-Za-z0-9_]*$" then
+    return nil, ("--env: %q is neither NAME=VALUE nor the name of a variable"):format(word)
+  end
+  return { word, os.getenv(word) }
+end
+
+local function env_and_timeout(parser)
+  parser:option("--env", "A variable for the command; without a value, this shell's.")
+    :argname "K[=V]":count "*":action(append):convert(read_env)
+  parser:option("--timeout", "End the command after S seconds, with exit status 124.")
+    :argname "S":convert(cli.number("--timeout", 0.001))
+end
+
+local function verbosity(parser)
+  parser:flag("-q --quiet", "No progress and no warnings on stderr.")
+  parser:flag("-v --verbose", "Everything that the engine has to say.")
+end
+
+--- Adds the options that say what session to make.
+function sandbox.options(parser)
+  parser:option("--dir", "The directory to work in, mounted read-write at the same path; "
+    .. "the current one by default."):argname "DIR"
+  parser:option("--id", "The session's name; one is made up by default."):argname "ID"
+    :convert(cli.session_id)
+  parser:option("--image", "The image; policy decides whether it is trusted."):argname "REF"
+  parser:option("--network", "bridge (outgoing connections work) or none.")
+    :choices { "bridge", "none" }
+  parser:option("--port", "Publish this port on 127.0.0.1; may be repeated.")
+    :argname "N":count "*":action(append):convert(read_port)
+  env_and_timeout(parser)
+  parser:option("--memory", "Memory limit, such as 512m or 2g."):argname "SIZE"
+  parser:option("--cpus", "CPU limit, such as 1.5."):argname "N"
+    :convert(cli.number("--cpus", 0.01))
+  parser:option("--pids", "Limit on processes."):argname "N"
+    :convert(cli.number("--pids", 1, true))
+  parser:flag("--keep", "Leave the session running at the end, for `axolua exec`.")
+  parser:flag("--allow-untrusted-image", "Run --image even if policy does not know it.")
+  parser:flag("--allow-post-create", "Run the project's own set-up scripts.")
+  parser:flag("--require-resource-limits", "Refuse to start where a limit has no effect.")
+  verbosity(parser)
+end
+
+--- Adds the options of a command in a session that is there already.
+function sandbox.command_options(parser)
+  env_and_timeout(parser)
+  parser:option("--cwd", "The directory to run it in."):argname "DIR"
+  parser:option("--user", "The user to run it as."):argname "USER"
+  verbosity(parser)
+end
+
+-- A name that tells a person which project it is, and no two runs share.
+local function new_id(dir)
+  local base = (dir:match "([^/]+)/*$" or "session"):gsub("[^A-Za-z0-9_.-]+", "-")
+  base = base:gsub("^[^A-Za-z0-9]+", ""):sub(1, 40):gsub("[^A-Za-z0-9]+$", "")
+  if base == "" then base = "session" end
+  return ("%s-%08x"):format(base, string.unpack("I4", uv.random(4)))
+end
+
+local function absolute(path)
+  if path:sub(1, 1) == "/" then return path end
+  return uv.cwd() .. (path == "." and "" or "/" .. path)
+end
+
+--- The variables that --env named.
+---@param pairs_given { [1]: string, [2]: string? }[]?
+---@return table<string, string>
+function sandbox.environment(pairs_given)
+  local env = {}
+  for _, pair in ipairs(pairs_given or {}) do
+    if pair[2] == nil then
+      cli.say(("warning: %s is not set here, so it is not set there either"):format(pair[1]))
+    end
+    env[pair[1]] = pair[2]
+  end
+  return env
+end
+
+local function has_limits(args)
+  return args.memory or args.cpus or args.pids
+end
+
+--- The options of `axo.start` for a parsed command line.
+---@param args table
+---@return table
+function sandbox.start_options(args)
+  local dir = absolute(args.dir or ".")
+  return {
+    id = args.id or new_id(dir),
+    dir = dir,
+    image = args.image,
+    ports = args.port,
+    env = sandbox.environment(args.env),
+    reuse = args.keep and args.id ~= nil or nil,
+    policy = {
+      network = args.network,
+      allow_untrusted_image = args.allow_untrusted_image,
+      allow_post_create = args.allow_post_create,
+      require_resource_limits = args.require_resource_limits,
+      limits = has_limits(args) and { memory = args.memory, cpus = args.cpus, pids = args.pids }
+        or nil,
+    },
+  }
+end
+
+local function start(options, guard)
+  return await.call(function(done)
+    -- What it raises is a wrong option, and the options are the user's.
+    local ok, handle, err = pcall(axo.start, options, done)
+    if not ok then return nil, { op = "start", message = handle } end
+    if handle then guard:on_signal(function() handle:cancel() end) end
+    return handle, err
+  end)
+end
+
+local function stop(sb, log)
+  log:begin()
+  local ok, err = sb:stop()
+  log:settle()
+  if ok then return end
+  cli.fail(err)
+  cli.say("the session may still run; `axolua ps` shows it and `axolua stop ID` removes it")
+end
+
+local function finish(sb, args, id, log)
+  if not args.keep then return stop(sb, log) end
+  if args.quiet then return end
+  cli.say(("the session %s goes on: axolua exec %s -- COMMAND; axolua stop %s"):format(id, id, id))
+end
+
+--- Starts a session, lets `work` use it, and removes it again, also after errors and
+--- signals; in a coroutine.
+---@param args table the parsed command line
+---@param work fun(sb: axo.Sandbox, guard: cli.Guard): integer
+---@return integer code
+function sandbox.with(args, work)
+  local log = console.open(args)
+  local guard = signals.guard(function()
+    terminal.restore()
+    cli.say "ended at once: the container may still be there; `axolua reap` removes it"
+  end)
+  local options = sandbox.start_options(args)
+  log:begin()
+  local sb, err = start(options, guard)
+  log:settle()
+  guard:on_signal(nil)
+  if not sb then
+    local code = guard:code() or cli.fail(err)
+    guard:close()
+    return code
+  end
+  local ok, result = true, guard:code()
+  if not result then ok, result = xpcall(work, debug.traceback, sb, guard) end
+  guard:on_signal(nil)
+  finish(sb, args, options.id, log)
+  guard:close()
+  if not ok then error(result, 0) end
+  return result
+end
+
+return sandbox

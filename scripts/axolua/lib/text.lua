@@ -1,0 +1,82 @@
+--- Text for people: tables, ages, sizes, quoted commands.
+local text = {}
+
+--- Columns, padded; the last one is not.
+---@param header string[]
+---@param rows string[][]
+---@return string
+function text.columns(header, rows)
+  local widths = {}
+  local all = { header, table.unpack(rows) }
+  for _, row in ipairs(all) do
+    for i, cell in ipairs(row) do
+      widths[i] = math.max(widths[i] or 0, utf8.len(cell) or #cell)
+    end
+  end
+  local lines = {}
+  for _, row in ipairs(all) do
+    local cells = {}
+    for i, cell in ipairs(row) do
+      local padding = i < #row and widths[i] - (utf8.len(cell) or #cell) or 0
+      cells[i] = cell .. (" "):rep(padding)
+    end
+    lines[#lines + 1] = table.concat(cells, "  ") .. "\n"
+  end
+  return table.concat(lines)
+end
+
+local UNITS = { { 86400, "d" }, { 3600, "h" }, { 60, "m" } }
+
+--- A span of seconds in its largest whole unit: "3d", "5h", "12m", "40s".
+---@param seconds number?
+---@return string
+function text.age(seconds)
+  if not seconds then return "-" end
+  for _, unit in ipairs(UNITS) do
+    if seconds >= unit[1] then return ("%d%s"):format(seconds // unit[1], unit[2]) end
+  end
+  return ("%ds"):format(math.max(0, seconds // 1))
+end
+
+local SIZES = { { 2 ^ 30, "GiB" }, { 2 ^ 20, "MiB" }, { 2 ^ 10, "KiB" } }
+
+--- A count of bytes: "2 GiB", "1.5 MiB", "12 bytes".
+---@param bytes number
+---@return string
+function text.size(bytes)
+  for _, unit in ipairs(SIZES) do
+    if bytes >= unit[1] then return ("%.3g %s"):format(bytes / unit[1], unit[2]) end
+  end
+  return ("%d bytes"):format(bytes)
+end
+
+--- Control characters made visible: names and paths come from elsewhere, and a terminal
+--- obeys what it is sent.
+---@param value any
+---@return string
+function text.visible(value)
+  return (tostring(value):gsub("%c", function(c) return ("\\x%02x"):format(c:byte()) end))
+end
+
+--- The same for messages of several lines: the lines stay, indented.
+---@param value any
+---@return string
+function text.printable(value)
+  return (tostring(value):gsub("[^\n]+", text.visible):gsub("\n+$", ""):gsub("\n", "\n        "))
+end
+
+local function quote(word)
+  if word:find "^[%w_@%%+=:,./-]+$" then return word end
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+--- An argument vector as one would type it.
+---@param argv string[]
+---@return string
+function text.command(argv)
+  local words = {}
+  for i, word in ipairs(argv) do words[i] = quote(word) end
+  return table.concat(words, " ")
+end
+
+return text

@@ -1,0 +1,93 @@
+--- axolua logs: what a background task has printed.
+local axo = require "axosandbox"
+local await = require "axosandbox.await"
+local cli = require "axolua.lib.cli"
+local console = require "axolua.lib.console"
+local output = require "axolua.lib.output"
+local signals = require "axolua.lib.signals"
+
+local function parser()
+  local p = cli.parser("logs", "Prints what a background task, or a terminal, has printed and "
+    .. "is still remembered. With -f goes on until it ends, and exits with its exit status.",
+    " ID TASK")
+  p:argument("id", "The session."):convert(cli.session_id)
+  p:argument("task", "The task; `axolua ps --tasks` lists them.")
+  p:flag("-f --follow", "Go on printing as more comes.")
+  return p
+end
+
+local function warn_lost(dropped)
+  if dropped and dropped > 0 then
+    cli.say(("warning: %d bytes came too fast or too long ago, and are lost"):format(dropped))
+  end
+end
+
+-- Prints until the work ends, our reader goes away or we are told to stop.
+local function follow(work, writer, guard)
+  local subscription
+  local function print_bytes(bytes, _, dropped)
+    warn_lost(dropped)
+    writer:write(bytes)
+  end
+  local subscribe = work.follow or work.subscribe
+  subscription = subscribe(work, print_bytes, { from = 0 })
+  local result, err = await.call(function(done)
+    local over = false
+    local function finish(...)
+      if over then return end
+      over = true
+      done(...)
+    end
+    writer.on_broken = function() await.defer(function() finish(nil, {}) end) end
+    guard:on_signal(function() await.defer(function() finish(nil, {}) end) end)
+    return work:wait({}, finish)
+  end)
+  subscription:close()
+  return result, err
+end
+
+local function print_once(work, writer)
+  if not work.read then
+    writer:write(work:snapshot())
+    return {}
+  end
+  local bytes, _, dropped = work:read(0)
+  warn_lost(dropped)
+  writer:write(bytes)
+  return {}
+end
+
+local function find(sb, name)
+  local task, err = sb:get_task(name)
+  if task then return task end
+  return sb:get_terminal(name) or nil, err
+end
+
+local function show(sb, args, guard)
+  local work, err = find(sb, args.task)
+  if not work then return cli.fail(err) end
+  local writer = output.open(1)
+  local result
+  if args.follow then
+    result, err = follow(work, writer, guard)
+  else
+    result, err = print_once(work, writer)
+  end
+  writer:flush(guard.signal and 1 or nil)
+  if not result then return cli.fail(err) end
+  return guard:code() or result.code or 0
+end
+
+local function main(arguments)
+  local args = cli.parse(parser(), arguments)
+  console.open {}
+  local guard = signals.guard()
+  local sb, err = axo.open(args.id)
+  if not sb then return cli.fail(err) end
+  local code = show(sb, args, guard)
+  guard:close()
+  sb:close()
+  return code
+end
+
+return { summary = "print a background task's output", parser = parser, main = main }

@@ -1,0 +1,19 @@
+--- axolua's commands: `axolua COMMAND [ARGS...]`. Runs in a coroutine on luv's loop; returns
+--- the exit code.
+local cli = require "axolua.lib.cli"
+local commands = require "axolua.lib.commands"
+local signals = require "axolua.lib.signals"
+
+local function main(name, ...)
+  signals.ignore_broken_pipes()
+  if name == nil then return require("axolua.help").main {}, cli.USAGE end
+  if name == "-h" or name == "--help" then name = "help" end
+  if not commands.is_one(name) then
+    cli.say(("there is no command %q"):format(name))
+    cli.say "try: axolua help"
+    return cli.USAGE
+  end
+  return cli.guarded(require("axolua." .. name).main, { ... })
+end
+
+return main(...)

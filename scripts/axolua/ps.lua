@@ -1,0 +1,98 @@
+--- axolua ps: this user's sessions.
+local axo = require "axosandbox"
+local cli = require "axolua.lib.cli"
+local console = require "axolua.lib.console"
+local json = require "axolua.lib.json"
+local text = require "axolua.lib.text"
+
+local function parser()
+  local p = cli.parser("ps", "Lists this user's sessions: what state they are in, and whether "
+    .. "the process that started them is alive.")
+  p:flag("--tasks", "Their background tasks and terminals too.")
+  p:flag("--json", "As JSON, for scripts.")
+  return p
+end
+
+local function describe_work(work, kind)
+  return {
+    id = work.id, kind = kind, status = work:status(), started = work.started,
+    command = work.argv and json.array(work.argv) or nil,
+  }
+end
+
+-- A session that ends while it is being looked at has no work any more.
+local function work_of(session)
+  local list = json.array {}
+  if not session.running then return list end
+  local sb <close> = axo.open(session.id)
+  if not sb then return list end
+  for _, task in ipairs(sb:list_tasks() or {}) do
+    list[#list + 1] = describe_work(task, "task")
+  end
+  for _, term in ipairs(sb:list_terminals() or {}) do
+    list[#list + 1] = describe_work(term, "terminal")
+  end
+  return list
+end
+
+local function owner_of(session)
+  if session.owner_alive then return "alive" end
+  return session.in_use and "gone, in use" or "gone"
+end
+
+local function age_of(started)
+  return started and math.max(0, os.time() - math.floor(started)) or nil
+end
+
+local function describe(session, args)
+  return {
+    id = session.id, container = session.container, state = session.state,
+    image = session.image, dir = session.dir, ports = json.array(session.ports),
+    created = session.created, age = age_of(session.created), version = session.version,
+    owner_alive = session.owner_alive, in_use = session.in_use,
+    tasks = args.tasks and work_of(session) or nil,
+  }
+end
+
+local function sessions_table(list)
+  local rows = {}
+  for _, session in ipairs(list) do
+    rows[#rows + 1] = {
+      session.id, text.visible(session.state), text.age(session.age),
+      owner_of(session), #session.ports > 0 and table.concat(session.ports, ",") or "-",
+      text.visible(session.image), text.visible(session.dir),
+    }
+  end
+  return text.columns({ "ID", "STATE", "AGE", "OWNER", "PORTS", "IMAGE", "DIRECTORY" }, rows)
+end
+
+local function tasks_table(list)
+  local rows = {}
+  for _, session in ipairs(list) do
+    for _, work in ipairs(session.tasks) do
+      rows[#rows + 1] = {
+        session.id, work.id, work.kind, text.visible(work.status), text.age(age_of(work.started)),
+        text.visible(text.command(work.command or {})),
+      }
+    end
+  end
+  if #rows == 0 then return "" end
+  return "\n" .. text.columns({ "SESSION", "TASK", "KIND", "STATUS", "AGE", "COMMAND" }, rows)
+end
+
+local function main(arguments)
+  local args = cli.parse(parser(), arguments)
+  console.open {}
+  local sessions, err = axo.list()
+  if not sessions then return cli.fail(err) end
+  local list = json.array {}
+  for _, session in ipairs(sessions) do list[#list + 1] = describe(session, args) end
+  if args.json then
+    cli.print(json.encode(list) .. "\n")
+  else
+    cli.print(sessions_table(list) .. (args.tasks and tasks_table(list) or ""))
+  end
+  return 0
+end
+
+return { summary = "list the sessions", parser = parser, main = main }

@@ -1,0 +1,23 @@
+--- axolua run: one command in a sandbox of its own.
+local attach = require "axolua.lib.attach"
+local cli = require "axolua.lib.cli"
+local sandbox = require "axolua.lib.sandbox"
+
+local function parser()
+  local p = cli.parser("run", "Runs a command in a fresh, hardened container over a directory, "
+    .. "and removes the container at the end. The exit status is the command's; 124 after "
+    .. "--timeout, 125 when axolua itself failed.", " -- COMMAND [ARGS...]")
+  sandbox.options(p)
+  return p
+end
+
+return {
+  summary = "run a command in a sandbox over a directory",
+  parser = parser,
+  main = function(arguments)
+    local args, command = cli.parse_with_command(parser(), arguments)
+    return sandbox.with(args, function(sb, guard)
+      return attach.run(sb, command, { timeout = args.timeout }, guard)
+    end)
+  end,
+}

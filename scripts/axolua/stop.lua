@@ -1,0 +1,36 @@
+--- axolua stop: ends sessions and removes their containers.
+local axo = require "axosandbox"
+local cli = require "axolua.lib.cli"
+local console = require "axolua.lib.console"
+local json = require "axolua.lib.json"
+
+local function parser()
+  local p = cli.parser("stop", "Ends sessions, with everything that runs in them, and removes "
+    .. "their containers. The directories stay.")
+  p:argument("id", "The sessions; `axolua ps` lists them."):args "+":convert(cli.session_id)
+  p:flag("--json", "As JSON, for scripts.")
+  return p
+end
+
+local function stop(id)
+  local sb, err = axo.open(id)
+  if not sb then return nil, err end
+  return sb:stop()
+end
+
+local function main(arguments)
+  local args = cli.parse(parser(), arguments)
+  console.open {}
+  local code, report = 0, json.array {}
+  for _, id in ipairs(args.id) do
+    local ok, err = stop(id)
+    if not ok then code = cli.fail(err) end
+    report[#report + 1] = {
+      id = id, stopped = ok and true or false, error = err and err.message, code = err and err.code,
+    }
+  end
+  if args.json then cli.print(json.encode(report) .. "\n") end
+  return code
+end
+
+return { summary = "end sessions and remove their containers", parser = parser, main = main }
