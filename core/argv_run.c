@@ -1,7 +1,6 @@
 #include "argv_build.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,11 +65,22 @@ static void add_path_option(axo__build_t *b, const char *name, const char *path)
   }
 }
 
+/* Only empty components and dots. */
+static bool is_root(const char *path) {
+  for (; *path; path++) {
+    if (*path != '/' &&
+        !(*path == '.' && path[-1] == '/' && (path[1] == '/' || path[1] == '\0'))) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /* podman reads --mount as a CSV record of key=value fields. */
 static void add_mount(axo__build_t *b, const axo_mount_t *mount) {
   axo__check_mount_path(b, "mount source", mount->source);
   axo__check_mount_path(b, "mount target", mount->target);
-  if (!b->status && strspn(mount->target, "/.") == strlen(mount->target)) {
+  if (!b->status && is_root(mount->target)) {
     axo__build_fail(b, UV_EINVAL, "mount it on a directory of its own",
                     "mount target is the container's root: %.100s", mount->target);
   }
@@ -140,7 +150,7 @@ static void add_cpus(axo__build_t *b, double cpus) {
                     "the CPU limit is out of range");
     return;
   }
-  unsigned long long scaled = (unsigned long long)llround(cpus * 100000);
+  unsigned long long scaled = (unsigned long long)(cpus * 100000 + 0.5);
   axo__argf(b, "--cpus=%llu.%05llu", scaled / 100000, scaled % 100000);
 }
 
