@@ -188,13 +188,17 @@ static lua_State *main_thread(lua_State *L) {
   return main;
 }
 
-static void new_context(lua_State *L) {
-  laxo_context_t *context = lua_newuserdatauv(L, sizeof *context, 0);
+/* luv keeps its loop in its module table and nowhere else: the context, which uses the
+ * loop, holds the table at `luv`, whatever happens to package.loaded. */
+static void new_context(lua_State *L, int luv) {
+  laxo_context_t *context = lua_newuserdatauv(L, sizeof *context, 1);
   memset(context, 0, sizeof *context);
   context->L = main_thread(L);
   context->loop = luv_loop(L);
   if (context->loop == NULL)
     luaL_error(L, "axosandbox: luv has no loop in this Lua state");
+  lua_pushvalue(L, luv);
+  lua_setiuservalue(L, -2, 1);
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, context_gc);
   lua_setfield(L, -2, "__gc");
@@ -207,9 +211,9 @@ static const luaL_Reg functions[] = {{"set_uncaught", set_uncaught}, {NULL, NULL
 void laxo_context_register(lua_State *L) {
   lua_getglobal(L, "require");
   lua_pushstring(L, "luv");
-  lua_call(L, 1, 0);
+  lua_call(L, 1, 1);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &context_key) == LUA_TNIL)
-    new_context(L);
-  lua_pop(L, 1);
+    new_context(L, lua_gettop(L) - 1);
+  lua_pop(L, 2);
   luaL_setfuncs(L, functions, 0);
 }

@@ -104,11 +104,12 @@ end
 local function run_chunk(chunk, name, first)
   local arguments = { n = #argv - first + 1, table.unpack(argv, first) }
   -- As in lua: the script is arg[0], what stands before it has negative indices.
-  arg = { [0] = name } -- luacheck: ignore 111
+  local arg_table = { [0] = name }
   for i = 0, #argv do
     local at = i - first + 1
-    if at ~= 0 then arg[at] = argv[i] end
+    if at ~= 0 then arg_table[at] = argv[i] end
   end
+  _G.arg = arg_table
   return finish(run_main(chunk, arguments))
 end
 

@@ -49,6 +49,16 @@ function unit.is_running(pid)
   return state ~= nil and state ~= "Z"
 end
 
+--- Waits until `pid` runs no more; raises when it does not end.
+function unit.wait_for_death(pid)
+  for _ = 1, 2000 do
+    uv.run "nowait"
+    if not unit.is_running(pid) then return end
+    uv.sleep(5)
+  end
+  error(("process %d still runs"):format(pid), 2)
+end
+
 --- The prefix (build tree or installation) that the module under test lies in.
 function unit.prefix()
   local path = assert(package.searchpath("axosandbox.core", package.cpath))

@@ -94,8 +94,10 @@ describe("core.argv", function()
     mistake("run.command: expected a sequence, got string", { command = "sleep 1" })
     mistake("run.env: keys must be strings", { env = { "A=1" } })
     mistake("run.env.A: expected string, got number", { env = { A = 1 } })
-    mistake("run.mounts%[1%]: unknown key 'ro'", { mounts = { { source = "/a", target = "/a", ro = true } } })
-    mistake("run.mounts%[2%]: expected table, got string", { mounts = { { source = "/a", target = "/a" }, "x" } })
+    local mount = { source = "/a", target = "/a" }
+    mistake("run.mounts%[2%]: expected table, got string", { mounts = { mount, "x" } })
+    mistake("run.mounts%[1%]: unknown key 'ro'",
+      { mounts = { { source = "/a", target = "/a", ro = true } } })
     mistake("run.ports%[1%].host is required", { ports = { { address = "::1", container = 1 } } })
     mistake("run.init: expected boolean, got string", { init = "yes" })
     mistake("run.cpus: expected number", { cpus = "2" })

@@ -11,7 +11,8 @@ describe("core.error", function()
   end)
 
   it("copies the fields and leaves the caller's table a plain one", function()
-    local fields = { code = "X", op = "o", message = "m", stderr = "e", exit_code = 125, extra = {} }
+    local fields = {
+      code = "X", op = "o", message = "m", stderr = "e", exit_code = 125, extra = {} }
     local err = core.error(fields)
     assert.is_nil(getmetatable(fields))
     for key, value in pairs(fields) do assert.equal(value, err[key]) end
