@@ -24,13 +24,12 @@ end
 
 -- Prints until the work ends, our reader goes away or we are told to stop.
 local function follow(work, writer, guard)
-  local subscription
   local function print_bytes(bytes, _, dropped)
     warn_lost(dropped)
     writer:write(bytes)
   end
   local subscribe = work.follow or work.subscribe
-  subscription = subscribe(work, print_bytes, { from = 0 })
+  local subscription = subscribe(work, print_bytes, { from = 0 })
   local result, err = await.call(function(done)
     local over = false
     local function finish(...)
@@ -40,17 +39,13 @@ local function follow(work, writer, guard)
     end
     writer.on_broken = function() await.defer(function() finish(nil, {}) end) end
     guard:on_signal(function() await.defer(function() finish(nil, {}) end) end)
-    return work:wait({}, finish)
+    return work:wait(nil, finish)
   end)
   subscription:close()
   return result, err
 end
 
 local function print_once(work, writer)
-  if not work.read then
-    writer:write(work:snapshot())
-    return {}
-  end
   local bytes, _, dropped = work:read(0)
   warn_lost(dropped)
   writer:write(bytes)

@@ -6,7 +6,10 @@ local signals = require "axolua.lib.signals"
 
 local function main(name, ...)
   signals.ignore_broken_pipes()
-  if name == nil then return require("axolua.help").main {}, cli.USAGE end
+  if name == nil then
+    cli.guarded(require("axolua.help").main, {})
+    return cli.USAGE
+  end
   if name == "-h" or name == "--help" then name = "help" end
   if not commands.is_one(name) then
     cli.say(("there is no command %q"):format(name))

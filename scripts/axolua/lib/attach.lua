@@ -91,6 +91,9 @@ local function run_terminal(sb, argv, opts, guard)
   result, err = terminal.attach(term, guard)
   if timer then timer:close() end
   if not result then return guard:code() or fail(err) end
+  if result.state == "failed" then
+    return fail { code = result.fault, message = result.reason }
+  end
   return code_of({ code = result.code, timed_out = opts.has_timed_out }, opts, guard)
 end
 

@@ -70,7 +70,8 @@ end
 function checks.runtime(report, found)
   local list = table.concat(found.runtimes, ", ")
   if #found.runtimes == 0 then
-    report:add("warn", "runtime", tostring(found.runtime) .. " (neither crun nor runc is in sight)")
+    report:add("warn", "runtime",
+      tostring(found.runtime) .. " (neither crun nor runc is in sight)")
   elseif #found.runtimes == 1 then
     report:add("ok", "runtime", list)
   else

@@ -33,7 +33,7 @@ function cli.parser(name, description, tail)
   end
   parser:flag "-h --help"
     :description "Show this help."
-    :action(function() leave(0, 1, parser:get_help() .. "\n") end)
+    :action(function() parser.wants_help = true end)
   return parser
 end
 
@@ -52,6 +52,7 @@ end
 ---@return table
 function cli.parse(parser, arguments)
   local ok, result = parser:pparse(arguments)
+  if parser.wants_help then leave(0, 1, parser:get_help() .. "\n") end
   if not ok then cli.usage(parser, result) end
   return result
 end
@@ -105,6 +106,13 @@ function cli.session_id(word)
   local problem = naming.check_id(word)
   if problem then return nil, problem end
   return word
+end
+
+--- A raised message without the "file:line:" that Lua puts before it.
+---@param raised any
+---@return string
+function cli.without_position(raised)
+  return (tostring(raised):gsub("^[^%s:]+:%d+: ", ""))
 end
 
 --- Says something on stderr.

@@ -133,7 +133,7 @@ local function start(options, guard)
   return await.call(function(done)
     -- What it raises is a wrong option, and the options are the user's.
     local ok, handle, err = pcall(axo.start, options, done)
-    if not ok then return nil, { op = "start", message = handle } end
+    if not ok then return nil, { op = "start", message = cli.without_position(handle) } end
     if handle then guard:on_signal(function() handle:cancel() end) end
     return handle, err
   end)

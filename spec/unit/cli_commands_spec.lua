@@ -1,0 +1,95 @@
+local support = require "spec.support.cli"
+local temp = require "spec.support.temp"
+local janitor = require "spec.support.janitor"
+
+local COMMANDS = { "run", "shell", "exec", "ps", "logs", "stop", "reap", "doctor", "help" }
+
+describe("axolua's command line", function()
+  local mark
+  before_each(function() mark = janitor.mark() end)
+  after_each(function() janitor.sweep(mark) end)
+
+  it("lists every command in help, and each explains itself", function()
+    local help = support.run { "help" }
+    assert.equal(0, help.code)
+    for _, name in ipairs(COMMANDS) do
+      assert.matches("\n  " .. name .. " +%l", help.stdout)
+      local own = support.run { name, "--help" }
+      assert.equal(0, own.code)
+      assert.matches("^Usage: axolua " .. name, own.stdout)
+      assert.equal(own.stdout, support.run({ "help", name }).stdout)
+      assert.equal("", own.stderr)
+    end
+    assert.matches("\n  env ", help.stdout)
+    assert.matches("\n  %-%-version ", help.stdout)
+  end)
+
+  it("without a command shows the help and exits with 2", function()
+    local result = support.run {}
+    assert.equal(2, result.code)
+    assert.matches("commands:", result.stdout)
+  end)
+
+  local WRONG = {
+    { { "frobnicate" }, "there is no command" },
+    { { "run" }, "after %-%-" },
+    { { "run", "--" }, "after %-%-" },
+    { { "run", "--port", "0", "--", "true" }, "not a port number" },
+    { { "run", "--port", "http", "--", "true" }, "not a port number" },
+    { { "run", "--timeout", "soon", "--", "true" }, "%-%-timeout" },
+    { { "run", "--timeout=-1", "--", "true" }, "timeout" },
+    { { "run", "--pids", "1.5", "--", "true" }, "whole number" },
+    { { "run", "--network", "host", "--", "true" }, "network" },
+    { { "run", "--id", "../x", "--", "true" }, "is not an id" },
+    { { "run", "--env", "a b=c", "--", "true" }, "%-%-env" },
+    { { "run", "--privileged", "--", "true" }, "unknown option" },
+    { { "exec", "--", "true" }, "id" },
+    { { "exec", "demo" }, "after %-%-" },
+    { { "stop" }, "id" },
+    { { "stop", "-x" }, "unknown option" },
+    { { "logs", "demo" }, "task" },
+    { { "help", "frobnicate" }, "there is no command" },
+  }
+  for _, case in ipairs(WRONG) do
+    it("refuses `axolua " .. table.concat(case[1], " ") .. "` with code 2", function()
+      local result = support.run(case[1])
+      assert.equal(2, result.code)
+      assert.equal("", result.stdout)
+      assert.matches(case[2], result.stderr)
+      assert.matches("axolua .*help", result.stderr)
+    end)
+  end
+
+  it("says which command installs podman where there is none, and exits with 125", function()
+    local nowhere = temp.dir()
+    for _, arguments in ipairs { { "run", "--dir", temp.dir "work", "--", "true" },
+      { "ps" }, { "exec", "demo", "--", "true" }, { "stop", "demo" }, { "reap" } } do
+      local result = support.run(arguments, { env = { PATH = nowhere } })
+      assert.equal(125, result.code, result.stderr)
+      assert.matches("podman", result.stderr)
+      assert.matches("\n        %S", result.stderr)
+    end
+    local doctor = support.run({ "doctor" }, { env = { PATH = nowhere } })
+    assert.equal(1, doctor.code)
+    assert.matches("fail  podman", doctor.stdout)
+    assert.matches("mend it: ", doctor.stdout)
+  end)
+
+  it("refuses a directory that is missing, and one that policy protects", function()
+    local missing = temp.dir() .. "/missing"
+    local result = support.run { "run", "--dir", missing, "--", "true" }
+    assert.equal(125, result.code)
+    assert.matches("missing", result.stderr)
+    assert.matches("mkdir", result.stderr)
+    result = support.run { "run", "--dir", "/etc", "--", "true" }
+    assert.equal(125, result.code)
+    assert.matches("/etc", result.stderr)
+  end)
+
+  it("reports a memory limit that is none without a traceback", function()
+    local result = support.run { "run", "--dir", temp.dir "x", "--memory", "lots", "--", "true" }
+    assert.equal(125, result.code)
+    assert.matches("memory", result.stderr)
+    assert.is_nil(result.stderr:find "traceback")
+  end)
+end)

@@ -1,0 +1,74 @@
+local support = require "spec.support.cli"
+local janitor = require "spec.support.janitor"
+local proc = require "spec.support.proc"
+local temp = require "spec.support.temp"
+local uv = require "luv"
+
+-- A PATH in which the package managers are ours: they write down what they are asked.
+local function fake_host(managers, missing)
+  local dir = temp.dir()
+  local log = temp.write(dir .. "/asked", "")
+  for _, name in ipairs(managers) do
+    temp.write(dir .. "/" .. name,
+      ("#!/bin/sh\necho %s \"$@\" >> %s\n"):format(name, log), "755")
+  end
+  if missing then temp.write(dir .. "/pkg-config", "#!/bin/sh\nexit 1\n", "755") end
+  return {
+    env = proc.environment { PATH = dir .. ":" .. os.getenv "PATH" },
+    asked = function() return temp.read(log) end,
+    dir = dir,
+  }
+end
+
+local function setup_script(host, ...)
+  return proc.run({ support.scripts() .. "/setup", ... }, { env = host.env, cwd = host.dir })
+end
+
+describe("scripts/setup", function()
+  if not uv.fs_access(support.scripts() .. "/setup", "X") then return end
+  local mark
+  before_each(function() mark = janitor.mark() end)
+  after_each(function() janitor.sweep(mark) end)
+
+  it("asks for nothing when nothing is missing", function()
+    local host = fake_host { "apt-get" }
+    local result = setup_script(host)
+    assert.equal(0, result.code, result.stderr)
+    assert.equal("", result.stdout .. result.stderr)
+    assert.equal("", host.asked())
+  end)
+
+  it("says what is missing without installing it", function()
+    local host = fake_host({ "apt-get" }, true)
+    local result = setup_script(host, "--check")
+    assert.equal(1, result.code)
+    assert.matches("missing: .*liblua5%.4%-dev", result.stderr)
+    assert.equal("", host.asked())
+  end)
+
+  if uv.getuid() == 0 then
+    it("installs what is missing and only that, and checks that it came", function()
+      local host = fake_host({ "apt-get" }, true)
+      local result = setup_script(host)
+      assert.equal(1, result.code)
+      assert.matches("still not found", result.stderr)
+      local update, install = host.asked():match "^(.-)\n(.-)\n$"
+      assert.matches("^apt%-get .*update$", update)
+      assert.matches("install %-y %-%-no%-install%-recommends liblua5.4%-dev libuv1%-dev lua%-luv%-dev$",
+        install)
+    end)
+  else
+    it("without root and without sudo says what to type, and waits for nothing", function()
+      local host = fake_host({ "apt-get" }, true)
+      temp.write(host.dir .. "/sudo", "#!/bin/sh\nexit 1\n", "755")
+      local result = setup_script(host)
+      assert.equal(1, result.code)
+      assert.matches("sudo apt%-get install .*liblua5.4%-dev", result.stderr)
+      assert.equal("", host.asked())
+    end)
+  end
+
+  it("refuses options that it does not know", function()
+    assert.equal(2, setup_script(fake_host {}, "--frobnicate").code)
+  end)
+end)

@@ -1,0 +1,52 @@
+local support = require "spec.support.cli"
+support.expose_libraries()
+local json = require "axolua.lib.json"
+local text = require "axolua.lib.text"
+local cjson = require "cjson"
+
+describe("text for people", function()
+  it("stands in columns, wide characters counted once", function()
+    assert.equal("ID    NAME\nä     x\nlong  y z\n",
+      text.columns({ "ID", "NAME" }, { { "ä", "x" }, { "long", "y z" } }))
+  end)
+
+  it("gives ages and sizes in their largest unit", function()
+    assert.equal("0s", text.age(0))
+    assert.equal("59s", text.age(59.9))
+    assert.equal("1m", text.age(60))
+    assert.equal("23h", text.age(86399))
+    assert.equal("2d", text.age(2 * 86400 + 5))
+    assert.equal("-", text.age(nil))
+    assert.equal("2 GiB", text.size(2 * 2 ^ 30))
+    assert.equal("1.5 MiB", text.size(1.5 * 2 ^ 20))
+    assert.equal("12 bytes", text.size(12))
+  end)
+
+  it("shows control characters instead of obeying them", function()
+    assert.equal("a\\x1b[31mb\\x0ac", text.visible "a\27[31mb\nc")
+    assert.equal("one\n        two\\x07", text.printable "one\ntwo\7\n")
+  end)
+
+  it("quotes a command so that a shell reads it back", function()
+    local argv = { "printf", "%s|", "", "a b", "it's", "$HOME", "ü", "--x=1" }
+    local result = support.shell("eval \"$1\"", text.command(argv))
+    assert.equal("|a b|it's|$HOME|ü|--x=1|", result.stdout)
+  end)
+end)
+
+describe("JSON for scripts", function()
+  it("has its keys in order and keeps empty arrays", function()
+    assert.equal('{"a":[],"b":{},"c":[1,2.5,"x"],"d":true}',
+      json.encode { d = true, c = { 1, 2.5, "x" }, a = json.array {}, b = {} })
+  end)
+
+  it("is valid whatever bytes come in", function()
+    local decoded = cjson.decode(json.encode { name = "a\xffb\xf0\x9f", q = 'say "hi"\n' })
+    assert.equal("a\u{FFFD}b\u{FFFD}\u{FFFD}", decoded.name)
+    assert.equal('say "hi"\n', decoded.q)
+  end)
+
+  it("keeps large integers whole", function()
+    assert.equal("1763958061", json.encode(1763958061))
+  end)
+end)
