@@ -1,5 +1,7 @@
 #include "internal.h"
 
+#include <string.h>
+
 size_t axo__utf8_len(const char *text) {
   const unsigned char *s = (const unsigned char *)text;
   if (s[0] < 0x80) {
@@ -44,8 +46,8 @@ void axo__tidy(char *text) {
       *text++ = '?';
       continue;
     }
-    for (size_t i = 0; is_control(text, len) && i < len; i++) {
-      text[i] = '?';
+    if (is_control(text, len)) {
+      memset(text, '?', len);
     }
     text += len;
   }
