@@ -117,6 +117,20 @@ function host.lock_path(id)
   return ("%s/%s.lock"):format(dir, id)
 end
 
+--- The ids that have a lock file, whether somebody holds it or not.
+---@return string[]
+function host.locked_ids()
+  local ids = {}
+  local dir = runtime_child ".locks"
+  local entries = dir and uv.fs_scandir(dir)
+  while entries do
+    local name = uv.fs_scandir_next(entries)
+    if not name then break end
+    ids[#ids + 1] = name:match "^(%w.*)%.lock$"
+  end
+  return ids
+end
+
 local function xdg_home(variable, fallback)
   local set = os.getenv(variable)
   if set and set:sub(1, 1) == "/" then return set end

@@ -121,31 +121,29 @@ function learnt.blame(job, meaning)
   return true
 end
 
-local function cache_key(key)
-  return "cache:" .. key
-end
-
 --- The image that provisioning made earlier, in the place of the plan's.
 ---@param job axo.Job
----@param key string
 ---@param cached string
 ---@return boolean
-function learnt.use_cache(job, key, cached)
-  if recall(job, cache_key(key)).image ~= cached then return false end
-  job.plan.base_image, job.plan.image, job.cache_key = job.plan.image, cached, key
+function learnt.use_cache(job, cached)
+  if not recall(job, "cache:" .. cached).there then return false end
+  job.plan.base_image, job.plan.image = job.plan.image, cached
   return true
 end
 
 --- Remembers that the cached image exists. It is made anew after some weeks, since the image
 --- that it is based on moves on.
-function learnt.keep_cache(job, key, cached)
-  host.remember(cache_key(key), { image = cached }, WEEKS, job.client.program)
+---@param job axo.Job
+---@param cached string
+function learnt.keep_cache(job, cached)
+  host.remember("cache:" .. cached, { there = true }, WEEKS, job.client.program)
 end
 
 --- The cached image is gone: back to the one it was made from.
+---@param job axo.Job
 ---@return true
 function learnt.forget_cache(job)
-  host.remember(cache_key(job.cache_key), nil, 0, job.client.program)
+  host.remember("cache:" .. job.plan.image, nil, 0, job.client.program)
   job.plan.image, job.plan.base_image = job.plan.base_image, nil
   return true
 end

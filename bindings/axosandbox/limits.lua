@@ -178,6 +178,16 @@ function limits.verify(asked, pid, container_id)
     { cgroup = cgroup, mountinfo = mountinfo, container_id = container_id })
 end
 
+local function in_words(key, value)
+  if key ~= "memory" then return ("%s = %g"):format(key, value) end
+  local size, unit = value, ""
+  for _, larger in ipairs { "k", "m", "g" } do
+    if size % 1024 ~= 0 or size == 0 then break end
+    size, unit = size // 1024, larger
+  end
+  return ("memory = %d%s"):format(size, unit)
+end
+
 --- The limits that were asked for and are not in force, as words; nil when all are.
 ---@param report axo.Limits
 ---@return string?
@@ -186,7 +196,7 @@ function limits.shortfall(report)
   for _, key in ipairs(KEYS) do
     local limit = report[key]
     if limit.asked and not limit.enforced then
-      missing[#missing + 1] = ("%s = %s"):format(key, tostring(limit.asked))
+      missing[#missing + 1] = in_words(key, limit.asked)
     end
   end
   return missing[1] and table.concat(missing, ", ") or nil

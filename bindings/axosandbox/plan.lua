@@ -211,7 +211,7 @@ local DIFFERENCES = {
   { key = "image", text = "the image is now %s" },
   { key = "network", text = "the network is now %s" },
   { key = "runtime", text = "podman's own OCI runtime does not work on this host: using %s" },
-  { key = "ulimits", text = "podman's default ulimits are refused on this host: using its hard limits" },
+  { key = "ulimits", text = "podman's ulimits are refused on this host: using the hard limits" },
   { key = "drop_limits", text = "resource limits are not applied: this host refuses them" },
   { key = "init", text = "no reaper as PID 1: this host has none" },
 }

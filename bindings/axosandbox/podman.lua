@@ -22,7 +22,7 @@ local function ended_badly(result, opts)
   if result.timed_out then
     return "TIMEOUT", ("podman did not answer within %g s"):format(opts.timeout or DEFAULT_TIMEOUT)
   end
-  if result.cancelled then return "CANCELLED", "it was cancelled" end
+  if result.cancelled then return "CANCELLED", "cancelled" end
   if result.signal then return "PODMAN", "podman was killed by SIG" .. result.signal end
   if result.code ~= 0 then
     local cause = core.podman.cause(result.stderr)

@@ -29,8 +29,16 @@ local function decide(job)
   })
 end
 
-local function cached_image(key)
-  return naming.CACHE_IMAGE .. ":" .. key
+-- FNV-1a. The key is policy's; what it is made from is ours to tell apart.
+local function digest(text)
+  local hash = 0xcbf29ce484222325
+  for i = 1, #text do hash = (hash ~ text:byte(i)) * 0x100000001b3 end
+  return ("%016x"):format(hash)
+end
+
+local function cached_image(job, decision)
+  local made_from = table.concat(decision.commands, "\0") .. "\0" .. job.plan.image
+  return ("%s:%s-%s"):format(naming.CACHE_IMAGE, decision.key, digest(made_from))
 end
 
 --- Puts the image that an earlier provisioning made in the place of the plan's, when there is
@@ -39,7 +47,7 @@ end
 function provision.look_up(job)
   local decision = decide(job)
   if decision and decision.run and decision.cache then
-    learnt.use_cache(job, decision.key, cached_image(decision.key))
+    learnt.use_cache(job, cached_image(job, decision))
   end
 end
 
@@ -54,7 +62,8 @@ local function builder_plan(job, decision)
   local p = assert(plan.apply(job.plan, {}))
   local instance = naming.token()
   p.name = naming.BUILDER_PREFIX .. instance
-  p.source, p.dir, p.user, p.env, p.ports = nil, "/", "0", {}, {}
+  -- The user stays the image's: it becomes the new image's, and the commands run as root.
+  p.source, p.dir, p.user, p.env, p.ports = nil, "/", nil, {}, {}
   p.labels = {
     [naming.LABEL .. "provision"] = decision.key,
     [naming.LABEL .. "owner"] = p.owner,
@@ -100,7 +109,7 @@ local function run_commands(job, container, decision)
 end
 
 local function commit(job, container, decision)
-  local name = cached_image(decision.key)
+  local name = cached_image(job, decision)
   local argv, err = core.argv.commit {
     podman = job.client.program, container = container, image = name,
   }
@@ -108,7 +117,7 @@ local function commit(job, container, decision)
   local result
   result, err = job:ask(argv, { op = "provision", timeout = COMMIT_TIMEOUT })
   if not result then return nil, err end
-  learnt.keep_cache(job, decision.key, name)
+  learnt.keep_cache(job, name)
   return name
 end
 
@@ -125,17 +134,17 @@ local function build(job, decision)
 end
 
 -- The session's container gives way to one of the image that was just made.
-local function swap(job, decision, name, run)
+local function swap(job, name, run)
   local ok, err = leftovers.remove(job.client, job.container.id)
   if not ok then return nil, err end
   job.container = nil
-  job.plan.base_image, job.plan.image, job.cache_key = job.plan.image, name, decision.key
+  job.plan.base_image, job.plan.image = job.plan.image, name
   return run(job)
 end
 
 local function provision_by_cache(job, decision, run)
   local name, err = build(job, decision)
-  if name then return swap(job, decision, name, run) end
+  if name then return swap(job, name, run) end
   if job.cancelled then return nil, err end
   job:warn("provisioning failed, the container is as its image made it: " .. complaint_of(err))
   return true

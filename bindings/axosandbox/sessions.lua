@@ -98,7 +98,7 @@ local function open_locked(client, set, id, lock)
   end
   local record = record_of(client, set, container, session)
   record.id, record.container, record.dir = id, naming.container(id), session.dir
-  record.asked_image, record.lock = session.image, lock
+  record.kind, record.asked_image, record.lock = "opened", session.image, lock
   record.runtime_dir, err = host.session_dir(id)
   return record.runtime_dir and record, err
 end
@@ -154,7 +154,7 @@ local function as_handle(body, callback)
 end
 
 --- Opens a running session, for instance after its host was restarted. Closing the handle
---- leaves the session alone; stopping it removes its container.
+--- leaves the session alone; `sb:stop()` ends it.
 ---
 --- Codes: "NOT_FOUND", "NOT_RUNNING", "STARTING" (another process starts or removes it just
 --- now), "POLICY". An id that cannot be one raises.
@@ -183,7 +183,7 @@ local function attach_record(client, set, name, dir)
   local session = naming.parse_labels(container.Config and container.Config.Labels)
     or { limits = {}, ports = {} }
   local record = record_of(client, set, container, session)
-  record.id, record.container, record.dir = name, name, dir
+  record.kind, record.id, record.container, record.dir = "attached", name, name, dir
   -- No id begins with "@": the files of a foreign container never meet a session's.
   record.runtime_dir, err = host.session_dir("@" .. container.Id:sub(1, 16))
   if not record.runtime_dir then return nil, err end
@@ -335,6 +335,20 @@ end
 ---@field removed { id: string, container: string }[]
 ---@field skipped { id: string, container: string, reason: string }[]
 
+-- Locks and directories of sessions that have no container any more: their host died.
+local function sweep_files(found)
+  local with_container = {}
+  for _, session in ipairs(found) do with_container[session.id] = true end
+  for _, id in ipairs(host.locked_ids()) do
+    local path = not with_container[id] and host.lock_path(id)
+    local lock = path and core.lock(path, true)
+    if lock then
+      leftovers.remove_directory((host.session_dir(id)))
+      leftovers.release(lock, id)
+    end
+  end
+end
+
 --- Removes the sessions whose host died, running or not. Never one that is known, whose owner
 --- is alive (or may be), or that somebody holds open.
 ---@param known_ids string[]? ids to leave alone whatever their state
@@ -355,6 +369,7 @@ function sessions.reap_orphans(known_ids, callback)
     local report = { removed = {}, skipped = {} }
     for _, session in ipairs(found) do reap(client, session, known, report) end
     reap_builders(client)
+    sweep_files(found)
     return report
   end, callback)
 end

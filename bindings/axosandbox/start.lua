@@ -168,6 +168,7 @@ local function record_of(job)
     client = job.client,
     policy = job.set,
     lock = job.lock,
+    kind = "started",
     owned = true,
     exec = job.sandbox.exec or {},
     timeouts = job.sandbox.timeouts or {},
@@ -292,22 +293,49 @@ function start.start(opts, callback)
   end, callback)
 end
 
---- Removes a session's container when this handle owns it, and lets go of its lock and files.
---- The end of a session; a second call does nothing.
+---@class axo.Record what is known of a running container
+---@field kind "started"|"opened"|"attached"
+---@field owned boolean this handle started it: closing it ends the session
+---@field id string
+---@field container string its name
+---@field container_id string
+---@field pid integer? its first process, when it runs on this machine
+---@field dir string
+---@field image string
+---@field ports integer[] published
+---@field limits axo.Limits
+---@field warnings string[]
+---@field client axo.Client
+---@field policy axo.Policy
+---@field exec { timeout: number?, max_output: integer? }
+---@field timeouts { stop: number? }
+---@field runtime_dir string private files of the session
+
+--- Lets go of a session that goes on: its lock is released, its container stays.
+---@param record axo.Record
+function start.release(record)
+  local held = record.lock
+  record.lock = nil
+  leftovers.release(held, record.lock_id or record.id)
+end
+
+--- Ends a session: removes its container and files, and lets go of its lock. One that was
+--- attached to is only let go of. A second call does nothing.
 ---@param record axo.Record
 ---@param done fun(err: axo.Error?, removed: boolean?)
 ---@return true
 function start.remove(record, done)
   return await.sequence(function()
     if record.removed then return false end
-    if record.owned then
+    local removed = record.kind ~= "attached"
+    if removed then
       local ok, err = leftovers.remove(record.client, record.container_id)
       if not ok then return nil, err end
       leftovers.remove_directory(record.runtime_dir)
     end
     record.removed = true
-    leftovers.release(record.lock, record.id)
-    return record.owned
+    start.release(record)
+    return removed
   end, done)
 end
 
