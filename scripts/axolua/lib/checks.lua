@@ -75,7 +75,7 @@ function checks.runtime(report, found)
   elseif #found.runtimes == 1 then
     report:add("ok", "runtime", list)
   else
-    report:add("ok", "runtime", ("%s; podman's default is %s"):format(list, tostring(found.runtime)))
+    report:add("ok", "runtime", list .. "; podman's default is " .. tostring(found.runtime))
   end
 end
 

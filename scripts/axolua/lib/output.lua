@@ -8,9 +8,12 @@ local output = {}
 
 local HIGH_WATER = 1024 * 1024
 local PATIENCE_MS = 100
+local RETRY_MS, RETRY_MAX_MS = 1, 20
 
 ---@class cli.Writer
 ---@field broken string? why nothing more can be written ("EPIPE")
+---@field on_broken fun(code: string)? called once when that happens
+---@field queued integer bytes that wait
 local Writer = {}
 Writer.__index = Writer
 
@@ -19,22 +22,32 @@ Writer.__index = Writer
 local function own_descriptor(fd)
   local c = uv.constants
   local flags = c.O_WRONLY | c.O_NONBLOCK | c.O_NOCTTY
-  return uv.fs_open("/proc/self/fd/" .. fd, flags, 0) or fd
+  local own = uv.fs_open("/proc/self/fd/" .. fd, flags, 0)
+  if own then return own end
+  -- Opening a stream on it is how luv makes a descriptor non-blocking.
+  local stream = uv.new_pipe(false)
+  return fd, stream:open(fd) and stream or nil
 end
 
-local function poll_of(fd)
-  local ok, poll = pcall(uv.new_poll, fd)
-  return ok and poll or nil
-end
+local writers = {}
 
+--- The writer of a descriptor; the same one every time.
 ---@param fd integer 1 or 2
 ---@return cli.Writer
 function output.open(fd)
+  writers[fd] = writers[fd] or output.new(fd)
+  return writers[fd]
+end
+
+---@param fd integer
+---@return cli.Writer
+function output.new(fd)
   local kind = uv.guess_handle(fd)
   local writer = setmetatable({ fd = fd, queue = {}, queued = 0 }, Writer)
-  if kind == "file" or kind == "unknown" then return writer end
-  writer.fd = own_descriptor(fd)
-  writer.poll = poll_of(writer.fd)
+  writer.is_blocking = kind == "file" or kind == "unknown"
+  if writer.is_blocking then return writer end
+  writer.fd, writer.stream = own_descriptor(fd)
+  writer.timer = uv.new_timer()
   return writer
 end
 
@@ -45,12 +58,9 @@ function Writer:give_up(code)
   if self.on_broken then self.on_broken(code) end
 end
 
--- Nothing is left to do: stops watching and tells whoever waits for that.
+-- Nothing is left to do: tells whoever waits for that.
 function Writer:rest()
-  if self.watching then
-    self.watching = false
-    self.poll:stop()
-  end
+  if self.timer then self.timer:stop() end
   local waiting = self.waiting
   self.waiting = nil
   if waiting then waiting() end
@@ -73,18 +83,22 @@ function Writer:push()
   return true
 end
 
-function Writer:drain()
-  while #self.queue > 0 and self:push() do end
-  if #self.queue == 0 then self:rest() end
+-- Asks again after a moment, ever later while nothing moves. (luv's poll handle would be
+-- woken at the right time, but it prints to stderr when the reader goes away.)
+function Writer:try_later(pause)
+  self.timer:start(pause, 0, function()
+    self:drain(math.min(pause * 2, RETRY_MAX_MS))
+  end)
 end
 
-function Writer:watch()
-  if self.watching then return end
-  self.watching = true
-  self.poll:start("w", function() self:drain() end)
+--- Writes what can be written; the rest later.
+function Writer:drain(pause)
+  while #self.queue > 0 and self:push() do pause = RETRY_MS end
+  if #self.queue == 0 then return self:rest() end
+  self:try_later(pause or RETRY_MS)
 end
 
--- A file, or what cannot be polled: written to the end here and now.
+-- A file: written to the end here and now.
 function Writer:write_through()
   while #self.queue > 0 do
     if not self:push() and not self.broken then uv.sleep(1) end
@@ -110,13 +124,12 @@ function Writer:write(bytes)
   if bytes == "" then return true end
   self.queue[#self.queue + 1] = bytes
   self.queued = self.queued + #bytes
-  if not self.poll then
+  if self.is_blocking then
     self:write_through()
     return not self.broken
   end
-  if not self.watching then self:drain() end
+  self:drain()
   if self.queued > HIGH_WATER then self:hold_back() end
-  if self.queued > 0 then self:watch() end
   return not self.broken
 end
 
@@ -137,14 +150,13 @@ function Writer:flush(seconds)
   end)
 end
 
---- Everything at once, for a program that has only text to print.
+--- Writes text and, where one can wait, waits until it is written.
 ---@param fd integer
 ---@param text string
 function output.print(fd, text)
   local writer = output.open(fd)
   writer:write(text)
-  writer:flush()
-  return not writer.broken
+  if coroutine.isyieldable() then writer:flush() end
 end
 
 return output
