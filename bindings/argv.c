@@ -4,17 +4,21 @@
 #define ARGV_BOX "axo.argv"
 
 /* Keeps the vector while its strings are pushed, which may raise. */
-static axo_argv_t **new_box(lua_State *L) {
-  axo_argv_t **box = lua_newuserdatauv(L, sizeof *box, 0);
-  *box = NULL;
+typedef struct argv_box {
+  axo_argv_t *argv;
+} argv_box_t;
+
+static argv_box_t *new_box(lua_State *L) {
+  argv_box_t *box = lua_newuserdatauv(L, sizeof *box, 0);
+  box->argv = NULL;
   luaL_setmetatable(L, ARGV_BOX);
   return box;
 }
 
 static int box_gc(lua_State *L) {
-  axo_argv_t **box = luaL_checkudata(L, 1, ARGV_BOX);
-  axo_argv_free(*box);
-  *box = NULL;
+  argv_box_t *box = luaL_checkudata(L, 1, ARGV_BOX);
+  axo_argv_free(box->argv);
+  box->argv = NULL;
   return 0;
 }
 
@@ -34,18 +38,18 @@ static int build(lua_State *L, const char *op, const laxo_shape_t *shape, void *
                  build_fn builder) {
   laxo_reader_t reader;
   axo_err_t err;
-  axo_argv_t **box;
+  argv_box_t *box;
   luaL_checktype(L, 1, LUA_TTABLE);
   laxo_reader_init(L, &reader, op);
   laxo_read(&reader, 1, shape, spec);
   if (reader.err.code != 0)
     return laxo_fail(L, &reader.err);
   box = new_box(L);
-  if (builder(spec, box, &err) != 0)
+  if (builder(spec, &box->argv, &err) != 0)
     return laxo_fail(L, &err);
-  push_items(L, *box);
-  axo_argv_free(*box);
-  *box = NULL;
+  push_items(L, box->argv);
+  axo_argv_free(box->argv);
+  box->argv = NULL;
   return 1;
 }
 

@@ -95,8 +95,10 @@ laxo_ring_t *laxo_work_take_ring(lua_State *L, int work_index, int index) {
     return NULL;
   lua_getiuservalue(L, work_index, LAXO_UV_RING);
   box = luaL_testudata(L, -1, LAXO_RING);
-  if (box == NULL)
+  if (box == NULL) {
     luaL_error(L, "ring: expected a ring, got %s", luaL_typename(L, -1));
+    return NULL;
+  }
   if (box->closed || box->ring == NULL)
     luaL_error(L, "ring: the ring is closed");
   lua_pop(L, 1);

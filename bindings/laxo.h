@@ -62,10 +62,10 @@ struct laxo_shape;
 /* One key of an options table and where its value goes. */
 typedef struct laxo_field {
   const char *name;
-  laxo_kind_t kind;
   size_t offset;
   size_t count_offset;            /* LAXO_PAIRS, LAXO_ARRAY: of a size_t */
   const struct laxo_shape *items; /* LAXO_ARRAY */
+  laxo_kind_t kind;
   bool required;
 } laxo_field_t;
 

@@ -1,41 +1,46 @@
 #include "laxo.h"
 
-static axo_lock_t **check_box(lua_State *L) { return luaL_checkudata(L, 1, LAXO_LOCK); }
+typedef struct laxo_lock {
+  axo_lock_t *lock; /* NULL once closed */
+} laxo_lock_t;
+
+static laxo_lock_t *check_box(lua_State *L) { return luaL_checkudata(L, 1, LAXO_LOCK); }
 
 /* core.lock(path, exclusive) */
 static int lock_take(lua_State *L) {
   const char *path = laxo_check_text(L, 1);
   axo_err_t err;
   luaL_checktype(L, 2, LUA_TBOOLEAN);
-  axo_lock_t **box = lua_newuserdatauv(L, sizeof *box, 0);
-  *box = NULL;
+  laxo_lock_t *box = lua_newuserdatauv(L, sizeof *box, 0);
+  box->lock = NULL;
   luaL_setmetatable(L, LAXO_LOCK);
-  if (axo_lock_take(path, lua_toboolean(L, 2), box, &err) != 0)
+  if (axo_lock_take(path, lua_toboolean(L, 2), &box->lock, &err) != 0)
     return laxo_fail(L, &err);
   return 1;
 }
 
 static int lock_change(lua_State *L) {
-  axo_lock_t **box = check_box(L);
+  laxo_lock_t *box = check_box(L);
   axo_err_t err;
   luaL_checktype(L, 2, LUA_TBOOLEAN);
-  luaL_argcheck(L, *box != NULL, 1, "the lock is closed");
-  if (axo_lock_change(*box, lua_toboolean(L, 2), &err) != 0)
+  luaL_argcheck(L, box->lock != NULL, 1, "the lock is closed");
+  if (axo_lock_change(box->lock, lua_toboolean(L, 2), &err) != 0)
     return laxo_fail(L, &err);
   lua_pushboolean(L, true);
   return 1;
 }
 
 static int lock_close(lua_State *L) {
-  axo_lock_t **box = check_box(L);
-  if (*box != NULL)
-    axo_lock_free(*box);
-  *box = NULL;
+  laxo_lock_t *box = check_box(L);
+  if (box->lock != NULL)
+    axo_lock_free(box->lock);
+  box->lock = NULL;
   return 0;
 }
 
 static int lock_tostring(lua_State *L) {
-  lua_pushstring(L, *check_box(L) != NULL ? "axo.lock (held)" : "axo.lock (closed)");
+  lua_pushstring(L,
+                 check_box(L)->lock != NULL ? "axo.lock (held)" : "axo.lock (closed)");
   return 1;
 }
 
