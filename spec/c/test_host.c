@@ -2,12 +2,15 @@
 #include "axo.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -188,6 +191,45 @@ static void a_replaced_file_is_another_lock(void **state) {
   axo_lock_free(fresh);
 }
 
+/* Holders who remove the file when they are done must not let two in at once. */
+static int compete(_Atomic int *inside) {
+  int broken = 0;
+  for (int turns = 0; turns < 300;) {
+    axo_lock_t *lock;
+    int rc = axo_lock_take(path, true, &lock, NULL);
+    if (rc == UV_EBUSY)
+      continue;
+    if (rc != 0)
+      return 1;
+    broken += atomic_fetch_add(inside, 1) != 0;
+    sched_yield();
+    atomic_fetch_sub(inside, 1);
+    unlink(path);
+    axo_lock_free(lock);
+    turns++;
+  }
+  return broken ? 2 : 0;
+}
+
+static void removing_it_lets_no_two_in(void **state) {
+  (void)state;
+  _Atomic int *inside = mmap(NULL, sizeof *inside, PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  assert_true(inside != MAP_FAILED);
+  pid_t pids[4];
+  for (int i = 0; i < 4; i++) {
+    pids[i] = fork();
+    if (pids[i] == 0)
+      _exit(compete(inside));
+  }
+  for (int i = 0; i < 4; i++) {
+    int status;
+    assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+    assert_int_equal(status, 0);
+  }
+  munmap(inside, sizeof *inside);
+}
+
 static void a_missing_directory_is_named(void **state) {
   (void)state;
   char good[96];
@@ -249,6 +291,7 @@ int main(void) {
       LOCK_TEST(other_files_are_refused),
       LOCK_TEST(another_owner_is_refused),
       LOCK_TEST(a_replaced_file_is_another_lock),
+      LOCK_TEST(removing_it_lets_no_two_in),
       LOCK_TEST(a_missing_directory_is_named),
       cmocka_unit_test(hard_limits_are_the_process_s),
       cmocka_unit_test(lowered_limits_are_seen),
