@@ -98,16 +98,16 @@ static void check_argument(axo__build_t *b, const char *text) {
 void axo__arg_take(axo__build_t *b, char *text) {
   if (!text) {
     axo__build_fail(b, UV_ENOMEM, NULL, "out of memory");
+    return;
   }
   if (!b->status) {
     check_argument(b, text);
   }
-  if (!b->status && append(b->argv, text) != 0) {
-    axo__build_fail(b, UV_ENOMEM, NULL, "out of memory");
+  if (!b->status && append(b->argv, text) == 0) {
+    return;
   }
-  if (b->status) {
-    free(text);
-  }
+  axo__build_fail(b, UV_ENOMEM, NULL, "out of memory");
+  free(text);
 }
 
 void axo__arg(axo__build_t *b, const char *text) {

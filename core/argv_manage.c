@@ -31,10 +31,8 @@ int axo_argv_stop(const char *podman, const char *container, unsigned timeout_s,
  * understand.
  * `--filter=name=` is never used: it is an unanchored regular expression. */
 static void check_label_filter(axo__build_t *b, const char *label) {
-  if (!b->status && !label) {
+  if (!label) {
     axo__build_fail(b, UV_EINVAL, NULL, "the label to look for is missing");
-  }
-  if (b->status) {
     return;
   }
   axo__check_label_key(b, label, strcspn(label, "="));
@@ -74,9 +72,10 @@ int axo_argv_inspect(const char *podman, const char *kind, const char *name,
   static const char *const kinds[] = {"container", "image", NULL};
   axo__build_t b;
   axo__build_begin(&b, "inspect", podman, "inspect", err);
-  axo__check_one_of(&b, "kind", kind ? kind : "", kinds);
+  kind = kind ? kind : "";
+  axo__check_one_of(&b, "kind", kind, kinds);
   axo__option(&b, "type", kind);
-  if (!b.status && strcmp(kind, "image") == 0) {
+  if (strcmp(kind, "image") == 0) {
     add_local_image(&b, name);
   } else {
     axo__check_name(&b, "container name", name);

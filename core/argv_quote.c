@@ -30,10 +30,9 @@ static char *json_string(char *to, const char *text) {
   for (; *text; text++) {
     unsigned char c = (unsigned char)*text;
     if (c < 0x20) {
-      memcpy(to, "\\u00", 4);
-      to[4] = hex[c >> 4];
-      to[5] = hex[c & 15];
-      to += 6;
+      const char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+      memcpy(to, escape, sizeof escape);
+      to += sizeof escape;
       continue;
     }
     if (c == '"' || c == '\\') {

@@ -192,7 +192,9 @@ size_t axo_podman_cause(const char *stderr_text, size_t len, char *buf, size_t s
   }
   /* A NUL inside would end the text early. */
   for (size_t i = 0; i < out.len; i++) {
-    buf[i] = buf[i] ? buf[i] : '?';
+    if (buf[i] == '\0') {
+      buf[i] = '?';
+    }
   }
   axo__tidy(buf);
   return strlen(buf);

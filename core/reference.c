@@ -23,7 +23,7 @@ static bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 static bool is_alnum(char c) { return is_digit(c) || is_lower(c) || is_upper(c); }
 static bool is_lower_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }
 static bool is_hex(char c) { return is_lower_hex(c) || (c >= 'A' && c <= 'F'); }
-static char to_lower(char c) { return is_upper(c) ? (char)(c - 'A' + 'a') : c; }
+static char to_lower(char c) { return (char)(is_upper(c) ? c - 'A' + 'a' : c); }
 
 static span_t span_of(const char *at, size_t len) {
   span_t span = {at, len};
@@ -149,8 +149,8 @@ static bool is_path_char(char c) { return is_digit(c) || is_lower(c); }
 
 /* The length of a separator at the start of `s`: one of . _ __ or any number of -. */
 static size_t separator_len(span_t s) {
-  size_t n = 0;
   if (s.at[0] == '-') {
+    size_t n = 0;
     while (n < s.len && s.at[n] == '-') {
       n++;
     }

@@ -166,7 +166,7 @@ static void find_bounds(void **state) {
 #define LOG "time=\"2026-11-24T03:40:35Z\" level=warning msg=\"Error validating CNI\"\n"
 
 typedef struct sample {
-  int code;
+  int64_t code;
   const char *argv0;
   const char *err_text;
   axo_podman_fault_t fault;
@@ -356,7 +356,7 @@ static axo_podman_fault_t judge(const sample_t *sample, uint64_t out_total,
   char *text = malloc(len + 1);
   assert_non_null(text);
   memcpy(text, sample->err_text, len + 1);
-  axo_exec_outcome_t outcome = {.code = sample->code,
+  axo_exec_outcome_t outcome = {.code = (int)sample->code,
                                 .argv0 = sample->argv0,
                                 .err_text = text,
                                 .err_len = len,
@@ -387,7 +387,7 @@ static void judges_commands_own(void **state) {
   for (size_t i = 0; i < COUNT(commands_own); i++) {
     axo_err_t err = {.message = "untouched"};
     if (judge(&commands_own[i], 0, &err) != AXO_FAULT_NONE) {
-      fail_msg("taken for podman's: %d '%s'", commands_own[i].code,
+      fail_msg("taken for podman's: %d '%s'", (int)commands_own[i].code,
                commands_own[i].err_text);
     }
     assert_string_equal(err.message, "untouched");

@@ -90,79 +90,80 @@ static void parses(void **state) {
   }
 }
 
+static const char *const bad[][2] = {
+    {"", "empty"},
+    {" ", "begin and end"},
+    {" alpine", "begin and end"},
+    {"alpine ", "may hold only"},
+    {"al pine", "may hold only"},
+    {"alpine\n", "may hold only"},
+    {"-x", "begin and end"},
+    {"--privileged", "begin and end"},
+    {"Alpine", "lower case"},
+    {"team/App", "lower case"},
+    {"Team/app", "lower case"},
+    {"q.io/Team/app", "lower case"},
+    {"/alpine", "empty"},
+    {"alpine/", "empty"},
+    {"a//b", "empty"},
+    {"q.io/", "empty"},
+    {".alpine", "begin and end"},
+    {"alpine.", "begin and end"},
+    {"a..b", "begin and end"},
+    {"a___b", "begin and end"},
+    {"a._b", "begin and end"},
+    {"a-_b", "begin and end"},
+    {"a/-b", "begin and end"},
+    {"caf\xc3\xa9", "may hold only"},
+    {"alpine:", "tag"},
+    {"alpine:-x", "tag"},
+    {"alpine:.x", "tag"},
+    {"alpine:a/b", "port"},
+    {"alpine:a b", "tag"},
+    {"alpine:a:b", "tag"},
+    {"alpine@", "digest"},
+    {"alpine@sha256", "digest"},
+    {"alpine@sha256:", "32 hexadecimal"},
+    {"alpine@:" HEX32, "digest"},
+    {"alpine@sha256:" HEX32, "64, 96 or 128"},
+    {"alpine@" SHA256 "0", "64, 96 or 128"},
+    {"alpine@sha512:" HEX32 HEX32, "64, 96 or 128"},
+    {"alpine@SHA256:" HEX32 HEX32, "64, 96 or 128"},
+    {"alpine@sha256:" HEX32 "0123456789ABCDEF0123456789ABCDEF", "64, 96 or 128"},
+    {"alpine@md5:0123456789abcdef0123456789abcde", "32 hexadecimal"},
+    {"alpine@md5:" HEX32 "g", "32 hexadecimal"},
+    {"alpine@1a:" HEX32, "digest"},
+    {"alpine@a+:" HEX32, "digest"},
+    {"alpine@a+-b:" HEX32, "digest"},
+    {"alpine@" SHA256 "@" SHA256, "32 hexadecimal"},
+    {"x@md5:" HEX32 HEX32 HEX32 HEX32 HEX32, "longer than 159"},
+    {"docker://alpine", "transport"},
+    {"oci:///x", "transport"},
+    {HEX32 HEX32, "id"},
+    {"host:0/x", "port"},
+    {"host:065/x", "port"},
+    {"host:65536/x", "port"},
+    {"host:99999999999999999999/x", "port"},
+    {"host:/x", "port"},
+    {"host:1a/x", "port"},
+    {"host.:1/x", "host name"},
+    {".host/x", "host name"},
+    {"-h.io/x", "host name"},
+    {"h-.io/x", "host name"},
+    {"h..io/x", "host name"},
+    {"h_x.io/x", "host name"},
+    {"[::1/x", "unclosed"},
+    {"[]/x", "IPv6"},
+    {"[:::]/x", "IPv6"},
+    {"[::1%lo]/x", "IPv6"},
+    {"[::1]5000/x", "port"},
+    {"[::1]:/x", "port"},
+    {"[localhost]/x", "IPv6"},
+    {"h.io/x:t@", "digest"},
+};
+
 static void refuses(void **state) {
   (void)state;
-  static const char *const bad[][2] = {
-      {"", "empty"},
-      {" ", "begin and end"},
-      {" alpine", "begin and end"},
-      {"alpine ", "may hold only"},
-      {"al pine", "may hold only"},
-      {"alpine\n", "may hold only"},
-      {"-x", "begin and end"},
-      {"--privileged", "begin and end"},
-      {"Alpine", "lower case"},
-      {"team/App", "lower case"},
-      {"Team/app", "lower case"},
-      {"q.io/Team/app", "lower case"},
-      {"/alpine", "empty"},
-      {"alpine/", "empty"},
-      {"a//b", "empty"},
-      {"q.io/", "empty"},
-      {".alpine", "begin and end"},
-      {"alpine.", "begin and end"},
-      {"a..b", "begin and end"},
-      {"a___b", "begin and end"},
-      {"a._b", "begin and end"},
-      {"a-_b", "begin and end"},
-      {"a/-b", "begin and end"},
-      {"caf\xc3\xa9", "may hold only"},
-      {"alpine:", "tag"},
-      {"alpine:-x", "tag"},
-      {"alpine:.x", "tag"},
-      {"alpine:a/b", "port"},
-      {"alpine:a b", "tag"},
-      {"alpine:a:b", "tag"},
-      {"alpine@", "digest"},
-      {"alpine@sha256", "digest"},
-      {"alpine@sha256:", "32 hexadecimal"},
-      {"alpine@:" HEX32, "digest"},
-      {"alpine@sha256:" HEX32, "64, 96 or 128"},
-      {"alpine@" SHA256 "0", "64, 96 or 128"},
-      {"alpine@sha512:" HEX32 HEX32, "64, 96 or 128"},
-      {"alpine@SHA256:" HEX32 HEX32, "64, 96 or 128"},
-      {"alpine@sha256:" HEX32 "0123456789ABCDEF0123456789ABCDEF", "64, 96 or 128"},
-      {"alpine@md5:0123456789abcdef0123456789abcde", "32 hexadecimal"},
-      {"alpine@md5:" HEX32 "g", "32 hexadecimal"},
-      {"alpine@1a:" HEX32, "digest"},
-      {"alpine@a+:" HEX32, "digest"},
-      {"alpine@a+-b:" HEX32, "digest"},
-      {"alpine@" SHA256 "@" SHA256, "32 hexadecimal"},
-      {"x@md5:" HEX32 HEX32 HEX32 HEX32 HEX32, "longer than 159"},
-      {"docker://alpine", "transport"},
-      {"oci:///x", "transport"},
-      {HEX32 HEX32, "id"},
-      {"host:0/x", "port"},
-      {"host:065/x", "port"},
-      {"host:65536/x", "port"},
-      {"host:99999999999999999999/x", "port"},
-      {"host:/x", "port"},
-      {"host:1a/x", "port"},
-      {"host.:1/x", "host name"},
-      {".host/x", "host name"},
-      {"-h.io/x", "host name"},
-      {"h-.io/x", "host name"},
-      {"h..io/x", "host name"},
-      {"h_x.io/x", "host name"},
-      {"[::1/x", "unclosed"},
-      {"[]/x", "IPv6"},
-      {"[:::]/x", "IPv6"},
-      {"[::1%lo]/x", "IPv6"},
-      {"[::1]5000/x", "port"},
-      {"[::1]:/x", "port"},
-      {"[localhost]/x", "IPv6"},
-      {"h.io/x:t@", "digest"},
-  };
   for (size_t i = 0; i < COUNT(bad); i++) {
     axo_reference_t ref;
     axo_reference_t before;
@@ -186,11 +187,14 @@ static void refuses(void **state) {
 
 static int parse_with(const char *prefix, size_t fill, const char *suffix,
                       axo_reference_t *ref) {
-  char *text = malloc(strlen(prefix) + fill + strlen(suffix) + 1);
+  size_t before = strlen(prefix);
+  size_t after = strlen(suffix);
+  char *text = malloc(before + fill + after + 1);
   assert_non_null(text);
-  strcpy(text, prefix);
-  memset(text + strlen(prefix), 'a', fill);
-  strcpy(text + strlen(prefix) + fill, suffix);
+  memcpy(text, prefix, before);
+  memset(text + before, 'a', fill);
+  memcpy(text + before + fill, suffix, after);
+  text[before + fill + after] = '\0';
   int status = axo_reference_parse(text, ref, NULL);
   free(text);
   return status;
@@ -245,16 +249,21 @@ static unsigned pick(unsigned n) {
   return (seed >> 16) % n;
 }
 
-static void append_random(char *text, size_t size) {
+static const char at_sha256[] = "@" SHA256;
+static const char at_md5[] = "@md5:" HEX32;
+
+static size_t append_random(char *text, size_t len, size_t size) {
   static const char *const pieces[] = {
-      "a",    "b0",         "Z",        "/",           "/",  ":",  ".",   "_",
-      "__",   "-",          "--",       "@",           "[",  "]",  "::1", "localhost",
-      "x.io", ":5000",      ":t1",      "@" SHA256,    "0",  "9",  " ",   "\n",
-      "%",    "docker.io/", "\xc3\xa9", "@md5:" HEX32, "//", "../"};
+      "a",  "b0", "Z", "/",  "/",   ":",          ".",        "_",     "__",  "-",
+      "--", "@",  "[", "]",  "::1", "localhost",  "x.io",     ":5000", ":t1", at_sha256,
+      "0",  "9",  " ", "\n", "%",   "docker.io/", "\xc3\xa9", at_md5,  "//",  "../"};
   const char *piece = pieces[pick(COUNT(pieces))];
-  if (strlen(text) + strlen(piece) < size) {
-    strcat(text, piece);
+  size_t n = strlen(piece);
+  if (len + n >= size) {
+    return len;
   }
+  memcpy(text + len, piece, n + 1);
+  return len + n;
 }
 
 static void random_pieces(void **state) {
@@ -262,8 +271,9 @@ static void random_pieces(void **state) {
   int accepted = 0;
   for (int round = 0; round < 200000; round++) {
     char text[600] = "";
+    size_t len = 0;
     for (unsigned n = 1 + pick(7); n > 0; n--) {
-      append_random(text, sizeof text);
+      len = append_random(text, len, sizeof text);
     }
     axo_reference_t ref;
     if (axo_reference_parse(text, &ref, NULL) == 0) {
@@ -282,9 +292,10 @@ static void random_mutations(void **state) {
   for (int round = 0; round < 100000; round++) {
     char text[600];
     const char *base = good[pick(COUNT(good))].text;
-    assert_true(strlen(base) < sizeof text);
-    strcpy(text, base);
-    text[pick((unsigned)strlen(text))] = (char)pick(256);
+    size_t len = strlen(base);
+    assert_true(len < sizeof text);
+    memcpy(text, base, len + 1);
+    text[pick((unsigned)len)] = (char)pick(256);
     axo_reference_t ref;
     if (axo_reference_parse(text, &ref, NULL) == 0) {
       expect_fixed_point(&ref);
