@@ -1,0 +1,392 @@
+--- The session's file operations: what is the same on every path. Paths are confined here
+--- lexically; the path object confines what they really lead to.
+local await = require "axosandbox.await"
+local errors = require "axosandbox.errors"
+local glob = require "axosandbox.glob"
+local handle = require "axosandbox.handle"
+local options = require "axosandbox.options"
+
+local files = {}
+
+--- What one read returns at most.
+files.MAX_READ = 16 * 1024 * 1024
+local MAX_MATCHES = 1000
+local MAX_PATHS = 10000
+
+local function failure(op, code, message)
+  return errors.new { code = code, op = op, message = message }
+end
+
+-- `root` and what is beneath it, as paths relative to it; anything else is nil.
+local function strip_root(path, root)
+  if root == "/" then return path:sub(2) end
+  if path == root then return "" end
+  if path:sub(1, #root + 1) == root .. "/" then return path:sub(#root + 2) end
+end
+
+local function resolve_dots(path)
+  local names = {}
+  for name in path:gmatch "[^/]+" do
+    if name == ".." then
+      if #names == 0 then return nil end
+      names[#names] = nil
+    elseif name ~= "." then
+      names[#names + 1] = name
+    end
+  end
+  return #names > 0 and table.concat(names, "/") or "."
+end
+
+--- Makes a path relative to the root, without "." and "..": nil, err with code "OUTSIDE" when
+--- it leads out.
+---@param path string relative to `root`, or absolute
+---@param root string absolute, without a slash at its end
+---@param op string
+---@return string? relative "." for the root itself, axo.Error?
+function files.confine(path, root, op)
+  if path == "" or path:find("\0", 1, true) then
+    return nil, failure(op, "INVALID", ("%q is not a path"):format(path))
+  end
+  local relative = path
+  if path:sub(1, 1) == "/" then
+    local clean = "/" .. (resolve_dots(path) or ""):gsub("^%.$", "")
+    relative = strip_root(clean, root)
+  end
+  local confined = relative and resolve_dots(relative)
+  if confined then return confined end
+  return nil, failure(op, "OUTSIDE",
+    ("%s is outside of the session's directory %s"):format(path, root))
+end
+
+---@class axo.Sandbox
+local methods = {}
+files.methods = methods
+
+local function check_string(value, name, where, level)
+  if type(value) ~= "string" then
+    error(("%s: %s must be a string, got %s"):format(where, name, type(value)), (level or 2) + 1)
+  end
+end
+
+-- The frame of an operation on one path.
+local function operate(self, spec, callback)
+  local where = "sandbox:" .. spec.op
+  check_string(spec.path, "the path", where, 3)
+  return await.call(function(done)
+    local relative, err = files.confine(spec.path, self.driver.root, spec.op)
+    if not relative then return nil, err end
+    if spec.not_root and relative == "." then
+      return nil, failure(spec.op, "INVALID", "this cannot be done to the session's directory")
+    end
+    return spec.start(relative, done)
+  end, callback)
+end
+
+local READ_SHAPE = {
+  offset = { type = "integer", min = 0 },
+  limit = { type = "integer", min = 0, max = files.MAX_READ },
+}
+
+--- Reads a file, byte for byte. Without a limit, a file of more than 16 MiB is an error.
+---
+--- Codes of all file operations: "NOT_FOUND", "OUTSIDE" (also by a symbolic link), "NOT_A_FILE"
+--- (a directory, FIFO, device), "NOT_A_DIRECTORY", "TOO_LARGE", "PERMISSION", "INVALID", "IO".
+---@param path string relative to the session's directory, or absolute in it
+---@param opts { offset: integer?, limit: integer? }? bytes
+---@param callback fun(err: axo.Error?, bytes: string?)?
+---@return string? bytes, axo.Error?
+function methods:read_file(path, opts, callback)
+  opts, callback = handle.arguments(opts, callback)
+  opts = options.check(READ_SHAPE, opts, "sandbox:read_file", 2)
+  return operate(self, {
+    op = "read_file", path = path,
+    start = function(relative, done)
+      return self.driver:read_file(relative, {
+        max = files.MAX_READ, offset = opts.offset, limit = opts.limit,
+      }, function(err, bytes) done(err, bytes) end)
+    end,
+  }, callback)
+end
+
+local WRITE_SHAPE = {
+  parents = "boolean",
+  mode = { type = "integer", min = 0, max = 4095 },
+}
+
+--- Replaces a file's content, or makes the file, in one step: nobody ever sees half of it, and
+--- its mode and owner stay. Through a symbolic link, the file that it leads to is written.
+---@param path string
+---@param bytes string
+---@param opts { parents: boolean?, mode: integer? }? parents: makes missing directories
+---@param callback fun(err: axo.Error?, ok: true?)?
+---@return true? ok, axo.Error? also code "NO_SPACE", "READ_ONLY"
+function methods:write_file(path, bytes, opts, callback)
+  opts, callback = handle.arguments(opts, callback)
+  opts = options.check(WRITE_SHAPE, opts, "sandbox:write_file", 2)
+  check_string(bytes, "the content", "sandbox:write_file")
+  return operate(self, {
+    op = "write_file", path = path,
+    start = function(relative, done)
+      return self.driver:write_file(relative, bytes, opts, done)
+    end,
+  }, callback)
+end
+
+-- Plain text, no pattern: the new text, and how often the old one was there.
+local function substitute(text, old, new)
+  local parts, from, count = {}, 1, 0
+  while true do
+    local start, stop = text:find(old, from, true)
+    if not start then break end
+    count = count + 1
+    parts[#parts + 1] = text:sub(from, start - 1)
+    from = stop + 1
+  end
+  parts[#parts + 1] = text:sub(from)
+  return table.concat(parts, new), count
+end
+
+local function check_count(path, count, replace_all)
+  if count == 0 then
+    return failure("edit_file", "NO_MATCH", path .. ": the text to replace is not in the file")
+  end
+  if count == 1 or replace_all then return nil end
+  return errors.new {
+    code = "AMBIGUOUS", op = "edit_file",
+    message = ("%s: the text to replace is there %d times"):format(path, count),
+    hint = "give more of its surroundings, or set replace_all",
+  }
+end
+
+local function edit(driver, relative, change)
+  local text, signature = await.call(function(done)
+    return driver:read_file(relative, { max = files.MAX_READ }, done)
+  end)
+  if not text then return nil, signature end
+  local edited, count = substitute(text, change.old, change.new)
+  local err = check_count(change.path, count, change.replace_all)
+  if err then return nil, err end
+  local ok
+  ok, err = await.call(function(done)
+    return driver:write_file(relative, edited, { unchanged = signature }, done)
+  end)
+  return ok and count, err
+end
+
+--- Replaces a text in a file. It must be there exactly once, unless `replace_all` is set.
+---@param path string
+---@param old string what is there; no pattern
+---@param new string
+---@param opts { replace_all: boolean? }?
+---@param callback fun(err: axo.Error?, count: integer?)?
+---@return integer? count how many were replaced, axo.Error? also code "NO_MATCH", "AMBIGUOUS", "CHANGED" (somebody else wrote it meanwhile)
+function methods:edit_file(path, old, new, opts, callback)
+  opts, callback = handle.arguments(opts, callback)
+  opts = options.check({ replace_all = "boolean" }, opts, "sandbox:edit_file", 2)
+  check_string(old, "the old text", "sandbox:edit_file")
+  check_string(new, "the new text", "sandbox:edit_file")
+  if old == "" then error("sandbox:edit_file: the old text is empty", 2) end
+  return operate(self, {
+    op = "edit_file", path = path,
+    start = function(relative, done)
+      local change = { path = path, old = old, new = new, replace_all = opts.replace_all }
+      return await.sequence(function() return edit(self.driver, relative, change) end, done)
+    end,
+  }, callback)
+end
+
+---@class axo.Entry
+---@field name string
+---@field type "file"|"directory"|"link"|"fifo"|"socket"|"char"|"block"|"unknown"
+---@field size integer bytes
+---@field mtime integer seconds since the epoch
+---@field mode integer permission bits
+
+--- Lists a directory, sorted by name; names may hold any byte but NUL and "/".
+---@param path string? the session's directory by default
+---@param callback fun(err: axo.Error?, entries: axo.Entry[]?)?
+---@return axo.Entry[]? entries with `truncated` set when there are more, axo.Error?
+function methods:list_dir(path, callback)
+  path, callback = handle.arguments(path, callback)
+  return operate(self, {
+    op = "list_dir", path = path or ".",
+    start = function(relative, done) return self.driver:list_dir(relative, done) end,
+  }, callback)
+end
+
+--- What a path is.
+---@param path string
+---@param opts { follow: boolean? }? follow = false: a symbolic link itself
+---@param callback fun(err: axo.Error?, entry: axo.Entry?)?
+---@return axo.Entry? entry, axo.Error?
+function methods:stat(path, opts, callback)
+  opts, callback = handle.arguments(opts, callback)
+  opts = options.check({ follow = "boolean" }, opts, "sandbox:stat", 2)
+  return operate(self, {
+    op = "stat", path = path,
+    start = function(relative, done)
+      return self.driver:stat(relative, opts.follow ~= false, done)
+    end,
+  }, callback)
+end
+
+--- Makes a directory.
+---@param path string
+---@param opts { parents: boolean? }? parents: makes missing ones above it, and it may exist
+---@param callback fun(err: axo.Error?, ok: true?)?
+---@return true? ok, axo.Error? also code "EXISTS"
+function methods:mkdir(path, opts, callback)
+  opts, callback = handle.arguments(opts, callback)
+  opts = options.check({ parents = "boolean" }, opts, "sandbox:mkdir", 2)
+  return operate(self, {
+    op = "mkdir", path = path,
+    start = function(relative, done)
+      return self.driver:mkdir(relative, opts.parents or false, done)
+    end,
+  }, callback)
+end
+
+--- Removes a file, a symbolic link (never what it leads to), or a directory.
+---@param path string
+---@param opts { recursive: boolean? }? recursive: a directory with all that is in it
+---@param callback fun(err: axo.Error?, ok: true?)?
+---@return true? ok, axo.Error? also code "NOT_EMPTY"
+function methods:remove(path, opts, callback)
+  opts, callback = handle.arguments(opts, callback)
+  opts = options.check({ recursive = "boolean" }, opts, "sandbox:remove", 2)
+  return operate(self, {
+    op = "remove", path = path, not_root = true,
+    start = function(relative, done)
+      return self.driver:remove(relative, opts.recursive or false, done)
+    end,
+  }, callback)
+end
+
+--- Gives a file or a directory another path; a file that is there is replaced.
+---@param from string
+---@param to string
+---@param callback fun(err: axo.Error?, ok: true?)?
+---@return true? ok, axo.Error? code "EXISTS" when `to` is a directory
+function methods:rename(from, to, callback)
+  check_string(to, "the new path", "sandbox:rename")
+  return operate(self, {
+    op = "rename", path = from, not_root = true,
+    start = function(relative, done)
+      local target, err = files.confine(to, self.driver.root, "rename")
+      if not target then return nil, err end
+      return self.driver:rename(relative, target, done)
+    end,
+  }, callback)
+end
+
+local function join(base, name)
+  if name == "" then return base end
+  return base == "." and name or base .. "/" .. name
+end
+
+local function add_lines(matches, path, lines, max)
+  for number, text in lines:gmatch "(%d+):([^\n]*)\n?" do
+    if #matches == max then
+      matches.truncated = true
+      return
+    end
+    matches[#matches + 1] = { path = path, line = math.tointeger(tonumber(number)), text = text }
+  end
+end
+
+local function collect(found, base, wanted, max)
+  table.sort(found, function(a, b) return a[1] < b[1] end)
+  local matches = { truncated = found.truncated }
+  for _, file in ipairs(found) do
+    if wanted.match(file[1]) then add_lines(matches, join(base, file[1]), file[2], max) end
+  end
+  return matches
+end
+
+local GREP_SHAPE = {
+  path = "string", glob = "string", max = { type = "integer", min = 1, max = 1000000 },
+  ignore_case = "boolean", fixed = "boolean",
+}
+
+local function wanted_files(pattern)
+  if not pattern then return { tests = {}, match = function() return true end } end
+  if not pattern:find("/", 1, true) then return glob.name(pattern) end
+  return glob.new(pattern, { hidden = true, from_root = true })
+end
+
+---@class axo.Match
+---@field path string relative to the session's directory
+---@field line integer
+---@field text string the whole line, without its end
+
+--- Searches the files beneath a path for a pattern (an extended regular expression), binary
+--- files apart.
+---@param pattern string
+---@param opts { path: string?, glob: string?, max: integer?, ignore_case: boolean?, fixed: boolean? }? path: where; glob: only such files ("*.lua", or "src/**/*.c" from `path` on); max: matches, 1000 by default; fixed: plain text
+---@param callback fun(err: axo.Error?, matches: axo.Match[]?)?
+---@return axo.Match[]? matches by path and line, with `truncated` set when there are more, axo.Error? also code "PATTERN"
+function methods:grep(pattern, opts, callback)
+  opts, callback = handle.arguments(opts, callback)
+  opts = options.check(GREP_SHAPE, opts, "sandbox:grep", 2)
+  check_string(pattern, "the pattern", "sandbox:grep")
+  local max = opts.max or MAX_MATCHES
+  local wanted, problem = wanted_files(opts.glob)
+  if not wanted then error("sandbox:grep: " .. problem, 2) end
+  local flags = "-I" .. (opts.fixed and "F" or "E") .. (opts.ignore_case and "i" or "")
+  return operate(self, {
+    op = "grep", path = opts.path or ".",
+    start = function(relative, done)
+      return self.driver:search(relative, {
+        pattern = pattern, flags = flags, max = max + 1, tests = wanted.tests,
+      }, function(err, found)
+        if err then return done(err) end
+        done(nil, collect(found, relative, wanted, max))
+      end)
+    end,
+  }, callback)
+end
+
+local GLOB_SHAPE = { max = { type = "integer", min = 1, max = 1000000 }, hidden = "boolean" }
+
+local function matching(paths, base, compiled, max)
+  local kept = { truncated = paths.truncated }
+  for _, path in ipairs(paths) do
+    local whole = join(base, path)
+    if compiled.match(whole) then kept[#kept + 1] = whole end
+  end
+  table.sort(kept)
+  if #kept > max then
+    kept.truncated = true
+    for i = #kept, max + 1, -1 do kept[i] = nil end
+  end
+  return kept
+end
+
+--- Finds paths by a pattern: `*`, `?`, `[a-z]`, `{a,b}` and `**` (any number of directories).
+---@param pattern string relative to the session's directory, e.g. "src/**/*.lua"
+---@param opts { max: integer?, hidden: boolean? }? max: paths, 10000 by default; hidden: names that begin with "." too
+---@param callback fun(err: axo.Error?, paths: string[]?)?
+---@return string[]? paths sorted, with `truncated` set when there are more, axo.Error?
+function methods:glob(pattern, opts, callback)
+  opts, callback = handle.arguments(opts, callback)
+  opts = options.check(GLOB_SHAPE, opts, "sandbox:glob", 2)
+  check_string(pattern, "the pattern", "sandbox:glob")
+  if pattern:sub(1, 1) == "/" then
+    pattern = strip_root(pattern, self.driver.root)
+      or error("sandbox:glob: the pattern is outside of the session's directory", 2)
+  end
+  local compiled, problem = glob.new(pattern, { hidden = opts.hidden })
+  if not compiled then error("sandbox:glob: " .. problem, 2) end
+  return operate(self, {
+    op = "glob", path = compiled.base,
+    start = function(relative, done)
+      return self.driver:find_paths(relative, compiled.tests, function(err, paths)
+        if err and err.code == "NOT_FOUND" then paths, err = {}, nil end
+        if err then return done(err) end
+        done(nil, matching(paths, relative, compiled, opts.max or MAX_PATHS))
+      end)
+    end,
+  }, callback)
+end
+
+return files

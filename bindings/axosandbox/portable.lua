@@ -1,0 +1,280 @@
+--- The portable path: every operation is a `podman exec`. It works wherever a podman client
+--- works, and it is what the session falls back to.
+---
+--- A path is what the session object speaks to. Besides `kind`, it offers exec, task, terminal,
+--- tasks, terminals, find, kill and close, and the files of portable_files.lua; all are
+--- asynchronous, with `done(err, ...)` as the last argument, and are used with sources: see
+--- portable_source.lua.
+local cjson = require "cjson.safe"
+local await = require "axosandbox.await"
+local core = require "axosandbox.core"
+local errors = require "axosandbox.errors"
+local exec = require "axosandbox.portable_exec"
+local files = require "axosandbox.portable_files"
+local foreign = require "axosandbox.portable_foreign"
+local gate = require "axosandbox.gate"
+local kill = require "axosandbox.portable_kill"
+local log = require "axosandbox.log"
+local task = require "axosandbox.portable_task"
+local terminal = require "axosandbox.portable_terminal"
+local work = require "axosandbox.portable_work"
+
+local portable = {}
+
+local MAX_WARNINGS = 100
+-- How long podman clients may take to notice that their container is gone.
+local CLIENTS_WAIT = 3
+
+---@class axo.ExecSpec
+---@field argv string[]
+---@field env table<string, string>?
+---@field cwd string? absolute; the session's directory by default
+---@field user string?
+---@field timeout number? seconds; it covers podman's own work too
+---@field grace number? seconds between TERM and KILL
+---@field stdin string|true|(fun(): string?)|nil bytes; true: open until handle:close_stdin(); a function that is asked for more until it returns nil
+---@field on_stdout fun(bytes: string)?
+---@field on_stderr fun(bytes: string)?
+---@field max_output integer? bytes kept of each stream
+---@field on_limit "truncate"|"kill"|nil
+
+---@class axo.Path
+---@field kind "portable"|"native"
+---@field root string
+---@field container string
+---@field client axo.Client
+---@field key string what the marks of its works begin with
+---@field works table<axo.PortableWork, true>
+local Path = { kind = "portable" }
+Path.__index = Path
+
+for name, method in pairs(files) do Path[name] = method end
+
+--- Makes the path of a running container.
+---@param record table the container, its client and its limits, as start.lua leaves them
+---@return axo.Path
+function portable.new(record)
+  return setmetatable({
+    record = record, client = record.client, container = record.container, root = record.dir,
+    key = work.random(8), works = {}, local_tasks = {}, local_terminals = {},
+    is_open = true,
+  }, Path)
+end
+
+--- Says that the session lost something.
+---@param message string
+function Path:warn(message)
+  local warnings = self.record.warnings
+  if warnings and #warnings < MAX_WARNINGS then warnings[#warnings + 1] = message end
+  log.emit("warn", message, { id = self.record.id, container = self.container })
+end
+
+---@param op string
+---@return axo.Error
+function Path:stopped_error(op)
+  return errors.new {
+    code = "STOPPED", op = op,
+    message = ("the session %s was stopped"):format(self.record.id or self.container),
+  }
+end
+
+---@return axo.Error
+function Path:gone()
+  return errors.new {
+    code = "GONE", op = "exec",
+    message = ("the container %s is not running any more"):format(self.container),
+    hint = "somebody else removed or stopped it; start the session again",
+  }
+end
+
+--- Asks podman whether the container runs.
+---@param done fun(is_running: boolean?) nil: it could not be found out
+function Path:is_running(done)
+  local argv = core.argv.inspect {
+    podman = self.client.program, kind = "container", name = self.container,
+  }
+  local process = argv and self.client:request(argv, { timeout = 15, op = "inspect" },
+    function(err, answer)
+      if err then
+        return done(tostring(err.stderr):find("no such", 1, true) and false or nil)
+      end
+      local found = cjson.decode(answer.stdout)
+      local state = found and found[1] and found[1].State
+      if type(state) ~= "table" then return done(nil) end
+      done(state.Running == true)
+    end)
+  if not process then await.defer(function() done(nil) end) end
+end
+
+--- Runs a command in the foreground.
+---@param spec axo.ExecSpec
+---@param done fun(err: axo.Error?, result: axo.Result?)
+---@return axo.Exec? handle, axo.Error?
+function Path:exec(spec, done)
+  if not self.is_open then return nil, self:stopped_error "exec" end
+  return exec.start(self, spec, done)
+end
+
+local function starter(kind, make)
+  return function(self, spec, done)
+    if not self.is_open then return nil, self:stopped_error(kind) end
+    local source, err = make(self, spec)
+    if not source then return nil, err end
+    await.defer(function() done(nil, source) end)
+    return true
+  end
+end
+
+--- Starts a background task; `spec.ring` is the size of its ring in bytes.
+---@type fun(self: axo.Path, spec: table, done: fun(err: axo.Error?, source: axo.Source?)): true?, axo.Error?
+Path.task = starter("task", task.start)
+
+--- Starts a program on a terminal of `spec.rows` by `spec.cols`.
+---@type fun(self: axo.Path, spec: table, done: fun(err: axo.Error?, source: axo.Source?)): true?, axo.Error?
+Path.terminal = starter("terminal", terminal.start)
+
+local function by_age(a, b)
+  if a.started ~= b.started then return a.started < b.started end
+  return a.id < b.id
+end
+
+--- The tasks of the session, oldest first: this process's and, as far as their files tell,
+--- those of the user's other processes.
+---@return axo.Source[]
+function Path:tasks()
+  local found = {}
+  for _, source in pairs(self.local_tasks) do found[#found + 1] = source end
+  for _, source in ipairs(foreign.list(self)) do found[#found + 1] = source end
+  table.sort(found, by_age)
+  return found
+end
+
+--- The terminals that this process opened, oldest first.
+---@return axo.Source[]
+function Path:terminals()
+  local found = {}
+  for _, source in pairs(self.local_terminals) do found[#found + 1] = source end
+  table.sort(found, by_age)
+  return found
+end
+
+--- One of them by its id.
+---@param kind "task"|"terminal"
+---@param id string
+---@return axo.Source?
+function Path:find(kind, id)
+  if kind == "terminal" then return self.local_terminals[id] end
+  return self.local_tasks[id] or foreign.find(self, id)
+end
+
+--- Sends a signal to everything that carries a mark.
+---@param mark string
+---@param signal string
+---@param user string?
+---@param done fun(err: axo.Error?, found: integer?)
+function Path:kill(mark, signal, user, done)
+  return kill.pass(self, { mark = mark, signal = signal, user = user }, function(err, report)
+    done(err, report and report.found)
+  end)
+end
+
+local function all_over(works)
+  local all, count = gate.new(), 0
+  for one in pairs(works) do
+    count = count + 1
+    one.over:on(function()
+      count = count - 1
+      if count == 0 then all:open() end
+    end)
+  end
+  if count == 0 then all:open() end
+  return all
+end
+
+-- One kill sequence serves all works of one user: their marks begin alike.
+local function end_group(path, user, works)
+  local clients, count = gate.new(), #works
+  for _, one in ipairs(works) do
+    one.killing = gate.new()
+    one.client:on(function()
+      count = count - 1
+      if count == 0 then clients:open() end
+    end)
+  end
+  local job = {
+    path = path, mark = path.key .. ".", user = user, grace = kill.GRACE, client = clients,
+    cut = function()
+      for _, one in ipairs(works) do
+        if not one.client.is_open then one:cut() end
+      end
+    end,
+  }
+  await.spawn(function() return kill.tree(job) end, function(err)
+    if err then path:warn(err.message) end
+    for _, one in ipairs(works) do
+      if not one.client.is_open then one:lose_client() end
+      one.killing:open()
+      one:finish()
+    end
+  end)
+end
+
+local function end_works(path)
+  local groups = {}
+  for one in pairs(path.works) do
+    if not one.killing then
+      local user = one.user or ""
+      groups[user] = groups[user] or {}
+      table.insert(groups[user], one)
+    end
+  end
+  for user, works in pairs(groups) do
+    end_group(path, user ~= "" and user or nil, works)
+  end
+end
+
+-- The container is gone, and with it all that ran inside: its clients end by themselves.
+local function await_clients(path, all)
+  all:wait(CLIENTS_WAIT)
+  for one in pairs(path.works) do
+    if not one.client.is_open then one:cut() end
+  end
+  all:wait()
+end
+
+local function close_works(path, remove)
+  local all = all_over(path.works)
+  if not remove then
+    end_works(path)
+    all:wait()
+    return true
+  end
+  local removed, err = await.call(remove)
+  if not removed and err then
+    end_works(path)
+    all:wait()
+    return nil, err
+  end
+  await_clients(path, all)
+  return true
+end
+
+--- Ends all that this path has in flight and lets go of it: pending calls end with code
+--- "STOPPED". Idempotent: everyone who calls hears of the one end.
+---@param remove (fun(done: fun(err: axo.Error?, ok: any)): any)? removes the container, which ends all that runs inside; without it, only this path's own works are ended
+---@param done fun(err: axo.Error?)
+function Path:close(remove, done)
+  self.is_open = false
+  if not self.closed then
+    self.closed = gate.new()
+    for one in pairs(self.works) do one.stopped = true end
+    await.spawn(function() return close_works(self, remove) end, function(err)
+      self.close_error = err
+      task.release(self)
+      self.closed:open()
+    end)
+  end
+  self.closed:on(function() done(self.close_error) end)
+end
+
+return portable

@@ -1,0 +1,209 @@
+--- The scripts that act on files inside a container. They run in busybox ash, dash and bash,
+--- with busybox or coreutils; every path and every text comes in as an argument.
+---
+--- Each is called as `sh -c LIBRARY+SCRIPT axo-files ROOT PATH ARGUMENTS...`, where PATH is
+--- relative to ROOT and has no ".." in it. Before anything is done, the script goes to the
+--- directory of PATH and looks where that really is: a path that leads outside by a symbolic
+--- link ends there. What it then acts on is a name in the directory that it stands in.
+local scripts = {}
+
+--- How a script says what went wrong: a last line on stderr, with its exit code.
+scripts.FAILED = 96
+
+local LIBRARY = [==[
+fail() { printf '\naxo-files %s %s\n' "$1" "$2" >&2; exit 96; }
+kind() {
+  if [ -d "$1" ]; then echo 'a directory'
+  elif [ -p "$1" ]; then echo 'a FIFO'
+  elif [ -S "$1" ]; then echo 'a socket'
+  elif [ -b "$1" ] || [ -c "$1" ]; then echo 'a device'
+  else echo 'not a regular file'; fi
+}
+inside() { case $PWD/ in "$base"/*) ;; *) fail OUTSIDE 'it leads outside by a symbolic link' ;; esac }
+go() {
+  if ! cd -P -- "$1" 2>/dev/null; then
+    if [ -d "$1" ]; then fail PERMISSION 'permission denied'; fi
+    if [ -e "$1" ]; then fail NOT_A_DIRECTORY 'a part of it is not a directory'; fi
+    fail NOT_FOUND 'no such file or directory'
+  fi
+  inside
+}
+enter() {
+  case $1 in
+  */*) go "./${1%/*}"; leaf=./${1##*/} ;;
+  *) leaf=./$1 ;;
+  esac
+}
+follow() {
+  enter "$1"
+  if [ -L "$leaf" ]; then
+    real=$(readlink -f "$leaf" && echo .) || fail NOT_FOUND 'a symbolic link that leads nowhere'
+    real=${real%??}
+    go "${real%/*}/"
+    leaf=./${real##*/}
+  fi
+}
+exists() { [ -e "$leaf" ] || fail NOT_FOUND 'no such file or directory'; }
+regular() { [ -f "$leaf" ] || fail NOT_A_FILE "it is $(kind "$leaf")"; }
+readable() { [ -r . ] || fail PERMISSION 'permission denied'; }
+make() {
+  rest=$1/
+  while [ -n "$rest" ]; do
+    part=${rest%%/*} rest=${rest#*/}
+    [ -e "./$part" ] || mkdir "./$part" || fail IO 'a directory cannot be made'
+    go "./$part"
+  done
+}
+signature() { stat -c '%d:%i:%s:%y:%z' "$leaf"; }
+root=$1 path=$2; shift 2
+cd -P -- "$root" 2>/dev/null || fail NO_ROOT 'the directory of the session is not there'
+base=${PWD%/}
+]==]
+
+-- max, offset, limit ("" for the rest)
+scripts.read = [==[
+follow "$path"; exists; regular
+[ -r "$leaf" ] || fail PERMISSION 'permission denied'
+size=$(stat -c %s "$leaf") || fail IO 'it cannot be examined'
+sum=$(signature)
+want=$((size - $2))
+[ -n "$3" ] && [ "$3" -lt "$want" ] && want=$3
+[ "$want" -le "$1" ] || fail TOO_LARGE "$size"
+printf '\naxo-signature %s\n' "$sum" >&2
+if [ "$2" = 0 ] && [ -z "$3" ]; then exec cat "$leaf"; fi
+tail -c "+$(($2 + 1))" "$leaf" | head -c "${3:-$1}"
+]==]
+
+-- count, name of the temporary file, 1 to make parents, mode, expected signature
+scripts.write = [==[
+if [ "$3" = 1 ]; then
+  case $path in */*) make "${path%/*}"; go "$root" ;; esac
+fi
+follow "$path"
+[ "$leaf" != ./. ] || fail NOT_A_FILE 'it is a directory'
+mode=$4 owner=
+if [ -e "$leaf" ]; then
+  regular
+  if [ -n "$5" ] && [ "$(signature)" != "$5" ]; then fail CHANGED 'it changed meanwhile'; fi
+  owner=$(stat -c %u:%g "$leaf")
+  [ -n "$mode" ] || mode=$(stat -c %a "$leaf")
+elif [ -n "$5" ]; then
+  fail CHANGED 'it was removed meanwhile'
+fi
+new=./$2
+trap 'rm -f "$new"' EXIT
+trap 'exit 1' HUP INT TERM
+set -C
+if [ -n "$mode" ]; then
+  (umask 077; true >"$new") || fail IO 'it cannot be written'
+else
+  true >"$new" || fail IO 'it cannot be written'
+fi
+set +C
+cat >"$new" || fail IO 'it cannot be written'
+[ "$(stat -c %s "$new")" = "$1" ] || fail IO 'not all of it arrived'
+if [ -n "$owner" ] && [ "$owner" != "$(stat -c %u:%g "$new")" ]; then
+  chown "$owner" "$new" 2>/dev/null || :
+fi
+if [ -n "$mode" ]; then chmod "$mode" "$new" || fail IO 'its mode cannot be set'; fi
+dd if=/dev/null of="$new" bs=1 conv=notrunc,fsync 2>/dev/null || :
+mv -f "$new" "$leaf" || fail IO 'it cannot be replaced'
+trap - EXIT
+]==]
+
+-- token
+scripts.list = [==[
+follow "$path"; exists
+[ -d "$leaf" ] || fail NOT_A_DIRECTORY "it is $(kind "$leaf")"
+go "$leaf"; readable
+exec find . ! -name . -prune -exec stat -c "$1 %f %s %Y %n" {} +
+]==]
+
+-- 1 to follow a final symbolic link
+scripts.stat = [==[
+if [ "$1" = 1 ]; then follow "$path"; exists; else
+  enter "$path"
+  [ -L "$leaf" ] || exists
+fi
+exec stat -c '%f %s %Y' "$leaf"
+]==]
+
+-- 1 to make parents
+scripts.mkdir = [==[
+if [ "$1" = 1 ]; then make "$path"; exit 0; fi
+enter "$path"
+if [ -e "$leaf" ] || [ -L "$leaf" ]; then fail EXISTS 'it exists'; fi
+mkdir "$leaf" || fail IO 'it cannot be made'
+]==]
+
+-- 1 to remove what is in a directory
+scripts.remove = [==[
+enter "$path"
+[ -L "$leaf" ] || exists
+if [ "$1" = 1 ]; then
+  rm -rf "$leaf" || fail IO 'it cannot be removed'
+elif [ -d "$leaf" ] && [ ! -L "$leaf" ]; then
+  for entry in "$leaf"/* "$leaf"/.[!.]* "$leaf"/..?*; do
+    if [ -e "$entry" ] || [ -L "$entry" ]; then fail NOT_EMPTY 'the directory is not empty'; fi
+  done
+  rmdir "$leaf" || fail IO 'it cannot be removed'
+else
+  rm -f "$leaf" || fail IO 'it cannot be removed'
+fi
+]==]
+
+-- the new path
+scripts.rename = [==[
+enter "$path"
+[ -L "$leaf" ] || exists
+from=$PWD/$leaf
+cd -P -- "$root" || fail NO_ROOT 'the directory of the session is not there'
+enter "$1"
+if [ -d "$leaf" ]; then fail EXISTS 'the new name is a directory'; fi
+mv -f "$from" "$leaf" || fail IO 'it cannot be renamed'
+]==]
+
+-- For each file that matches: its name ("/" for the file that was asked for itself), a NUL, the lines as N:TEXT, a NUL. Names are compared
+-- as whole lines of the list, so one with a line feed in it may be searched for nothing, but is
+-- never mistaken.
+local SEARCH = [==[
+flags=$1 pattern=$2 max=$3 label=$4; shift 4
+feed='
+'
+list=$feed$(grep -l $flags -e "$pattern" -- "$@" 2>/dev/null)$feed
+for file do
+  case $list in *"$feed$file$feed"*)
+    printf '%s\0' "${label:-$file}"
+    grep -hn $flags -m "$max" -e "$pattern" -- "$file" 2>/dev/null
+    printf '\0' ;;
+  esac
+done
+]==]
+
+-- pattern, flags, matches for each file, then tests of find
+scripts.grep = ("search='%s'\n"):format((SEARCH:gsub("'", [['\'']]))) .. [==[
+pattern=$1 flags=$2 max=$3; shift 3
+grep $flags -e "$pattern" </dev/null
+[ $? -le 1 ] || fail PATTERN 'the pattern is not a regular expression that grep takes'
+follow "$path"; exists
+label=
+if [ -d "$leaf" ]; then go "$leaf"; readable; leaf=.; else regular; label=/; fi
+exec find "$leaf" -type f "$@" -exec sh -c "$search" axo-grep "$flags" "$pattern" "$max" "$label" {} +
+]==]
+
+-- tests of find
+scripts.find = [==[
+follow "$path"; exists
+[ -d "$leaf" ] || fail NOT_A_DIRECTORY "it is $(kind "$leaf")"
+go "$leaf"; readable
+exec find . ! -name . "$@" -print0
+]==]
+
+--- The whole text of a script.
+---@param name string
+---@return string
+function scripts.text(name)
+  return LIBRARY .. scripts[name]
+end
+
+return scripts

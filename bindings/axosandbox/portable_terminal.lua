@@ -1,0 +1,96 @@
+--- Terminals on the portable path: a PTY out here under `podman exec -it`, its output in a ring
+--- that is the scrollback.
+local core = require "axosandbox.core"
+local errors = require "axosandbox.errors"
+local source = require "axosandbox.portable_source"
+local work = require "axosandbox.portable_work"
+
+local terminal = {}
+
+terminal.MAX_RUNNING = 64
+terminal.MAX_ENDED = 64
+terminal.RING = 256 * 1024
+local TERM = "xterm-256color"
+
+local Terminal = setmetatable({}, { __index = source.Source })
+Terminal.__index = Terminal
+
+--- Types bytes into the terminal.
+---@param bytes string
+---@return true?, axo.Error?
+function Terminal:write(bytes)
+  return self.pty:write(bytes)
+end
+
+--- Changes its size, inside and out.
+---@param rows integer
+---@param cols integer
+---@return true?, axo.Error?
+function Terminal:resize(rows, cols)
+  return self.pty:resize(rows, cols)
+end
+
+-- podman hands the size on when it starts, and the program may come too late or too early for
+-- it. Its first output shows that it is there: so podman is told to look again.
+local function on_output(self)
+  if not self.was_heard then
+    self.was_heard = true
+    self.pty:signal "WINCH"
+  end
+  self:announce()
+end
+
+local function spawn(self, spec)
+  local argv, err = self.work:argv(spec, {
+    interactive = true, tty = true, env = { TERM = TERM },
+  })
+  if not argv then return nil, err end
+  self.pty, err = core.pty(argv, {
+    env = self.work.path.client.env, cwd = "/", ring = self.ring,
+    rows = spec.rows, cols = spec.cols,
+    on_output = function() on_output(self) end,
+  }, function(raw)
+    self.raw = raw
+    self.work:client_ended()
+  end)
+  if not self.pty then return nil, err end
+  self.work:attach(self.pty)
+  return true
+end
+
+local function on_final(self)
+  local path = self.work.path
+  path.terminal_order = (path.terminal_order or 0) + 1
+  self.ended_order = path.terminal_order
+end
+
+--- Starts a program on a terminal. Fails with code "LIMIT" when too many are open.
+---@param path axo.Path
+---@param spec { argv: string[], rows: integer?, cols: integer?, env: table<string, string>?, cwd: string?, user: string?, ring: integer? }
+---@return axo.Source?, axo.Error?
+function terminal.start(path, spec)
+  if source.count_running(path.local_terminals) >= terminal.MAX_RUNNING then
+    return nil, errors.new {
+      code = "LIMIT", op = "terminal", hint = "close one of them first",
+      message = ("%d terminals are open in this session, and no more are allowed")
+        :format(terminal.MAX_RUNNING),
+    }
+  end
+  local ring, err = core.ring(spec.ring or terminal.RING)
+  if not ring then return nil, err end
+  local self = setmetatable(source.new {
+    id = "p" .. work.random(6), argv = spec.argv, ring = ring,
+    work = work.new(path, spec.user), on_final = on_final,
+  }, Terminal)
+  local started
+  started, err = spawn(self, spec)
+  if not started then
+    self.work:abandon()
+    return nil, err
+  end
+  path.local_terminals[self.id] = self
+  source.forget_oldest(path.local_terminals, terminal.MAX_ENDED, function() end)
+  return self
+end
+
+return terminal

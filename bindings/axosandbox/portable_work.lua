@@ -1,0 +1,160 @@
+--- One piece of work on the portable path: a podman client out here, a marked tree of processes
+--- inside, and their common end.
+local uv = require "luv"
+local await = require "axosandbox.await"
+local core = require "axosandbox.core"
+local errors = require "axosandbox.errors"
+local gate = require "axosandbox.gate"
+local kill = require "axosandbox.portable_kill"
+local signals = require "axosandbox.signals"
+
+local work = {}
+
+-- Beyond any podman complaint: what is longer belongs to the command.
+work.COMPLAINT_MAX = 16 * 1024
+
+---@class axo.PortableWork
+---@field path axo.Path
+---@field mark string what its processes carry in their environment
+---@field user string?
+---@field client axo.Gate open once the podman client has ended
+---@field over axo.Gate open once nothing of it runs any more, inside or out
+---@field stopped boolean? the session was stopped under it
+---@field killing axo.Gate?
+---@field killed boolean? KILL was needed
+local Work = {}
+Work.__index = Work
+
+--- `length` random bytes in hexadecimal.
+---@param length integer
+---@return string
+function work.random(length)
+  return (assert(uv.random(length)):gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+end
+
+---@param path axo.Path
+---@param user string? whose processes they are; nil: the container's own user
+---@return axo.PortableWork
+function work.new(path, user)
+  local self = setmetatable({
+    path = path, user = user, mark = path.key .. "." .. work.random(8),
+    client = gate.new(), over = gate.new(),
+  }, Work)
+  path.works[self] = true
+  return self
+end
+
+--- The `podman exec` of a spec.
+---@param spec { argv: string[], env: table<string, string>?, cwd: string?, user: string? }
+---@param shape { interactive: boolean?, tty: boolean?, env: table<string, string>? }
+---@return string[]? argv, axo.Error?
+function Work:argv(spec, shape)
+  local env = {}
+  for name, value in pairs(shape.env or {}) do env[name] = value end
+  for name, value in pairs(spec.env or {}) do env[name] = value end
+  env[kill.VARIABLE] = self.mark
+  return core.argv.exec {
+    podman = self.path.client.program, container = self.path.container,
+    command = spec.argv, workdir = spec.cwd or self.path.root, user = self.user, env = env,
+    interactive = shape.interactive, tty = shape.tty,
+  }
+end
+
+--- The client is there; `handle` has :signal and :close.
+function Work:attach(handle)
+  self.handle = handle
+end
+
+--- It could not be started: there is nothing to end.
+function Work:abandon()
+  self.path.works[self] = nil
+  self.client:open()
+  self.over:open()
+end
+
+--- The client has ended.
+function Work:client_ended()
+  self.client:open()
+  if not self.killing then return self:finish() end
+end
+
+function Work:finish()
+  self.path.works[self] = nil
+  self.over:open()
+end
+
+--- Ends the tree inside, then the client. `over` opens when both are done; calling again
+--- changes nothing.
+---@param grace number? seconds between TERM and KILL
+function Work:kill(grace)
+  if self.killing or self.over.is_open then return end
+  self.killing = gate.new()
+  local job = {
+    path = self.path, mark = self.mark, user = self.user, client = self.client,
+    grace = grace or kill.GRACE,
+    cut = function() self:cut() end,
+  }
+  await.spawn(function() return kill.tree(job) end, function(err)
+    self.killed = job.killed
+    if err and not self.stopped then self.path:warn(err.message) end
+    self.killing:open()
+    if not self.client.is_open then self:lose_client() end
+    self:finish()
+  end)
+end
+
+--- Ends the client by force. Nothing that it reports from now on is believed.
+function Work:cut()
+  self.is_cut = true
+  self.handle:signal "KILL"
+end
+
+-- A client that even SIGKILL does not end (it hangs in the kernel): go on without it.
+function Work:lose_client()
+  self.is_cut = true
+  self.handle:close()
+  self.client:open()
+end
+
+--- Sends a signal inside.
+---@param signal string
+---@param mode "tree"|"main"
+---@param done fun(err: axo.Error?, found: integer?)
+---@return any handle, axo.Error?
+function Work:signal(signal, mode, done)
+  return kill.pass(self.path, {
+    mark = self.mark, signal = signal, user = self.user, mode = mode,
+  }, function(err, report)
+    done(err, report and report.found)
+  end)
+end
+
+--- What podman's own failure amounts to, or nil when the exit is the command's.
+---@param outcome { code: integer?, signal: string?, argv0: string, stderr: string, stdout_total: integer }
+---@return axo.Error?
+function Work:judge(outcome)
+  if self.is_cut then return nil end
+  if outcome.signal then
+    return errors.new {
+      code = "PODMAN", op = "exec", signal = outcome.signal, stderr = outcome.stderr,
+      message = ("the podman client was ended by SIG%s"):format(outcome.signal),
+    }
+  end
+  return core.podman.judge {
+    code = outcome.code, argv0 = outcome.argv0, stderr = outcome.stderr,
+    stdout_total = outcome.stdout_total,
+  }
+end
+
+--- An exit with 137 that nobody asked for may be the container's end rather than the
+--- command's: podman says nothing of it, so it is asked.
+---@param code integer?
+---@param done fun(err: axo.Error?) code "GONE" when the container does not run any more
+function Work:check_gone(code, done)
+  if signals.of_code(code) ~= "KILL" or self.killing or self.stopped then return done() end
+  self.path:is_running(function(is_running)
+    done(is_running == false and self.path:gone() or nil)
+  end)
+end
+
+return work

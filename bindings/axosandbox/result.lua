@@ -1,0 +1,54 @@
+--- What a finished command leaves behind.
+local signals = require "axosandbox.signals"
+
+local result = {}
+
+---@class axo.Result
+---@field stdout string bytes; "" when they went to a callback
+---@field stderr string
+---@field code integer? the exit code; 128+n for a death by signal n; nil when it is not known
+---@field signal string? the signal's name without SIG, when `code` is 129 to 159
+---@field timed_out boolean the deadline passed
+---@field cancelled boolean it was cancelled
+---@field limit_hit boolean it was ended for its output (`on_limit = "kill"`)
+---@field stdout_truncated boolean bytes beyond `max_output` were dropped
+---@field stderr_truncated boolean
+---@field duration number seconds
+local Result = {}
+Result.__index = Result
+
+--- True when the command ended by itself with exit code 0.
+---@return boolean
+function Result:ok()
+  return self.code == 0 and not (self.timed_out or self.cancelled or self.limit_hit)
+end
+
+local function describe(self)
+  if self.timed_out then return "timed out" end
+  if self.cancelled then return "cancelled" end
+  if self.limit_hit then return "ended: too much output" end
+  if self.signal then return "killed (" .. self.signal .. ")" end
+  return "exited (" .. tostring(self.code) .. ")"
+end
+
+function Result:__tostring()
+  return ("%s after %.3f s"):format(describe(self), self.duration)
+end
+
+--- Makes one from what the process reported.
+---@param raw table as core.spawn gives it
+---@param is_cut boolean? its exit code means nothing: we ended the podman client
+---@return axo.Result
+function result.new(raw, is_cut)
+  local code
+  if not is_cut then code = raw.code end
+  return setmetatable({
+    stdout = raw.stdout, stderr = raw.stderr, code = code, signal = signals.of_code(code),
+    timed_out = raw.timed_out or false, cancelled = raw.cancelled or false,
+    limit_hit = raw.limit_hit or false,
+    stdout_truncated = raw.stdout_truncated or false,
+    stderr_truncated = raw.stderr_truncated or false, duration = raw.duration,
+  }, Result)
+end
+
+return result

@@ -1,0 +1,370 @@
+--- The session object: what a person who started, opened or attached to a container holds. It
+--- speaks to a path object (portable.lua, or a faster one) and never asks which one it is.
+local uv = require "luv"
+local await = require "axosandbox.await"
+local errors = require "axosandbox.errors"
+local files = require "axosandbox.files"
+local handle = require "axosandbox.handle"
+local log = require "axosandbox.log"
+local options = require "axosandbox.options"
+local task = require "axosandbox.task"
+local terminal = require "axosandbox.terminal"
+
+local session = {}
+
+---@class axo.Sandbox
+---@field private record axo.Record
+---@field private driver axo.Path
+local Sandbox = { __name = "axo.sandbox" }
+Sandbox.__index = Sandbox
+
+for name, method in pairs(files.methods) do Sandbox[name] = method end
+
+--- Makes the session object of a record.
+---@param record axo.Record
+---@param driver axo.Path
+---@return axo.Sandbox
+function session.new(record, driver)
+  return setmetatable({ record = record, driver = driver }, Sandbox)
+end
+
+-- ---- options ---------------------------------------------------------------------------
+
+local function check_name(name)
+  if not name:match "^[%a_][%w_]*$" then return ("%q is not the name of a variable"):format(name) end
+end
+
+local function check_env(env)
+  for name, value in pairs(env) do
+    if type(name) ~= "string" then return "names of variables must be strings" end
+    if value:find("\0", 1, true) then return name .. " holds a NUL byte" end
+    local problem = check_name(name)
+    if problem then return problem end
+  end
+end
+
+local function shape(extra)
+  local common = {
+    env = { type = "table", values = "string", check = check_env },
+    cwd = "string",
+    user = "string",
+    timeout = { type = "number", min = 0 },
+    grace = { type = "number", min = 0, max = 3600 },
+  }
+  for key, rule in pairs(extra) do common[key] = rule end
+  return common
+end
+
+local RING = { type = "integer", min = 4096, max = 64 * 1024 * 1024 }
+local SIDE = { type = "integer", min = 1, max = 65535 }
+
+local EXEC_SHAPE = shape {
+  stdin = "string|function",
+  on_stdout = "function",
+  on_stderr = "function",
+  max_output = { type = "integer", min = 1 },
+  on_limit = { type = "string", one_of = { "truncate", "kill" } },
+}
+local TASK_SHAPE = shape { ring = RING }
+local PTY_SHAPE = shape { ring = RING, rows = SIDE, cols = SIDE }
+
+local function check_argv(argv, where, level)
+  local problem = options.validate({ argv = { type = "table", required = true, items = "string" } },
+    { argv = argv }, where)
+  if not problem and #argv == 0 then problem = where .. ": the argv is empty" end
+  if problem then error(problem, level + 1) end
+end
+
+-- A string is a shell's command line; a table is an argv.
+local function command_of(command, where, level)
+  if type(command) == "string" then return { "sh", "-c", command } end
+  check_argv(command, where, level + 1)
+  return table.move(command, 1, #command, 1, {})
+end
+
+local function absolute(path, root)
+  if path == nil then return root end
+  if path:sub(1, 1) == "/" then return path end
+  return root .. "/" .. path
+end
+
+-- ---- policy ----------------------------------------------------------------------------
+
+local function names_of(env)
+  local names = {}
+  for name in pairs(env or {}) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+local function denied(spec, kind, reason)
+  return nil, errors.new {
+    code = "DENIED", op = kind,
+    message = ("policy does not allow %s: %s"):format(spec.argv[1], reason or "no reason given"),
+  }
+end
+
+-- Asks policy about a command: its answer bounds the command.
+local function permit(self, spec, kind)
+  local own = kind == "exec" and self.record.exec or {}
+  local decision, err = self.record.policy:decide("exec", {
+    argv = table.move(spec.argv, 1, #spec.argv, 1, {}), kind = kind, cwd = spec.cwd,
+    user = spec.user or self.record.user, env_names = names_of(spec.env),
+    timeout = spec.timeout or own.timeout, max_output = spec.max_output or own.max_output,
+    id = self.record.id, dir = self.record.dir,
+  })
+  if not decision then return nil, err end
+  if not decision.allow then return denied(spec, kind, decision.reason) end
+  spec.timeout, spec.max_output = decision.timeout, decision.max_output
+  return spec
+end
+
+-- The spec of a piece of work, or nil, err.
+local function prepare(self, argv, opts, kind)
+  if self.is_stopped then return nil, self.driver:stopped_error(kind) end
+  local spec = {}
+  for key, value in pairs(opts) do spec[key] = value end
+  spec.argv, spec.cwd = argv, absolute(opts.cwd, self.driver.root)
+  return permit(self, spec, kind)
+end
+
+-- ---- commands --------------------------------------------------------------------------
+
+local function run(self, argv, opts, callback)
+  return await.call(function(done)
+    local spec, err = prepare(self, argv, opts, "exec")
+    if not spec then return nil, err end
+    return self.driver:exec(spec, done)
+  end, callback)
+end
+
+---@class axo.ExecOptions
+---@field timeout number? seconds; policy's default otherwise. 0: none
+---@field grace number? seconds between TERM and KILL, 2 by default
+---@field env table<string, string>? beside the session's own
+---@field cwd string? absolute in the container, or relative to the session's directory
+---@field user string? NAME|UID[:GROUP|GID]
+---@field stdin string|(fun(): string?)|nil bytes, or a function that returns some until it returns nil; with a callback, "pipe" leaves stdin open for h:write
+---@field on_stdout fun(bytes: string)? gets the bytes as they come, instead of the result
+---@field on_stderr fun(bytes: string)?
+---@field max_output integer? bytes kept of each stream; what is beyond is dropped
+---@field on_limit "truncate"|"kill"|nil "kill": ends the command at that limit
+
+--- Runs a command and waits for its end. An exit code, a signal, a timeout are results, not
+--- errors: see `r:ok()`.
+---
+--- With a callback it returns a handle: `h:cancel()`, `h:signal("INT")`, `h:write(bytes)`,
+--- `h:close_stdin()`. A timeout, a cancel and a limit end the command's whole tree inside the
+--- container, before the result comes. Codes: "NOT_FOUND", "NOT_EXECUTABLE", "NO_DIRECTORY",
+--- "NO_USER", "DENIED" and "POLICY", "CALLBACK" (a function of the options raised), "GONE" (the
+--- container vanished), "STOPPED", "PODMAN".
+---@param argv string[]
+---@param opts axo.ExecOptions?
+---@param callback fun(err: axo.Error?, result: axo.Result?)?
+---@return axo.Result|axo.Exec|nil result, axo.Error?
+function Sandbox:exec(argv, opts, callback)
+  opts, callback = handle.arguments(opts, callback)
+  opts = options.check(EXEC_SHAPE, opts, "sandbox:exec", 2)
+  check_argv(argv, "sandbox:exec", 2)
+  argv = table.move(argv, 1, #argv, 1, {})
+  if callback and opts.stdin == "pipe" then
+    local open = {}
+    for key, value in pairs(opts) do open[key] = value end
+    open.stdin, opts = true, open
+  end
+  return run(self, argv, opts, callback)
+end
+
+--- The same with `bytes`, whatever they are, as stdin.
+---@param argv string[]
+---@param bytes string
+---@param opts axo.ExecOptions?
+---@param callback fun(err: axo.Error?, result: axo.Result?)?
+---@return axo.Result|axo.Exec|nil result, axo.Error?
+function Sandbox:exec_stdin(argv, bytes, opts, callback)
+  opts, callback = handle.arguments(opts, callback)
+  opts = options.check(EXEC_SHAPE, opts, "sandbox:exec_stdin", 2)
+  check_argv(argv, "sandbox:exec_stdin", 2)
+  if type(bytes) ~= "string" then
+    error("sandbox:exec_stdin: the bytes must be a string, got " .. type(bytes), 2)
+  end
+  local given = {}
+  for key, value in pairs(opts) do given[key] = value end
+  given.stdin = bytes
+  return run(self, table.move(argv, 1, #argv, 1, {}), given, callback)
+end
+
+-- ---- tasks and terminals ---------------------------------------------------------------
+
+local function begin(self, kind, argv, opts, wrap, callback)
+  return await.call(function(done)
+    local spec, err = prepare(self, argv, opts, kind)
+    if not spec then return nil, err end
+    return self.driver[kind](self.driver, spec, function(problem, source)
+      done(problem, source and wrap(source))
+    end)
+  end, callback)
+end
+
+--- Starts a command in the background. A string runs by `sh -c`; a table is an argv. It ends
+--- with the session.
+---@param command string|string[]
+---@param opts { env: table<string, string>?, cwd: string?, user: string?, timeout: number?, grace: number?, ring: integer? }? ring: bytes of output that are kept, 64 KiB by default
+---@param callback fun(err: axo.Error?, task: axo.Task?)?
+---@return axo.Task? task, axo.Error? code "LIMIT" when too many run
+function Sandbox:spawn_background(command, opts, callback)
+  opts, callback = handle.arguments(opts, callback)
+  opts = options.check(TASK_SHAPE, opts, "sandbox:spawn_background", 2)
+  local argv = command_of(command, "sandbox:spawn_background", 2)
+  return begin(self, "task", argv, opts, task.wrap, callback)
+end
+
+--- Starts a program on a terminal of its own: a string runs by `sh -c`, a table is an argv.
+---@param command string|string[]
+---@param opts { rows: integer?, cols: integer?, env: table<string, string>?, cwd: string?, user: string?, ring: integer? }? 24 by 80 by default; ring: bytes of scrollback, 256 KiB by default
+---@param callback fun(err: axo.Error?, terminal: axo.Terminal?)?
+---@return axo.Terminal? terminal, axo.Error? code "LIMIT" when too many are open
+function Sandbox:spawn_pty(command, opts, callback)
+  opts, callback = handle.arguments(opts, callback)
+  opts = options.check(PTY_SHAPE, opts, "sandbox:spawn_pty", 2)
+  local argv = command_of(command, "sandbox:spawn_pty", 2)
+  return begin(self, "terminal", argv, opts, terminal.wrap, callback)
+end
+
+local function wrap_all(sources, wrap)
+  local handles = {}
+  for i, source in ipairs(sources) do handles[i] = wrap(source) end
+  return handles
+end
+
+local function find(self, kind, id, wrap)
+  local source = self.driver:find(kind, id)
+  if source then return wrap(source) end
+  return nil, errors.new {
+    code = "NOT_FOUND", op = "get_" .. kind,
+    message = ("there is no %s %s in this session"):format(kind, tostring(id)),
+  }
+end
+
+--- The session's tasks, oldest first: those that run, and the last that have ended. Those of
+--- the user's other processes are among them.
+---@return axo.Task[]
+function Sandbox:list_tasks()
+  return wrap_all(self.driver:tasks(), task.wrap)
+end
+
+---@param id string
+---@return axo.Task? task, axo.Error? code "NOT_FOUND"
+function Sandbox:get_task(id)
+  return find(self, "task", id, task.wrap)
+end
+
+--- The terminals that were opened by this handle, oldest first.
+---@return axo.Terminal[]
+function Sandbox:list_terminals()
+  return wrap_all(self.driver:terminals(), terminal.wrap)
+end
+
+---@param id string
+---@return axo.Terminal? terminal, axo.Error? code "NOT_FOUND"
+function Sandbox:get_terminal(id)
+  return find(self, "terminal", id, terminal.wrap)
+end
+
+--- Ends the program on a terminal, with all of its descendants.
+---@param id string
+---@param callback fun(err: axo.Error?, status: axo.SourceStatus?)?
+---@return axo.SourceStatus? status, axo.Error? code "NOT_FOUND"
+function Sandbox:kill_terminal(id, callback)
+  local found, err = self:get_terminal(id)
+  if not found then return nil, err end
+  return found:close(nil, callback)
+end
+
+-- ---- what it is ------------------------------------------------------------------------
+
+local function copy(value)
+  if type(value) ~= "table" then return value end
+  local copied = {}
+  for key, item in pairs(value) do copied[key] = copy(item) end
+  return copied
+end
+
+---@return string? id nil for an attached container that is not a session's
+function Sandbox:id() return self.record.id end
+
+--- The session's directory: the same path outside and in the container.
+---@return string
+function Sandbox:root() return self.driver.root end
+
+--- The container's name.
+---@return string
+function Sandbox:container() return self.record.container end
+
+--- The image that really runs.
+---@return string
+function Sandbox:image() return self.record.image end
+
+--- The ports that are published.
+---@return integer[]
+function Sandbox:ports() return copy(self.record.ports) end
+
+--- The limits, as read back from the container's cgroup; `verified` says whether they could be.
+---@return table
+function Sandbox:limits() return copy(self.record.limits) end
+
+--- What the session had to do without, in the order in which it turned out.
+---@return string[]
+function Sandbox:warnings() return copy(self.record.warnings) end
+
+--- Which way commands go into the container.
+---@return "portable"|"native"
+function Sandbox:path() return self.driver.kind end
+
+-- ---- the end ---------------------------------------------------------------------------
+
+local function remover(self)
+  if not self.record.owned then return nil end
+  return function(done)
+    return require("axosandbox.start").remove(self.record, done)
+  end
+end
+
+-- A handle that does not own the container only lets go of the lock and its files.
+local function release(self, done)
+  if self.record.owned then return done() end
+  return require("axosandbox.start").remove(self.record, function(err) done(err) end)
+end
+
+--- Ends the session. Whatever is in flight ends with code "STOPPED". The container is removed
+--- only by the handle that started it; one from `open` or `attach` ends what it started itself
+--- and lets go. Idempotent.
+---@param callback fun(err: axo.Error?, ok: true?)?
+---@return true? ok, axo.Error?
+function Sandbox:stop(callback)
+  return await.call(function(done)
+    self.is_stopped = true
+    self.driver:close(remover(self), function(err)
+      if err then return done(err) end
+      release(self, function(problem) done(problem, not problem or nil) end)
+    end)
+    return true
+  end, callback)
+end
+
+--- At the end of a `<close>` variable's scope. Inside a callback nothing can wait: there the
+--- session goes on ending after the scope.
+function Sandbox:__close()
+  local function report(err)
+    if err then log.emit("warn", "closing a session: " .. tostring(err)) end
+  end
+  if uv.loop_mode() and not coroutine.isyieldable() then return self:stop(report) end
+  local _, err = self:stop()
+  report(err)
+end
+
+function Sandbox:__tostring()
+  return ("axo.sandbox %s (%s)"):format(self.record.id or "attached", self.record.container)
+end
+
+return session
