@@ -30,18 +30,18 @@ describe("a Lua error in a callback", function()
     reported(function(raise) assert(sb:exec({ "true" }, raise)) end)
   end)
 
-  it("of on_stdout and on_stderr is reported, and the command ends", function()
-    for _, name in ipairs { "on_stdout", "on_stderr" } do
-      reported(function(raise)
-        sb:exec({ "sh", "-c", "echo out; echo err >&2" }, { [name] = raise, timeout = 30 })
-      end)
+  it("of on_stdout, on_stderr and a stdin function ends the command and is its error", function()
+    local view, mark = e2e.probe.container(sb:container()), e2e.probe.unique_sleep()
+    local script = "echo out; echo err >&2; read -r x; exec sleep " .. mark
+    for _, name in ipairs { "on_stdout", "on_stderr", "stdin" } do
+      local opts = { timeout = 60, stdin = name == "stdin" and "" or "x\n" }
+      opts[name] = function() error("on purpose: " .. name) end
+      local r, err = sb:exec({ "sh", "-c", script }, opts)
+      assert.is_nil(r)
+      assert.equal("CALLBACK", err.code)
+      assert.matches("callbacks_spec.lua:%d+: on purpose: " .. name, tostring(err))
+      assert.equal(0, #view.find(mark))
     end
-  end)
-
-  it("of a stdin function is reported, and the command ends", function()
-    reported(function(raise)
-      sb:exec({ "cat" }, { stdin = raise, timeout = 30 })
-    end)
   end)
 
   it("of spawn_background's end is reported", function()

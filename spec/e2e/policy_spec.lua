@@ -156,7 +156,7 @@ describe("policy", function()
     end } }
     local r, err = sb:exec { "rm", "-rf", "x" }
     assert.is_nil(r)
-    assert.equal("POLICY", err.code)
+    assert.equal("DENIED", err.code)
     assert.matches("no rm today", tostring(err))
     local task
     task, err = sb:spawn_background { "rm", "x" }

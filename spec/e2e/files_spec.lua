@@ -1,0 +1,169 @@
+local uv = require "luv"
+local e2e = require "spec.support.e2e"
+local temp = e2e.temp
+
+local function describe_files(what, image)
+  describe("files in " .. what, function()
+    e2e.housekeeping(_ENV)
+    local sb, root
+    setup(function()
+      sb = e2e.start { image = e2e.images[image]() }
+      root = sb:root()
+    end)
+    teardown(function() sb:stop() end)
+
+    local function fails(code, ...)
+      local value, err = ...
+      assert.is_nil(value)
+      assert.equal(code, err.code)
+    end
+
+    it("are read and written byte for byte", function()
+      local bytes = temp.random_bytes(300 * 1024)
+      assert(sb:write_file("random", bytes))
+      assert(temp.read(root .. "/random") == bytes, "written changed")
+      assert(assert(sb:read_file "random") == bytes, "read changed")
+      assert(sb:write_file("empty", ""))
+      assert.equal("", assert(sb:read_file "empty"))
+    end)
+
+    it("have names with any byte in them", function()
+      for _, name in ipairs { "a b", "-n", "*", "a\nb", "ü", "'\"", "$x", "a\\b", "-rf ." } do
+        assert(sb:write_file(name, name))
+        assert.equal(name, temp.read(root .. "/" .. name))
+        assert.equal(name, assert(sb:read_file(name)))
+        assert.equal(name, assert(sb:read_file(root .. "/" .. name)))
+        assert(sb:remove(name))
+      end
+    end)
+
+    it("are replaced in one step, with their mode kept and nothing left over", function()
+      temp.write(root .. "/script", "old", "750")
+      assert(sb:write_file("script", "new"))
+      assert.equal("new", temp.read(root .. "/script"))
+      assert.equal(tonumber("750", 8), uv.fs_stat(root .. "/script").mode & 511)
+      for _, entry in ipairs(assert(sb:list_dir ".")) do
+        assert.is_nil(entry.name:find "^%.axo")
+      end
+    end)
+
+    it("are made with their directories when that is asked", function()
+      fails("NOT_FOUND", sb:write_file("deep/er/file", "x"))
+      assert(sb:write_file("deep/er/file", "x", { parents = true }))
+      assert.equal("x", temp.read(root .. "/deep/er/file"))
+    end)
+
+    it("are edited where a text is there once", function()
+      temp.write(root .. "/edit", "one two one %d\n")
+      assert.equal(1, assert(sb:edit_file("edit", "two", "2%1")))
+      assert.equal("one 2%1 one %d\n", temp.read(root .. "/edit"))
+      fails("AMBIGUOUS", sb:edit_file("edit", "one", "1"))
+      fails("NO_MATCH", sb:edit_file("edit", "three", "3"))
+      assert.equal(2, assert(sb:edit_file("edit", "one", "1", { replace_all = true })))
+      assert.equal("1 2%1 1 %d\n", temp.read(root .. "/edit"))
+    end)
+
+    it("are listed with what they are", function()
+      e2e.proc.must { "mkdir", "-p", root .. "/list/dir" }
+      temp.write(root .. "/list/file", "12345")
+      assert(uv.fs_symlink("file", root .. "/list/link"))
+      local entries = assert(sb:list_dir "list")
+      assert.equal(3, #entries)
+      local types = {}
+      for _, entry in ipairs(entries) do types[entry.name] = entry.type end
+      assert.same({ dir = "directory", file = "file", link = "link" }, types)
+      assert.equal(5, assert(sb:stat "list/file").size)
+    end)
+
+    it("cannot lie outside: not by dots, not absolutely", function()
+      for _, path in ipairs { "../x", "a/../../x", "/etc/passwd", root .. "/../x", "/" } do
+        fails("OUTSIDE", sb:read_file(path))
+        fails("OUTSIDE", sb:write_file(path, "x"))
+        fails("OUTSIDE", sb:list_dir(path))
+      end
+      fails("OUTSIDE", sb:read_file(root .. "-sibling/x"))
+    end)
+
+    it("cannot lie outside: not by a symbolic link, wherever it is on the way", function()
+      assert(uv.fs_symlink("/etc", root .. "/etc-link"))
+      assert(uv.fs_symlink("/etc/passwd", root .. "/passwd-link"))
+      assert(uv.fs_symlink("..", root .. "/up"))
+      assert(uv.fs_symlink("passwd-link", root .. "/twice"))
+      for _, path in ipairs { "etc-link/passwd", "passwd-link", "up/x", "twice" } do
+        fails("OUTSIDE", sb:read_file(path))
+        fails("OUTSIDE", sb:write_file(path, "x"))
+      end
+      fails("OUTSIDE", sb:list_dir "etc-link")
+      fails("OUTSIDE", sb:list_dir "up")
+      fails("OUTSIDE", sb:remove "etc-link/passwd")
+      local r = assert(sb:exec { "cat", "/etc/passwd" })
+      assert.matches("^root:", r.stdout)
+    end)
+
+    it("follow a link that stays inside, and write what it leads to", function()
+      temp.write(root .. "/target", "old")
+      assert(uv.fs_symlink("target", root .. "/inside-link"))
+      assert.equal("old", assert(sb:read_file "inside-link"))
+      assert(sb:write_file("inside-link", "new"))
+      assert.equal("new", temp.read(root .. "/target"))
+      assert.equal("link", uv.fs_lstat(root .. "/inside-link").type)
+    end)
+
+    it("that are none are told apart", function()
+      e2e.proc.must { "mkfifo", root .. "/fifo" }
+      e2e.proc.must { "mkdir", root .. "/directory" }
+      fails("NOT_FOUND", sb:read_file "missing")
+      fails("NOT_A_FILE", sb:read_file "fifo")
+      fails("NOT_A_FILE", sb:read_file "directory")
+      fails("NOT_A_FILE", sb:write_file("directory", "x"))
+      fails("NOT_A_DIRECTORY", sb:list_dir "script")
+      fails("NOT_A_DIRECTORY", sb:read_file "script/x")
+    end)
+
+    it("are searched by what is in them, with file and line", function()
+      e2e.proc.must { "mkdir", "-p", root .. "/search/sub" }
+      temp.write(root .. "/search/a.txt", "alpha\nneedle 1\nomega\n")
+      temp.write(root .. "/search/sub/b c.lua", "x\n\nneedle: 2\n")
+      temp.write(root .. "/search/bin", "\0needle\0")
+      local matches = assert(sb:grep("needle.? [0-9]", { path = "search" }))
+      assert.equal(2, #matches)
+      assert.same({ "search/a.txt", 2, "needle 1" },
+        { matches[1].path, matches[1].line, matches[1].text })
+      assert.same({ "search/sub/b c.lua", 3, "needle: 2" },
+        { matches[2].path, matches[2].line, matches[2].text })
+      assert.same(1, #assert(sb:grep("needle", { path = "search", glob = "*.lua" })))
+      assert.same({}, assert(sb:grep("nothing like it", { path = "search" })))
+    end)
+
+    it("are found by their names", function()
+      assert.same({ "search/sub/b c.lua" }, assert(sb:glob "search/**/*.lua"))
+      assert.same({ "search/a.txt" }, assert(sb:glob "search/*.txt"))
+      assert.same({}, assert(sb:glob "search/*.none"))
+    end)
+
+    it("are renamed and removed", function()
+      assert(sb:write_file("from", "x"))
+      assert(sb:rename("from", "to"))
+      assert.equal("x", temp.read(root .. "/to"))
+      assert(sb:remove "to")
+      assert.is_nil(temp.read(root .. "/to"))
+      assert(sb:mkdir("tree/a", { parents = true }))
+      fails("NOT_EMPTY", sb:remove "tree")
+      assert(sb:remove("tree", { recursive = true }))
+      assert.is_nil(uv.fs_stat(root .. "/tree"))
+    end)
+
+    for _, style in ipairs(e2e.styles) do
+      it("are handled " .. style.name, function()
+        assert(style.call(sb.write_file, sb, "styles", style.name, {}))
+        assert.equal(style.name, assert(style.call(sb.read_file, sb, "styles", {})))
+        local value, err = style.call(sb.read_file, sb, "missing", {})
+        assert.is_nil(value)
+        assert.equal("NOT_FOUND", err.code)
+      end)
+    end
+  end)
+end
+
+describe_files("a busybox image", "base")
+describe_files("an image of dash and GNU tools", "debian")
