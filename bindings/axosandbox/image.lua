@@ -17,7 +17,7 @@ local function denied(reason)
 end
 
 --- Asks the image policy.
----@param set axo.PolicySet
+---@param set axo.Policy
 ---@param asked string? the reference that was asked for; nil is the default image
 ---@return axo.policy.ImageDecision? decision, axo.Error?
 function image.decide(set, asked)

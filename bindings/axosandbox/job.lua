@@ -7,7 +7,7 @@ local log = require "axosandbox.log"
 ---@class axo.Job
 ---@field id string
 ---@field client axo.Client
----@field set axo.PolicySet
+---@field set axo.Policy
 ---@field plan axo.Plan
 ---@field warnings string[]
 ---@field lock userdata
