@@ -205,7 +205,10 @@ function host.is_alive(identity)
   if namespace ~= pid_namespace() then return nil end
   if start == "-" then return is_alive_without_proc(tonumber(pid)) end
   local stat = stat_of(pid)
-  if not stat then return uv.fs_stat("/proc/" .. pid) and nil end
+  if not stat then
+    if uv.fs_stat("/proc/" .. pid) then return nil end
+    return false
+  end
   return stat.start == start and stat.state ~= "Z" and stat.state ~= "X"
 end
 

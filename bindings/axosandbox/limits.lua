@@ -171,7 +171,7 @@ end
 ---@param container_id string
 ---@return axo.Limits
 function limits.verify(asked, pid, container_id)
-  local cgroup = pid and host.read_file(("/proc/%d/cgroup"):format(pid))
+  local cgroup = pid and pid > 0 and host.read_file(("/proc/%d/cgroup"):format(pid))
   local mountinfo = cgroup and host.read_file "/proc/self/mountinfo"
   if not mountinfo then return limits.compare(asked, nil) end
   return limits.compare(asked,

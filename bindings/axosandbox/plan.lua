@@ -200,11 +200,11 @@ end
 ---@param first axo.Plan the plan before any change
 ---@return { drop_limits: boolean?, network: string?, init: boolean? }
 function plan.concessions(p, first)
-  return {
-    drop_limits = p.drop_limits and not first.drop_limits or nil,
-    network = p.network ~= first.network and p.network or nil,
-    init = p.init ~= first.init and p.init or nil,
-  }
+  local given_up = {}
+  for _, key in ipairs { "drop_limits", "network", "init" } do
+    if p[key] ~= first[key] then given_up[key] = p[key] end
+  end
+  return given_up
 end
 
 local DIFFERENCES = {

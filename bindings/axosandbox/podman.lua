@@ -161,7 +161,8 @@ local function dig(t, ...)
     if type(t) ~= "table" then return nil end
     t = t[key]
   end
-  return t ~= cjson.null and t or nil
+  if t == cjson.null then return nil end
+  return t
 end
 
 local function describe(program, info)

@@ -60,7 +60,7 @@ local function published_ports(container, asked)
 end
 
 local function record_of(client, set, container, session)
-  local pid = not client:is_remote() and container.State.Pid or nil
+  local pid = not client:is_remote() and math.tointeger(container.State.Pid) or nil
   return {
     container_id = container.Id,
     pid = pid,

@@ -149,6 +149,10 @@ local function run(job)
   local container, err = launch.run(job)
   if not container then return nil, err end
   job.container = container
+  -- The container is a new one: what an older one of this id left here means nothing any more.
+  leftovers.remove_directory(job.dir)
+  job.dir, err = host.session_dir(job.id)
+  if not job.dir then return nil, err end
   return settle(job)
 end
 
@@ -317,6 +321,8 @@ function start.release(record)
   local held = record.lock
   record.lock = nil
   leftovers.release(held, record.lock_id or record.id)
+  -- Files of a foreign container are kept only while there are any.
+  if record.kind == "attached" then uv.fs_rmdir(record.runtime_dir) end
 end
 
 --- Ends a session: removes its container and files, and lets go of its lock. One that was
