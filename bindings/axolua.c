@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <lua.h>
 #include <lualib.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,15 @@ static int run(lua_State *L) {
   return 1;
 }
 
+/* What was printed and could not be written must not look like success. */
+static int check_stdout(int code) {
+  bool is_lost = fflush(stdout) != 0;
+  if (code != 0 || (!is_lost && !ferror(stdout)))
+    return code;
+  fputs("axolua: stdout: not everything could be written\n", stderr);
+  return 1;
+}
+
 int main(int argc, char **argv) {
   arguments_t arguments = {argc, argv};
   lua_State *L = luaL_newstate();
@@ -105,5 +115,5 @@ int main(int argc, char **argv) {
   else
     fprintf(stderr, "axolua: %s\n", lua_tostring(L, -1));
   lua_close(L);
-  return code;
+  return check_stdout(code);
 }

@@ -217,5 +217,6 @@ void laxo_context_register(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &context_key) == LUA_TNIL)
     new_context(L, lua_gettop(L) - 1);
   lua_pop(L, 2);
+  laxo_guard_luv(L);
   luaL_setfuncs(L, functions, 0);
 }

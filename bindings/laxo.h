@@ -138,6 +138,13 @@ typedef struct laxo_ring {
 void laxo_ring_unref(laxo_ring_t *box);
 void laxo_ring_register(lua_State *L);
 
+/* ---- luv (luv_guard.c)
+ * ----------------------------------------------------------------- */
+
+/* Keeps luv's handles from being freed while they close, at the end of the state.
+ * Raises. */
+void laxo_guard_luv(lua_State *L);
+
 /* ---- work in flight (callback.c)
  * ------------------------------------------------------ */
 

@@ -56,6 +56,7 @@ end
 --- Runs `chunk` in a coroutine until it has finished and then the loop until it is empty.
 ---@return boolean ok, any result the chunk's first result, or the error with its traceback
 local function run_main(chunk, arguments)
+  require "axosandbox.core" -- which guards the end of the state as well
   local uv = require "luv"
   local outcome
   local main = coroutine.create(function()
@@ -87,16 +88,8 @@ local function exit_code(result)
   return code
 end
 
---- What was printed but could not be written must not look like success.
-local function flush(code)
-  local ok, err = io.stdout:flush()
-  if ok or code ~= 0 then return code end
-  if tostring(err):find "Broken pipe" then return 1 end
-  return complain("stdout: " .. tostring(err))
-end
-
 local function finish(ok, result)
-  if ok then return flush(exit_code(result)) end
+  if ok then return exit_code(result) end
   io.stdout:flush()
   return complain(result)
 end
@@ -150,14 +143,14 @@ end
 
 local function print_env()
   io.write(export("LUA_PATH", host.lua_path), export("LUA_CPATH", host.lua_cpath))
-  return flush(0)
+  return 0
 end
 
 local function print_version()
   local core = require "axosandbox.core"
   local uv = require "luv"
   io.write(("axolua %s (%s, libuv %s)\n"):format(core.version, _VERSION, uv.version_string()))
-  return flush(0)
+  return 0
 end
 
 local function run_command()

@@ -274,6 +274,22 @@ describe("the end of a Lua state", function()
     assert.matches("^false .*while the Lua state closes", r.stdout)
   end)
 
+  it("survives luv's handles that are closing", function()
+    for _, code in ipairs {
+      "local t = uv.new_timer() t:close()",
+      "for i = 1, 10 do local t = uv.new_timer() t:start(0, 0, function() t:close() end) end "
+        .. "uv.run 'once'",
+      "local p = uv.new_pipe(false) p:close(function() io.write 'closed' end)",
+      "local t = uv.new_timer() t:start(0, 0, function() t:close() os.exit(0, true) end) uv.run()",
+      "for i = 1, 10 do uv.new_timer():close() end os.exit(0, true)",
+      "uv.new_timer():close() uv.run() collectgarbage() uv.new_timer():close()",
+    } do
+      local r = unit.lua("require 'axosandbox.core' local uv = require 'luv' " .. code)
+      assert.equal("", r.stderr, code)
+      assert.equal(0, r.code, code)
+    end
+  end)
+
   it("closes a ring and its writer in any order", function()
     local r = unit.lua [[
       local core = require "axosandbox.core"
