@@ -167,8 +167,7 @@ typedef struct short_args {
   unsigned timeout;
 } short_args_t;
 
-#define SHORT(field)                                                                   \
-  { #field, LAXO_STRING, offsetof(short_args_t, field), .required = true }
+#define SHORT(field) LAXO_NEED(#field, LAXO_STRING, offsetof(short_args_t, field))
 
 /* Defines argv_NAME(L), which reads FIELDS and calls the builder with ARGS of `a`. */
 #define SHORT_BUILDER(NAME, FIELDS, ...)                                               \
