@@ -19,10 +19,9 @@ local OUTPUT_MAX = 64 * 1024 * 1024
 
 local function timeout(request, own)
   local asked = request.timeout
-  if request.kind ~= "exec" then return asked end
-  if asked == nil then return own.timeout or TIMEOUT end
-  -- Asked to wait for ever.
+  -- The caller asks for no limit.
   if asked == 0 or asked == math.huge then return nil end
+  if asked == nil and request.kind == "exec" then return own.timeout or TIMEOUT end
   return asked
 end
 

@@ -180,40 +180,60 @@ end
 
 -- ---- the set --------------------------------------------------------------------------
 
-local overrides_shape = setmetatable({}, { __index = shapes.fields })
+local function check_path(value)
+  if type(value) == "string" and value:sub(1, 1) ~= "/" then
+    return "the path of a policy file must be absolute"
+  end
+end
+
+local overrides_shape = {}
 for key, rule in pairs(shapes.fields) do overrides_shape[key] = rule end
 for _, name in ipairs(shapes.names) do
-  overrides_shape[name] = { type = "function|string", check = function(value)
-    if type(value) == "string" and value:sub(1, 1) ~= "/" then
-      return "the path of a policy file must be absolute"
-    end
-  end }
+  -- `exec` is both: a table of limits, or what decides.
+  local field = shapes.fields[name]
+  overrides_shape[name] = {
+    type = "function|string" .. (field and "|table" or ""),
+    shape = field and field.shape, check = check_path,
+  }
 end
-setmetatable(overrides_shape, nil)
+
+local function split_overrides(overrides)
+  local fields, deciders = {}, {}
+  for key, value in pairs(overrides) do
+    if type(value) ~= "table" and overrides_shape[key].check == check_path then
+      deciders[key] = value
+    else
+      fields[key] = plain.copy(value)
+    end
+  end
+  return fields, deciders
+end
 
 --- Reads the chains of all six decisions.
 ---
 --- Raises on an override that is not one (unknown key, wrong type). Fails with code "POLICY"
 --- when a file of a chain cannot be used: a file that is there and bad is never skipped.
 ---@param overrides table? the `policy` table of axo.start
----@param opts { dirs: string[]?, shipped: string? }? `dirs` replaces the operator's directories, `shipped` the shipped one
+---@param opts { dirs: string[]?, shipped: string? }? instead of this machine's directories
 ---@return axo.Policy?
 ---@return axo.Error?
 function policy.new(overrides, opts)
   overrides = options.check(overrides_shape, overrides, "policy", 2)
   opts = options.check({ dirs = { type = "table", items = "string" }, shipped = "string" },
     opts, "policy.new", 2)
-  local dirs, err = opts.dirs, nil
+  local dirs = opts.dirs
   if not dirs then
-    dirs, err = operator_dirs()
-    if not dirs then return nil, err end
+    local problem
+    dirs, problem = operator_dirs()
+    if not dirs then return nil, problem end
   end
-  local set = setmetatable({ layers = {}, plain_fields = {}, tried = {} }, Policy)
-  for key in pairs(shapes.fields) do set.plain_fields[key] = plain.copy(overrides[key]) end
+  local fields, deciders = split_overrides(overrides)
+  local set = setmetatable({ layers = {}, plain_fields = fields, tried = {} }, Policy)
+  local shipped = opts.shipped or shipped_dir()
   for _, name in ipairs(shapes.names) do
-    set.layers[name], err =
-      load_chain(name, overrides[name], dirs, opts.shipped or shipped_dir())
-    if err then return nil, err end
+    local layers, err = load_chain(name, deciders[name], dirs, shipped)
+    if not layers then return nil, err end
+    set.layers[name] = layers
   end
   return set
 end
@@ -278,16 +298,22 @@ local function ask(layers, i, name, request, meter)
   local layer = layers[i]
   local copy = paused(meter, plain.copy, request)
   local function default(changed)
-    if not layers[i + 1] then error("there is no further default", 2) end
-    local passed, problem = paused(meter, plain.copy, changed == nil and request or changed)
+    -- Without a position: whoever catches it knows the file and line that were in control.
+    if not layers[i + 1] then error("there is no further default", 0) end
+    if changed == nil then changed = request end
+    local passed, problem = paused(meter, plain.copy, changed)
     if problem or type(passed) ~= "table" then
-      error("default: the request must be a table of plain data: " .. (problem or type(passed)), 2)
+      error("default: the request must be a table of plain data, and this is or holds "
+        .. (problem or "a " .. type(passed)), 0)
     end
-    if meter then return ask(layers, i + 1, name, passed, meter) end
+    if meter then
+      meter.left = meter.left - env.CALL
+      return ask(layers, i + 1, name, passed, meter)
+    end
     return ask_files(layers, i + 1, name, passed)
   end
-  local decision, problem = layer.fn(copy, default), nil
-  decision, problem = paused(meter, plain.copy, decision)
+  local answer = layer.fn(copy, default)
+  local decision, problem = paused(meter, plain.copy, answer)
   problem = problem and ("%s decision: %s, which is not plain data"):format(name, problem)
     or paused(meter, shapes.check, name, request, decision)
   if problem then blame(layer, meter, problem) end

@@ -6,9 +6,14 @@ local options = require "axosandbox.options"
 
 local shapes = {}
 
+---@class axo.policy.Limits a missing one, or false, is no limit
+---@field memory string|integer|false|nil "2g", or bytes
+---@field cpus number|false|nil
+---@field pids integer|false|nil
+
 ---@class axo.policy.SandboxDecision
 ---@field network "bridge"|"none"
----@field limits { memory: (string|integer|false)?, cpus: (number|false)?, pids: (integer|false)? } a missing or false one is not applied
+---@field limits axo.policy.Limits
 ---@field require_resource_limits boolean true: no start where a limit does not apply
 ---@field publish_address string an IPv4 or IPv6 address
 ---@field user string? NAME|UID[:GROUP|GID]

@@ -1,0 +1,272 @@
+-- What the shipped files decide, but for retry.lua.
+local core = require "axosandbox.core"
+local policies = require "spec.support.policies"
+
+local function decide(name, request, fields)
+  return assert(policies.new(fields):decide(name, request))
+end
+
+local HOST = { uid = 1000, home = "/home/me", os = "Linux", rootless = true }
+
+local function sandbox(changes, fields)
+  local request = { id = "demo", dir = "/home/me/project", ports = {}, env = {}, host = HOST }
+  request.dir_real = request.dir
+  for key, value in pairs(changes or {}) do request[key] = value end
+  return decide("sandbox", request, fields)
+end
+
+local function refusal(dir, changes)
+  local request = { dir = dir, dir_real = dir }
+  for key, value in pairs(changes or {}) do request[key] = value end
+  return sandbox(request).deny
+end
+
+describe("sandbox.lua", function()
+  it("has the defaults that are promised", function()
+    assert.same({
+      network = "bridge", limits = { memory = "2g", cpus = 2, pids = 512 },
+      require_resource_limits = false, publish_address = "127.0.0.1", exec = {},
+      http_proxy = false, timeouts = { start = 120, pull = 300, stop = 30 }, init = true,
+    }, sandbox())
+  end)
+
+  it("takes the fields of the call, and keeps the defaults of the others", function()
+    local decision = sandbox(nil, {
+      network = "none", limits = { memory = "4g", pids = false }, require_resource_limits = true,
+      publish_address = "::1", user = "1000:1000", exec = { timeout = 9 },
+    })
+    assert.equal("none", decision.network)
+    assert.same({ memory = "4g", cpus = 2, pids = false }, decision.limits)
+    assert.is_true(decision.require_resource_limits)
+    assert.equal("::1", decision.publish_address)
+    assert.equal("1000:1000", decision.user)
+    assert.same({ timeout = 9 }, decision.exec)
+  end)
+
+  for _, dir in ipairs {
+    "/home/me/project", "/home/me/a/b c/d", "/home/me/.cache/work", "/tmp/x",
+    "/var/tmp/x", "/srv/app", "/opt/app", "/work", "/work/main", "/mnt/disk/project",
+    "/workspace", "/var/www/x", "/var/lib/jenkins/workspace", "/usr/src/app",
+    "/usr/local/src/app", "/run/media/me/stick/x", "/home/other/shared/project",
+    "/home/me/.local/share/worktrees/x", "/home/me/etc", "/home/me/.sshx", "/data",
+    "/homes/x", "/root/project", "/usrx",
+  } do
+    it("mounts " .. dir, function() assert.is_nil(refusal(dir)) end)
+  end
+
+  for _, dir in ipairs {
+    "/", "//", "/home", "/home/", "/home/me", "/home/me/", "/home//me", "/home/other",
+    "/root", "/etc", "/etc/ssh", "/usr", "/usr/bin", "/usr/local", "/usr/local/bin",
+    "/usr/src", "/var", "/var/lib", "/var/lib/containers/storage", "/var/log",
+    "/var/run/x", "/proc", "/proc/1/root", "/sys/kernel", "/dev", "/dev/shm", "/run",
+    "/run/user/1000/x", "/boot", "/bin", "/sbin", "/lib", "/lib64", "/tmp", "/opt",
+    "/srv", "/mnt", "/media", "/home/me/.ssh", "/home/me/.ssh/keys", "/home/me/.gnupg",
+    "/home/me/.config", "/home/me/.config/axosandbox/policy", "/home/me/.aws",
+    "/home/me/.kube", "/home/me/.docker", "/home/me/.local", "/home/me/.local/share",
+    "/home/me/.local/state/axosandbox", "/home/me/.local/share/containers/storage",
+    "/home/other/.ssh", "/root/.ssh", "/nix/store", "/var/home/me", "/Users", "/Users/me",
+    "/Users/me/Library/x", "/System", "/Applications/x", "relative", "",
+    "/home/me/../other", "/home/me/./x",
+  } do
+    it("does not mount " .. (dir == "" and "nothing" or dir), function()
+      local deny = refusal(dir)
+      assert.is_string(deny)
+      assert.truthy(deny:find(dir, 1, true))
+    end)
+  end
+
+  it("looks at where the directory really is", function()
+    assert.matches("/etc may not be mounted", refusal("/home/me/link", { dir_real = "/etc" }))
+    assert.matches("/home/me/.ssh may", refusal("/tmp/x", { dir_real = "/home/me/.ssh" }))
+    assert.is_nil(refusal("/tmp/x", { dir_real = "/srv/x" }))
+  end)
+
+  it("knows a home that is somewhere else", function()
+    local host = { uid = 5, home = "/srv/people/me", os = "Linux" }
+    assert.is_string(refusal("/srv/people/me", { host = host }))
+    assert.is_string(refusal("/srv/people", { host = host }))
+    assert.is_string(refusal("/srv/people/me/.ssh", { host = host }))
+    assert.is_nil(refusal("/srv/people/me/project", { host = host }))
+    assert.is_nil(refusal("/root/project", { host = { uid = 0, home = "/root", os = "Linux" } }))
+  end)
+
+  it("knows where a Mac keeps things", function()
+    local host = { uid = 501, home = "/Users/me", os = "Darwin" }
+    assert.is_string(refusal("/private/etc", { host = host }))
+    assert.is_string(refusal("/private/tmp", { host = host }))
+    assert.is_nil(refusal("/private/tmp/x", { host = host }))
+    assert.is_nil(refusal("/private/var/folders/ab/T/x", { host = host }))
+    assert.is_nil(refusal("/Users/me/project", { host = host }))
+  end)
+
+  it("decides without knowing the host", function()
+    assert.is_nil(decide("sandbox", { dir = "/srv/x" }).deny)
+    assert.is_string(decide("sandbox", { dir = "/" }).deny)
+  end)
+end)
+
+describe("image_trust.lua", function()
+  local DEFAULT, EMBEDDED = "docker.io/library/alpine:3.20", "localhost/axosandbox/base"
+  local DIGEST = "sha256:" .. ("a"):rep(64)
+
+  local function trust(image, fields)
+    return decide("image_trust", {
+      image = image, reference = image and assert(core.reference.parse(image)),
+      default = DEFAULT, embedded = EMBEDDED,
+    }, fields)
+  end
+
+  it("takes the default image when none is asked for, however it is spelled", function()
+    local expected = { image = DEFAULT, pull = "missing", fallback = EMBEDDED }
+    assert.same(expected, trust(nil))
+    local spellings = { "alpine:3.20", "library/alpine:3.20", "docker.io/alpine:3.20", DEFAULT }
+    for _, image in ipairs(spellings) do
+      assert.same(expected, trust(image))
+    end
+  end)
+
+  for _, image in ipairs {
+    "alpine", "alpine:3.19", "alpine:3.20.1", "ghcr.io/library/alpine:3.20", "evil/alpine:3.20",
+    "docker.io.evil.com/library/alpine:3.20", "localhost/alpine:3.20", "debian", "quay.io/x/y",
+    "alpine:3.20@" .. DIGEST, "localhost/axosandbox/base:evil", "localhost:5000/axosandbox/base",
+  } do
+    it("replaces " .. image .. ", with a warning that says how to have it", function()
+      local decision = trust(image)
+      assert.equal(DEFAULT, decision.image)
+      assert.equal("missing", decision.pull)
+      assert.truthy(decision.warning:find(core.reference.parse(image).text, 1, true))
+      assert.matches("allow_untrusted_image", decision.warning)
+    end)
+  end
+
+  it("takes the embedded image, and never pulls it", function()
+    assert.same({ image = EMBEDDED, pull = "never" }, trust(EMBEDDED))
+    assert.same({ image = EMBEDDED, pull = "never" }, trust(EMBEDDED .. ":latest"))
+  end)
+
+  it("takes any image when the call trusts all", function()
+    assert.same({ image = "docker.io/library/debian:12", pull = "missing" },
+      trust("debian:12", { allow_untrusted_image = true }))
+    assert.same({ image = "localhost/mine:1", pull = "never" },
+      trust("localhost/mine:1", { allow_untrusted_image = true }))
+    assert.equal("missing",
+      trust("localhost:5000/mine:1", { allow_untrusted_image = true }).pull)
+  end)
+
+  it("takes an image of the call's list, part by part", function()
+    local function allows(entry, image)
+      return trust(image, { allow_images = { entry } }).warning == nil
+    end
+    assert.is_true(allows({ registry = "ghcr.io" }, "ghcr.io/me/tool:1"))
+    assert.is_false(allows({ registry = "ghcr.io" }, "quay.io/me/tool:1"))
+    assert.is_false(allows({ registry = "ghcr.io" }, "ghcr.io.evil.com/me/tool:1"))
+    assert.is_true(allows({ registry = "docker.io", repository = "library/debian" }, "debian:12"))
+    assert.is_false(allows({ registry = "docker.io", repository = "library/debian" }, "debian2:12"))
+    assert.is_true(allows({ registry = "ghcr.io", repository = "me/*" }, "ghcr.io/me/tool"))
+    assert.is_false(allows({ registry = "ghcr.io", repository = "me/*" }, "ghcr.io/me2/tool"))
+    assert.is_false(allows({ registry = "ghcr.io", repository = "me/*" }, "ghcr.io/me"))
+    assert.is_true(allows({ digest = DIGEST }, "anything@" .. DIGEST))
+    assert.is_false(allows({ digest = DIGEST }, "anything:1"))
+    assert.is_false(allows({ registry = "quay.io", digest = DIGEST }, "ghcr.io/x@" .. DIGEST))
+  end)
+
+  it("refuses what is no reference", function()
+    local decision = decide("image_trust", { image = "--privileged" })
+    assert.matches("is not an image reference", decision.deny)
+  end)
+end)
+
+describe("post_create.lua", function()
+  it("skips the commands, and says how to run them", function()
+    local decision = decide("post_create", { commands = { "npm ci", "make" } })
+    assert.is_false(decision.run)
+    assert.same({}, decision.commands)
+    assert.matches("2 post%-create commands were skipped", decision.warning)
+    assert.matches("allow_post_create = true", decision.warning)
+    assert.matches("1 post%-create command was",
+      decide("post_create", { commands = { "x" } }).warning)
+  end)
+
+  it("runs them in their order when the call allows it", function()
+    local decision =
+      decide("post_create", { commands = { "b", "a" } }, { allow_post_create = true })
+    assert.same({
+      run = true, commands = { "b", "a" }, timeout = 600, on_failure = "warn",
+    }, decision)
+  end)
+
+  it("has nothing to say when there is none", function()
+    for _, allow in ipairs { true, false } do
+      local decision = decide("post_create", { commands = {} }, { allow_post_create = allow })
+      assert.is_false(decision.run)
+      assert.is_nil(decision.warning)
+    end
+  end)
+end)
+
+describe("provision.lua", function()
+  local function provision(image, changes)
+    local request = {
+      image = image, reference = core.reference.parse(image), network = "bridge", embedded = false,
+    }
+    for key, value in pairs(changes or {}) do request[key] = value end
+    return decide("provision", request)
+  end
+
+  it("installs into the default image, and keeps the result", function()
+    local decision = provision "docker.io/library/alpine:3.20"
+    assert.is_true(decision.run)
+    assert.is_true(decision.cache)
+    assert.equal("alpine-dev-1", decision.key)
+    assert.equal(1, #decision.commands)
+    for _, package in ipairs { "git", "curl", "bash", "build%-base" } do
+      assert.matches("^apk add %-%-no%-cache .*" .. package, decision.commands[1])
+    end
+  end)
+
+  it("installs nothing without a network, and nothing into another image", function()
+    assert.is_false(provision("docker.io/library/alpine:3.20", { network = "none" }).run)
+    assert.is_false(provision("docker.io/library/alpine:3.20", { embedded = true }).run)
+    assert.is_false(provision("localhost/axosandbox/base", { embedded = true }).run)
+    for _, image in ipairs { "debian:12", "alpine:3.19", "ghcr.io/library/alpine:3.20" } do
+      assert.is_false(provision(image).run)
+    end
+    assert.is_false(decide("provision", { image = "x", network = "bridge" }).run)
+  end)
+end)
+
+describe("exec.lua", function()
+  local function exec(changes, fields)
+    local request = { argv = { "make" }, kind = "exec", id = "demo", dir = "/srv/x" }
+    for key, value in pairs(changes or {}) do request[key] = value end
+    return decide("exec", request, fields)
+  end
+
+  it("allows, with a time and a cap", function()
+    assert.same({ allow = true, timeout = 600, max_output = 1048576 }, exec())
+  end)
+
+  it("gives no time to what runs in the background", function()
+    for _, kind in ipairs { "task", "terminal" } do
+      assert.is_nil(exec({ kind = kind }).timeout)
+      assert.is_nil(exec({ kind = kind, timeout = 0 }).timeout)
+      assert.equal(5, exec({ kind = kind, timeout = 5 }).timeout)
+    end
+  end)
+
+  it("respects what the caller asks for, up to a bound of output", function()
+    assert.same({ allow = true, timeout = 5000, max_output = 10 },
+      exec { timeout = 5000, max_output = 10 })
+    assert.is_nil(exec({ timeout = 0 }).timeout)
+    assert.is_nil(exec({ timeout = math.huge }).timeout)
+    assert.equal(64 * 1048576, exec({ max_output = 1 << 40 }).max_output)
+  end)
+
+  it("takes its defaults from the fields of the call", function()
+    local fields = { exec = { timeout = 7, max_output = 100 } }
+    assert.same({ allow = true, timeout = 7, max_output = 100 }, exec(nil, fields))
+    assert.same({ allow = true, timeout = 9, max_output = 50 },
+      exec({ timeout = 9, max_output = 50 }, fields))
+    assert.equal(100, exec({ max_output = 5000 }, fields).max_output)
+  end)
+end)
