@@ -58,8 +58,8 @@ typedef struct axo_pair {
   const char *value;
 } axo_pair_t;
 
-/* A bind mount. Both paths absolute; NUL and newline are refused, anything else is
- * quoted for podman's CSV. */
+/* A bind mount. Both paths absolute and without "..", the target not "/"; a newline is
+ * refused, anything else is quoted for podman's CSV. */
 typedef struct axo_mount {
   const char *source;
   const char *target;
@@ -85,7 +85,8 @@ typedef struct axo_ulimit {
  * the builder itself: no field turns it off. */
 typedef struct axo_run_spec {
   const char *name;           /* required: [A-Za-z0-9][A-Za-z0-9_.-]{0,127} */
-  const char *image;          /* required: a reference that axo_reference_parse accepts */
+  const char *image;          /* required: a reference that axo_reference_parse accepts;
+                                 emitted in full, by its digest alone if it has one */
   const char *const *command; /* NULL-terminated; replaces ENTRYPOINT and CMD; required */
   const char *workdir;        /* absolute, or NULL */
   const char *user;           /* NAME|UID[:GROUP|GID], or NULL for the image's */
@@ -128,7 +129,8 @@ typedef struct axo_exec_spec {
 
 /* Builders. `podman` is the program to run: an absolute path, or a bare name. Nothing that
  * begins with '-' is accepted where a name, an image, a user or a path belongs, no argument
- * may exceed the kernel's 128 KiB (MAX_ARG_STRLEN), and none holds a NUL.
+ * may exceed the kernel's 128 KiB (MAX_ARG_STRLEN), and every one is UTF-8: podman, which
+ * passes them on as JSON, would silently alter other bytes.
  * Fail with UV_EINVAL (a value that can never be right), UV_E2BIG or UV_ENOMEM. */
 AXO_EXTERN int axo_argv_run(const char *podman, const axo_run_spec_t *spec,
                             axo_argv_t **out, axo_err_t *err);
@@ -141,17 +143,19 @@ AXO_EXTERN int axo_argv_rm(const char *podman, const char *container, axo_argv_t
 AXO_EXTERN int axo_argv_stop(const char *podman, const char *container,
                              unsigned timeout_s, axo_argv_t **out, axo_err_t *err);
 /* All containers, running or not, that carry the label `label` (NAME or NAME=VALUE), as
- * JSON. */
+ * JSON. A value with a comma or a quote is UV_EINVAL: podman versions differ in how they
+ * read it. */
 AXO_EXTERN int axo_argv_ps(const char *podman, const char *label, axo_argv_t **out,
                            axo_err_t *err);
-/* `kind` is "container" or "image"; the answer is JSON. */
+/* `kind` is "container" or "image"; the answer is JSON. An image that is here already may
+ * be named by its full id as well, here and in axo_argv_image_exists. */
 AXO_EXTERN int axo_argv_inspect(const char *podman, const char *kind, const char *name,
                                 axo_argv_t **out, axo_err_t *err);
 AXO_EXTERN int axo_argv_pull(const char *podman, const char *image, axo_argv_t **out,
                              axo_err_t *err);
 AXO_EXTERN int axo_argv_image_exists(const char *podman, const char *image,
                                      axo_argv_t **out, axo_err_t *err);
-/* Reads a root file system as a tar archive from stdin. */
+/* Reads a root file system as a tar archive from stdin. `image` has no digest. */
 AXO_EXTERN int axo_argv_import(const char *podman, const char *image, axo_argv_t **out,
                                axo_err_t *err);
 /* Saves a container's root file system as `image`. */
@@ -169,8 +173,10 @@ typedef struct axo_reference {
   char digest[160];      /* "sha256:<64 hex>", or "" */
 } axo_reference_t;
 
-/* Parses and normalises `text` ("alpine" becomes docker.io/library/alpine:latest).
- * Fails with UV_EINVAL. */
+/* Parses and normalises `text` ("alpine" becomes docker.io/library/alpine:latest; a
+ * registry is lower-cased, a repository must be lower case). Parsing what
+ * axo_reference_format wrote gives the same reference again. Fails with UV_EINVAL and
+ * leaves `out` alone. */
 AXO_EXTERN int axo_reference_parse(const char *text, axo_reference_t *out,
                                    axo_err_t *err);
 /* Writes registry/repository[:tag][@digest]; UV_ENOBUFS when `size` is too small. 800

@@ -316,7 +316,7 @@ static const sample_t commands_own[] = {
     {127, "a", RUNC "exec: \"\\u12\"", AXO_FAULT_NONE},
     {127, "a", RUNC "exec: \"a", AXO_FAULT_NONE},
     {127, "a", RUNC "exec: \"\\", AXO_FAULT_NONE},
-    {127, "a", RUNC "exec: \"\\U00110000\"" NO_PATH, AXO_FAULT_NONE},
+    {127, "\xf4\x90\x80\x80", RUNC "exec: \"\\U00110000\"" NO_PATH, AXO_FAULT_NONE},
     {127, "sh",
      "Error: crun: executable file `nosuchcmd` not found in $PATH: No such file or "
      "directory" NOTFOUND "\n",
@@ -475,7 +475,7 @@ static const char *const causes[][2] = {
     {"WARN[0000] only this\n", "only this"},
     {"time=\"t\" level=error msg=\"unclosed", "unclosed"},
     {"time=\"t\" level=error msg=\"ends in \\", "ends in \\"},
-    {"Error: tab\there \x1b[31mred \xff\xc2\x9b", "tab?here ?[31mred ???"},
+    {"Error: tab\there \x1b[31mred\x7f \xff\xc2\x9b", "tab?here ?[31mred? ???"},
     {"Error: \xc3\xa9t\xc3\xa9", "\xc3\xa9t\xc3\xa9"},
     {"an Error: inside a line", "an Error: inside a line"},
 };
