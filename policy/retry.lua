@@ -155,7 +155,9 @@ local RULES = {
     "systemd slice", "systemd cgroup",
   } },
   { "CGROUP", "@controller", any = { "cgroup", "specify resource limits without" },
-    like = { "opening file `[%w_.]+`", "writing file `[%w_.]+`", "controller `%w+`" } },
+    like = { "opening file `[%w_.]+`", "writing file `[%w_.]+`", "controller `%w+`",
+      "%f[%l]memory%.%l+", "%f[%l]pids%.max", "%f[%l]cpu%.%l+:", "%f[%l]cpuset%.%l+",
+      "%f[%l]io%.max", "%f[%l]io%.weight" } },
 
   -- A disk that is really full.
   { "NO_SPACE", any = { "no space left on device", "disk quota exceeded" } },
@@ -201,8 +203,8 @@ local RULES = {
     "cleaning up storage", "is mounted and cannot be removed",
   }, like = { "removing container[^\n]*root filesystem", "unlinkat[^\n]*device or resource busy" } },
   { "CONTAINER_RUNNING", any = {
-    "running or paused", "must be in created or stopped state", "container is running",
-  } },
+    "running or paused", "must be in created or stopped state",
+  }, like = { ": container is running" } },
   { "NO_SUCH_CONTAINER", "REMOVED_DURING_EXEC", any = { "container has already been removed" } },
   { "NO_SUCH_CONTAINER", any = {
     "no such container", "no container with name or id", "no container with id or name",
@@ -258,7 +260,7 @@ local RULES = {
   { "NETWORK_BACKEND", "PASTA", any = { "pasta" } },
   { "NETWORK_BACKEND", any = {
     "netavark", "aardvark", "slirp4netns", "rootlessport", "rootless-netns", "netns",
-    "network namespace", "ipam", "ip address", "veth", "setting up network",
+    "network namespace", "ipam", "requested ip address", "veth", "setting up network",
     "firewalld",
   } },
 
@@ -321,10 +323,10 @@ local RULES = {
   { "REGISTRY_UNREACHABLE", any = { "docker://", "container registry" } },
   { "USAGE", "APPARMOR", any = { "apparmor profile" } },
   { "USAGE", any = {
-    "unknown flag", "unknown shorthand", "unknown command", "invalid", "must be", "must provide",
-    "see usage", "only supported", "not supported", "unsupported", "cannot replace",
-    "already exists", "are not available", "requires ", "cannot be used", "cannot set",
-    "conflicting", "unrecognized", "flag needs",
+    "unknown ", "invalid", "must be", "must provide", "see usage", "only supported",
+    "not supported", "unsupported", "cannot replace", "already exists", "are not available",
+    "requires ", "cannot be used", "cannot set", "conflicting", "unrecognized", "flag needs",
+    "is not allowed", "is not an ", "parsing ", "seccomp profile", "requested ", "specified",
   } },
   { "INTERNAL", vague = true, any = { "internal libpod error", "panic", "sigsegv", "nil pointer", "goroutine",
     "conmon" } },
