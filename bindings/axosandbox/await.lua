@@ -6,23 +6,64 @@ local log = require "axosandbox.log"
 
 local await = {}
 
---- Calls `fn` on a later turn of the loop. Used where a result is known at once, because a
---- callback never fires before its call has returned.
----@param fn fun()
-function await.defer(fn)
-  local timer = uv.new_timer()
-  timer:start(0, 0, function()
-    timer:close()
-    await.protect(fn)
-  end)
-end
-
 --- Calls a user's function; an error in it is reported and does not reach the loop.
 ---@return boolean ok
 function await.protect(fn, ...)
   local ok, err = xpcall(fn, debug.traceback, ...)
   if not ok then log.uncaught(err) end
   return ok
+end
+
+-- luv 1.44 crashes when the process ends while a handle is closing, and keeps a handle that is
+-- not closed for ever. So handles are used again rather than closed; what must be closed is
+-- closed inside the loop, which then finishes the closing.
+
+local queue = {}
+local idle
+
+local function flush()
+  local batch = queue
+  queue = {}
+  for _, fn in ipairs(batch) do await.protect(fn) end
+  if #queue == 0 then idle:stop() end
+end
+
+--- Calls `fn` on a later turn of the loop, in the order of asking. Used where a result is known
+--- at once, because a callback never fires before its call has returned.
+---@param fn fun()
+function await.defer(fn)
+  idle = idle or uv.new_idle()
+  queue[#queue + 1] = fn
+  if #queue == 1 then idle:start(flush) end
+end
+
+local spare_timers = {}
+
+--- Calls `fn` after a time, unless it is taken back.
+---@param seconds number
+---@param fn fun()
+---@return fun() cancel
+function await.after(seconds, fn)
+  local timer = table.remove(spare_timers) or uv.new_timer()
+  local function release()
+    if not timer then return false end
+    timer:stop()
+    spare_timers[#spare_timers + 1] = timer
+    timer = nil
+    return true
+  end
+  timer:start(math.ceil(seconds * 1000), 0, function()
+    if release() then await.protect(fn) end
+  end)
+  return release
+end
+
+--- Closes a luv handle, once the loop runs.
+---@param closing any
+function await.close(closing)
+  await.defer(function()
+    if not closing:is_closing() then closing:close() end
+  end)
 end
 
 local function once(done)
@@ -80,6 +121,7 @@ local function by_loop(start)
       }
     end
   end
+  uv.run "nowait" -- finishes what is closing
   if result[1] ~= nil then return nil, result[1] end
   return table.unpack(result, 2, result.n)
 end
@@ -137,12 +179,8 @@ end
 ---@param seconds number
 function await.sleep(seconds)
   return by_coroutine(function(done)
-    local timer = uv.new_timer()
-    timer:start(math.ceil(seconds * 1000), 0, function()
-      timer:close()
-      done(nil, true)
-    end)
-    return timer
+    await.after(seconds, function() done(nil, true) end)
+    return true
   end)
 end
 

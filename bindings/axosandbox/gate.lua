@@ -1,5 +1,4 @@
 --- Something that happens once, and those who wait for it.
-local uv = require "luv"
 local await = require "axosandbox.await"
 
 ---@class axo.Gate
@@ -15,17 +14,16 @@ local gate = {}
 ---@param seconds number? nil waits for ever
 ---@param fn fun(happened: boolean)
 function gate.within(on, seconds, fn)
-  local timer, forget
-  local function finish(happened)
-    if timer then timer:close() end
-    if not happened then forget() end
-    timer = nil
-    fn(happened)
-  end
-  forget = on(function() finish(true) end)
+  local cancel
+  local forget = on(function()
+    if cancel then cancel() end
+    fn(true)
+  end)
   if not seconds then return end
-  timer = uv.new_timer()
-  timer:start(math.ceil(seconds * 1000), 0, function() await.protect(finish, false) end)
+  cancel = await.after(seconds, function()
+    forget()
+    fn(false)
+  end)
 end
 
 ---@return axo.Gate

@@ -77,7 +77,10 @@ function Foreign:watch()
 end
 
 function Foreign:unwatch()
-  if self.watcher and not self.watcher:is_closing() then self.watcher:close() end
+  if self.watcher then
+    self.watcher:stop()
+    await.close(self.watcher)
+  end
   if self.forget_owner then self.forget_owner() end
   self.watcher, self.forget_owner = nil, nil
 end

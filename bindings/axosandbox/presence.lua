@@ -15,13 +15,13 @@ Presence.__index = Presence
 -- Handles must not keep the loop alive: being watched is nothing to wait for.
 local function accept(server, visitors)
   local visitor = uv.new_pipe(false)
-  if not server:accept(visitor) then return visitor:close() end
+  if not server:accept(visitor) then return await.close(visitor) end
   visitors[visitor] = true
   visitor:unref()
   visitor:read_start(function(err, bytes)
     if err or not bytes then
       visitors[visitor] = nil
-      if not visitor:is_closing() then visitor:close() end
+      await.close(visitor)
     end
   end)
 end
@@ -34,7 +34,7 @@ function presence.announce(path)
   local server = uv.new_pipe(false)
   local visitors = {}
   if not server:bind(path) or not server:listen(16, function() accept(server, visitors) end) then
-    server:close()
+    await.close(server)
     return nil
   end
   server:unref()
@@ -43,9 +43,10 @@ end
 
 --- Ends the announcement, as the process's death would.
 function Presence:close()
-  if self.server:is_closing() then return end
-  self.server:close()
-  for visitor in pairs(self.visitors) do visitor:close() end
+  if self.is_closed then return end
+  self.is_closed = true
+  await.close(self.server)
+  for visitor in pairs(self.visitors) do await.close(visitor) end
   self.visitors = {}
   uv.fs_unlink(self.path)
 end
@@ -56,26 +57,24 @@ end
 ---@param fn fun()
 ---@return fun() forget
 function presence.watch(path, fn)
+  if #path > PATH_MAX then return function() end end
   local pipe = uv.new_pipe(false)
+  local is_over = false
   local function close()
-    if not pipe:is_closing() then pipe:close() end
+    if is_over then return false end
+    is_over = true
+    await.close(pipe)
+    return true
   end
   local function ended()
-    if pipe:is_closing() then return end
-    close()
-    await.protect(fn)
-  end
-  if #path > PATH_MAX then
-    close()
-    return function() end
+    if close() then await.protect(fn) end
   end
   pipe:connect(path, function(err)
     if err then return ended() end
-    if not pipe:is_closing() then
-      pipe:read_start(function(problem, bytes)
-        if problem or not bytes then ended() end
-      end)
-    end
+    if is_over then return end
+    pipe:read_start(function(problem, bytes)
+      if problem or not bytes then ended() end
+    end)
   end)
   return close
 end

@@ -330,12 +330,6 @@ local function remover(self)
   end
 end
 
--- A handle that does not own the container only lets go of the lock and its files.
-local function release(self, done)
-  if self.record.owned then return done() end
-  return require("axosandbox.start").remove(self.record, function(err) done(err) end)
-end
-
 --- Ends the session. Whatever is in flight ends with code "STOPPED". The container is removed
 --- only by the handle that started it; one from `open` or `attach` ends what it started itself
 --- and lets go. Idempotent.
@@ -345,8 +339,8 @@ function Sandbox:stop(callback)
   return await.call(function(done)
     self.is_stopped = true
     self.driver:close(remover(self), function(err)
-      if err then return done(err) end
-      release(self, function(problem) done(problem, not problem or nil) end)
+      if not self.record.owned then require("axosandbox.start").release(self.record) end
+      done(err, not err or nil)
     end)
     return true
   end, callback)
