@@ -2,14 +2,18 @@
  * its loop then touches freed memory: a program whose last act is to close a timer ends
  * with a crash (seen with 1.44.2). A handle that is anchored until it is closed meets
  * its finaliser earlier only at the end of the Lua state. There, one that the loop
- * still holds is left to the loop, whose own finaliser comes last and closes it. */
+ * still holds is left to the loop, whose own finaliser comes last and closes it; its
+ * memory goes with the process. */
 #include "laxo.h"
+
+#ifdef LAXO_GUARD_LUV
 
 typedef struct search {
   const uv_handle_t *wanted;
   bool found;
 } search_t;
 
+// cppcheck-suppress constParameter ; libuv's signature
 static void compare(uv_handle_t *handle, void *data) {
   search_t *search = data;
   if (handle == search->wanted)
@@ -37,19 +41,22 @@ static int guarded_gc(lua_State *L) {
 }
 
 static void guard(lua_State *L, const char *metatable) {
+  int top = lua_gettop(L);
   if (luaL_getmetatable(L, metatable) == LUA_TTABLE &&
       lua_getfield(L, -1, "__gc") == LUA_TFUNCTION &&
       lua_tocfunction(L, -1) != guarded_gc) {
     lua_pushcclosure(L, guarded_gc, 1);
     lua_setfield(L, -2, "__gc");
   }
+  lua_settop(L, top);
 }
 
-void laxo_guard_luv(lua_State *L) {
-  int top = lua_gettop(L);
-#define GUARD(upper, lower)                                                            \
-  guard(L, "uv_" #lower);                                                              \
-  lua_settop(L, top);
-  UV_HANDLE_TYPE_MAP(GUARD)
-#undef GUARD
-}
+#define GUARD(upper, lower) guard(L, "uv_" #lower);
+
+void laxo_guard_luv(lua_State *L) { UV_HANDLE_TYPE_MAP(GUARD) }
+
+#else
+
+void laxo_guard_luv(lua_State *L) { (void)L; }
+
+#endif

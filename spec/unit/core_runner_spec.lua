@@ -150,11 +150,11 @@ describe("axolua", function()
   it("prints the paths that a plain lua5.4 needs, once", function()
     local function evaluate(times, extra)
       local line = (' eval "$("$1" env)";'):rep(times)
-      return assert(unit.run { "sh", "-c",
+      return assert(unit.run({ "sh", "-c",
         "unset LUA_PATH LUA_CPATH LUA_PATH_5_4 LUA_CPATH_5_4;" .. extra .. line
           .. ' printf "%s\\n" "$LUA_PATH" "$LUA_PATH_5_4" "$LUA_CPATH"; cd /;'
           .. ' "$2" -e "io.write(require [[axosandbox.core]].version)"',
-        "sh", AXOLUA, unit.interpreter() })
+        "sh", AXOLUA, unit.interpreter() }, { env = unit.environment {} }))
     end
     local once, twice = evaluate(1, ""), evaluate(2, "")
     assert.equal("", once.stderr)
