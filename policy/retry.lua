@@ -10,13 +10,17 @@
 -- request.op == "retry": a start has failed. The request holds class, subclass, port, stderr,
 --   exit_code, attempt (1 after the first failure), tried (the changes made so far), plan (what
 --   was attempted: image, fallback, pull, network, ports, limits, ulimits, runtime, init ...),
---   host = { nofile, nproc, runtimes = what is installed } and fields. The answer:
+--   stage ("pull" or "run"), host = { nofile, nproc, runtimes = what is installed }, fields.
+--   The answer:
 --   { action = "retry", changes, warning } or { action = "give_up", hint }.
 
 -- At most so many changes for one start.
 local MAX_ATTEMPTS = 8
 
 -- ---- reading the complaint -------------------------------------------------------------
+
+-- The cause is near the end.
+local MAX_LINES = 300
 
 -- Lines of progress; they say nothing about a failure.
 local PROGRESS = {
@@ -25,9 +29,8 @@ local PROGRESS = {
 }
 
 local LEVELS = {
-  WARN = "warning", ERRO = "error", FATA = "error", PANI = "error", INFO = "info",
-  DEBU = "info", fatal = "error", panic = "error", warn = "warning", debug = "info",
-  trace = "info", notice = "info",
+  WARN = "warning", INFO = "info", DEBU = "info", TRAC = "info", warn = "warning",
+  warning = "warning", info = "info", debug = "info", trace = "info", notice = "info",
 }
 
 local function is_progress(line)
@@ -44,30 +47,35 @@ local function read_line(line)
   if not level and line:find '^{"' then
     text, level = line:match '"msg":"(.-)","', line:match '"level":"(%a+)"'
   end
-  if level and text then return LEVELS[level] or level, (text:gsub('\\(["\\])', "%1")) end
+  if level and text then
+    -- What podman got over does not say why it gave up.
+    if text:find "^Failed, retrying in " then return "info", text end
+    return LEVELS[level] or "error", (text:gsub('\\(["\\])', "%1"))
+  end
   text = line:match "^Error: (.*)$"
   if text then return "cause", text end
-  if line == "" or is_progress(line) then return "info", line end
+  if is_progress(line) then return "info", line end
   return "plain", line
 end
 
 -- The complaint in parts. The cause is the last line that begins with "Error:", with the lines
 -- that continue it; warnings quote errors that were got over.
 local function read(stderr)
-  local parts = { cause = "", error = "", plain = "", warning = "", info = "" }
+  local parts = { cause = {}, error = {}, plain = {}, warning = {}, info = {} }
+  local lines = {}
+  for line in stderr:gmatch "[^\r\n]+" do lines[#lines + 1] = line end
   local before
-  for line in (stderr .. "\n"):gmatch "(.-)\r?\n" do
+  for i = math.max(1, #lines - MAX_LINES + 1), #lines do
+    local line = lines[i]
     local level, text = read_line(line)
     local continues = level == "plain" and before ~= nil and before ~= "plain"
       and before ~= "info" and (before == "cause" or line:find "^%s")
-    if level == "cause" then
-      parts.cause = text
-    else
-      if continues then level = before end
-      parts[level] = (parts[level] or "") .. "\n" .. text
-    end
+    if level == "cause" then parts.cause = {} end
+    if continues then level = before end
+    table.insert(parts[level], text)
     before = level
   end
+  for level, texts in pairs(parts) do parts[level] = table.concat(texts, "\n") end
   return parts
 end
 
@@ -82,11 +90,13 @@ local NETWORK_TROUBLE = {
   "broken pipe", "x509", "certificate", "tls:", "http response to https client", "eof",
   "name resolution", "proxyconnect", "v1 container registry", "http status: 5",
   "status code from registry 5", "statuscode: 5", "bad gateway", "service unavailable",
+  "invalid character '<'",
 }
 
 local PULLING = {
   "docker://", "container registry", "/v2/", "reading blob", "reading manifest",
   "fetching blob", "writing blob", "copying system image", "pulling", "auth token",
+  'get "http',
 }
 
 -- Over the whole complaint: here the last line hides the cause.
@@ -109,10 +119,17 @@ local RULES = {
     "failed to connect: ssh", "destination not found", "create sshclient",
     "connection to bastion host", "podman machine start", "podman.sock: connect",
     "vm does not exist", "machine is not running", "vm is not running",
-  } },
+  }, like = { 'connection "[^"]*" not found' } },
+
+  -- What podman refuses before it does anything, in words that also name what it would do.
+  { "USAGE", none = { "xdg_", "cannot set up" },
+    any = { "can't be set", "seccomp profile", "invalid cgroup mode", "unsupported cgroup mode",
+      "mutually exclusive", "cannot be used together", "cannot be set together" },
+    like = { "^%-%-%l", "^the %-%-%l", "^cannot set ", "^conflicting options" } },
 
   -- Quotas and counters that speak of a full disk.
-  { "KEYRING_QUOTA", "LOOKS_LIKE_NO_SPACE", all = { "quota" }, any = { "session key", "keyring" } },
+  { "KEYRING_QUOTA", "LOOKS_LIKE_NO_SPACE", all = { "quota" },
+    any = { "session key", "keyring" } },
   { "NUM_LOCKS", any = { "exceeded num_locks", "all locks have been allocated" } },
   { "NUM_LOCKS", "LOOKS_LIKE_NO_SPACE",
     all = { "allocating lock for", "no space left on device" } },
@@ -132,7 +149,7 @@ local RULES = {
   { "SUBUID", any = {
     "subuid", "subgid", "newuidmap", "newgidmap", "insufficient uids", "uid_map", "gid_map",
     "cannot find mappings for user", "not enough unused ids", "enough available ids",
-    "user namespace mapping",
+    "user namespace mapping", "user namespace with size",
   } },
   { "USERNS_BLOCKED", any = {
     "cannot clone", "failed to reexec", "cannot re-exec process", "max_user_namespaces",
@@ -146,7 +163,6 @@ local RULES = {
   { "OOM", any = { "oom-killed", "oom killed", "killed by the oom" } },
 
   -- Control groups.
-  { "USAGE", any = { "invalid cgroup mode", "unsupported cgroup mode" } },
   { "CGROUP", "HYBRID", any = { "hybrid mode" } },
   { "CGROUP", "NOCGROUPS_NEEDS_CRUN", any = { "compatible with nocgroups" } },
   { "CGROUP", "LIMITS_IGNORED_RC0", any = { "resource limits are not supported and ignored" } },
@@ -154,7 +170,7 @@ local RULES = {
     "sd-bus", "sd_bus", "dbus", "systemd1", "system_bus_socket", "connect to bus",
     "systemd slice", "systemd cgroup",
   } },
-  { "CGROUP", "@controller", any = { "cgroup", "specify resource limits without" },
+  { "CGROUP", "@controller", any = { "cgroup", "specify resource limits without", "bpf " },
     like = { "opening file `[%w_.]+`", "writing file `[%w_.]+`", "controller `%w+`",
       "%f[%l]memory%.%l+", "%f[%l]pids%.max", "%f[%l]cpu%.%l+:", "%f[%l]cpuset%.%l+",
       "%f[%l]io%.max", "%f[%l]io%.weight" } },
@@ -180,7 +196,8 @@ local RULES = {
   { "NETWORK_BACKEND", "AARDVARK", all = { "aardvark", "address already in use" } },
   { "PORT_CONFLICT", "PRIVILEGED", any = { "privileged port" },
     like = { "listen %l+%d? [^ ]*:%d+: bind: permission denied",
-      "bind port %d+ %(permission denied" } },
+      "listen failed for [^\n]*permission denied", "bind port %d+ %(permission denied" } },
+  { "PORT_CONFLICT", "SELF_DUPLICATE", any = { "conflicting port mappings" } },
   { "PORT_CONFLICT", "SELF_DUPLICATE_NO_PORT", any = { "conflict with id" } },
   { "PORT_CONFLICT", "NO_PORT", any = { "hostfwd failed" } },
   { "PORT_CONFLICT", "DERIVED", any = { "proxy already running" } },
@@ -190,18 +207,17 @@ local RULES = {
     "only one usage of each socket address", "forbidden by its access permissions",
   } },
 
-  -- Names.
-  { "NAME_IN_USE", "POD", all = { "pod already exists" } },
-  { "NAME_IN_USE", any = {
-    "is already in use by", "that name is already in use", "container already exists",
-  }, like = { "name %S+ is in use" } },
-
-  -- Containers.
+  -- Containers and their names.
   { "REMOVE_FAILED", "RUNTIME_STATE_LOST", any = { "as it could not be stopped" } },
   { "REMOVE_FAILED", any = {
     "dependent containers", "could not be removed", "active exec sessions",
     "cleaning up storage", "is mounted and cannot be removed",
-  }, like = { "removing container[^\n]*root filesystem", "unlinkat[^\n]*device or resource busy" } },
+  }, like = { "removing container[^\n]*root filesystem",
+    "unlinkat[^\n]*device or resource busy" } },
+  { "NAME_IN_USE", "POD", all = { "pod already exists" } },
+  { "NAME_IN_USE", any = {
+    "is already in use by", "that name is already in use", "container already exists",
+  }, like = { "name %S+ is in use" } },
   { "CONTAINER_RUNNING", any = {
     "running or paused", "must be in created or stopped state",
   }, like = { ": container is running" } },
@@ -217,7 +233,9 @@ local RULES = {
     "container is stopped", "paused container", "container not running",
   } },
 
-  -- Storage that does not agree with itself.
+  -- Storage that cannot be mounted here, and storage that does not agree with itself.
+  { "CONFIG", "STORAGE_DRIVER", all = { "overlay mount" }, any = { "mount program",
+    "permission denied", "operation not permitted", "not supported", "no such device" } },
   { "STORAGE_CORRUPT", any = {
     "layer not known", "storage corruption", "may be corrupted", "overlay/l/", "overlay/l:",
     "bolt_state.db", "disk image is malformed", "is not a database", "has been removed",
@@ -247,11 +265,14 @@ local RULES = {
   { "IMAGE_DENIED", "DENIED", any = PULLING, also = { "is denied", ": denied", "forbidden" } },
   { "REGISTRY_UNREACHABLE", "@network", any = PULLING, also = NETWORK_TROUBLE },
 
+  { "STORAGE_CORRUPT", any = { "end of json input", "looking for beginning of value" } },
+
   -- What sets up networks.
   { "NETWORK_BACKEND", "HELPER_MISSING",
     like = { 'could not find "?rootlessport', 'could not find "?slirp4netns',
       'could not find "?pasta', 'could not find "?netavark', 'could not find "?aardvark' } },
-  { "NETWORK_BACKEND", "NETWORK_NOT_FOUND", any = { "network not found", "unable to find network" } },
+  { "NETWORK_BACKEND", "NETWORK_NOT_FOUND",
+    any = { "network not found", "unable to find network" } },
   { "NETWORK_BACKEND", "AARDVARK_MISSING_WARN", any = { "aardvark-dns binary not found" } },
   { "NETWORK_BACKEND", "CNI", any = { "plugin type=", "cni plugin", "cni network" } },
   { "NETWORK_BACKEND", "IPTABLES_MISSING", any = { "netavark: no such file or directory" } },
@@ -286,8 +307,8 @@ local RULES = {
     "^mkdir [^\n]*read%-only file system" } },
   { "CONFIG", "HOME_MISSING", any = { "cannot resolve /", "$home is not defined",
     "cannot chdir to" } },
-  { "CONFIG", "HOME_FOREIGN", like = { "stat /[^:]*/%.config/[^:]*: permission denied",
-    "open /[^:]*/%.config/[^:]*: permission denied" } },
+  { "CONFIG", "HOME_FOREIGN", all = { "/.config/", ": permission denied" },
+    like = { "stat /[^:]*/%.config/", "open /[^:]*/%.config/" } },
   { "CONFIG", "STORAGE_DRIVER", any = { "graph driver", "graphdriver", "storage driver",
     "overlay is not supported", "over overlayfs" } },
   { "CONFIG", any = {
@@ -305,31 +326,36 @@ local RULES = {
   { "OCI_RUNTIME", "WORKDIR", any = { "workdir", "chdir to" } },
   { "OCI_RUNTIME", "NESTED_PROC", any = { "mount `proc`", 'mounting "proc"' } },
   { "MOUNT_SOURCE_MISSING", "DEVICE", like = { "^l?stat /dev/[^:]+: no such file" } },
+  { "MOUNT_SOURCE_MISSING", all = { 'mounting "/' }, like = { ": stat /[^:]*: no such file" } },
   { "MOUNT_SOURCE_MISSING", any = { "bind source path does not exist" },
-    like = { "^l?stat %S[^:]*: no such file", "^statfs %S[^:]*: no such file",
-      "cannot stat `[^`]+`: no such file" } },
+    like = { "^l?stat %S[^:]*: no such file",
+      "^statfs %S[^:]*: no such file", "cannot stat `[^`]+`: no such file" } },
   { "OCI_RUNTIME", "MOUNT_TYPE", any = { "not a directory", "is a directory" },
     all = { "mount" } },
   { "OCI_RUNTIME", "COMMAND_NOT_FOUND", any = { "executable file", "command that was not found",
     "oci not found" } },
   { "OCI_RUNTIME", "PERMISSION", any = { "oci permission denied" } },
   { "INTERNAL", "CONMON", any = { "conmon bytes" }, exec = true },
-  { "OCI_RUNTIME", "CONMON_RACE", all = { "no logs from conmon", "eof" }, none = { "conmon bytes" } },
+  { "OCI_RUNTIME", "CONMON_RACE", all = { "no logs from conmon", "eof" },
+    none = { "conmon bytes" } },
   { "OCI_RUNTIME", "CONMON", any = { "no logs from conmon" } },
+  { "INTERNAL", "ATTACH", any = { "attach socket" } },
   { "INTERNAL", "EXEC_EXIT_FILE", any = { "timed out waiting for file" } },
   { "OCI_RUNTIME", vague = true, any = { "oci runtime", "runc:", "crun:", "/runc ", "/crun ",
     "container_linux.go", "standard_init_linux" } },
 
   { "REGISTRY_UNREACHABLE", any = { "docker://", "container registry" } },
+  { "INTERNAL", "PANIC", like = { "^panic: ", "goroutine %d+ %[" } },
   { "USAGE", "APPARMOR", any = { "apparmor profile" } },
   { "USAGE", any = {
     "unknown ", "invalid", "must be", "must provide", "see usage", "only supported",
     "not supported", "unsupported", "cannot replace", "already exists", "are not available",
     "requires ", "cannot be used", "cannot set", "conflicting", "unrecognized", "flag needs",
-    "is not allowed", "is not an ", "parsing ", "seccomp profile", "requested ", "specified",
+    "is not allowed", "is not an ", "parsing ", "requested ", "specified", "should be",
+    "incorrect ", "provided", "is being used", "no such volume", "no such secret",
   } },
-  { "INTERNAL", vague = true, any = { "internal libpod error", "panic", "sigsegv", "nil pointer", "goroutine",
-    "conmon" } },
+  { "INTERNAL", vague = true,
+    any = { "internal libpod error", "panic", "sigsegv", "nil pointer", "conmon" } },
 }
 
 -- For lines that are not podman's: what a command says that may not read what is mounted.
@@ -363,6 +389,13 @@ local function fits(rule, text, is_exec)
   return not rule.also or has_any(text, rule.also)
 end
 
+-- A mount of many layers makes a long complaint, with its cause at the end. Matching takes time
+-- that grows faster than the text.
+local function shortened(text)
+  if #text <= 6000 then return text end
+  return text:sub(1, 3000) .. "\n" .. text:sub(-3000)
+end
+
 local function first_fit(rules, text, is_exec)
   if text == "" then return end
   for _, rule in ipairs(rules) do
@@ -381,7 +414,7 @@ end
 
 local function trouble_of(text)
   if text:find("refused", 1, true) then return "REFUSED" end
-  if has_any(text, { "no such host", "server misbehaving", "name resolution" }) then return "DNS" end
+  if has_any(text, { "no such host", "misbehaving", "name resolution" }) then return "DNS" end
   if has_any(text, { "timeout", "timed out", "deadline exceeded" }) then return "TIMEOUT" end
   if has_any(text, { "x509", "certificate", "tls:", "https client" }) then return "TLS" end
   if text:find "status[^\n]*5%d%d" then return "HTTP_5XX" end
@@ -390,8 +423,10 @@ end
 -- Where a published port stands. Any other number after a colon is something else.
 local PORT_FORMS = {
   "failed to bind port (%d+)",
+  "listen failed for %l+ %l+ port [^%s]-/?(%d+):",
   "failed to bind any port for '%-[tu] [^']-(%d+)[:%-']",
   "privileged port (%d+)",
+  "conflicting port mappings for host port (%d+)",
   "listen [tu][cd]p[46]? [^%s]*:(%d+): bind: ",
   "listen sctp[46]? [^%s]*:(%d+): bind: ",
   "proxy already running for %l+ on [^%s\"]*:(%d+)",
@@ -428,14 +463,16 @@ local function classify(request)
   local parts = read(stderr)
   local vague
   for _, level in ipairs { "cause", "error", "plain", "warning" } do
-    local text = parts[level]:lower():gsub("^\n", "")
+    local text = shortened(parts[level]:lower())
     rule = first_fit(RULES, text, is_exec)
     if rule and not rule.vague then return answer(rule, text) end
     vague = vague or (rule and answer(rule, text))
   end
   if vague then return vague end
-  rule = first_fit(FOREIGN, parts.plain:gsub("^\n", ""):lower())
+  rule = first_fit(FOREIGN, shortened(parts.plain:lower()))
   if rule then return answer(rule, parts.plain) end
+  -- 125 is podman itself, before any runtime: it did not like what it was told.
+  if parts.cause ~= "" and request.exit_code == 125 then return { class = "USAGE" } end
   return { class = "UNKNOWN" }
 end
 
@@ -479,13 +516,14 @@ local function without_limits(request)
       .. "which crun does not support")
   end
   local plan = request.plan
-  if plan.drop_limits or next(plan.limits or {}) == nil or times_tried(request, "drop_limits") > 0 then
+  local dropped = plan.drop_limits or times_tried(request, "drop_limits") > 0
+  if dropped or next(plan.limits or {}) == nil then
     return with_other_runtime(request, "see `podman info` for cgroupManager and cgroupControllers; "
       .. "a rootless user needs a login session, or `loginctl enable-linger`")
   end
   if plan.require_resource_limits or (request.fields or {}).require_resource_limits then
-    return give_up "this host cannot apply the limits; set require_resource_limits = false to "
-      .. "start without them"
+    return give_up("this host cannot apply the limits; set require_resource_limits = false to "
+      .. "start without them")
   end
   return try({ drop_limits = true },
     "resource limits are not available on this host: the session runs without them")
@@ -513,7 +551,7 @@ end
 
 local function without_stale(request)
   if times_tried(request, "remove_stale") > 0 then
-    return give_up "something else holds the container's name; `podman ps --all --external` shows it"
+    return give_up "something else holds the name; `podman ps --all --external` shows it"
   end
   return try { remove_stale = true }
 end
@@ -539,9 +577,11 @@ local function with_registry(request)
   if decision then return decision end
   local may_pass = request.subclass == "TIMEOUT" or request.subclass == "HTTP_5XX"
   if may_pass and times_tried(request, "wait") == 0 then return try { wait = 2, pull = true } end
-  return give_up(request.class == "IMAGE_DENIED" and "`podman login REGISTRY`, or name another image"
-    or request.class == "RATE_LIMIT" and "wait, or `podman login` for a higher limit"
-    or "check the network and the registry with `podman pull IMAGE`")
+  local hints = {
+    IMAGE_DENIED = "`podman login REGISTRY`, or name another image",
+    RATE_LIMIT = "wait, or `podman login` for a higher limit",
+  }
+  return give_up(hints[request.class] or "check the network and the registry: `podman pull IMAGE`")
 end
 
 local function without_network(request)
@@ -569,8 +609,8 @@ local function of_runtime(request)
   elseif subclass == nil then
     return with_other_runtime(request, "`podman info` shows the runtime and its version")
   elseif subclass == "NESTED_PROC" then
-    return give_up "podman runs inside a container here that may not mount /proc: give the outer "
-      .. "one --security-opt unmask=ALL, or run on the host"
+    return give_up("podman runs inside a container here that may not mount /proc: give the "
+      .. "outer one --security-opt unmask=ALL, or run on the host")
   elseif subclass == "EXEC_FORMAT" then
     return give_up "the image is for another processor: choose one for this machine"
   end
@@ -590,7 +630,7 @@ end
 
 local function after_a_while(request)
   local waited = times_tried(request, "wait")
-  if waited < 3 then return try { wait = 2 ^ waited } end
+  if waited < 3 then return try { wait = 2 ^ waited, pull = request.stage == "pull" or nil } end
   return give_up "another podman holds the database: `ps -C podman` shows it"
 end
 
@@ -603,7 +643,8 @@ local STRATEGIES = {
 
 -- What a person can do about the others.
 local HINTS = {
-  CONFIG = "`podman info` must work for this user first; check HOME, XDG_RUNTIME_DIR and containers.conf",
+  CONFIG = "`podman info` must work for this user first; check HOME, XDG_RUNTIME_DIR and "
+    .. "containers.conf",
   HOST_RESOURCES = "this host has run out of files, memory or processes; see `ulimit -a`",
   INTERNAL = "try once more; `podman --log-level debug info` tells more",
   KEYRING_QUOTA = "raise the quota of kernel keys: sysctl -w kernel.keys.maxkeys=20000",
@@ -612,7 +653,8 @@ local HINTS = {
     .. "shared with the machine)",
   NO_SPACE = "free disk space where podman keeps its storage: `podman system df`",
   NUM_LOCKS = "remove containers and volumes that are no longer needed (`podman ps --all`, "
-    .. "`podman volume ls`), or raise num_locks in containers.conf and run `podman system renumber`",
+    .. "`podman volume ls`), or raise num_locks in containers.conf and run "
+    .. "`podman system renumber`",
   OOM = "raise the memory limit: limits = { memory = \"512m\" }",
   PAUSE_PROCESS = "remove the stale file pause.pid in $XDG_RUNTIME_DIR/libpod/tmp when no podman "
     .. "runs; `podman system migrate` does it too, and stops containers",
