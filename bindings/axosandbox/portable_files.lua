@@ -1,8 +1,7 @@
---- Files on the portable path: each operation is one `podman exec` of a script. Paths are
---- relative to the session's directory and lexically inside it already (files.lua); the script
---- sees to it that they are inside really.
+--- Files by way of `path:exec`: each operation is one command, a script. Paths are relative to
+--- the session's directory and lexically inside it already (files.lua); the script sees to it
+--- that they are inside really.
 local errors = require "axosandbox.errors"
-local exec = require "axosandbox.portable_exec"
 local scripts = require "axosandbox.portable_scripts"
 local work = require "axosandbox.portable_work"
 
@@ -73,10 +72,9 @@ end
 
 -- Runs one script. The working directory is "/": the session's own may have vanished.
 local function run(path, request, done)
-  if not path.is_open then return nil, path:stopped_error(request.op) end
   local argv = { "sh", "-c", scripts.text(request.script), "axo-files", path.root, request.path }
   table.move(request.arguments or {}, 1, #(request.arguments or {}), #argv + 1, argv)
-  return exec.start(path, {
+  return path:exec({
     argv = argv, cwd = "/", stdin = request.stdin,
     timeout = request.timeout or TIMEOUT, max_output = request.max_output or SPARE,
   }, function(err, result)

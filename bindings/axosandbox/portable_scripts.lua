@@ -11,15 +11,26 @@ local scripts = {}
 scripts.FAILED = 96
 
 local LIBRARY = [==[
-fail() { printf '\naxo-files %s %s\n' "$1" "$2" >&2; exit 96; }
+unread=
+fail() {
+  [ -z "$unread" ] || cat >/dev/null
+  printf '\naxo-files %s %s\n' "$1" "$2" >&2
+  exit 96
+}
 kind() {
-  if [ -d "$1" ]; then echo 'a directory'
+  if [ -f "$1" ]; then echo 'a regular file'
+  elif [ -d "$1" ]; then echo 'a directory'
   elif [ -p "$1" ]; then echo 'a FIFO'
   elif [ -S "$1" ]; then echo 'a socket'
   elif [ -b "$1" ] || [ -c "$1" ]; then echo 'a device'
-  else echo 'not a regular file'; fi
+  else echo 'something else'; fi
 }
-inside() { case $PWD/ in "$base"/*) ;; *) fail OUTSIDE 'it leads outside by a symbolic link' ;; esac }
+inside() {
+  case $PWD/ in
+  "$base"/*) ;;
+  *) fail OUTSIDE 'it leads outside by a symbolic link' ;;
+  esac
+}
 go() {
   if ! cd -P -- "$1" 2>/dev/null; then
     if [ -d "$1" ]; then fail PERMISSION 'permission denied'; fi
@@ -74,8 +85,11 @@ if [ "$2" = 0 ] && [ -z "$3" ]; then exec cat "$leaf"; fi
 tail -c "+$(($2 + 1))" "$leaf" | head -c "${3:-$1}"
 ]==]
 
+-- What is left on stdin is read before a failure: podman loses what a command says when it ends
+-- with stdin unread.
 -- count, name of the temporary file, 1 to make parents, mode, expected signature
 scripts.write = [==[
+unread=1
 if [ "$3" = 1 ]; then
   case $path in */*) make "${path%/*}"; go "$root" ;; esac
 fi
@@ -144,7 +158,8 @@ if [ "$1" = 1 ]; then
   rm -rf "$leaf" || fail IO 'it cannot be removed'
 elif [ -d "$leaf" ] && [ ! -L "$leaf" ]; then
   for entry in "$leaf"/* "$leaf"/.[!.]* "$leaf"/..?*; do
-    if [ -e "$entry" ] || [ -L "$entry" ]; then fail NOT_EMPTY 'the directory is not empty'; fi
+    [ -e "$entry" ] || [ -L "$entry" ] || continue
+    fail NOT_EMPTY 'the directory is not empty'
   done
   rmdir "$leaf" || fail IO 'it cannot be removed'
 else
@@ -183,12 +198,13 @@ done
 -- pattern, flags, matches for each file, then tests of find
 scripts.grep = ("search='%s'\n"):format((SEARCH:gsub("'", [['\'']]))) .. [==[
 pattern=$1 flags=$2 max=$3; shift 3
-grep $flags -e "$pattern" </dev/null
+echo | grep $flags -e "$pattern" >/dev/null
 [ $? -le 1 ] || fail PATTERN 'the pattern is not a regular expression that grep takes'
 follow "$path"; exists
 label=
 if [ -d "$leaf" ]; then go "$leaf"; readable; leaf=.; else regular; label=/; fi
-exec find "$leaf" -type f "$@" -exec sh -c "$search" axo-grep "$flags" "$pattern" "$max" "$label" {} +
+exec find "$leaf" -type f "$@" \
+  -exec sh -c "$search" axo-grep "$flags" "$pattern" "$max" "$label" {} +
 ]==]
 
 -- tests of find
