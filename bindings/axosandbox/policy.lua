@@ -24,7 +24,7 @@ policy.MAX_COMPLAINT = 16 * 1024
 ---@field where string file and line of the function
 ---@field shipped boolean?
 
----@class axo.Policy
+---@class axo.PolicySet
 ---@field private layers table<string, axo.policy.Layer[]>
 ---@field private plain_fields table
 local Policy = {}
@@ -215,7 +215,7 @@ end
 --- when a file of a chain cannot be used: a file that is there and bad is never skipped.
 ---@param overrides table? the `policy` table of axo.start
 ---@param opts { dirs: string[]?, shipped: string? }? instead of this machine's directories
----@return axo.Policy?
+---@return axo.PolicySet?
 ---@return axo.Error?
 function policy.new(overrides, opts)
   overrides = options.check(overrides_shape, overrides, "policy", 2)
@@ -228,7 +228,7 @@ function policy.new(overrides, opts)
     if not dirs then return nil, problem end
   end
   local fields, deciders = split_overrides(overrides)
-  local set = setmetatable({ layers = {}, plain_fields = fields, tried = {} }, Policy)
+  local set = setmetatable({ layers = {}, plain_fields = fields, tried = {}, outside = {} }, Policy)
   local shipped = opts.shipped or shipped_dir()
   for _, name in ipairs(shapes.names) do
     local layers, err = load_chain(name, deciders[name], dirs, shipped)
@@ -259,11 +259,8 @@ local function is_beneath(path, dir)
   return dir == "/" or path == dir or path:sub(1, #dir + 1) == dir .. "/"
 end
 
---- Nothing that the session can write may decide about it.
-local function check_outside(self, name, request)
-  if type(request.dir) ~= "string" then return end
-  local dirs = { request.dir, request.dir_real, file.real_path(request.dir) }
-  for _, layer in ipairs(self.layers[name]) do
+local function check_chain(layers, dirs)
+  for _, layer in ipairs(layers) do
     for _, dir in pairs(dirs) do
       if layer.path and not layer.shipped
         and (is_beneath(layer.path, dir) or is_beneath(layer.real, dir)) then
@@ -273,6 +270,19 @@ local function check_outside(self, name, request)
       end
     end
   end
+end
+
+--- Nothing that the session can write may decide about it. The first decision, which knows the
+--- directory, answers for all chains.
+local function check_outside(self, request)
+  local dir = request.dir
+  if type(dir) ~= "string" or self.outside[dir] then return end
+  local dirs = { dir, request.dir_real, file.real_path(dir) }
+  for _, name in ipairs(shapes.names) do
+    local err = check_chain(self.layers[name], dirs)
+    if err then return err end
+  end
+  if request.dir_real == nil then self.outside[dir] = true end
 end
 
 local function blame(layer, meter, problem)
@@ -377,7 +387,7 @@ function Policy:decide(name, request)
   local copy, problem = plain.copy(request)
   if not copy then error("policy: the request must be plain data: it holds " .. problem, 2) end
   complete(self, name, copy)
-  local refused = check_outside(self, name, copy)
+  local refused = check_outside(self, copy)
   if refused then return nil, refused end
   local ok, decision = ask_guarded(layers, name, copy)
   if not ok then

@@ -185,6 +185,9 @@ describe("a policy file", function()
     assert.is_nil((set:decide("exec", { argv = { "x" }, kind = "exec", dir = parent })))
     assert.is_nil((set:decide("exec", { argv = {}, kind = "exec", dir = "/x", dir_real = dir })))
     assert.truthy(set:decide("exec", { argv = { "x" }, kind = "exec", dir = dir .. "-other" }))
+    -- The first decision of a session answers for all of them.
+    local start = { dir = dir, dir_real = dir }
+    assert.matches("exec.lua:1: refused", select(2, set:decide("sandbox", start)).message)
     set = policies.new { exec = link .. "/exec.lua" }
     assert.is_nil((set:decide("exec", { argv = { "x" }, kind = "exec", dir = dir })))
   end)
