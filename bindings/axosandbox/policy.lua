@@ -24,7 +24,7 @@ policy.MAX_COMPLAINT = 16 * 1024
 ---@field where string file and line of the function
 ---@field shipped boolean?
 
----@class axo.PolicySet
+---@class axo.Policy
 ---@field private layers table<string, axo.policy.Layer[]>
 ---@field private plain_fields table
 local Policy = {}
@@ -215,7 +215,7 @@ end
 --- when a file of a chain cannot be used: a file that is there and bad is never skipped.
 ---@param overrides table? the `policy` table of axo.start
 ---@param opts { dirs: string[]?, shipped: string? }? instead of this machine's directories
----@return axo.PolicySet?
+---@return axo.Policy?
 ---@return axo.Error?
 function policy.new(overrides, opts)
   overrides = options.check(overrides_shape, overrides, "policy", 2)
