@@ -21,14 +21,13 @@ local function main(arguments)
   local args, command = cli.parse_with_command(parser(), arguments)
   console.open(args)
   local guard = signals.guard(terminal.restore)
-  local sb, err = axo.open(args.id)
+  local sb <close>, err = axo.open(args.id)
   if not sb then return cli.fail(err) end
   local code = guard:code() or attach.run(sb, command, {
     timeout = args.timeout, cwd = args.cwd, user = args.user, plain = args.no_terminal,
     env = sandbox.environment(args.env),
   }, guard)
   guard:close()
-  sb:close()
   return code
 end
 

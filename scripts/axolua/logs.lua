@@ -77,11 +77,10 @@ local function main(arguments)
   local args = cli.parse(parser(), arguments)
   console.open {}
   local guard = signals.guard()
-  local sb, err = axo.open(args.id)
+  local sb <close>, err = axo.open(args.id)
   if not sb then return cli.fail(err) end
   local code = show(sb, args, guard)
   guard:close()
-  sb:close()
   return code
 end
 

@@ -152,7 +152,8 @@ function cli.guarded(fn, arguments)
     if getmetatable(raised) == Exit then return raised end
     return debug.traceback(tostring(raised), 2)
   end, arguments))
-  if result[1] then return result[2] or 0 end
+  -- A code that was read from a file is a float.
+  if result[1] then return math.tointeger(result[2]) or 0 end
   local raised = result[2]
   if getmetatable(raised) ~= Exit then
     output.print(2, "axolua: an internal error, which should not happen:\n" .. raised .. "\n")
