@@ -31,7 +31,8 @@ end
 -- ---- options ---------------------------------------------------------------------------
 
 local function check_name(name)
-  if not name:match "^[%a_][%w_]*$" then return ("%q is not the name of a variable"):format(name) end
+  if name:match "^[%a_][%w_]*$" then return nil end
+  return ("%q is not the name of a variable"):format(name)
 end
 
 local function check_env(env)
@@ -170,7 +171,8 @@ function Sandbox:exec(argv, opts, callback)
   if callback and opts.stdin == "pipe" then
     local open = {}
     for key, value in pairs(opts) do open[key] = value end
-    open.stdin, opts = true, open
+    open.stdin = true
+    opts = open
   end
   return run(self, argv, opts, callback)
 end
@@ -323,37 +325,44 @@ function Sandbox:path() return self.driver.kind end
 
 -- ---- the end ---------------------------------------------------------------------------
 
-local function remover(self)
-  if not self.record.owned then return nil end
+-- What is left to do for the container: closing a handle from `open` leaves it, and nothing
+-- removes one that was attached to.
+local function remover(self, is_closing)
+  if self.record.kind == "attached" or is_closing and not self.record.owned then return nil end
   return function(done)
     return require("axosandbox.start").remove(self.record, done)
   end
 end
 
---- Ends the session. Whatever is in flight ends with code "STOPPED". The container is removed
---- only by the handle that started it; one from `open` or `attach` ends what it started itself
---- and lets go. Idempotent.
----@param callback fun(err: axo.Error?, ok: true?)?
----@return true? ok, axo.Error?
-function Sandbox:stop(callback)
+local function finish(self, is_closing, callback)
   return await.call(function(done)
+    local remove = remover(self, is_closing)
     self.is_stopped = true
-    self.driver:close(remover(self), function(err)
-      if not self.record.owned then require("axosandbox.start").release(self.record) end
+    self.driver:close(remove, function(err)
+      if not remove then require("axosandbox.start").release(self.record) end
       done(err, not err or nil)
     end)
     return true
   end, callback)
 end
 
---- At the end of a `<close>` variable's scope. Inside a callback nothing can wait: there the
---- session goes on ending after the scope.
+--- Ends the session, whoever started it, and removes its container. Whatever is in flight ends
+--- with code "STOPPED". A container that was attached to is only let go of. Idempotent.
+---@param callback fun(err: axo.Error?, ok: true?)?
+---@return true? ok, axo.Error?
+function Sandbox:stop(callback)
+  return finish(self, false, callback)
+end
+
+--- At the end of a `<close>` variable's scope: as `stop` for a handle that started its session;
+--- one from `open` ends what it started itself and lets go. Inside a callback nothing can wait:
+--- there the session goes on ending after the scope.
 function Sandbox:__close()
   local function report(err)
     if err then log.emit("warn", "closing a session: " .. tostring(err)) end
   end
-  if uv.loop_mode() and not coroutine.isyieldable() then return self:stop(report) end
-  local _, err = self:stop()
+  if uv.loop_mode() and not coroutine.isyieldable() then return finish(self, true, report) end
+  local _, err = finish(self, true)
   report(err)
 end
 
