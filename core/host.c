@@ -39,7 +39,21 @@ static int fail(axo_err_t *err, const char *path, int code) {
   return axo__err_set(err, code, "lock", NULL, "%s: %s", path, uv_strerror(code));
 }
 
-/* Opens the file and sees to it that it is ours alone. O_NONBLOCK: a FIFO in its place
+/* Sees to it that the file is ours alone. */
+static int lock_check(int fd, const char *path, axo_err_t *err) {
+  struct stat st;
+  if (fstat(fd, &st) != 0)
+    return fail(err, path, uv_translate_sys_error(errno));
+  if (!S_ISREG(st.st_mode))
+    return refuse(err, path, "it is not a regular file");
+  if (st.st_uid != geteuid())
+    return refuse(err, path, "it belongs to another user");
+  if ((st.st_mode & 0077) == 0 || fchmod(fd, 0600) == 0)
+    return 0;
+  return fail(err, path, uv_translate_sys_error(errno));
+}
+
+/* O_NONBLOCK: a FIFO in its place
  * must not hang us. */
 static int lock_open(const char *path, int *fd, axo_err_t *err) {
   int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
@@ -49,17 +63,7 @@ static int lock_open(const char *path, int *fd, axo_err_t *err) {
       return refuse(err, path, "it is a symbolic link");
     return fail(err, path, uv_translate_sys_error(errno));
   }
-  struct stat st;
-  int rc = 0;
-  if (fstat(*fd, &st) != 0) {
-    rc = fail(err, path, uv_translate_sys_error(errno));
-  } else if (!S_ISREG(st.st_mode)) {
-    rc = refuse(err, path, "it is not a regular file");
-  } else if (st.st_uid != geteuid()) {
-    rc = refuse(err, path, "it belongs to another user");
-  } else if ((st.st_mode & 0077) != 0 && fchmod(*fd, 0600) != 0) {
-    rc = fail(err, path, uv_translate_sys_error(errno));
-  }
+  int rc = lock_check(*fd, path, err);
   if (rc != 0)
     close(*fd);
   return rc;

@@ -6,8 +6,7 @@
 
 #define KEPT_ROOM_MIN ((size_t)4096)
 
-/* ---- stdout and stderr
- * --------------------------------------------------------------- */
+/* ---- stdout and stderr ----------------------------------------------------------- */
 
 static bool is_streamed(const axo__output_t *out) {
   const axo_process_options_t *options = &out->owner->options;
@@ -134,8 +133,7 @@ void axo__output_close(axo__output_t *out) {
   close(out->fd);
 }
 
-/* ---- stdin
- * ---------------------------------------------------------------------------- */
+/* ---- stdin ----------------------------------------------------------------------- */
 
 static void on_writable(uv_poll_t *poll, int status, int events) {
   axo_process_t *p = AXO__CONTAINER_OF(poll, axo_process_t, in.poll);

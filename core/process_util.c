@@ -144,8 +144,10 @@ typedef struct reaper {
 
 static void wait_for(uv_work_t *work) {
   reaper_t *reaper = AXO__CONTAINER_OF(work, reaper_t, work);
-  while (waitpid(reaper->pid, NULL, 0) < 0 && errno == EINTR)
-    continue;
+  pid_t pid;
+  do {
+    pid = waitpid(reaper->pid, NULL, 0);
+  } while (pid < 0 && errno == EINTR);
 }
 
 static void on_reaped(uv_work_t *work, int status) {

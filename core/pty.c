@@ -30,8 +30,7 @@ struct axo_pty {
   int status;
 };
 
-/* ---- the end
- * ----------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------- */
 
 static void release(axo_pty_t *pty) {
   if (--pty->handles > 0)
@@ -84,8 +83,7 @@ static void finish(axo_pty_t *pty) {
     pty->options.on_exit(pty, code, signum);
 }
 
-/* ---- bytes
- * ------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------- */
 
 /* A terminal gives little at a time: several reads make one piece. EIO is the end. */
 static size_t fill(axo_pty_t *pty, char *buf, size_t size, bool *is_empty) {
@@ -173,8 +171,7 @@ static void on_child_exit(axo__watch_t *watch, int status) {
   uv_timer_start(&pty->drain, on_drain_over, pty->options.drain_ms, 0);
 }
 
-/* ---- the beginning
- * ------------------------------------------------------------------------ */
+/* ---- the beginning --------------------------------------------------------------- */
 
 static void set_defaults(axo_pty_t *pty, const axo_pty_options_t *options) {
   pty->options = *options;

@@ -21,8 +21,7 @@ extern char **environ;
 /* How many descriptors are looked at one by one where close_range is missing. */
 #define DESCRIPTORS_MAX 65536
 
-/* ---- the terminal
- * ---------------------------------------------------------------------- */
+/* ---- the terminal ---------------------------------------------------------------- */
 
 /* Moves `fd` above the three that the child replaces. */
 static int above_stdio(int fd) {
@@ -104,8 +103,7 @@ int axo__terminal_open(axo__terminal_t *terminal, uint16_t rows, uint16_t cols) 
   return rc;
 }
 
-/* ---- what the child needs, made before the fork
- * -------------------------------------- */
+/* ---- what the child needs, made before the fork ---------------------------------- */
 
 typedef struct plan {
   char *const *argv;
@@ -201,8 +199,7 @@ static int plan_make(plan_t *plan, const axo_pty_options_t *options, int tty) {
   return rc ? rc : plan_shell(plan);
 }
 
-/* ---- in the child: async-signal-safe calls only
- * ----------------------------------------- */
+/* ---- in the child: async-signal-safe calls only ---------------------------------- */
 
 static _Noreturn void child_fail(const plan_t *plan, bool in_cwd) {
   failure_t failure = {.in_cwd = in_cwd, .error = errno};
@@ -233,22 +230,20 @@ static void child_hide_descriptors(const plan_t *plan) {
 }
 
 static void child_exec(const plan_t *plan) {
-  int error = ENOENT;
+  bool was_denied = false;
   for (char **path = plan->paths; *path; path++) {
     execve(*path, plan->argv, plan->env);
     if (errno == ENOEXEC) {
       plan->shell_argv[1] = *path;
       execve("/bin/sh", plan->shell_argv, plan->env);
     }
-    if (errno == EACCES) {
-      error = EACCES; /* unless a later one can be run */
-    } else if (errno != ENOENT && errno != ENOTDIR) {
+    was_denied = was_denied || errno == EACCES;
+    if (errno != EACCES && errno != ENOENT && errno != ENOTDIR)
       return;
-    } else if (!path[1] && path == plan->paths) {
-      return; /* the only one: its own error says more */
-    }
   }
-  errno = error;
+  /* Looking in several places, what could not be run says more than what is missing. */
+  if (plan->paths[1])
+    errno = was_denied ? EACCES : ENOENT;
 }
 
 static _Noreturn void child_run(const plan_t *plan) {
@@ -269,8 +264,7 @@ static _Noreturn void child_run(const plan_t *plan) {
   child_fail(plan, false);
 }
 
-/* ---- in the parent
- * ---------------------------------------------------------------------- */
+/* ---- in the parent --------------------------------------------------------------- */
 
 /* No handler of ours may run in the child before its dispositions are reset: libuv's
  * would write to the pipe that both processes hold. */
@@ -296,8 +290,10 @@ static int await_exec(int report, pid_t pid, failure_t *failure) {
   } while (n < 0 && errno == EINTR);
   if (n != (ssize_t)sizeof *failure)
     return 0;
-  while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-    continue;
+  pid_t reaped;
+  do {
+    reaped = waitpid(pid, NULL, 0);
+  } while (reaped < 0 && errno == EINTR);
   return uv_translate_sys_error(failure->error);
 }
 

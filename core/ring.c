@@ -35,18 +35,19 @@ static size_t round_up(size_t capacity) {
   return n;
 }
 
-/* Maps `size` bytes of `fd` (-1: anonymous memory). */
-static int ring_map(int fd, size_t size, bool writable, axo_ring_t **out) {
+/* Maps `size` bytes of `fd` (-1: anonymous memory). NULL, and the code in `rc`. */
+static axo_ring_t *ring_map(int fd, size_t size, bool writable, int *rc) {
+  *rc = UV_ENOMEM;
   axo_ring_t *ring = calloc(1, sizeof *ring);
   if (!ring)
-    return UV_ENOMEM;
+    return NULL;
   int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
   int flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
   void *base = mmap(NULL, size, protection, flags, fd, 0);
   if (base == MAP_FAILED) {
-    int code = uv_translate_sys_error(errno);
+    *rc = uv_translate_sys_error(errno);
     free(ring);
-    return code;
+    return NULL;
   }
   ring->header = base;
   ring->data = (char *)base + AXO__RING_HEADER_SIZE;
@@ -54,8 +55,8 @@ static int ring_map(int fd, size_t size, bool writable, axo_ring_t **out) {
   ring->mapped = size;
   ring->bell = -1;
   ring->writable = writable;
-  *out = ring;
-  return 0;
+  *rc = 0;
+  return ring;
 }
 
 static void ring_format(axo_ring_t *ring) {
@@ -72,8 +73,9 @@ static void ring_format(axo_ring_t *ring) {
 int axo_ring_new(size_t capacity, axo_ring_t **out) {
   if (capacity > AXO_RING_MAX)
     return UV_EINVAL;
-  int rc = ring_map(-1, AXO__RING_HEADER_SIZE + round_up(capacity), true, out);
-  if (rc == 0)
+  int rc;
+  *out = ring_map(-1, AXO__RING_HEADER_SIZE + round_up(capacity), true, &rc);
+  if (*out)
     ring_format(*out);
   return rc;
 }
@@ -110,15 +112,13 @@ int axo_ring_create_fd(int fd, size_t capacity, bool bell, axo_ring_t **out,
   }
   size_t size = AXO__RING_HEADER_SIZE + round_up(capacity);
   int rc = file_allocate(fd, size);
-  axo_ring_t *ring = NULL;
-  if (rc == 0)
-    rc = ring_map(fd, size, true, &ring);
-  if (rc == 0 && bell) {
+  axo_ring_t *ring = rc == 0 ? ring_map(fd, size, true, &rc) : NULL;
+  if (ring && bell) {
     ring->bell = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (ring->bell < 0)
       rc = uv_translate_sys_error(errno);
   }
-  if (rc != 0) {
+  if (!ring || rc != 0) {
     axo_ring_free(ring);
     return axo__err_set(err, rc, op, NULL, "cannot make a ring of %zu bytes: %s", size,
                         uv_strerror(rc));
@@ -154,9 +154,9 @@ int axo_ring_open_fd(int fd, axo_ring_t **out, axo_err_t *err) {
       !is_capacity((uint64_t)st.st_size - AXO__RING_HEADER_SIZE)) {
     return axo__err_set(err, UV_EINVAL, op, NULL, "it has not the size of a ring");
   }
-  axo_ring_t *ring = NULL;
-  int rc = ring_map(fd, (size_t)st.st_size, false, &ring);
-  if (rc != 0) {
+  int rc;
+  axo_ring_t *ring = ring_map(fd, (size_t)st.st_size, false, &rc);
+  if (!ring) {
     return axo__err_set(err, rc, op, NULL, "cannot map it: %s", uv_strerror(rc));
   }
   const char *problem = header_problem(ring);

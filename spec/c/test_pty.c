@@ -64,8 +64,7 @@ static void term_to_end(term_t *term, char *const *argv) {
 
 static void term_free(term_t *term) { free(term->text); }
 
-/* ---- the terminal
- * --------------------------------------------------------------------- */
+/* ---- the terminal ---------------------------------------------------------------- */
 
 static void it_is_a_controlling_terminal(void **state) {
   (void)state;
@@ -156,8 +155,7 @@ static void descriptors_are_not_inherited(void **state) {
   term_free(&term);
 }
 
-/* ---- input
- * ---------------------------------------------------------------------------- */
+/* ---- input ----------------------------------------------------------------------- */
 
 static void it_is_typed_to(void **state) {
   (void)state;
@@ -195,8 +193,7 @@ static void input_waits_for_its_reader(void **state) {
   term_free(&term);
 }
 
-/* ---- output
- * --------------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------- */
 
 static void nothing_is_lost_at_the_exit(void **state) {
   (void)state;
@@ -235,8 +232,7 @@ static void the_terminal_can_be_left_and_opened_again(void **state) {
   term_free(&term);
 }
 
-/* ---- the end
- * --------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------- */
 
 static void a_grandchild_does_not_hold_us(void **state) {
   (void)state;
@@ -347,8 +343,7 @@ static void closes_what_has_ended(void **state) {
   assert_int_equal(term.exits, 0);
 }
 
-/* ---- failures to start
- * ---------------------------------------------------------------- */
+/* ---- failures to start ----------------------------------------------------------- */
 
 static void assert_no_start(char *program, const char *cwd, int code,
                             const char *named) {

@@ -215,8 +215,7 @@ static void a_bell_wakes_a_watcher(void **state) {
 }
 #endif
 
-/* ---- headers that lie
- * ------------------------------------------------------------------ */
+/* ---- headers that lie ------------------------------------------------------------ */
 
 static int ring_file(void) {
   int fd = temporary_file();
@@ -308,8 +307,7 @@ static void a_lying_head_stays_inside(void **state) {
   close(fd);
 }
 
-/* ---- a writer in another process
- * ------------------------------------------------------- */
+/* ---- a writer in another process ------------------------------------------------- */
 
 #define RACE_BYTES (UINT64_C(512) * 1024 * 1024)
 /* Large, so that a copy lasts long enough to be overtaken in its middle. */
