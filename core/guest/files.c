@@ -1,0 +1,149 @@
+/* Files beneath the session's root, and nowhere else: the kernel refuses every way out.
+ */
+#include "guest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* From linux/openat2.h, which not every C library brings. */
+#define RESOLVE_NO_MAGICLINKS 0x02
+#define RESOLVE_BENEATH 0x08
+struct open_how {
+  uint64_t flags, mode, resolve;
+};
+
+#define FLAGS_ALLOWED                                                                  \
+  (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_APPEND | O_DIRECTORY | O_NOFOLLOW |      \
+   O_PATH)
+
+static int beneath(int dir, const char *path, int flags, mode_t mode) {
+  struct open_how how = {
+      .flags = (uint64_t)(flags | O_CLOEXEC),
+      .mode = flags & O_CREAT ? mode & 07777 : 0,
+      .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+  };
+  int fd;
+  int tries = 16; /* EAGAIN: a rename raced with "..", openat2(2) says to try again */
+  do
+    fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+  while (fd < 0 && errno == EAGAIN && --tries);
+  return fd;
+}
+
+/* Before Linux 5.6: component by component, following no link at all. */
+static int beneath_walk(int dir, const char *path, int flags, mode_t mode) {
+  char part[256];
+  int at = dir;
+  for (;;) {
+    while (*path == '/')
+      path++;
+    size_t len = (size_t)(strchrnul(path, '/') - path);
+    const char *rest = path + len + strspn(path + len, "/");
+    if (len >= sizeof part || (len == 2 && !strncmp(path, "..", 2))) {
+      errno = len >= sizeof part ? ENAMETOOLONG : EXDEV;
+      break;
+    }
+    memcpy(part, len ? path : ".", len ? len : 1);
+    part[len ? len : 1] = 0;
+    int next = *rest ? openat(at, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                     : openat(at, part, flags | O_NOFOLLOW | O_CLOEXEC, mode & 07777);
+    if (at != dir) {
+      int cause = errno;
+      close(at);
+      errno = cause;
+    }
+    if (next < 0 || !*rest)
+      return next;
+    at = next;
+    path = rest;
+  }
+  if (at != dir) {
+    int cause = errno;
+    close(at);
+    errno = cause;
+  }
+  return -1;
+}
+
+static int open_beneath(const char *path, int flags, mode_t mode) {
+  int fd = beneath(g.root, path, flags, mode);
+  if (fd < 0 && errno == ENOSYS) {
+    if (*path == '/') {
+      errno = EXDEV;
+      return -1;
+    }
+    fd = beneath_walk(g.root, path, flags, mode);
+  }
+  return fd;
+}
+
+/* Non-blocking, so that a FIFO in a file's place cannot hold PID 1. */
+int files_open(const char *path, const axo_open_t *how) {
+  if (how->flags & ~FLAGS_ALLOWED) {
+    errno = EINVAL;
+    return -1;
+  }
+  int extra = how->flags & O_PATH ? 0 : O_NOCTTY | O_NONBLOCK;
+  return open_beneath(path, how->flags | extra, how->mode);
+}
+
+/* Splits off the last name; it must be a plain one. */
+static int parent_of(const char *path, const char **name) {
+  static char dir[4096];
+  const char *slash = strrchr(path, '/');
+  *name = slash ? slash + 1 : path;
+  size_t len = slash ? (size_t)(slash - path) : 0;
+  if (!**name || !strcmp(*name, ".") || !strcmp(*name, "..") || len >= sizeof dir ||
+      (slash && len == 0)) {
+    errno = slash && len == 0 ? EXDEV : EINVAL;
+    return -1;
+  }
+  memcpy(dir, len ? path : ".", len ? len : 1);
+  dir[len ? len : 1] = 0;
+  return open_beneath(dir, O_PATH | O_DIRECTORY, 0);
+}
+
+static int rename_beneath(int from_dir, const char *from, const char *to) {
+  const char *name;
+  int to_dir = parent_of(to, &name);
+  if (to_dir < 0)
+    return -1;
+  int failed = renameat(from_dir, from, to_dir, name);
+  int cause = errno;
+  close(to_dir);
+  errno = cause;
+  return failed;
+}
+
+int files_path(const axo_path_t *how, const char *from, const char *to) {
+  const char *name;
+  int failed = -1;
+  int dir = parent_of(from, &name);
+  if (dir < 0)
+    return -1;
+  switch ((enum axo_path_op)how->op) {
+  case AXO_PATH_UNLINK:
+    failed = unlinkat(dir, name, 0);
+    break;
+  case AXO_PATH_RMDIR:
+    failed = unlinkat(dir, name, AT_REMOVEDIR);
+    break;
+  case AXO_PATH_MKDIR:
+    failed = mkdirat(dir, name, how->mode & 07777);
+    break;
+  case AXO_PATH_RENAME:
+    failed = rename_beneath(dir, name, to);
+    break;
+  default:
+    errno = EINVAL;
+  }
+  int cause = errno;
+  close(dir);
+  errno = cause;
+  return failed;
+}

@@ -1,0 +1,167 @@
+/* protocol.h: what the host and the guest say to each other.
+ *
+ * The only file that both sides include: no libuv, no Lua, no libc beyond integer
+ * types. They speak over a SOCK_SEQPACKET Unix socket, one packet a message: a header,
+ * then a body. Both run on one machine, so integers are native. Each treats the other
+ * as hostile: a packet of the wrong version, an unknown type, a length that does not
+ * fit or a wrong number of descriptors ends the link.
+ */
+#ifndef AXO_PROTOCOL_H
+#define AXO_PROTOCOL_H
+
+#include <stdint.h>
+
+#define AXO_PROTO_VERSION 1
+
+/* Where the guest finds the sockets: the link directory, mounted read-only. */
+#define AXO_LINK_DIR "/run/.axosandbox"
+
+/* A packet stays far below the default socket buffer (208 KiB), so that one always
+ * fits. */
+#define AXO_PACKET_MAX 32768
+/* A larger body travels in a sealed memfd. execve's own limit (a quarter of an 8 MiB
+ * stack) is about this. */
+#define AXO_BODY_MAX 2097152
+#define AXO_FDS_MAX 5
+#define AXO_NAME_MAX 32
+#define AXO_COMMAND_MAX 4096
+
+typedef struct axo_packet {
+  uint8_t version;
+  uint8_t type;
+  uint16_t flags;
+  uint32_t length; /* of the body, wherever it is */
+  uint64_t id;     /* the host's name for the request, and for what came of it */
+} axo_packet_t;
+
+enum axo_packet_flags {
+  AXO_FLAG_MEMFD = 1, /* the body is in the last descriptor, sealed */
+};
+
+enum axo_packet_type {
+  /* host to guest */
+  AXO_REQ_SPAWN = 1,  /* axo_spawn_t + strings; exec: 3 descriptors; else an eventfd */
+  AXO_REQ_SIGNAL = 2, /* axo_signal_t; id names the work */
+  AXO_REQ_OPEN = 3,   /* axo_open_t + path; answered by OPENED with a descriptor */
+  AXO_REQ_LIST = 4,   /* answered by LISTED */
+  AXO_REQ_ATTACH = 5, /* axo_attach_t + an eventfd; answered by SPAWNED */
+  AXO_REQ_FORGET = 6, /* id names the work: no more events for this link */
+  AXO_REQ_KILL_ALL = 7, /* everything but the guest; answered by DONE */
+  AXO_REQ_PATH = 8,     /* axo_path_t + one or two paths; answered by DONE */
+  /* guest to host */
+  AXO_EV_HELLO = 64,   /* axo_hello_t */
+  AXO_EV_SPAWNED = 65, /* axo_spawned_t; ring (task), ring and master (terminal) */
+  AXO_EV_FAILED = 66,  /* axo_failed_t: the request came to nothing */
+  AXO_EV_EXITED = 67,  /* axo_exited_t */
+  AXO_EV_OPENED = 68,  /* a descriptor */
+  AXO_EV_LISTED = 69,  /* axo_entry_t each; always in a memfd unless empty */
+  AXO_EV_DONE = 70,
+  AXO_EV_EMPTY = 71, /* after an EXITED with `left`: nothing of the work is left */
+  AXO_EV_NEW = 72    /* axo_attach_t: another host has started a task or terminal */
+};
+
+enum axo_kind {
+  AXO_KIND_EXEC = 1,    /* dies with its link */
+  AXO_KIND_TASK = 2,    /* output in a ring; outlives its host */
+  AXO_KIND_TERMINAL = 3 /* the same, on a terminal of the container's own */
+};
+
+/* Followed by NUL-terminated strings: cwd ("" for the guest's), user ("" for the
+ * default), argc arguments, envc "K=V" that override the guest's own environment. */
+typedef struct axo_spawn {
+  uint32_t kind;
+  uint32_t argc;
+  uint32_t envc;
+  uint32_t ring; /* bytes wanted for the ring; 0 is the default */
+  uint16_t rows;
+  uint16_t cols;
+  uint32_t reserved;
+  char name[AXO_NAME_MAX]; /* tasks and terminals: the host's id, NUL-padded */
+} axo_spawn_t;
+
+typedef struct axo_signal {
+  int32_t signal;
+  uint32_t tree; /* 1: the whole tree; with SIGKILL until nothing is left */
+} axo_signal_t;
+
+/* Followed by a NUL-terminated path, relative to the session's root. */
+typedef struct axo_open {
+  int32_t flags; /* O_*; O_CLOEXEC and O_NOCTTY are added, the rest is whitelisted */
+  uint32_t mode;
+} axo_open_t;
+
+enum axo_path_op {
+  AXO_PATH_UNLINK = 1,
+  AXO_PATH_RMDIR,
+  AXO_PATH_MKDIR,
+  AXO_PATH_RENAME
+};
+
+typedef struct axo_path {
+  uint32_t op;
+  uint32_t mode;
+} axo_path_t;
+
+typedef struct axo_attach {
+  char name[AXO_NAME_MAX];
+} axo_attach_t;
+
+typedef struct axo_hello {
+  uint32_t pid; /* the guest's own pid inside: 1 */
+  uint32_t uid; /* whom it runs as: only root can run commands as somebody else */
+} axo_hello_t;
+
+typedef struct axo_spawned {
+  uint64_t work; /* the guest's own number; never reused */
+  int32_t pid;   /* inside the container */
+  uint32_t reserved;
+} axo_spawned_t;
+
+enum axo_stage {
+  AXO_STAGE_REQUEST = 1, /* the request itself: malformed or refused */
+  AXO_STAGE_LIMIT,       /* a table of the guest is full */
+  AXO_STAGE_FORK,        /* no process could be made: the container is out of pids */
+  AXO_STAGE_USER,        /* no such user or group */
+  AXO_STAGE_CWD,         /* the working directory */
+  AXO_STAGE_EXEC,        /* the program: ENOENT, EACCES, ENOEXEC, ... */
+  AXO_STAGE_TERMINAL,    /* no terminal could be made */
+  AXO_STAGE_RING,        /* no ring could be made */
+  AXO_STAGE_FILE,        /* open and the path operations */
+  AXO_STAGE_WORK         /* no such work */
+};
+
+typedef struct axo_failed {
+  uint32_t stage;
+  int32_t error; /* errno */
+} axo_failed_t;
+
+typedef struct axo_exited {
+  int32_t code; /* -1 when a signal ended it */
+  int32_t signal;
+  uint64_t utime_us;
+  uint64_t stime_us;
+  uint64_t maxrss_kb;
+  uint32_t left; /* 1: something that it started may still run */
+  uint32_t reserved;
+} axo_exited_t;
+
+enum axo_work_state { AXO_WORK_STARTING = 1, AXO_WORK_RUNNING, AXO_WORK_ENDED };
+
+typedef struct axo_entry {
+  uint64_t work;
+  uint64_t started_ms; /* since the epoch */
+  uint64_t head;       /* of the ring */
+  uint32_t kind;
+  uint32_t state;
+  int32_t code;
+  int32_t signal;
+  int32_t pid;
+  uint16_t rows;
+  uint16_t cols;
+  uint32_t command_len;  /* NUL-separated arguments, as many as fit */
+  uint32_t command_full; /* 0 when they were cut */
+  char name[AXO_NAME_MAX];
+  char command[AXO_COMMAND_MAX];
+} axo_entry_t;
+
+#endif /* AXO_PROTOCOL_H */
