@@ -1,12 +1,12 @@
 /* axo.h: the public face of the axosandbox core.
  *
  * Conventions, true of every prototype unless it says otherwise:
- * - Functions return 0 or a negative UV_E* code. Those that can explain a failure take a
- *   last `axo_err_t *err` (may be NULL), written on failure only.
+ * - Functions return 0 or a negative UV_E* code. Those that can explain a failure take
+ * a last `axo_err_t *err` (may be NULL), written on failure only.
  * - The library never prints, exits or aborts, and keeps no global mutable state.
  * - Strings passed in are borrowed for the call; what must live longer is copied.
- * - Objects on a loop belong to that loop's thread. A callback never fires before the call
- *   that armed it has returned, and an `on_exit` fires exactly once.
+ * - Objects on a loop belong to that loop's thread. A callback never fires before the
+ * call that armed it has returned, and an `on_exit` fires exactly once.
  * - Times are milliseconds, sizes are bytes, unless the name says otherwise.
  */
 #ifndef AXO_H
@@ -23,23 +23,26 @@
 #define AXO_EXTERN
 #endif
 
-/* ---- errors (error.c) -------------------------------------------------------------- */
+/* ---- errors (error.c) --------------------------------------------------------------
+ */
 
 #define AXO_MESSAGE_MAX 1024
 #define AXO_HINT_MAX 512
 
 /* What went wrong, in words a person can act on. Plain data: copy it freely. */
 typedef struct axo_err {
-  int code;                       /* negative UV_E* */
-  const char *op;                 /* static string: what was attempted, e.g. "spawn" */
-  char message[AXO_MESSAGE_MAX];  /* what and why; one line, no trailing newline */
-  char hint[AXO_HINT_MAX];        /* what to do next; "" when there is nothing to say */
+  int code;                      /* negative UV_E* */
+  const char *op;                /* static string: what was attempted, e.g. "spawn" */
+  char message[AXO_MESSAGE_MAX]; /* what and why; one line, no trailing newline */
+  char hint[AXO_HINT_MAX];       /* what to do next; "" when there is nothing to say */
+  int stage;                     /* of a guest's refusal: enum axo_stage; else 0 */
 } axo_err_t;
 
 /* The library's semantic version, e.g. "0.1.0". Static. */
 AXO_EXTERN const char *axo_version(void);
 
-/* ---- argument vectors (argv*.c) ---------------------------------------------------- */
+/* ---- argument vectors (argv*.c) ----------------------------------------------------
+ */
 
 /* An owned, NULL-terminated argument vector. Building one has no side effects. */
 typedef struct axo_argv axo_argv_t;
@@ -52,7 +55,8 @@ AXO_EXTERN size_t axo_argv_count(const axo_argv_t *argv);
 AXO_EXTERN void axo_argv_free(axo_argv_t *argv);
 
 /* `key=value`. Keys of the environment are [A-Za-z_][A-Za-z0-9_]*; keys of labels are
- * [a-z0-9]([a-z0-9._-]*[a-z0-9])?. Values carry any byte but NUL (labels: nor newline). */
+ * [a-z0-9]([a-z0-9._-]*[a-z0-9])?. Values carry any byte but NUL (labels: nor newline).
+ */
 typedef struct axo_pair {
   const char *key;
   const char *value;
@@ -80,22 +84,23 @@ typedef struct axo_ulimit {
   uint64_t hard;
 } axo_ulimit_t;
 
-/* Everything `podman run -d` is told. Zero-initialise, then fill in. The hardening floor
- * (no-new-privileges, the capability drops, no healthcheck, no systemd mode) is emitted by
- * the builder itself: no field turns it off. */
+/* Everything `podman run -d` is told. Zero-initialise, then fill in. The hardening
+ * floor (no-new-privileges, the capability drops, no healthcheck, no systemd mode) is
+ * emitted by the builder itself: no field turns it off. */
 typedef struct axo_run_spec {
-  const char *name;           /* required: [A-Za-z0-9][A-Za-z0-9_.-]{0,127} */
-  const char *image;          /* required: a reference that axo_reference_parse accepts;
-                                 emitted in full, by its digest alone if it has one */
-  const char *const *command; /* NULL-terminated; replaces ENTRYPOINT and CMD; required */
-  const char *workdir;        /* absolute, or NULL */
-  const char *user;           /* NAME|UID[:GROUP|GID], or NULL for the image's */
-  const char *network;        /* "bridge" or "none"; NULL is "none" */
-  const char *runtime;        /* OCI runtime name or absolute path, or NULL */
-  const char *pull;           /* "never", "missing" or "always"; NULL is "never" */
-  const char *pidfile;        /* absolute path that podman writes, or NULL */
-  const char *cidfile;        /* absolute path that podman writes, or NULL */
-  const char *hostname;       /* or NULL */
+  const char *name;  /* required: [A-Za-z0-9][A-Za-z0-9_.-]{0,127} */
+  const char *image; /* required: a reference that axo_reference_parse accepts;
+                        emitted in full, by its digest alone if it has one */
+  const char *const
+      *command;         /* NULL-terminated; replaces ENTRYPOINT and CMD; required */
+  const char *workdir;  /* absolute, or NULL */
+  const char *user;     /* NAME|UID[:GROUP|GID], or NULL for the image's */
+  const char *network;  /* "bridge" or "none"; NULL is "none" */
+  const char *runtime;  /* OCI runtime name or absolute path, or NULL */
+  const char *pull;     /* "never", "missing" or "always"; NULL is "never" */
+  const char *pidfile;  /* absolute path that podman writes, or NULL */
+  const char *cidfile;  /* absolute path that podman writes, or NULL */
+  const char *hostname; /* or NULL */
   const axo_mount_t *mounts;
   size_t mount_count;
   const axo_pair_t *env;
@@ -106,13 +111,13 @@ typedef struct axo_run_spec {
   size_t port_count;
   const axo_ulimit_t *ulimits;
   size_t ulimit_count;
-  uint64_t memory;            /* bytes; 0 leaves it out */
-  double cpus;                /* CPUs; 0 leaves it out */
-  int64_t pids;               /* processes; 0 leaves it out */
-  bool init;                  /* --init: podman's own reaper as PID 1 */
-  bool http_proxy;            /* pass the host's proxy variables in; podman's default is
-                                 true, ours is false: they often carry credentials */
-  bool cgroups_disabled;      /* --cgroups=disabled; crun only */
+  uint64_t memory;       /* bytes; 0 leaves it out */
+  double cpus;           /* CPUs; 0 leaves it out */
+  int64_t pids;          /* processes; 0 leaves it out */
+  bool init;             /* --init: podman's own reaper as PID 1 */
+  bool http_proxy;       /* pass the host's proxy variables in; podman's default is
+                            true, ours is false: they often carry credentials */
+  bool cgroups_disabled; /* --cgroups=disabled; crun only */
 } axo_run_spec_t;
 
 /* One `podman exec`. */
@@ -123,15 +128,15 @@ typedef struct axo_exec_spec {
   const char *user;           /* as in axo_run_spec_t, or NULL */
   const axo_pair_t *env;
   size_t env_count;
-  bool interactive;           /* keep stdin open */
-  bool tty;                   /* allocate a terminal; detach keys are always off */
+  bool interactive; /* keep stdin open */
+  bool tty;         /* allocate a terminal; detach keys are always off */
 } axo_exec_spec_t;
 
-/* Builders. `podman` is the program to run: an absolute path, or a bare name. Nothing that
- * begins with '-' is accepted where a name, an image, a user or a path belongs, no argument
- * may exceed the kernel's 128 KiB (MAX_ARG_STRLEN), and every one is UTF-8: podman, which
- * passes them on as JSON, would silently alter other bytes.
- * Fail with UV_EINVAL (a value that can never be right), UV_E2BIG or UV_ENOMEM. */
+/* Builders. `podman` is the program to run: an absolute path, or a bare name. Nothing
+ * that begins with '-' is accepted where a name, an image, a user or a path belongs, no
+ * argument may exceed the kernel's 128 KiB (MAX_ARG_STRLEN), and every one is UTF-8:
+ * podman, which passes them on as JSON, would silently alter other bytes. Fail with
+ * UV_EINVAL (a value that can never be right), UV_E2BIG or UV_ENOMEM. */
 AXO_EXTERN int axo_argv_run(const char *podman, const axo_run_spec_t *spec,
                             axo_argv_t **out, axo_err_t *err);
 AXO_EXTERN int axo_argv_exec(const char *podman, const axo_exec_spec_t *spec,
@@ -143,12 +148,12 @@ AXO_EXTERN int axo_argv_rm(const char *podman, const char *container, axo_argv_t
 AXO_EXTERN int axo_argv_stop(const char *podman, const char *container,
                              unsigned timeout_s, axo_argv_t **out, axo_err_t *err);
 /* All containers, running or not, that carry the label `label` (NAME or NAME=VALUE), as
- * JSON. A value with a comma or a quote is UV_EINVAL: podman versions differ in how they
- * read it. */
+ * JSON. A value with a comma or a quote is UV_EINVAL: podman versions differ in how
+ * they read it. */
 AXO_EXTERN int axo_argv_ps(const char *podman, const char *label, axo_argv_t **out,
                            axo_err_t *err);
-/* `kind` is "container" or "image"; the answer is JSON. An image that is here already may
- * be named by its full id as well, here and in axo_argv_image_exists. */
+/* `kind` is "container" or "image"; the answer is JSON. An image that is here already
+ * may be named by its full id as well, here and in axo_argv_image_exists. */
 AXO_EXTERN int axo_argv_inspect(const char *podman, const char *kind, const char *name,
                                 axo_argv_t **out, axo_err_t *err);
 AXO_EXTERN int axo_argv_pull(const char *podman, const char *image, axo_argv_t **out,
@@ -162,15 +167,16 @@ AXO_EXTERN int axo_argv_import(const char *podman, const char *image, axo_argv_t
 AXO_EXTERN int axo_argv_commit(const char *podman, const char *container,
                                const char *image, axo_argv_t **out, axo_err_t *err);
 
-/* ---- image references (reference.c) ------------------------------------------------- */
+/* ---- image references (reference.c) -------------------------------------------------
+ */
 
-/* The OCI distribution grammar (github.com/distribution/reference): registry, repository,
- * tag, digest. Limits from there: 255 bytes of name, 128 of tag. */
+/* The OCI distribution grammar (github.com/distribution/reference): registry,
+ * repository, tag, digest. Limits from there: 255 bytes of name, 128 of tag. */
 typedef struct axo_reference {
-  char registry[256];    /* "docker.io"; lower case; with ":port" when one was given */
-  char repository[256];  /* "library/alpine" */
-  char tag[129];         /* "" when only a digest was given, else "latest" by default */
-  char digest[160];      /* "sha256:<64 hex>", or "" */
+  char registry[256];   /* "docker.io"; lower case; with ":port" when one was given */
+  char repository[256]; /* "library/alpine" */
+  char tag[129];        /* "" when only a digest was given, else "latest" by default */
+  char digest[160];     /* "sha256:<64 hex>", or "" */
 } axo_reference_t;
 
 /* Parses and normalises `text` ("alpine" becomes docker.io/library/alpine:latest; a
@@ -183,11 +189,13 @@ AXO_EXTERN int axo_reference_parse(const char *text, axo_reference_t *out,
  * bytes hold any reference. */
 AXO_EXTERN int axo_reference_format(const axo_reference_t *ref, char *buf, size_t size);
 
-/* ---- byte rings (ring.c) ------------------------------------------------------------ */
+/* ---- byte rings (ring.c) ------------------------------------------------------------
+ */
 
-/* A ring of bytes in memory that processes can share, addressed by absolute 64-bit offsets
- * that only grow. One writer; any number of readers, each of which owns its cursor. The
- * writer never waits: a reader that fell behind is told how many bytes it lost. */
+/* A ring of bytes in memory that processes can share, addressed by absolute 64-bit
+ * offsets that only grow. One writer; any number of readers, each of which owns its
+ * cursor. The writer never waits: a reader that fell behind is told how many bytes it
+ * lost. */
 typedef struct axo_ring axo_ring_t;
 
 #define AXO_RING_DEFAULT ((size_t)64 * 1024)
@@ -196,14 +204,15 @@ typedef struct axo_ring axo_ring_t;
 /* A private ring; `capacity` is rounded up to a power of two of at least 4096.
  * UV_EINVAL above AXO_RING_MAX, UV_ENOMEM. */
 AXO_EXTERN int axo_ring_new(size_t capacity, axo_ring_t **out);
-/* Sizes the file (or memfd) behind `fd` and maps it for writing. `fd` stays the caller's
- * and may be closed afterwards... unless `bell` is set: then the ring keeps its own
- * duplicate and, after each write, writes one byte of its header through it, so that an
- * inotify watch on the file wakes. */
+/* Sizes the file (or memfd) behind `fd` and maps it for writing. `fd` stays the
+ * caller's and may be closed afterwards... unless `bell` is set: then the ring keeps
+ * its own duplicate and, after each write, writes one byte of its header through it, so
+ * that an inotify watch on the file wakes. */
 AXO_EXTERN int axo_ring_create_fd(int fd, size_t capacity, bool bell, axo_ring_t **out,
                                   axo_err_t *err);
-/* Maps somebody else's ring read-only. The header is not trusted: a wrong magic, size or
- * capacity is UV_EINVAL, and a head that lies later never leads outside the mapping. */
+/* Maps somebody else's ring read-only. The header is not trusted: a wrong magic, size
+ * or capacity is UV_EINVAL, and a head that lies later never leads outside the mapping.
+ */
 AXO_EXTERN int axo_ring_open_fd(int fd, axo_ring_t **out, axo_err_t *err);
 AXO_EXTERN void axo_ring_free(axo_ring_t *ring);
 AXO_EXTERN size_t axo_ring_capacity(const axo_ring_t *ring);
@@ -219,7 +228,8 @@ AXO_EXTERN int axo_ring_write(axo_ring_t *ring, const void *data, size_t len);
 AXO_EXTERN size_t axo_ring_read(const axo_ring_t *ring, uint64_t *cursor, void *buf,
                                 size_t len, uint64_t *dropped);
 
-/* ---- child processes (process.c) ---------------------------------------------------- */
+/* ---- child processes (process.c) ----------------------------------------------------
+ */
 
 typedef struct axo_process axo_process_t;
 
@@ -231,42 +241,44 @@ typedef enum axo_limit_action {
 } axo_limit_action_t;
 
 typedef struct axo_process_result {
-  int code;              /* exit code; -1 when a signal ended it */
-  int signal;            /* signal number, or 0 */
-  bool timed_out;        /* the deadline passed before the end */
-  bool cancelled;        /* axo_process_cancel came before the end */
-  bool limit_hit;        /* AXO_LIMIT_KILL acted */
-  bool drain_cut;        /* a descendant held a pipe beyond the drain bound */
-  const char *out[2];    /* collected stdout, stderr; borrowed for the callback */
+  int code;           /* exit code; -1 when a signal ended it */
+  int signal;         /* signal number, or 0 */
+  bool timed_out;     /* the deadline passed before the end */
+  bool cancelled;     /* axo_process_cancel came before the end */
+  bool limit_hit;     /* AXO_LIMIT_KILL acted */
+  bool drain_cut;     /* a descendant held a pipe beyond the drain bound */
+  const char *out[2]; /* collected stdout, stderr; borrowed for the callback */
   size_t out_len[2];
-  bool truncated[2];     /* bytes were dropped from that stream */
-  uint64_t total[2];     /* bytes seen on each stream, dropped ones included */
+  bool truncated[2]; /* bytes were dropped from that stream */
+  uint64_t total[2]; /* bytes seen on each stream, dropped ones included */
   uint64_t duration_ms;
+  const axo_err_t *failure; /* axo_link_exec: why it never ran, or that the guest has
+                               gone; NULL otherwise. Borrowed for the callback */
 } axo_process_result_t;
 
 typedef struct axo_process_options {
-  char *const *argv;        /* required; argv[0] is looked up in PATH of `env` */
-  char *const *env;         /* NULL-terminated "K=V"; NULL inherits */
-  const char *cwd;          /* NULL inherits */
-  bool stdin_pipe;          /* false: /dev/null */
-  const void *input;        /* with stdin_pipe: written first (copied, of any size); NULL
-                               leaves stdin open, as input_more does */
+  char *const *argv; /* required; argv[0] is looked up in PATH of `env` */
+  char *const *env;  /* NULL-terminated "K=V"; NULL inherits */
+  const char *cwd;   /* NULL inherits */
+  bool stdin_pipe;   /* false: /dev/null */
+  const void *input; /* with stdin_pipe: written first (copied, of any size); NULL
+                        leaves stdin open, as input_more does */
   size_t input_len;
-  bool input_more;          /* keep stdin open after `input`; else it is closed */
-  uint64_t timeout_ms;      /* covers everything, input and drain included; 0: none */
-  uint64_t grace_ms;        /* from TERM (or on_deadline) to KILL; 0: 2000 */
-  uint64_t drain_ms;        /* how long to wait for EOF after the exit; 0: 250 */
-  size_t max_output;        /* kept bytes, each stream; 0: 1 MiB */
+  bool input_more;     /* keep stdin open after `input`; else it is closed */
+  uint64_t timeout_ms; /* covers everything, input and drain included; 0: none */
+  uint64_t grace_ms;   /* from TERM (or on_deadline) to KILL; 0: 2000 */
+  uint64_t drain_ms;   /* how long to wait for EOF after the exit; 0: 250 */
+  size_t max_output;   /* kept bytes, each stream; 0: 1 MiB */
   axo_limit_action_t on_limit;
-  bool merge_stderr;        /* stderr goes into stdout's pipe */
-  axo_ring_t *ring;         /* all output goes here instead of being collected; borrowed,
-                               must outlive the process */
+  bool merge_stderr; /* stderr goes into stdout's pipe */
+  axo_ring_t *ring;  /* all output goes here instead of being collected; borrowed,
+                        must outlive the process */
   void *data;
-  /* A piece of output; when set, that stream is not collected (with a ring: called after
-   * the ring was written). `stream` is AXO_STDOUT or AXO_STDERR. */
+  /* A piece of output; when set, that stream is not collected (with a ring: called
+   * after the ring was written). `stream` is AXO_STDOUT or AXO_STDERR. */
   void (*on_output)(axo_process_t *p, int stream, const char *bytes, size_t len);
-  int streams;              /* which streams on_output gets: AXO_STDOUT | AXO_STDERR; 0
-                               is both. The other one is collected */
+  int streams; /* which streams on_output gets: AXO_STDOUT | AXO_STDERR; 0
+                  is both. The other one is collected */
   /* The queue of stdin has emptied: time to write more. */
   void (*on_drain)(axo_process_t *p);
   /* The deadline passed, cancel was called or the limit was hit: replaces SIGTERM, for
@@ -277,15 +289,15 @@ typedef struct axo_process_options {
   void (*on_exit)(axo_process_t *p, const axo_process_result_t *result);
 } axo_process_options_t;
 
-/* Starts a child in a session of its own. A failure to start (UV_ENOENT, UV_EACCES, ...)
- * is returned and no callback fires. On success `*out` is valid until on_exit returns or
- * axo_process_close is called, whichever is first. */
+/* Starts a child in a session of its own. A failure to start (UV_ENOENT, UV_EACCES,
+ * ...) is returned and no callback fires. On success `*out` is valid until on_exit
+ * returns or axo_process_close is called, whichever is first. */
 AXO_EXTERN int axo_process_spawn(uv_loop_t *loop, const axo_process_options_t *options,
                                  axo_process_t **out, axo_err_t *err);
 AXO_EXTERN void *axo_process_data(const axo_process_t *p);
 AXO_EXTERN int axo_process_pid(const axo_process_t *p);
-/* Queues a copy for stdin. UV_EPIPE when stdin is closed; UV_ENOBUFS when more than 16 MiB
- * are queued. A reader that went away is not an error of the process. */
+/* Queues a copy for stdin. UV_EPIPE when stdin is closed; UV_ENOBUFS when more than 16
+ * MiB are queued. A reader that went away is not an error of the process. */
 AXO_EXTERN int axo_process_write(axo_process_t *p, const void *data, size_t len);
 /* Bytes queued for stdin. */
 AXO_EXTERN size_t axo_process_queued(const axo_process_t *p);
@@ -298,21 +310,23 @@ AXO_EXTERN void axo_process_cancel(axo_process_t *p);
 /* Abandons it: SIGKILL to the group; no callback fires any more. */
 AXO_EXTERN void axo_process_close(axo_process_t *p);
 
-/* ---- pseudo-terminals (pty.c) -------------------------------------------------------- */
+/* ---- pseudo-terminals (pty.c)
+ * -------------------------------------------------------- */
 
 typedef struct axo_pty axo_pty_t;
 
 typedef struct axo_pty_options {
-  char *const *argv;      /* required */
-  char *const *env;       /* NULL inherits */
+  char *const *argv; /* required */
+  char *const *env;  /* NULL inherits */
   const char *cwd;
-  uint16_t rows;          /* 0: 24 */
-  uint16_t cols;          /* 0: 80 */
-  uint64_t drain_ms;      /* as in axo_process_options_t */
-  axo_ring_t *ring;       /* output goes here first; borrowed; may be NULL */
+  uint16_t rows;     /* 0: 24 */
+  uint16_t cols;     /* 0: 80 */
+  uint64_t drain_ms; /* as in axo_process_options_t */
+  axo_ring_t *ring;  /* output goes here first; borrowed; may be NULL */
   void *data;
   void (*on_output)(axo_pty_t *pty, const char *bytes, size_t len);
-  /* Exactly once, after exit *and* the last byte. `code` is -1 when a signal ended it. */
+  /* Exactly once, after exit *and* the last byte. `code` is -1 when a signal ended it.
+   */
   void (*on_exit)(axo_pty_t *pty, int code, int signal);
 } axo_pty_options_t;
 
@@ -322,7 +336,8 @@ AXO_EXTERN int axo_pty_spawn(uv_loop_t *loop, const axo_pty_options_t *options,
                              axo_pty_t **out, axo_err_t *err);
 AXO_EXTERN void *axo_pty_data(const axo_pty_t *pty);
 AXO_EXTERN int axo_pty_pid(const axo_pty_t *pty);
-/* Queues a copy as typed input. UV_ENOBUFS beyond 1 MiB queued, UV_EPIPE after the end. */
+/* Queues a copy as typed input. UV_ENOBUFS beyond 1 MiB queued, UV_EPIPE after the end.
+ */
 AXO_EXTERN int axo_pty_write(axo_pty_t *pty, const void *data, size_t len);
 /* TIOCSWINSZ; the foreground group gets SIGWINCH. UV_EINVAL for 0. */
 AXO_EXTERN int axo_pty_resize(axo_pty_t *pty, uint16_t rows, uint16_t cols);
@@ -331,52 +346,193 @@ AXO_EXTERN int axo_pty_signal(axo_pty_t *pty, int signum);
 /* SIGHUP and SIGKILL to the group, closes the master; no callback fires any more. */
 AXO_EXTERN void axo_pty_close(axo_pty_t *pty);
 
-/* ---- podman (podman.c) --------------------------------------------------------------- */
+/* ---- the link to a guest (link*.c; Linux)
+ * ------------------------------------------------ */
 
-/* Finds podman: `override` (a path, or a name to look up) when not NULL, else "podman" in
- * `path` (a PATH string; NULL or "" finds nothing). Writes an absolute path. UV_ENOENT
- * with the command that installs it as hint. */
+/* The host's end of the link to one container's guest (core/guest, core/protocol.h). */
+typedef struct axo_link axo_link_t;
+
+typedef struct axo_link_options {
+  const char *dir; /* the session's link directory: absolute, private to this user */
+  int guest_pid; /* the container's init, as this host numbers it: nobody else may speak
+                  */
+  void *data;
+  /* The guest has connected and greets: requests may be made. Again after each on_down.
+   */
+  void (*on_up)(axo_link_t *link);
+  /* The connection ended; all that was in flight was told so before. */
+  void (*on_down)(axo_link_t *link, const axo_err_t *why);
+  /* Another host has started a task or a terminal of this id. */
+  void (*on_new)(axo_link_t *link, const char *name);
+} axo_link_options_t;
+
+/* Listens in `dir`; the guest finds the socket and connects. Neither the listening nor
+ * an idle connection keeps the loop running. */
+AXO_EXTERN int axo_link_open(uv_loop_t *loop, const axo_link_options_t *options,
+                             axo_link_t **out, axo_err_t *err);
+AXO_EXTERN void *axo_link_data(const axo_link_t *link);
+AXO_EXTERN bool axo_link_is_up(const axo_link_t *link);
+/* Whom the guest runs as, inside; valid while it is up. Only a guest that is root (0)
+ * can run commands as somebody else. */
+AXO_EXTERN uint32_t axo_link_uid(const axo_link_t *link);
+/* Closes it. What is in flight is told that the guest has gone; foreground commands die
+ * with their link, tasks and terminals stay. */
+AXO_EXTERN void axo_link_close(axo_link_t *link);
+
+typedef enum axo_work_kind {
+  AXO_EXEC = 1,
+  AXO_TASK = 2,
+  AXO_TERMINAL = 3
+} axo_work_kind_t;
+
+/* What the guest is to start. */
+typedef struct axo_spawn_spec {
+  axo_work_kind_t kind;
+  char *const *argv;
+  char *const *env; /* "K=V", over the container's own; or NULL */
+  const char *cwd;  /* NULL: the container's */
+  const char *user; /* NAME|UID[:GROUP|GID]; NULL: the container's */
+  const char *name; /* tasks and terminals: the id, at most 31 bytes */
+  size_t ring;      /* bytes; 0 is AXO_RING_DEFAULT */
+  uint16_t rows;
+  uint16_t cols;
+} axo_spawn_spec_t;
+
+/* Runs a foreground command: a process as axo_process_spawn makes one, but in the
+ * container; `options` as there, its argv, env and cwd ignored. Signals go to the whole
+ * tree. That the command could not be started arrives with on_exit as `failure`. */
+AXO_EXTERN int axo_link_exec(axo_link_t *link, const axo_spawn_spec_t *spec,
+                             const axo_process_options_t *options, axo_process_t **out,
+                             axo_err_t *err);
+
+/* A task or a terminal of the guest. */
+typedef struct axo_work axo_work_t;
+
+typedef struct axo_work_end {
+  int code; /* -1 when a signal ended it, or when it is gone */
+  int signal;
+  bool gone; /* the link ended first: what became of it is not known */
+  bool left; /* something that it started still runs: on_empty follows */
+} axo_work_end_t;
+
+typedef struct axo_work_options {
+  const char *what; /* static: how messages call it */
+  void *data;
+  /* Exactly once: it runs (err NULL; axo_work_take_ring has it), or it does not. */
+  void (*on_started)(axo_work_t *work, const axo_err_t *err);
+  /* The ring has grown. */
+  void (*on_output)(axo_work_t *work);
+  /* Exactly once, after on_started without err. */
+  void (*on_exit)(axo_work_t *work, const axo_work_end_t *end);
+  /* At most once, after an on_exit with `left`: nothing of it runs any more. */
+  void (*on_empty)(axo_work_t *work);
+} axo_work_options_t;
+
+AXO_EXTERN int axo_work_start(axo_link_t *link, const axo_spawn_spec_t *spec,
+                              const axo_work_options_t *options, axo_work_t **out,
+                              axo_err_t *err);
+/* Takes up one that another process, or an earlier one, has started. */
+AXO_EXTERN int axo_work_attach(axo_link_t *link, const char *name,
+                               const axo_work_options_t *options, axo_work_t **out,
+                               axo_err_t *err);
+AXO_EXTERN void *axo_work_data(const axo_work_t *work);
+/* Its output: read-only, and the caller's from now on. NULL before on_started, and when
+ * it was taken already. */
+AXO_EXTERN axo_ring_t *axo_work_take_ring(axo_work_t *work);
+AXO_EXTERN int axo_work_pid(const axo_work_t *work);
+/* Whether waiting for it keeps the loop running. It does until on_started. */
+AXO_EXTERN void axo_work_hold(axo_work_t *work, bool hold);
+/* `tree`: everything that it started, too; with SIGKILL until nothing is left. */
+AXO_EXTERN int axo_work_signal(axo_work_t *work, int signum, bool tree);
+/* Terminals: types bytes; UV_ENOBUFS beyond 1 MiB queued, UV_EPIPE after the end. */
+AXO_EXTERN int axo_work_write(axo_work_t *work, const void *data, size_t len);
+AXO_EXTERN int axo_work_resize(axo_work_t *work, uint16_t rows, uint16_t cols);
+/* Lets go of it here; it runs on. No callback fires any more. */
+AXO_EXTERN void axo_work_close(axo_work_t *work);
+
+/* The answer to one request. Borrowed for the callback, but `fd` is the receiver's. */
+typedef struct axo_answer {
+  const axo_err_t *err; /* NULL: it went well */
+  int fd;               /* AXO_FILE_OPEN; else -1 */
+  const void *entries;  /* axo_link_list: axo_entry_t of core/protocol.h */
+  size_t count;
+} axo_answer_t;
+typedef void (*axo_answer_cb)(void *data, const axo_answer_t *answer);
+
+typedef enum axo_file_op {
+  AXO_FILE_OPEN,
+  AXO_FILE_UNLINK,
+  AXO_FILE_RMDIR,
+  AXO_FILE_MKDIR,
+  AXO_FILE_RENAME
+} axo_file_op_t;
+
+/* Paths are relative to the session's root and stay beneath it, whatever links say. */
+typedef struct axo_file_request {
+  axo_file_op_t op;
+  const char *path;
+  const char *to; /* AXO_FILE_RENAME */
+  int flags;      /* AXO_FILE_OPEN: O_*; it never blocks on what it opens */
+  unsigned mode;  /* AXO_FILE_MKDIR, and AXO_FILE_OPEN with O_CREAT */
+} axo_file_request_t;
+
+AXO_EXTERN int axo_link_file(axo_link_t *link, const axo_file_request_t *file,
+                             axo_answer_cb cb, void *data, axo_err_t *err);
+AXO_EXTERN int axo_link_list(axo_link_t *link, axo_answer_cb cb, void *data,
+                             axo_err_t *err);
+/* Kills everything in the container but the guest. */
+AXO_EXTERN int axo_link_kill_all(axo_link_t *link, axo_answer_cb cb, void *data,
+                                 axo_err_t *err);
+
+/* ---- podman (podman.c)
+ * --------------------------------------------------------------- */
+
+/* Finds podman: `override` (a path, or a name to look up) when not NULL, else "podman"
+ * in `path` (a PATH string; NULL or "" finds nothing). Writes an absolute path.
+ * UV_ENOENT with the command that installs it as hint. */
 AXO_EXTERN int axo_podman_find(const char *override, const char *path, char *buf,
                                size_t size, axo_err_t *err);
 
 typedef enum axo_podman_fault {
-  AXO_FAULT_NONE,          /* the exit belongs to the command */
-  AXO_FAULT_PODMAN,        /* podman or its runtime failed: see the message */
-  AXO_FAULT_NOT_FOUND,     /* exec: no such command in the container */
-  AXO_FAULT_NOT_EXECUTABLE,/* exec: permission denied, or not a program */
-  AXO_FAULT_NO_DIRECTORY,  /* exec: the working directory is missing */
-  AXO_FAULT_NO_USER,       /* exec: no such user in the container */
-  AXO_FAULT_GONE           /* exec: the container is not running, or was removed */
+  AXO_FAULT_NONE,           /* the exit belongs to the command */
+  AXO_FAULT_PODMAN,         /* podman or its runtime failed: see the message */
+  AXO_FAULT_NOT_FOUND,      /* exec: no such command in the container */
+  AXO_FAULT_NOT_EXECUTABLE, /* exec: permission denied, or not a program */
+  AXO_FAULT_NO_DIRECTORY,   /* exec: the working directory is missing */
+  AXO_FAULT_NO_USER,        /* exec: no such user in the container */
+  AXO_FAULT_GONE            /* exec: the container is not running, or was removed */
 } axo_podman_fault_t;
 
 /* What one finished `podman exec` of a command says about itself. */
 typedef struct axo_exec_outcome {
   int code;
-  const char *argv0;       /* the command that was asked for */
-  const char *err_text;    /* what arrived on stderr (NUL-terminated) */
+  const char *argv0;    /* the command that was asked for */
+  const char *err_text; /* what arrived on stderr (NUL-terminated) */
   size_t err_len;
-  uint64_t out_total;      /* bytes that arrived on stdout */
+  uint64_t out_total; /* bytes that arrived on stdout */
 } axo_exec_outcome_t;
 
-/* Tells podman's own failures from the command's exit code. Podman answers 125, 126, 127
- * and 255 for itself, and so may the command: it is podman's only when the whole of
+/* Tells podman's own failures from the command's exit code. Podman answers 125, 126,
+ * 127 and 255 for itself, and so may the command: it is podman's only when the whole of
  * stderr is podman's complaint and nothing came on stdout. */
 AXO_EXTERN axo_podman_fault_t axo_podman_judge(const axo_exec_outcome_t *outcome,
                                                axo_err_t *err);
 
-/* Copies the line (and what belongs to it) that carries podman's cause out of its stderr:
- * the last "Error:" line, never a warning or a retry line. Returns the length written. */
+/* Copies the line (and what belongs to it) that carries podman's cause out of its
+ * stderr: the last "Error:" line, never a warning or a retry line. Returns the length
+ * written. */
 AXO_EXTERN size_t axo_podman_cause(const char *stderr_text, size_t len, char *buf,
                                    size_t size);
 
-/* ---- the host (host.c) ---------------------------------------------------------------- */
+/* ---- the host (host.c)
+ * ---------------------------------------------------------------- */
 
-/* An advisory lock on a file (flock): held until freed or until the process dies, and not
- * inherited by children. */
+/* An advisory lock on a file (flock): held until freed or until the process dies, and
+ * not inherited by children. */
 typedef struct axo_lock axo_lock_t;
 
-/* Takes it at once or fails with UV_EBUSY. The file is made with mode 0600; a symlink or
- * a file of another owner is refused (UV_EPERM). */
+/* Takes it at once or fails with UV_EBUSY. The file is made with mode 0600; a symlink
+ * or a file of another owner is refused (UV_EPERM). */
 AXO_EXTERN int axo_lock_take(const char *path, bool exclusive, axo_lock_t **out,
                              axo_err_t *err);
 /* Changes the mode without blocking. UV_EBUSY leaves it as it was. */
@@ -385,8 +541,9 @@ AXO_EXTERN void axo_lock_free(axo_lock_t *lock);
 
 typedef struct axo_hard_limits {
   uint64_t nofile; /* RLIMIT_NOFILE, hard */
-  uint64_t nproc;  /* RLIMIT_NPROC, hard, and at most kernel.pid_max: podman lowers its own
-                      limit to that before it starts the runtime (seen with 4.3.1) */
+  uint64_t
+      nproc; /* RLIMIT_NPROC, hard, and at most kernel.pid_max: podman lowers its
+                own  limit to that before it starts the runtime (seen with 4.3.1) */
 } axo_hard_limits_t;
 AXO_EXTERN int axo_hard_limits_get(axo_hard_limits_t *out);
 

@@ -11,6 +11,7 @@ int axo__err_set(axo_err_t *err, int code, const char *op, const char *hint,
     return code;
   }
   err->code = code;
+  err->stage = 0;
   err->op = op;
   va_list args;
   va_start(args, fmt);

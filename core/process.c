@@ -56,11 +56,11 @@ static int open_pipes(axo_process_t *p, child_ends_t *ends) {
   return rc;
 }
 
-static int start(axo_process_t *p, const axo_process_options_t *options,
-                 const child_ends_t *ends) {
+static int start_child(axo_process_t *p, const int fds[3], void *data) {
+  const axo_process_options_t *options = data;
   uv_stdio_container_t stdio[3];
   for (int i = 0; i < 3; i++) {
-    int fd = i == AXO_STDERR && options->merge_stderr ? ends->fd[1] : ends->fd[i];
+    int fd = i == AXO_STDERR && options->merge_stderr ? fds[1] : fds[i];
     stdio[i].flags = fd < 0 ? UV_IGNORE : UV_INHERIT_FD;
     stdio[i].data.fd = fd;
   }
@@ -79,6 +79,7 @@ static int start(axo_process_t *p, const axo_process_options_t *options,
   if (p->process.type == UV_PROCESS)
     p->handles++;
   p->process.data = NULL;
+  p->pid = p->process.pid;
   return rc;
 }
 
@@ -94,13 +95,9 @@ static void set_defaults(axo_process_t *p, const axo_process_options_t *options)
   p->started = uv_hrtime();
 }
 
-static int set_up(axo_process_t *p, uv_loop_t *loop,
-                  const axo_process_options_t *options) {
+static int set_up(axo_process_t *p, const axo_process_options_t *options,
+                  axo__starter_t starter, void *data) {
   child_ends_t ends = {{-1, -1, -1}};
-  uv_timer_init(loop, &p->clock);
-  uv_timer_init(loop, &p->drain);
-  p->process.loop = loop;
-  p->handles = 2;
   int rc = 0;
   if (options->stdin_pipe && options->input) {
     rc = axo__queue_push(&p->in.queue, options->input, options->input_len);
@@ -108,26 +105,26 @@ static int set_up(axo_process_t *p, uv_loop_t *loop,
   if (rc == 0)
     rc = open_pipes(p, &ends);
   if (rc == 0)
-    rc = start(p, options, &ends);
+    rc = starter(p, ends.fd, data);
   close_ends(&ends);
   return rc;
 }
 
-int axo_process_spawn(uv_loop_t *loop, const axo_process_options_t *options,
-                      axo_process_t **out, axo_err_t *err) {
-  static const char op[] = "spawn";
-  if (!options->argv || !options->argv[0]) {
-    return axo__err_set(err, UV_EINVAL, op, NULL, "an argument vector is needed");
-  }
+int axo__process_start(uv_loop_t *loop, const axo_process_options_t *options,
+                       axo__starter_t starter, void *data, axo_process_t **out) {
   axo_process_t *p = calloc(1, sizeof *p);
   if (!p)
-    return axo__err_set(err, UV_ENOMEM, op, NULL, "out of memory");
+    return UV_ENOMEM;
   set_defaults(p, options);
-  int rc = set_up(p, loop, options);
+  uv_timer_init(loop, &p->clock);
+  uv_timer_init(loop, &p->drain);
+  p->process.loop = loop;
+  p->handles = 2;
+  int rc = set_up(p, options, starter, data);
   if (rc != 0) {
     p->finished = true;
     axo__process_close_handles(p);
-    return axo__start_error(err, rc, op, options->argv[0], options->cwd);
+    return rc;
   }
   axo__process_watch(p);
   axo__output_start(&p->out[0]);
@@ -137,9 +134,21 @@ int axo_process_spawn(uv_loop_t *loop, const axo_process_options_t *options,
   return 0;
 }
 
+int axo_process_spawn(uv_loop_t *loop, const axo_process_options_t *options,
+                      axo_process_t **out, axo_err_t *err) {
+  static const char op[] = "spawn";
+  if (!options->argv || !options->argv[0]) {
+    return axo__err_set(err, UV_EINVAL, op, NULL, "an argument vector is needed");
+  }
+  int rc = axo__process_start(loop, options, start_child, (void *)options, out);
+  if (rc != 0)
+    return axo__start_error(err, rc, op, options->argv[0], options->cwd);
+  return 0;
+}
+
 void *axo_process_data(const axo_process_t *p) { return p->options.data; }
 
-int axo_process_pid(const axo_process_t *p) { return p->process.pid; }
+int axo_process_pid(const axo_process_t *p) { return p->pid; }
 
 int axo_process_write(axo_process_t *p, const void *data, size_t len) {
   if (!p->in.is_open || p->in.ends)
@@ -166,5 +175,5 @@ int axo_process_close_stdin(axo_process_t *p) {
 int axo_process_signal(axo_process_t *p, int signum) {
   if (p->exited)
     return UV_ESRCH;
-  return axo__kill_group(p->process.pid, signum);
+  return axo__process_kill(p, signum);
 }

@@ -3,6 +3,9 @@
 #include <signal.h>
 #include <stdlib.h>
 
+/* How long a guest may take to kill a tree that fights back. */
+#define KILL_MS 5000
+
 void axo__process_release(axo_process_t *p) {
   if (--p->handles > 0)
     return;
@@ -22,6 +25,14 @@ static void on_clock_closed(uv_handle_t *handle) {
 
 static void on_drain_closed(uv_handle_t *handle) {
   axo__process_release(AXO__CONTAINER_OF(handle, axo_process_t, drain));
+}
+
+int axo__process_kill(axo_process_t *p, int signum) {
+  return p->carrier ? p->carrier->signal(p, signum) : axo__kill_group(p->pid, signum);
+}
+
+static bool is_left(const axo_process_t *p) {
+  return p->carrier ? p->carrier->left(p) : axo__kill_group(p->pid, 0) == 0;
 }
 
 static void close_handle(void *handle, uv_close_cb cb) {
@@ -45,8 +56,18 @@ static void timer_start(uv_timer_t *timer, uv_timer_cb cb, uint64_t ms) {
   uv_timer_start(timer, cb, ms, 0);
 }
 
+/* One that a guest ends is over when the guest says that nothing is left of it. */
+static bool is_ending(const axo_process_t *p) {
+  return p->carrier && p->phase != AXO__RUNNING && is_left(p);
+}
+
 static bool is_settled(const axo_process_t *p) {
-  return p->exited && !p->out[0].is_open && !p->out[1].is_open;
+  return p->exited && !p->out[0].is_open && !p->out[1].is_open && !is_ending(p);
+}
+
+static uint64_t until_deadline(const axo_process_t *p) {
+  uint64_t gone = (uv_hrtime() - p->started) / 1000000;
+  return p->options.timeout_ms > gone ? p->options.timeout_ms - gone : 0;
 }
 
 static void finish(axo_process_t *p) {
@@ -56,6 +77,7 @@ static void finish(axo_process_t *p) {
       .timed_out = p->timed_out,
       .cancelled = p->cancelled,
       .limit_hit = p->limit_hit,
+      .failure = p->failure.code ? &p->failure : NULL,
       .drain_cut = p->out[0].is_open || p->out[1].is_open,
       .duration_ms = (uv_hrtime() - p->started) / 1000000,
   };
@@ -66,6 +88,8 @@ static void finish(axo_process_t *p) {
     result.total[i] = p->out[i].total;
   }
   p->finished = true;
+  if (p->carrier)
+    p->carrier->release(p, result.drain_cut, until_deadline(p));
   axo__process_close_handles(p);
   if (p->options.on_exit)
     p->options.on_exit(p, &result);
@@ -90,13 +114,13 @@ static void on_drain_over(uv_timer_t *timer) {
 }
 
 static void start_drain(axo_process_t *p) {
-  timer_start(&p->drain, on_drain_over, p->options.drain_ms);
+  timer_start(&p->drain, on_drain_over, is_ending(p) ? KILL_MS : p->options.drain_ms);
 }
 
 static void on_grace_over(uv_timer_t *timer) {
   axo_process_t *p = AXO__CONTAINER_OF(timer, axo_process_t, clock);
   p->phase = AXO__KILLED;
-  int rc = axo__kill_group(p->process.pid, SIGKILL);
+  int rc = axo__process_kill(p, SIGKILL);
   if (p->exited) {
     start_drain(p);
   } else if (rc == UV_EPERM) {
@@ -112,7 +136,7 @@ void axo__process_end(axo_process_t *p) {
   if (p->options.on_deadline) {
     p->options.on_deadline(p);
   } else {
-    axo__kill_group(p->process.pid, SIGTERM);
+    axo__process_kill(p, SIGTERM);
   }
 }
 
@@ -133,10 +157,11 @@ void axo__process_watch(axo_process_t *p) {
   }
 }
 
-void axo__process_on_exit(uv_process_t *handle, int64_t code, int signum) {
-  axo_process_t *p = AXO__CONTAINER_OF(handle, axo_process_t, process);
+void axo__process_ended(axo_process_t *p, int code, int signum) {
+  if (p->exited || p->finished)
+    return;
   p->exited = true;
-  p->code = (int)code;
+  p->code = code;
   p->signal = signum;
   if (is_settled(p)) {
     finish(p);
@@ -145,9 +170,14 @@ void axo__process_on_exit(uv_process_t *handle, int64_t code, int signum) {
   /* One that was asked to end may leave others of its group behind, who have what is
    * left of the grace and are then killed: `clock` goes on. Their group keeps the
    * number from being used again. */
-  bool group_ends = p->phase == AXO__ENDING && axo__kill_group(handle->pid, 0) == 0;
+  bool group_ends = p->phase == AXO__ENDING && is_left(p);
   if (!group_ends)
     start_drain(p);
+}
+
+void axo__process_on_exit(uv_process_t *handle, int64_t code, int signum) {
+  axo__process_ended(AXO__CONTAINER_OF(handle, axo_process_t, process), (int)code,
+                     signum);
 }
 
 void axo_process_cancel(axo_process_t *p) {
@@ -163,9 +193,11 @@ void axo_process_close(axo_process_t *p) {
   if (p->finished)
     return;
   p->finished = true;
+  if (p->carrier)
+    p->carrier->release(p, false, 0);
   axo__process_close_handles(p);
-  if (p->exited)
+  if (p->exited || p->carrier)
     return;
-  int rc = axo__kill_group(p->process.pid, SIGKILL);
-  axo__reap(p->process.loop, p->process.pid, rc == 0);
+  int rc = axo__kill_group(p->pid, SIGKILL);
+  axo__reap(p->process.loop, p->pid, rc == 0);
 }

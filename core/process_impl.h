@@ -34,7 +34,26 @@ typedef enum axo__phase {
   AXO__KILLED
 } axo__phase_t;
 
+/* What runs the child, when it is not this host's kernel but a guest. */
+typedef struct axo__carrier {
+  /* Signals the child and all that it started. */
+  int (*signal)(axo_process_t *p, int signum);
+  /* Whether something that it started may still run. */
+  bool (*left)(const axo_process_t *p);
+  /* The process object is done with it; called once. What was not over is killed now;
+   * what is left `held` its output and is killed in `deadline_ms`, unless that is 0. */
+  void (*release)(axo_process_t *p, bool held, uint64_t deadline_ms);
+} axo__carrier_t;
+
+/* Starts the child with these descriptors as its own; -1 is /dev/null or, for stderr,
+ * stdout's. */
+typedef int (*axo__starter_t)(axo_process_t *p, const int fds[3], void *data);
+
 struct axo_process {
+  const axo__carrier_t *carrier; /* NULL: a child of this process */
+  void *remote;                  /* the carrier's */
+  axo_err_t failure; /* code 0: none. Why it never ran, or what became of it */
+  int pid;
   uv_process_t process;
   uv_timer_t clock;
   uv_timer_t drain;
@@ -53,6 +72,10 @@ struct axo_process {
   uint64_t started; /* uv_hrtime */
 };
 
+/* process.c */
+int axo__process_start(uv_loop_t *loop, const axo_process_options_t *options,
+                       axo__starter_t starter, void *data, axo_process_t **out);
+
 /* process_io.c */
 int axo__output_init(axo_process_t *p, int stream, int fd);
 void axo__output_start(axo__output_t *out);
@@ -67,6 +90,10 @@ void axo__input_close(axo_process_t *p);
 /* process_end.c */
 void axo__process_watch(axo_process_t *p);
 void axo__process_on_exit(uv_process_t *handle, int64_t code, int signum);
+/* Signals the child and what it started. */
+int axo__process_kill(axo_process_t *p, int signum);
+/* The child has ended. */
+void axo__process_ended(axo_process_t *p, int code, int signum);
 /* Asks it to end, and sees to it that it does. */
 void axo__process_end(axo_process_t *p);
 /* Finishes when it has exited and both streams are at their end. */

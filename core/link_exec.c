@@ -1,0 +1,191 @@
+/* A foreground command that the guest runs: a process like any other to the rest of
+ * core, whose pipes lead straight into the container. */
+#include "link_impl.h"
+#include "link_spawn.h"
+#include "process_impl.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The guest's side of one exec. It may outlive the process object: what the command
+ * left behind is watched until the deadline. */
+typedef struct remote {
+  axo__call_t call;
+  uv_timer_t guard;
+  axo_process_t *p; /* NULL once the process has finished */
+  bool left;        /* something of the tree may still run */
+  bool closing;
+} remote_t;
+
+static void on_guard_closed(uv_handle_t *handle) {
+  free(AXO__CONTAINER_OF(handle, remote_t, guard));
+}
+
+static void remote_free(remote_t *r) {
+  if (r->closing)
+    return;
+  r->closing = true;
+  if (r->call.id != 0) {
+    if (r->left)
+      axo__link_send(r->call.link, &r->call,
+                     &(axo__message_t){AXO_REQ_FORGET, NULL, 0, NULL, 0});
+    axo__call_end(&r->call);
+  }
+  uv_close((uv_handle_t *)&r->guard, on_guard_closed);
+}
+
+static int send_signal(remote_t *r, int signum) {
+  axo_signal_t body = {.signal = signum, .tree = 1};
+  if (r->call.id == 0)
+    return UV_ESRCH;
+  return axo__link_send(r->call.link, &r->call,
+                        &(axo__message_t){AXO_REQ_SIGNAL, &body, sizeof body, NULL, 0});
+}
+
+/* ---- what the guest says
+ * ------------------------------------------------------------------ */
+
+static void on_exited(remote_t *r, const axo_exited_t *body) {
+  r->left = body->left != 0;
+  axo__call_hold(&r->call, r->left && r->p);
+  if (r->p)
+    axo__process_ended(r->p, body->code, body->signal);
+  if (!r->left && !r->p)
+    remote_free(r);
+}
+
+static void on_empty(remote_t *r) {
+  r->left = false;
+  if (r->p)
+    axo__process_settle(r->p);
+  else
+    remote_free(r);
+}
+
+static void on_failed(remote_t *r, const axo_failed_t *body) {
+  axo_process_t *p = r->p;
+  if (!p)
+    return;
+  r->left = false;
+  axo__failed_error(body, "exec", &p->failure);
+  axo__process_ended(p, -1, 0);
+}
+
+static void on_gone(remote_t *r) {
+  axo_process_t *p = r->p;
+  r->left = false;
+  if (!p) {
+    remote_free(r);
+    return;
+  }
+  if (!p->exited)
+    axo__err_set(&p->failure, UV_ECONNRESET, "link", NULL,
+                 "the guest has gone, and the command with it");
+  axo__process_ended(p, -1, 0);
+}
+
+static void on_packet(axo__call_t *call, axo__packet_t *packet) {
+  remote_t *r = AXO__CONTAINER_OF(call, remote_t, call);
+  if (!packet)
+    on_gone(r);
+  else if (packet->head.type == AXO_EV_EXITED)
+    on_exited(r, packet->body);
+  else if (packet->head.type == AXO_EV_EMPTY)
+    on_empty(r);
+  else if (packet->head.type == AXO_EV_FAILED)
+    on_failed(r, packet->body);
+  else if (packet->head.type == AXO_EV_SPAWNED && r->p)
+    r->p->pid = ((const axo_spawned_t *)packet->body)->pid;
+}
+
+/* ---- a carrier of processes
+ * ---------------------------------------------------------------- */
+
+static int carry_signal(axo_process_t *p, int signum) {
+  return send_signal(p->remote, signum);
+}
+
+static bool carry_left(const axo_process_t *p) {
+  const remote_t *r = p->remote;
+  return r && r->left;
+}
+
+static void on_guard(uv_timer_t *timer) {
+  remote_t *r = AXO__CONTAINER_OF(timer, remote_t, guard);
+  send_signal(r, SIGKILL);
+  remote_free(r);
+}
+
+/* The process object is done. What still holds its output is not a daemon that took
+ * care to let go: it has until the deadline. */
+static void carry_release(axo_process_t *p, bool held, uint64_t deadline_ms) {
+  remote_t *r = p->remote;
+  p->remote = NULL;
+  if (!r)
+    return;
+  r->p = NULL;
+  axo__call_hold(&r->call, false);
+  if (!p->exited)
+    send_signal(r, SIGKILL);
+  if (!p->exited || !r->left || !held || deadline_ms == 0) {
+    remote_free(r);
+    return;
+  }
+  uv_timer_start(&r->guard, on_guard, deadline_ms, 0);
+  uv_unref((uv_handle_t *)&r->guard);
+}
+
+static const axo__carrier_t carrier = {carry_signal, carry_left, carry_release};
+
+/* ---- starting
+ * -------------------------------------------------------------------------------- */
+
+typedef struct start {
+  axo_link_t *link;
+  axo__body_t body;
+} start_t;
+
+static int null_input(const int fds[3]) {
+  return fds[0] >= 0 ? fcntl(fds[0], F_DUPFD_CLOEXEC, 3)
+                     : open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static int start_remote(axo_process_t *p, const int fds[3], void *data) {
+  const start_t *s = data;
+  remote_t *r = calloc(1, sizeof *r);
+  if (!r)
+    return UV_ENOMEM;
+  uv_timer_init(axo__link_loop(s->link), &r->guard);
+  r->p = p;
+  r->left = true;
+  r->call.link = s->link;
+  r->call.on_packet = on_packet;
+  p->remote = r;
+  p->carrier = &carrier;
+  int in = null_input(fds);
+  if (in < 0)
+    return uv_translate_sys_error(errno);
+  int ends[3] = {in, fds[1], fds[2] >= 0 ? fds[2] : fds[1]};
+  int rc = axo__link_send(
+      s->link, &r->call,
+      &(axo__message_t){AXO_REQ_SPAWN, s->body.bytes, s->body.len, ends, 3});
+  close(in);
+  if (rc == 0)
+    axo__call_hold(&r->call, true);
+  return rc;
+}
+
+int axo_link_exec(axo_link_t *link, const axo_spawn_spec_t *spec,
+                  const axo_process_options_t *options, axo_process_t **out,
+                  axo_err_t *err) {
+  start_t start = {.link = link};
+  int rc = axo__spawn_body(spec, &start.body, err);
+  if (rc != 0)
+    return rc;
+  rc = axo__process_start(axo__link_loop(link), options, start_remote, &start, out);
+  free(start.body.bytes);
+  return rc == 0 ? 0 : axo__link_error(rc, err);
+}

@@ -1,0 +1,341 @@
+/* Tasks and terminals that the guest runs: their ring is the guest's, mapped here, and
+ * rings a bell when it has grown. They outlive this process. */
+#include "link_impl.h"
+#include "link_spawn.h"
+#include "process_util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define MAX_TYPED ((size_t)1024 * 1024)
+
+struct axo_work {
+  axo__call_t call;
+  axo_work_options_t options;
+  uv_poll_t bell;
+  uv_poll_t master;
+  int bell_fd;
+  int master_fd;
+  bool bell_open, master_open, master_polling;
+  bool started, ended, closed, left;
+  int32_t pid;
+  unsigned handles;
+  axo_ring_t *ring;
+  axo__queue_t typed;
+};
+
+void *axo_work_data(const axo_work_t *w) { return w->options.data; }
+int axo_work_pid(const axo_work_t *w) { return w->pid; }
+axo_ring_t *axo_work_take_ring(axo_work_t *w) {
+  axo_ring_t *ring = w->ring;
+  w->ring = NULL;
+  return ring;
+}
+
+void axo_work_hold(axo_work_t *w, bool hold) { axo__call_hold(&w->call, hold); }
+
+/* ---- the end
+ * ----------------------------------------------------------------------------- */
+
+static void release(axo_work_t *w) {
+  if (--w->handles > 0)
+    return;
+  axo_ring_free(w->ring);
+  axo__queue_clear(&w->typed);
+  free(w);
+}
+
+static void on_bell_closed(uv_handle_t *handle) {
+  release(AXO__CONTAINER_OF(handle, axo_work_t, bell));
+}
+
+static void on_master_closed(uv_handle_t *handle) {
+  release(AXO__CONTAINER_OF(handle, axo_work_t, master));
+}
+
+static void close_bell(axo_work_t *w) {
+  if (!w->bell_open)
+    return;
+  w->bell_open = false;
+  uv_close((uv_handle_t *)&w->bell, on_bell_closed);
+  close(w->bell_fd);
+}
+
+static void close_master(axo_work_t *w) {
+  if (!w->master_open)
+    return;
+  w->master_open = false;
+  uv_close((uv_handle_t *)&w->master, on_master_closed);
+  close(w->master_fd);
+}
+
+void axo_work_close(axo_work_t *w) {
+  if (w->closed)
+    return;
+  w->closed = true;
+  if (w->call.id != 0) {
+    axo__link_send(w->call.link, &w->call,
+                   &(axo__message_t){AXO_REQ_FORGET, NULL, 0, NULL, 0});
+    axo__call_end(&w->call);
+  }
+  close_bell(w);
+  close_master(w);
+  release(w);
+}
+
+/* ---- what the guest says
+ * ------------------------------------------------------------------ */
+
+static void output(axo_work_t *w) {
+  if (!w->closed && w->options.on_output)
+    w->options.on_output(w);
+}
+
+static void on_bell(uv_poll_t *poll, int status, int events) {
+  axo_work_t *w = AXO__CONTAINER_OF(poll, axo_work_t, bell);
+  uint64_t rung;
+  (void)status;
+  (void)events;
+  if (read(w->bell_fd, &rung, sizeof rung) == (ssize_t)sizeof rung)
+    output(w);
+}
+
+/* Before it is mapped: what can be cut can raise SIGBUS here. */
+static int take_ring(axo_work_t *w, axo__packet_t *packet, axo_err_t *err) {
+  int seals = packet->fd_count > 0 ? fcntl(packet->fds[0], F_GET_SEALS) : -1;
+  if (seals < 0 || !(seals & F_SEAL_SHRINK))
+    return axo__err_set(err, UV_EPROTO, "link", NULL, "the guest's ring is not sealed");
+  return axo_ring_open_fd(packet->fds[0], &w->ring, err);
+}
+
+static int take_master(axo_work_t *w, axo__packet_t *packet, axo_err_t *err) {
+  if (packet->fd_count < 2)
+    return 0; /* attached after its end */
+  int fd = packet->fds[1];
+  int flags = fcntl(fd, F_GETFL);
+  if (!isatty(fd) || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+      uv_poll_init(axo__link_loop(w->call.link), &w->master, fd) != 0)
+    return axo__err_set(err, UV_EPROTO, "link", NULL, "the guest's terminal is none");
+  w->master.data = NULL;
+  packet->fds[1] = -1;
+  w->master_fd = fd;
+  w->master_open = true;
+  w->handles++;
+  return 0;
+}
+
+static void started(axo_work_t *w, const axo_err_t *err) {
+  w->started = true;
+  if (w->options.on_started)
+    w->options.on_started(w, err);
+}
+
+static void on_spawned(axo_work_t *w, axo__packet_t *packet) {
+  axo_err_t err;
+  const axo_spawned_t *body = packet->body;
+  if (w->started)
+    return;
+  int rc = take_ring(w, packet, &err);
+  if (rc == 0)
+    rc = take_master(w, packet, &err);
+  if (rc != 0) {
+    axo__call_end(&w->call);
+    started(w, &err);
+    return;
+  }
+  w->pid = body->pid;
+  started(w, NULL);
+  output(w);
+}
+
+static void ended(axo_work_t *w, const axo_work_end_t *end) {
+  if (w->ended || w->closed)
+    return;
+  w->ended = true;
+  output(w);
+  if (!w->closed && w->options.on_exit)
+    w->options.on_exit(w, end);
+}
+
+static void on_exited(axo_work_t *w, const axo_exited_t *body) {
+  axo_work_end_t end = {.code = body->signal ? -1 : body->code,
+                        .signal = body->signal,
+                        .left = body->left != 0};
+  axo__call_hold(&w->call, false);
+  w->left = end.left;
+  ended(w, &end);
+}
+
+static void on_empty(axo_work_t *w) {
+  if (!w->left || w->closed)
+    return;
+  w->left = false;
+  if (w->options.on_empty)
+    w->options.on_empty(w);
+}
+
+static void on_gone(axo_work_t *w) {
+  axo_work_end_t end = {.code = -1, .gone = true};
+  axo_err_t err;
+  if (w->ended) {
+    on_empty(w);
+    return;
+  }
+  if (w->started) {
+    ended(w, &end);
+    return;
+  }
+  axo__err_set(&err, UV_ECONNRESET, "link", NULL, "the guest has gone");
+  started(w, &err);
+}
+
+static void on_packet(axo__call_t *call, axo__packet_t *packet) {
+  axo_work_t *w = AXO__CONTAINER_OF(call, axo_work_t, call);
+  axo_err_t err;
+  w->handles++; /* a callback may close it */
+  if (!packet) {
+    on_gone(w);
+  } else if (packet->head.type == AXO_EV_SPAWNED) {
+    on_spawned(w, packet);
+  } else if (packet->head.type == AXO_EV_EXITED && w->started) {
+    on_exited(w, packet->body);
+  } else if (packet->head.type == AXO_EV_EMPTY) {
+    on_empty(w);
+  } else if (packet->head.type == AXO_EV_FAILED && !w->started) {
+    axo__failed_error(packet->body, w->options.what, &err);
+    axo__call_end(call);
+    started(w, &err);
+  }
+  release(w);
+}
+
+/* ---- starting
+ * ------------------------------------------------------------------------------ */
+
+static int work_new(axo_link_t *link, const axo_work_options_t *options,
+                    axo_work_t **out) {
+  axo_work_t *w = calloc(1, sizeof *w);
+  if (!w)
+    return UV_ENOMEM;
+  w->options = *options;
+  w->call.link = link;
+  w->call.on_packet = on_packet;
+  w->handles = 1;
+  w->master_fd = -1;
+  w->bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  int rc = w->bell_fd < 0 ? uv_translate_sys_error(errno)
+                          : uv_poll_init(axo__link_loop(link), &w->bell, w->bell_fd);
+  if (rc != 0) {
+    if (w->bell_fd >= 0)
+      close(w->bell_fd);
+    free(w);
+    return rc;
+  }
+  w->bell.data = NULL;
+  w->bell_open = true;
+  w->handles++;
+  uv_poll_start(&w->bell, UV_READABLE, on_bell);
+  uv_unref((uv_handle_t *)&w->bell);
+  *out = w;
+  return 0;
+}
+
+int axo_work_start(axo_link_t *link, const axo_spawn_spec_t *spec,
+                   const axo_work_options_t *options, axo_work_t **out,
+                   axo_err_t *err) {
+  axo__body_t body;
+  axo_work_t *w = NULL;
+  int rc = axo__spawn_body(spec, &body, err);
+  if (rc != 0)
+    return rc;
+  rc = work_new(link, options, &w);
+  if (rc == 0)
+    rc = axo__link_send(
+        link, &w->call,
+        &(axo__message_t){AXO_REQ_SPAWN, body.bytes, body.len, &w->bell_fd, 1});
+  free(body.bytes);
+  if (rc != 0) {
+    if (w)
+      axo_work_close(w);
+    return axo__link_error(rc, err);
+  }
+  axo__call_hold(&w->call, true);
+  *out = w;
+  return 0;
+}
+
+int axo_work_attach(axo_link_t *link, const char *name,
+                    const axo_work_options_t *options, axo_work_t **out,
+                    axo_err_t *err) {
+  axo_attach_t body = {{0}};
+  axo_work_t *w = NULL;
+  if (strlen(name) >= sizeof body.name)
+    return axo__err_set(err, UV_EINVAL, "attach", NULL, "no such task: %.64s", name);
+  memcpy(body.name, name, strlen(name));
+  int rc = work_new(link, options, &w);
+  if (rc == 0)
+    rc = axo__link_send(
+        link, &w->call,
+        &(axo__message_t){AXO_REQ_ATTACH, &body, sizeof body, &w->bell_fd, 1});
+  if (rc != 0) {
+    if (w)
+      axo_work_close(w);
+    return axo__link_error(rc, err);
+  }
+  axo__call_hold(&w->call, true);
+  *out = w;
+  return 0;
+}
+
+/* ---- talking to it
+ * --------------------------------------------------------------------------- */
+
+int axo_work_signal(axo_work_t *w, int signum, bool tree) {
+  axo_signal_t body = {.signal = signum, .tree = tree};
+  if (w->closed || w->call.id == 0)
+    return UV_ESRCH;
+  return axo__link_send(w->call.link, &w->call,
+                        &(axo__message_t){AXO_REQ_SIGNAL, &body, sizeof body, NULL, 0});
+}
+
+static void on_writable(uv_poll_t *poll, int status, int events) {
+  axo_work_t *w = AXO__CONTAINER_OF(poll, axo_work_t, master);
+  (void)events;
+  int rc = status < 0 ? status : axo__queue_flush(&w->typed, w->master_fd);
+  if (rc == UV_EAGAIN)
+    return;
+  w->master_polling = false;
+  uv_poll_stop(&w->master);
+  if (rc != 0)
+    close_master(w); /* nobody has the terminal open any more */
+}
+
+int axo_work_write(axo_work_t *w, const void *data, size_t len) {
+  if (!w->master_open || w->ended)
+    return UV_EPIPE;
+  size_t queued = axo__queue_size(&w->typed);
+  if (queued > MAX_TYPED || len > MAX_TYPED - queued)
+    return UV_ENOBUFS;
+  int rc = axo__queue_push(&w->typed, data, len);
+  if (rc == 0 && !w->master_polling) {
+    w->master_polling = true;
+    uv_poll_start(&w->master, UV_WRITABLE, on_writable);
+  }
+  return rc;
+}
+
+int axo_work_resize(axo_work_t *w, uint16_t rows, uint16_t cols) {
+  struct winsize size = {.ws_row = rows, .ws_col = cols};
+  if (rows == 0 || cols == 0)
+    return UV_EINVAL;
+  if (!w->master_open)
+    return UV_EPIPE;
+  return ioctl(w->master_fd, TIOCSWINSZ, &size) == 0 ? 0
+                                                     : uv_translate_sys_error(errno);
+}
