@@ -17,8 +17,7 @@ static void set_string(lua_State *L, const char *key, const char *value) {
   lua_setfield(L, -2, key);
 }
 
-int laxo_fail(lua_State *L, const axo_err_t *err) {
-  luaL_pushfail(L);
+void laxo_push_error(lua_State *L, const axo_err_t *err) {
   push_object(L);
   laxo_push_code(L, err->code);
   lua_setfield(L, -2, "code");
@@ -27,6 +26,15 @@ int laxo_fail(lua_State *L, const axo_err_t *err) {
              err->message[0] != '\0' ? err->message : uv_strerror(err->code));
   if (err->hint[0] != '\0')
     set_string(L, "hint", err->hint);
+  if (err->stage != 0) {
+    lua_pushinteger(L, err->stage);
+    lua_setfield(L, -2, "stage");
+  }
+}
+
+int laxo_fail(lua_State *L, const axo_err_t *err) {
+  luaL_pushfail(L);
+  laxo_push_error(L, err);
   return 2;
 }
 

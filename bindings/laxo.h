@@ -16,12 +16,16 @@
 #define LAXO_PTY "axo.pty"
 #define LAXO_RING "axo.ring"
 #define LAXO_LOCK "axo.lock"
+#define LAXO_LINK "axo.link"
+#define LAXO_GUEST_WORK "axo.guest_work"
 
 /* ---- errors (error.c) --------------------------------------------------------------
  */
 
 /* Pushes nil and an error object, for `return laxo_fail(L, &err)`. Raises. */
 int laxo_fail(lua_State *L, const axo_err_t *err);
+/* Pushes the error object alone. Raises. */
+void laxo_push_error(lua_State *L, const axo_err_t *err);
 /* The same from a bare UV_E* code. `message` NULL: libuv's words. Raises. */
 int laxo_fail_code(lua_State *L, int code, const char *op, const char *message);
 /* Pushes "EINVAL" for UV_EINVAL. Raises. */
@@ -203,12 +207,37 @@ bool laxo_push_callback(lua_State *L, laxo_work_t *work, int slot);
 void laxo_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
                     const luaL_Reg *meta);
 
+/* ---- links (link.c, guest_work.c) ---------------------------------------------------
+ */
+
+/* What link:exec runs instead of a child of this process. */
+typedef struct laxo_remote {
+  axo_link_t *link;
+  int link_index; /* of the link's userdata: anchored while the command runs */
+} laxo_remote_t;
+
+/* core.spawn's work with [argv, options, on_exit] at 1 to 3; `remote` NULL runs it
+ * here. Raises. */
+int laxo_process_start(lua_State *L, const laxo_remote_t *remote);
+/* link:task, link:terminal and link:attach, with the link's userdata at 1. Raise. */
+int laxo_guest_task(lua_State *L);
+int laxo_guest_terminal(lua_State *L);
+int laxo_guest_attach(lua_State *L);
+/* The open link of the userdata at `index`; raises when it is closed. */
+axo_link_t *laxo_check_link(lua_State *L, int index);
+/* The guest's list of works, `count` axo_entry_t, as an array of tables. Raises. */
+void laxo_push_entries(lua_State *L, const void *entries, size_t count);
+/* A ring's userdata around `ring`, which it owns. Raises. */
+void laxo_push_ring(lua_State *L, axo_ring_t *ring);
+
 /* ---- the rest
  * -------------------------------------------------------------------------- */
 
 void laxo_argv_register(lua_State *L);
 void laxo_reference_register(lua_State *L);
 void laxo_process_register(lua_State *L);
+void laxo_link_register(lua_State *L);
+void laxo_guest_work_register(lua_State *L);
 void laxo_pty_register(lua_State *L);
 void laxo_lock_register(lua_State *L);
 void laxo_podman_register(lua_State *L);

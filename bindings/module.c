@@ -28,6 +28,8 @@ int luaopen_axosandbox_core(lua_State *L) {
   laxo_ring_register(L);
   laxo_process_register(L);
   laxo_pty_register(L);
+  laxo_link_register(L);
+  laxo_guest_work_register(L);
   laxo_lock_register(L);
   laxo_podman_register(L);
   return 1;

@@ -9,7 +9,8 @@ enum {
   ON_STDERR,
   ON_DRAIN,
   ON_DEADLINE,
-  USER_VALUES = ON_DEADLINE
+  LINK,
+  USER_VALUES = LINK
 };
 
 typedef struct laxo_process {
@@ -112,6 +113,10 @@ static void push_result(lua_State *L, const axo_process_result_t *result) {
   set_flag(L, "stderr_truncated", result->truncated[1]);
   set_integer(L, "stdout_total", result->total[0]);
   set_integer(L, "stderr_total", result->total[1]);
+  if (result->failure != NULL) {
+    laxo_push_error(L, result->failure);
+    lua_setfield(L, -2, "failure");
+  }
   lua_pushnumber(L, (lua_Number)result->duration_ms / 1000);
   lua_setfield(L, -2, "duration");
 }
@@ -146,6 +151,7 @@ static void on_exit_(axo_process_t *process, const axo_process_result_t *result)
 typedef struct spawn_args {
   axo_process_options_t options;
   const char *on_limit;
+  const char *user;
   laxo_bytes_t input;
 } spawn_args_t;
 
@@ -154,6 +160,7 @@ typedef struct spawn_args {
 static const laxo_field_t fields[] = {
     LAXO_KEY("env", LAXO_STRINGS, OPTION(env)),
     LAXO_KEY("cwd", LAXO_STRING, OPTION(cwd)),
+    LAXO_KEY("user", LAXO_STRING, offsetof(spawn_args_t, user)),
     LAXO_TAKEN("stdin", LAXO_ANY),
     LAXO_KEY("input", LAXO_BYTES, offsetof(spawn_args_t, input)),
     LAXO_KEY("input_more", LAXO_BOOL, OPTION(input_more)),
@@ -236,12 +243,27 @@ static void kill_process(laxo_work_t *work) {
   axo_process_close(process);
 }
 
+static int start_child(laxo_process_t *self, const spawn_args_t *args,
+                       const laxo_remote_t *remote, axo_err_t *err) {
+  const axo_process_options_t *options = &args->options;
+  if (remote == NULL)
+    return axo_process_spawn(self->work.context->loop, options, &self->process, err);
+  axo_spawn_spec_t spec = {
+      .kind = AXO_EXEC,
+      .argv = options->argv,
+      .env = options->env,
+      .cwd = options->cwd,
+      .user = args->user,
+  };
+  return axo_link_exec(remote->link, &spec, options, &self->process, err);
+}
+
 /* Starts the child of the userdata at the top, which is returned. */
-static int start(lua_State *L, laxo_process_t *self,
-                 const axo_process_options_t *options) {
+static int start(lua_State *L, laxo_process_t *self, const spawn_args_t *args,
+                 const laxo_remote_t *remote) {
   axo_err_t err;
   laxo_work_begin(L, lua_gettop(L));
-  if (axo_process_spawn(self->work.context->loop, options, &self->process, &err) != 0) {
+  if (start_child(self, args, remote, &err) != 0) {
     laxo_work_end(L, &self->work);
     return laxo_fail(L, &err);
   }
@@ -249,29 +271,44 @@ static int start(lua_State *L, laxo_process_t *self,
   return 1;
 }
 
-/* core.spawn(argv, options?, on_exit) */
-static int process_spawn(lua_State *L) {
+static void read_options(lua_State *L, laxo_reader_t *reader, spawn_args_t *args,
+                         bool is_remote) {
+  if (lua_isnil(L, 2))
+    return;
+  laxo_read(reader, 2, &shape, args);
+  read_stdin(L, 2, args);
+  read_on_limit(L, args);
+  if (args->user != NULL && !is_remote)
+    luaL_error(L, "spawn.user: a child of this process has its user");
+}
+
+int laxo_process_start(lua_State *L, const laxo_remote_t *remote) {
   spawn_args_t args = {0};
   laxo_reader_t reader;
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 3, LUA_TFUNCTION);
-  lua_settop(L, 3);
   laxo_reader_init(L, &reader, "spawn");
   args.options.argv = (char *const *)laxo_read_strings(&reader, 1, "spawn.argv");
   luaL_argcheck(L, args.options.argv[0] != NULL, 1, "an argv is not empty");
-  if (!lua_isnil(L, 2)) {
-    laxo_read(&reader, 2, &shape, &args);
-    read_stdin(L, 2, &args);
-    read_on_limit(L, &args);
-  }
+  read_options(L, &reader, &args, remote != NULL);
   laxo_process_t *self = laxo_work_new(L, sizeof *self, LAXO_PROCESS, USER_VALUES);
   self->work.kill = kill_process;
   lua_pushvalue(L, 3);
   lua_setiuservalue(L, -2, LAXO_UV_ON_EXIT);
+  if (remote != NULL) {
+    lua_pushvalue(L, remote->link_index);
+    lua_setiuservalue(L, -2, LINK);
+  }
   take_callbacks(L, lua_gettop(L), self, &args.options);
   if (reader.err.code != 0)
     return laxo_fail(L, &reader.err);
-  return start(L, self, &args.options);
+  return start(L, self, &args, remote);
+}
+
+/* core.spawn(argv, options?, on_exit) */
+static int process_spawn(lua_State *L) {
+  lua_settop(L, 3);
+  return laxo_process_start(L, NULL);
 }
 
 /* ---- methods

@@ -23,6 +23,8 @@ static laxo_ring_t *check_ring(lua_State *L) {
   return box;
 }
 
+void laxo_push_ring(lua_State *L, axo_ring_t *ring) { new_box(L)->ring = ring; }
+
 static void free_unused(laxo_ring_t *box) {
   if (!box->closed || box->users > 0)
     return;

@@ -1,0 +1,310 @@
+/* core.link and "axo.link": the host's end of the link to a container's guest. */
+#include "laxo.h"
+
+#include <stdlib.h>
+
+enum { ON_UP = 1, ON_DOWN, ON_NEW, USER_VALUES = ON_NEW };
+
+typedef struct laxo_link {
+  laxo_context_t *context;
+  axo_link_t *link; /* NULL: closed */
+  bool silent;      /* being collected: nobody is told anything */
+} laxo_link_t;
+
+/* Its address is the key of a table with weak values: a link that nobody holds and
+ * nothing is in flight on is collected. */
+static const char links_key = 0;
+
+axo_link_t *laxo_check_link(lua_State *L, int index) {
+  laxo_link_t *self = luaL_checkudata(L, index, LAXO_LINK);
+  luaL_argcheck(L, self->link != NULL, index, "the link is closed");
+  return self->link;
+}
+
+/* ---- callbacks
+ * -------------------------------------------------------------------------- */
+
+typedef struct link_event {
+  laxo_link_t *self;
+  const axo_err_t *why;
+  const char *name;
+  int slot;
+} link_event_t;
+
+static int link_body(lua_State *L) {
+  const link_event_t *event = lua_touserdata(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &links_key);
+  if (lua_rawgetp(L, -1, event->self) != LUA_TUSERDATA ||
+      lua_getiuservalue(L, -1, event->slot) != LUA_TFUNCTION)
+    return 0;
+  if (event->why != NULL)
+    laxo_push_error(L, event->why);
+  else
+    lua_pushstring(L, event->name);
+  lua_call(L, 1, 0);
+  return 0;
+}
+
+static void tell(axo_link_t *link, link_event_t event) {
+  event.self = axo_link_data(link);
+  if (!event.self->silent)
+    laxo_protect(event.self->context, link_body, &event);
+}
+
+static void on_up(axo_link_t *link) { tell(link, (link_event_t){.slot = ON_UP}); }
+
+static void on_down(axo_link_t *link, const axo_err_t *why) {
+  tell(link, (link_event_t){.slot = ON_DOWN, .why = why});
+}
+
+static void on_new(axo_link_t *link, const char *name) {
+  tell(link, (link_event_t){.slot = ON_NEW, .name = name});
+}
+
+/* ---- requests with one answer
+ * ------------------------------------------------------------ */
+
+typedef struct ask {
+  laxo_context_t *context;
+  laxo_link_t *self;
+  const axo_answer_t *answer;
+} ask_t;
+
+static int push_answer(lua_State *L, const axo_answer_t *answer) {
+  if (answer->err != NULL) {
+    laxo_push_error(L, answer->err);
+    return 1;
+  }
+  lua_pushnil(L);
+  if (answer->fd >= 0)
+    lua_pushinteger(L, answer->fd);
+  else if (answer->count > 0)
+    laxo_push_entries(L, answer->entries, answer->count);
+  else
+    lua_newtable(L);
+  return 2;
+}
+
+/* The callback of an ask lies in the registry under the ask's address, the link's
+ * userdata beside it. */
+static int ask_body(lua_State *L) {
+  ask_t *ask = lua_touserdata(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, ask);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, ask);
+  if (lua_type(L, -1) != LUA_TTABLE)
+    return 0;
+  lua_rawgeti(L, -1, 1);
+  if (!ask->self->silent)
+    lua_call(L, push_answer(L, ask->answer), 0);
+  return 0;
+}
+
+static void on_answer(void *data, const axo_answer_t *answer) {
+  ask_t *ask = data;
+  ask->answer = answer;
+  laxo_protect(ask->context, ask_body, ask);
+  free(ask);
+}
+
+/* With the link at 1 and the callback at `index`. NULL when there is no memory. */
+static ask_t *ask_new(lua_State *L, int index) {
+  laxo_link_t *self = luaL_checkudata(L, 1, LAXO_LINK);
+  luaL_checktype(L, index, LUA_TFUNCTION);
+  laxo_check_link(L, 1);
+  lua_createtable(L, 2, 0);
+  lua_pushvalue(L, index);
+  lua_rawseti(L, -2, 1);
+  lua_pushvalue(L, 1);
+  lua_rawseti(L, -2, 2);
+  ask_t *ask = calloc(1, sizeof *ask);
+  if (ask == NULL) {
+    luaL_error(L, "axosandbox: out of memory");
+    return NULL;
+  }
+  ask->context = self->context;
+  ask->self = self;
+  lua_rawsetp(L, LUA_REGISTRYINDEX, ask);
+  return ask;
+}
+
+static int asked(lua_State *L, ask_t *ask, int status, const axo_err_t *err) {
+  if (status == 0) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, ask);
+  free(ask);
+  return laxo_fail(L, err);
+}
+
+static int ask_file(lua_State *L, const axo_file_request_t *file, int callback) {
+  axo_err_t err;
+  ask_t *ask = ask_new(L, callback);
+  return asked(L, ask, axo_link_file(ask->self->link, file, on_answer, ask, &err),
+               &err);
+}
+
+/* link:open_file(path, flags, mode, done): done(err, fd); the fd is the receiver's. */
+static int link_open_file(lua_State *L) {
+  axo_file_request_t file = {
+      .op = AXO_FILE_OPEN,
+      .path = laxo_check_text(L, 2),
+      .flags = (int)luaL_checkinteger(L, 3),
+      .mode = (unsigned)luaL_checkinteger(L, 4),
+  };
+  return ask_file(L, &file, 5);
+}
+
+/* link:path(op, path, to?, mode, done): done(err) */
+static int link_path(lua_State *L) {
+  static const char *const names[] = {"open",  "unlink", "rmdir",
+                                      "mkdir", "rename", NULL};
+  axo_file_request_t file = {
+      .op = (axo_file_op_t)luaL_checkoption(L, 2, NULL, names),
+      .path = laxo_check_text(L, 3),
+      .to = lua_isnil(L, 4) ? NULL : laxo_check_text(L, 4),
+      .mode = (unsigned)luaL_checkinteger(L, 5),
+  };
+  luaL_argcheck(L, file.op != AXO_FILE_OPEN, 2, "use open_file");
+  luaL_argcheck(L, file.op != AXO_FILE_RENAME || file.to != NULL, 4,
+                "a path is needed");
+  return ask_file(L, &file, 6);
+}
+
+/* link:list(done): done(err, works) */
+static int link_list(lua_State *L) {
+  axo_err_t err;
+  ask_t *ask = ask_new(L, 2);
+  return asked(L, ask, axo_link_list(ask->self->link, on_answer, ask, &err), &err);
+}
+
+/* link:kill_all(done): done(err) */
+static int link_kill_all(lua_State *L) {
+  axo_err_t err;
+  ask_t *ask = ask_new(L, 2);
+  return asked(L, ask, axo_link_kill_all(ask->self->link, on_answer, ask, &err), &err);
+}
+
+/* ---- the link
+ * --------------------------------------------------------------------------------- */
+
+/* link:exec(argv, options?, on_exit): core.spawn in the container; `user` besides. */
+static int link_exec(lua_State *L) {
+  laxo_remote_t remote = {laxo_check_link(L, 1), 4};
+  lua_settop(L, 4);
+  lua_rotate(L, 1, -1); /* the link goes behind its arguments */
+  return laxo_process_start(L, &remote);
+}
+
+static int link_is_up(lua_State *L) {
+  const laxo_link_t *self = luaL_checkudata(L, 1, LAXO_LINK);
+  lua_pushboolean(L, self->link != NULL && axo_link_is_up(self->link));
+  return 1;
+}
+
+/* link:uid(): whom the guest runs as. */
+static int link_uid(lua_State *L) {
+  lua_pushinteger(L, axo_link_uid(laxo_check_link(L, 1)));
+  return 1;
+}
+
+static int link_close(lua_State *L) {
+  laxo_link_t *self = luaL_checkudata(L, 1, LAXO_LINK);
+  axo_link_t *link = self->link;
+  self->link = NULL;
+  if (link != NULL)
+    axo_link_close(link);
+  return 0;
+}
+
+static int link_gc(lua_State *L) {
+  laxo_link_t *self = luaL_checkudata(L, 1, LAXO_LINK);
+  self->silent = true;
+  return link_close(L);
+}
+
+typedef struct link_args {
+  const char *dir;
+  int guest_pid;
+} link_args_t;
+
+static const laxo_field_t fields[] = {
+    LAXO_NEED("dir", LAXO_STRING, offsetof(link_args_t, dir)),
+    LAXO_NEED("guest_pid", LAXO_INT, offsetof(link_args_t, guest_pid)),
+    LAXO_TAKEN("on_up", LAXO_FUNCTION),
+    LAXO_TAKEN("on_down", LAXO_FUNCTION),
+    LAXO_TAKEN("on_new", LAXO_FUNCTION),
+};
+static const laxo_shape_t shape = LAXO_SHAPE(fields, link_args_t);
+
+/* core.link(options) */
+static int link_new(lua_State *L) {
+  link_args_t args = {0};
+  laxo_reader_t reader;
+  axo_err_t err;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  laxo_reader_init(L, &reader, "link");
+  laxo_read(&reader, 1, &shape, &args);
+  if (reader.err.code != 0)
+    return laxo_fail(L, &reader.err);
+  laxo_link_t *self = lua_newuserdatauv(L, sizeof *self, USER_VALUES);
+  *self = (laxo_link_t){.context = laxo_context(L)};
+  luaL_setmetatable(L, LAXO_LINK);
+  laxo_work_take(L, lua_gettop(L), ON_UP, 1, "on_up");
+  laxo_work_take(L, lua_gettop(L), ON_DOWN, 1, "on_down");
+  laxo_work_take(L, lua_gettop(L), ON_NEW, 1, "on_new");
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &links_key);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, self);
+  lua_pop(L, 1);
+  axo_link_options_t options = {.dir = args.dir,
+                                .guest_pid = args.guest_pid,
+                                .data = self,
+                                .on_up = on_up,
+                                .on_down = on_down,
+                                .on_new = on_new};
+  if (axo_link_open(self->context->loop, &options, &self->link, &err) != 0)
+    return laxo_fail(L, &err);
+  return 1;
+}
+
+static int link_tostring(lua_State *L) {
+  const laxo_link_t *self = luaL_checkudata(L, 1, LAXO_LINK);
+  lua_pushfstring(L, "axo.link (%s)",
+                  self->link == NULL           ? "closed"
+                  : axo_link_is_up(self->link) ? "up"
+                                               : "down");
+  return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"is_up", link_is_up},         {"uid", link_uid},
+    {"close", link_close},         {"exec", link_exec},
+    {"task", laxo_guest_task},     {"terminal", laxo_guest_terminal},
+    {"attach", laxo_guest_attach}, {"open_file", link_open_file},
+    {"path", link_path},           {"list", link_list},
+    {"kill_all", link_kill_all},   {NULL, NULL},
+};
+
+static const luaL_Reg meta[] = {
+    {"__gc", link_gc},
+    {"__close", link_close},
+    {"__tostring", link_tostring},
+    {NULL, NULL},
+};
+
+static const luaL_Reg functions[] = {{"link", link_new}, {NULL, NULL}};
+
+void laxo_link_register(lua_State *L) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &links_key);
+  laxo_metatable(L, LAXO_LINK, methods, meta);
+  luaL_setfuncs(L, functions, 0);
+}
