@@ -4,6 +4,7 @@ local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local embedded = require "axosandbox.embedded"
 local errors = require "axosandbox.errors"
+local guest = require "axosandbox.guest"
 local host = require "axosandbox.host"
 local image = require "axosandbox.image"
 local install = require "axosandbox.install"
@@ -26,8 +27,18 @@ local function spec_of(job, attempt)
     podman = job.client.program,
     cidfile = attempt.cidfile,
     pidfile = attempt.pidfile,
+    link_dir = attempt.link_dir,
     hard_limits = core.hard_limits(),
   })
+end
+
+-- Without a place for its socket there is no guest.
+local function link_dir(job)
+  if not job.plan.guest then return nil end
+  local path, err = guest.link_dir(job.plan.instance, true)
+  if path then return path end
+  job.plan.guest = nil
+  job:warn("the portable path is used: " .. tostring(err))
 end
 
 local function new_attempt(job)
@@ -37,6 +48,7 @@ local function new_attempt(job)
     instance = job.plan.instance,
     cidfile = base .. ".cid",
     pidfile = not job.client:is_remote() and base .. ".pid" or nil,
+    link_dir = link_dir(job),
   }
 end
 
@@ -46,6 +58,7 @@ local function container_of(attempt, result)
     id = result.stdout:match "%x+" or (host.read_file(attempt.cidfile) or ""):match "%x+",
     pid = pid and math.tointeger(tonumber(pid:match "%d+")),
     instance = attempt.instance,
+    link_dir = attempt.link_dir,
   }
   uv.fs_unlink(attempt.cidfile)
   if attempt.pidfile then uv.fs_unlink(attempt.pidfile) end
@@ -56,8 +69,9 @@ end
 local function check_alive(job, container)
   if not container.pid or uv.fs_stat("/proc/" .. container.pid) then return container end
   leftovers.remove(job.client, container.id)
+  guest.forget(container.instance)
   return nil, errors.new {
-    code = "PODMAN", op = "start", final = true,
+    code = "PODMAN", op = "start", final = true, ended = true,
     message = ("the container ended as soon as it was started (image %s)"):format(job.plan.image),
     hint = "the image must have a `sleep` command that waits",
   }
@@ -78,6 +92,7 @@ local function run(job)
   result, err = job:ask(argv, { op = "start" })
   if not result then
     leftovers.clean(job.client, attempt, err)
+    guest.forget(attempt.instance)
     return nil, err
   end
   return check_alive(job, container_of(attempt, result))
@@ -207,7 +222,18 @@ local function is_final(err)
     or (err.code ~= "PODMAN" and err.code ~= "TIMEOUT")
 end
 
+-- The guest could not be run (its file system is mounted noexec, a security module refused it):
+-- the portable path asks for less.
+local function without_guest(job, err, meaning)
+  local refused = err.ended or (meaning and meaning.class == "OCI_RUNTIME")
+  if not job.plan.guest or not refused then return false end
+  job.plan.guest = nil
+  job:warn("the portable path is used, because the guest could not be run: " .. err.message)
+  return true
+end
+
 local function recover(job, err, attempt)
+  if err.ended and without_guest(job, err) then return true end
   if is_final(err) then return nil, err end
   local meaning, problem = meaning_of(job, err)
   if not meaning then return nil, problem end
@@ -215,6 +241,8 @@ local function recover(job, err, attempt)
   mended, problem = mend(job, meaning)
   if mended then return true end
   if problem then return nil, problem end
+  local subclass = meaning.subclass
+  if subclass ~= "RLIMIT" and without_guest(job, err, meaning) then return true end
   local decision
   decision, problem = ask_policy(job, meaning, err, attempt)
   if not decision then return nil, problem end

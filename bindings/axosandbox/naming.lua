@@ -89,7 +89,7 @@ function naming.labels(session)
     image = session.image or "",
     ports = table.concat(session.ports, ","),
     limits = naming.format_limits(session.limits),
-    path = "portable",
+    path = session.path or "portable",
   }
   local labels = {}
   for key, value in pairs(values) do labels[naming.LABEL .. key] = value end

@@ -1,5 +1,6 @@
 --- The plan of a start: what `podman run` will be told. Pure: a plan is made from decisions,
 --- changed by the retry policy, and turned into a specification for core.argv.run.
+local guest = require "axosandbox.guest"
 local limits = require "axosandbox.limits"
 local naming = require "axosandbox.naming"
 
@@ -21,6 +22,7 @@ local COMMAND = { "sleep", "2147483647" }
 ---@field ulimits "host"?
 ---@field runtime string?
 ---@field init boolean
+---@field guest string? the binary that is the first process; nil: the portable path
 
 local function without_ports(ports, dropped)
   local gone, kept = {}, {}
@@ -67,6 +69,7 @@ function plan.new(request, sandbox, image)
     require_limits = sandbox.require_resource_limits or false,
     drop_limits = false,
     init = sandbox.init ~= false,
+    guest = request.guest,
   }
 end
 
@@ -85,17 +88,34 @@ local function ulimits(hard)
   }
 end
 
+local function mounts(p, context)
+  local list = {}
+  if p.source then list[1] = { source = p.source, target = p.dir, read_only = false } end
+  if p.guest then
+    list[#list + 1] = { source = p.guest, target = guest.TARGET, read_only = true }
+    list[#list + 1] = { source = context.link_dir, target = guest.LINK_TARGET, read_only = true }
+  end
+  return list
+end
+
+-- The guest is an init itself.
+local function first_process(p)
+  if not p.guest then return COMMAND, p.init end
+  return { guest.TARGET, p.dir, guest.LINK_TARGET }, false
+end
+
 --- The specification for core.argv.run.
 ---@param p axo.Plan
----@param context { podman: string, cidfile: string?, pidfile: string?, hard_limits: table? }
+---@param context { podman: string, cidfile: string?, pidfile: string?, link_dir: string?, hard_limits: table? }
 ---@return table
 function plan.spec(p, context)
   local capped = p.drop_limits and {} or p.limits
+  local command, init = first_process(p)
   return {
     podman = context.podman,
     name = p.name,
     image = p.image,
-    command = COMMAND,
+    command = command,
     workdir = p.dir,
     user = p.user,
     network = p.network,
@@ -103,7 +123,7 @@ function plan.spec(p, context)
     pull = "never",
     pidfile = context.pidfile,
     cidfile = context.cidfile,
-    mounts = p.source and { { source = p.source, target = p.dir, read_only = false } } or {},
+    mounts = mounts(p, context),
     env = p.env,
     labels = plan.labels(p),
     ports = published(p),
@@ -111,7 +131,7 @@ function plan.spec(p, context)
     memory = capped.memory,
     cpus = capped.cpus,
     pids = capped.pids,
-    init = p.init,
+    init = init,
     http_proxy = p.http_proxy,
   }
 end
@@ -124,6 +144,7 @@ function plan.labels(p)
   return naming.labels {
     id = p.id, dir = p.dir, version = p.version, owner = p.owner, instance = p.instance,
     image = p.asked_image, ports = p.ports, limits = p.limits,
+    path = p.guest and "native" or "portable",
   }
 end
 

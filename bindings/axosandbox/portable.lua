@@ -48,6 +48,8 @@ local CLIENTS_WAIT = 3
 local Path = { kind = "portable" }
 Path.__index = Path
 
+portable.Path = Path
+
 for name, method in pairs(files) do Path[name] = method end
 
 --- Makes the path of a running container.

@@ -51,4 +51,14 @@ function result.new(raw, is_cut)
   }, Result)
 end
 
+--- Makes one from what a guest reported: it knows a signal from an exit code.
+---@param raw table as core.spawn gives it
+---@return axo.Result
+function result.exact(raw)
+  local made = result.new(raw)
+  made.signal = raw.signal
+  if raw.signal then made.code = signals.code_of(raw.signal) end
+  return made
+end
+
 return result

@@ -3,6 +3,7 @@
 local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
+local guest = require "axosandbox.guest"
 local host = require "axosandbox.host"
 local image = require "axosandbox.image"
 local leftovers = require "axosandbox.leftovers"
@@ -21,8 +22,21 @@ local OPEN_SHAPE = { policy = "table" }
 ---@return axo.Sandbox
 function sessions.handle(record)
   local session = require "axosandbox.session"
+  return session.new(record, sessions.path(record))
+end
+
+--- The best way into a record's container, in a coroutine. The portable one serves where no
+--- guest answers, which is said once.
+---@param record axo.Record
+---@return axo.Path
+function sessions.path(record)
   local portable = require "axosandbox.portable"
-  return session.new(record, portable.new(record))
+  if not record.link_dir or not record.pid then return portable.new(record) end
+  local path, err = require("axosandbox.native").connect(record)
+  if path then return path end
+  local fallback = portable.new(record)
+  fallback:warn("the portable path is used: " .. tostring(err))
+  return fallback
 end
 
 local function failure(code, message, hint)
@@ -74,6 +88,7 @@ local function record_of(client, set, container, session)
     timeouts = {},
     ports = published_ports(container, session.ports),
     instance = session.instance,
+    link_dir = session.path == "native" and pid and guest.link_dir(session.instance) or nil,
   }
 end
 

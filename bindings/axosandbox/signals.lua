@@ -17,6 +17,14 @@ function signals.of_code(code)
   return code and code > 128 and NAMES[code - 128] or nil
 end
 
+--- The exit code by which shells, and podman, report a death by signal.
+---@param name string without "SIG"
+---@return integer? code nil for a signal without a name here
+function signals.code_of(name)
+  local number = NUMBERS[name] or math.tointeger(tonumber(name))
+  return number and 128 + number
+end
+
 --- Normalises what people write: "SIGINT", "int" and 2 are "INT". Anything else raises.
 ---@param signal string|integer
 ---@param level integer whose mistake it is, as in `error`

@@ -4,6 +4,7 @@ local uv = require "luv"
 local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
+local guest = require "axosandbox.guest"
 local host = require "axosandbox.host"
 local image = require "axosandbox.image"
 local job_of = require "axosandbox.job"
@@ -48,6 +49,14 @@ local function decide_sandbox(job)
   }
 end
 
+-- The native path needs our kernel under the container, and the guest's binary.
+local function guest_for(job)
+  if os.getenv "AXOSANDBOX_PATH" ~= "native" or job.client:is_remote() then return nil end
+  local binary, err = guest.binary()
+  if err then job:warn("the portable path is used: " .. tostring(err)) end
+  return binary
+end
+
 local function make_plan(job)
   local asked = job.asked
   local sandbox, err = decide_sandbox(job)
@@ -58,7 +67,7 @@ local function make_plan(job)
   if chosen.warning then job:warn(chosen.warning) end
   local problem
   job.plan, problem = plan.new({
-    id = asked.id, dir = asked.dir, source = asked.source, image = asked.image,
+    guest = guest_for(job), id = asked.id, dir = asked.dir, source = asked.source, image = asked.image,
     ports = asked.ports, env = asked.env, owner = host.identity(), version = core.version,
   }, sandbox, chosen)
   if not job.plan then
@@ -163,6 +172,7 @@ local function record_of(job)
     container_id = job.container.id,
     pid = job.container.pid,
     instance = job.container.instance,
+    link_dir = job.container.link_dir,
     dir = job.asked.dir,
     image = job.plan.base_image or job.plan.image,
     network = job.plan.network,
@@ -243,6 +253,7 @@ local function abandon(job)
   if job.container then
     local ok, err = leftovers.remove(job.client, job.container.id)
     if not ok then job:warn("a failed start left a container: " .. tostring(err)) end
+    guest.forget(job.container.instance)
     leftovers.remove_directory(job.dir)
   elseif job.dir then
     uv.fs_rmdir(job.dir)
@@ -338,6 +349,7 @@ function start.remove(record, done)
       local ok, err = leftovers.remove(record.client, record.container_id)
       if not ok then return nil, err end
       leftovers.remove_directory(record.runtime_dir)
+      guest.forget(record.instance)
     end
     record.removed = true
     start.release(record)

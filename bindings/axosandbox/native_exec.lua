@@ -1,0 +1,118 @@
+--- A command in the foreground on the native path.
+local await = require "axosandbox.await"
+local errors = require "axosandbox.errors"
+local faults = require "axosandbox.native_faults"
+local environment = require "axosandbox.native_env"
+local result = require "axosandbox.result"
+local signals = require "axosandbox.signals"
+
+local exec = {}
+
+local GRACE = 2
+
+---@class axo.NativeRun
+---@field path axo.NativePath
+---@field spec axo.ExecSpec
+---@field process any
+---@field callback_error string?
+---@field stopped boolean?
+local Run = {}
+Run.__index = Run
+
+---@class axo.NativeExec: axo.Exec
+local Handle = {}
+Handle.__index = Handle
+
+function Handle:cancel() self.run.process:cancel() end
+
+function Handle:signal(signal, opts, callback)
+  if type(opts) == "function" then callback = opts end
+  local name = signals.name(signal, 2)
+  local ok, err = self.run.process:signal(name)
+  if not callback then return ok and 1, err end
+  if not ok then return nil, err end
+  await.defer(function() callback(nil, 1) end)
+  return self
+end
+
+function Handle:write(bytes) return self.run.process:write(bytes) end
+function Handle:close_stdin() return self.run.process:close_stdin() end
+
+-- A user's function that raises ends the command, and its error becomes the result.
+function Run:guard(fn)
+  return function(...)
+    if self.callback_error then return nil end
+    local ok, value = xpcall(fn, debug.traceback, ...)
+    if ok then return value end
+    self.callback_error = value
+    if self.process then self.process:cancel() end
+  end
+end
+
+function Run:pull()
+  local bytes = self.next_input()
+  if self.callback_error then return end
+  if bytes == nil then return self.process:close_stdin() end
+  if bytes == "" then return await.defer(function() self:pull() end) end
+  self.process:write(bytes)
+end
+
+function Run:reader(fn)
+  self.next_input = self:guard(function()
+    local bytes = fn()
+    if bytes == nil or type(bytes) == "string" then return bytes end
+    error("axosandbox: the stdin function must return a string or nil, got " .. type(bytes))
+  end)
+  return function() self:pull() end
+end
+
+function Run:options()
+  local spec = self.spec
+  local opts = {
+    env = environment.list(spec.env), cwd = spec.cwd or self.path.root, user = spec.user,
+    timeout = spec.timeout, grace = spec.grace or GRACE,
+    max_output = spec.max_output, on_limit = spec.on_limit,
+    on_stdout = spec.on_stdout and self:guard(spec.on_stdout),
+    on_stderr = spec.on_stderr and self:guard(spec.on_stderr),
+  }
+  if type(spec.stdin) == "string" then
+    opts.input = spec.stdin
+  elseif spec.stdin then
+    opts.stdin = "pipe"
+  end
+  if type(spec.stdin) == "function" then opts.on_drain = self:reader(spec.stdin) end
+  return opts
+end
+
+function Run:verdict(raw, done)
+  self.path.runs[self] = nil
+  if self.callback_error then
+    return done(errors.new {
+      code = "CALLBACK", op = "exec",
+      message = "a callback of this exec raised: " .. self.callback_error,
+    })
+  end
+  if self.stopped then return done(self.path:stopped_error "exec") end
+  if raw.failure then return done(faults.of(raw.failure, self.path)) end
+  done(nil, result.exact(raw))
+end
+
+--- Runs `spec.argv`: as on the portable path.
+---@param path axo.NativePath
+---@param spec axo.ExecSpec
+---@param done fun(err: axo.Error?, result: axo.Result?)
+---@return axo.Exec? handle, axo.Error?
+function exec.start(path, spec, done)
+  local run = setmetatable({ path = path, spec = spec }, Run)
+  local process, err = path.link:exec(spec.argv, run:options(), function(raw)
+    run:verdict(raw, done)
+  end)
+  if not process then return nil, faults.of(err, path) end
+  run.process = process
+  path.runs = path.runs or {}
+  path.runs[run] = true
+  if run.next_input then await.defer(function() run:pull() end) end
+  return setmetatable({ run = run }, Handle)
+end
+
+return exec

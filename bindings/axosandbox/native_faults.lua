@@ -1,0 +1,50 @@
+--- What the guest's refusals are called.
+local errors = require "axosandbox.errors"
+
+local faults = {}
+
+-- The stages of core/protocol.h.
+local STAGE = {
+  REQUEST = 1, LIMIT = 2, FORK = 3, USER = 4, CWD = 5, EXEC = 6, TERMINAL = 7, RING = 8,
+  FILE = 9, WORK = 10,
+}
+
+local HINTS = {
+  NO_PROCESS = "the container's limit of processes is reached: stop something in it, or call "
+    .. "kill_all",
+  LIMIT = "stop one of them first",
+}
+
+local function of_exec(code)
+  return code == "ENOENT" and "NOT_FOUND" or "NOT_EXECUTABLE"
+end
+
+local BY_STAGE = {
+  [STAGE.REQUEST] = function() return "INVALID" end,
+  [STAGE.LIMIT] = function() return "LIMIT" end,
+  [STAGE.FORK] = function() return "NO_PROCESS" end,
+  [STAGE.USER] = function(code) return code == "EPERM" and "PERMISSION" or "NO_USER" end,
+  [STAGE.CWD] = function() return "NO_DIRECTORY" end,
+  [STAGE.EXEC] = of_exec,
+  [STAGE.TERMINAL] = function() return "NO_TERMINAL" end,
+  [STAGE.RING] = function() return "NO_MEMORY" end,
+  [STAGE.WORK] = function() return "NOT_FOUND" end,
+}
+
+--- An error of the link as the session's callers know it.
+---@param raw axo.Error as core.link gives it
+---@param path axo.NativePath
+---@param op string?
+---@return axo.Error
+function faults.of(raw, path, op)
+  if not path.is_open then return path:stopped_error(op or "exec") end
+  if raw.code == "ECONNRESET" or raw.code == "ENOTCONN" then return path:gone() end
+  local name = BY_STAGE[raw.stage]
+  local code = name and name(raw.code) or raw.code
+  return errors.new {
+    code = code, op = op or "exec", message = raw.message, hint = HINTS[code] or raw.hint,
+    errno = raw.code,
+  }
+end
+
+return faults

@@ -1,0 +1,249 @@
+--- Files on the native path. The guest opens them beneath the session's directory, by the
+--- kernel's own confinement, and hands the descriptor over; what has no descriptor to it, and
+--- what is rare, is done by the scripts of the portable path.
+local uv = require "luv"
+local await = require "axosandbox.await"
+local errors = require "axosandbox.errors"
+local faults = require "axosandbox.native_faults"
+local scripted = require "axosandbox.portable_files"
+local work = require "axosandbox.portable_work"
+
+---@class axo.NativePath
+local files = {}
+
+-- Linux's, the same on every architecture that podman runs on but a few; core/guest checks them.
+local O = uv.constants
+local O_PATH, O_NOFOLLOW, O_DIRECTORY = 0x200000, O.O_NOFOLLOW or 0x20000, O.O_DIRECTORY or 0x10000
+local NEW_FILE = 420 -- 0644, as `>` makes one under the usual umask
+
+-- Up to here reading is quicker than handing it to a thread.
+local AT_ONCE = 256 * 1024
+local LIST_MAX = 100000
+
+local CODES = {
+  ENOENT = "NOT_FOUND", EXDEV = "OUTSIDE", ELOOP = "OUTSIDE", EACCES = "PERMISSION",
+  EPERM = "PERMISSION", ENOTDIR = "NOT_A_DIRECTORY", EISDIR = "NOT_A_FILE", ENXIO = "NOT_A_FILE",
+  EEXIST = "EXISTS", ENOTEMPTY = "NOT_EMPTY", ENOSPC = "NO_SPACE", EROFS = "READ_ONLY",
+  ENAMETOOLONG = "INVALID", EINVAL = "INVALID",
+}
+
+local TYPES = {
+  [0x8000] = "file", [0x4000] = "directory", [0xA000] = "link", [0x1000] = "fifo",
+  [0xC000] = "socket", [0x2000] = "char", [0x6000] = "block",
+}
+
+local function failure(op, path, code, message)
+  return errors.new { code = CODES[code] or code, op = op, message = path .. ": " .. message }
+end
+
+-- An error of the guest; those of the link itself keep their names.
+local function fault(self, op, path, raw)
+  if raw.stage ~= 9 then return faults.of(raw, self, op) end
+  local text = raw.message:match "([^:]+)$":gsub("^ ", "")
+  if raw.code == "EXDEV" then text = "it leads out of the session's directory" end
+  return failure(op, path, raw.code, text)
+end
+
+-- luv's words: "ENOSPC: no space left on device".
+local function local_failure(op, path, problem)
+  return failure(op, path, problem:match "^(%u+)" or "IO", problem)
+end
+
+-- Opens and gives the descriptor to `use`, which closes it.
+local function open(self, request, use, done)
+  if not self.is_open then return nil, self:stopped_error(request.op) end
+  local ok, err = self.link:open_file(request.path, request.flags, request.mode or 0,
+    function(raw, fd)
+      if raw then return done(fault(self, request.op, request.path, raw)) end
+      use(fd)
+    end)
+  if not ok then return nil, faults.of(err, self, request.op) end
+  return true
+end
+
+local function kind_of(stat)
+  return TYPES[stat.mode & 0xF000] or "unknown"
+end
+
+local function signature_of(stat)
+  return ("%d:%d:%d:%d.%09d:%d.%09d"):format(stat.dev, stat.ino, stat.size, stat.mtime.sec,
+    stat.mtime.nsec, stat.ctime.sec, stat.ctime.nsec)
+end
+
+-- ---- reading ---------------------------------------------------------------------------
+
+-- How many bytes to read, or nil, err.
+local function span(stat, path, opts)
+  if kind_of(stat) ~= "file" then
+    return nil, failure("read_file", path, "NOT_A_FILE", "it is a " .. kind_of(stat))
+  end
+  local wanted = math.max(stat.size - (opts.offset or 0), 0)
+  -- Files of /proc and their like have no size.
+  if stat.size == 0 then wanted = opts.max end
+  if opts.limit and opts.limit < wanted then wanted = opts.limit end
+  if wanted <= opts.max then return wanted end
+  return nil, errors.new {
+    code = "TOO_LARGE", op = "read_file", hint = "read it in parts: give offset and limit",
+    message = ("%s: it has %d bytes, and one read returns at most %d")
+      :format(path, stat.size, opts.max),
+  }
+end
+
+local function read_slowly(fd, length, offset, finish)
+  uv.fs_read(fd, length, offset, function(err, bytes)
+    await.protect(finish, err and nil or bytes, err)
+  end)
+end
+
+function files:read_file(path, opts, done)
+  return open(self, { op = "read_file", path = path, flags = O.O_RDONLY }, function(fd)
+    local stat = uv.fs_fstat(fd)
+    local length, err = span(stat, path, opts)
+    local function finish(bytes, problem)
+      uv.fs_close(fd)
+      if not bytes then return done(local_failure("read_file", path, problem)) end
+      done(nil, bytes, signature_of(stat))
+    end
+    if not length then
+      uv.fs_close(fd)
+      return done(err)
+    end
+    if length > AT_ONCE then return read_slowly(fd, length, opts.offset or 0, finish) end
+    finish(uv.fs_read(fd, length, opts.offset or 0))
+  end, done)
+end
+
+-- ---- writing ---------------------------------------------------------------------------
+
+local function fill(fd, bytes, done)
+  uv.fs_write(fd, bytes, 0, function(err, count)
+    if err or count ~= #bytes then
+      return await.protect(done, err or "EIO: it could not be written whole")
+    end
+    uv.fs_fsync(fd, function(problem) await.protect(done, problem) end)
+  end)
+end
+
+-- As it was: what cannot be kept (another owner, for a host that is not root) is no reason not
+-- to write.
+local function keep(fd, stat)
+  if not stat then return end
+  uv.fs_fchown(fd, stat.uid, stat.gid)
+  uv.fs_fchmod(fd, stat.mode & 0xFFF)
+end
+
+local function replace(self, path, write)
+  local temporary = (path:match "^(.*/)[^/]*$" or "") .. ".axo-write-" .. work.random(8)
+  local function give_up(err)
+    self.link:path("unlink", temporary, nil, 0, function() write.done(err) end)
+  end
+  return open(self, {
+    op = "write_file", path = temporary, mode = write.mode or NEW_FILE,
+    flags = O.O_WRONLY | O.O_CREAT | O.O_EXCL,
+  }, function(fd)
+    keep(fd, write.stat)
+    if write.mode then uv.fs_fchmod(fd, write.mode) end
+    fill(fd, write.bytes, function(problem)
+      uv.fs_close(fd)
+      if problem then return give_up(local_failure("write_file", path, problem)) end
+      local ok, err = self.link:path("rename", temporary, path, 0, function(raw)
+        if raw then return give_up(fault(self, "write_file", path, raw)) end
+        write.done(nil, true)
+      end)
+      if not ok then write.done(faults.of(err, self, "write_file")) end
+    end)
+  end, write.done)
+end
+
+local function changed(path)
+  return errors.new {
+    code = "CHANGED", op = "write_file",
+    message = path .. ": somebody else has written it meanwhile",
+    hint = "read it again, then edit",
+  }
+end
+
+-- Looks at what is there: a link is the scripts' business, since it leads somewhere else.
+local function look(self, path, found)
+  return open(self, {
+    op = "write_file", path = path, flags = O_PATH | O_NOFOLLOW,
+  }, function(fd)
+    local stat = uv.fs_fstat(fd)
+    uv.fs_close(fd)
+    found(nil, stat)
+  end, function(err)
+    if err and err.code == "NOT_FOUND" then return found(nil, nil) end
+    found(err)
+  end)
+end
+
+function files:write_file(path, bytes, opts, done)
+  if opts.parents then return scripted.write_file(self, path, bytes, opts, done) end
+  return look(self, path, function(err, stat)
+    if err then return done(err) end
+    local kind = stat and kind_of(stat)
+    if kind == "link" then
+      local begun, problem = scripted.write_file(self, path, bytes, {
+        mode = opts.mode, parents = false,
+      }, done)
+      if not begun then done(problem) end
+      return
+    end
+    if kind and kind ~= "file" then
+      return done(failure("write_file", path, "NOT_A_FILE", "it is a " .. kind))
+    end
+    if opts.unchanged and (not stat or signature_of(stat) ~= opts.unchanged) then
+      return done(changed(path))
+    end
+    local begun, problem = replace(self, path, {
+      bytes = bytes, stat = stat, mode = opts.mode, done = done,
+    })
+    if not begun then done(problem) end
+  end)
+end
+
+-- ---- looking ---------------------------------------------------------------------------
+
+local function entry_of(name, stat)
+  return {
+    name = name, type = kind_of(stat), mode = stat.mode & 0xFFF, size = stat.size,
+    mtime = stat.mtime.sec,
+  }
+end
+
+function files:stat(path, follow, done)
+  return open(self, {
+    op = "stat", path = path, flags = O_PATH | (follow and 0 or O_NOFOLLOW),
+  }, function(fd)
+    local stat = uv.fs_fstat(fd)
+    uv.fs_close(fd)
+    done(nil, entry_of(path:match "[^/]+$", stat))
+  end, done)
+end
+
+local function scan(dir)
+  local entries = {}
+  local request = uv.fs_scandir(dir)
+  while request do
+    local name = uv.fs_scandir_next(request)
+    if not name then break end
+    if #entries == LIST_MAX then
+      entries.truncated = true
+      break
+    end
+    local stat = uv.fs_lstat(dir .. "/" .. name)
+    if stat then entries[#entries + 1] = entry_of(name, stat) end
+  end
+  table.sort(entries, function(a, b) return a.name < b.name end)
+  return entries
+end
+
+function files:list_dir(path, done)
+  return open(self, { op = "list_dir", path = path, flags = O.O_RDONLY | O_DIRECTORY }, function(fd)
+    local entries = scan("/proc/self/fd/" .. fd)
+    uv.fs_close(fd)
+    done(nil, entries)
+  end, done)
+end
+
+return files
