@@ -121,29 +121,38 @@ function learnt.blame(job, meaning)
   return true
 end
 
---- The image that provisioning made earlier, in the place of the plan's.
+--- The image that provisioning may have made earlier, in the place of the plan's. When it is
+--- not there, podman says so at once; when it is old, it is made anew, since the image that it
+--- is based on moves on.
+---@param job axo.Job
+---@param cached string
+function learnt.use_cache(job, cached)
+  local known = recall(job, "cache:" .. cached)
+  if known.failed or (known.made and known.made + WEEKS < os.time()) then return end
+  job.plan.base_image, job.plan.image = job.plan.image, cached
+end
+
+--- True when making that image failed a moment ago: a start does not wait for that again.
 ---@param job axo.Job
 ---@param cached string
 ---@return boolean
-function learnt.use_cache(job, cached)
-  if not recall(job, "cache:" .. cached).there then return false end
-  job.plan.base_image, job.plan.image = job.plan.image, cached
-  return true
+function learnt.failed_lately(job, cached)
+  return recall(job, "cache:" .. cached).failed == true
 end
 
---- Remembers that the cached image exists. It is made anew after some weeks, since the image
---- that it is based on moves on.
+--- Remembers when the cached image was made, or that making it failed.
 ---@param job axo.Job
 ---@param cached string
-function learnt.keep_cache(job, cached)
-  host.remember("cache:" .. cached, { there = true }, WEEKS, job.client.program)
+---@param made boolean
+function learnt.keep_cache(job, cached, made)
+  local value = made and { made = os.time() } or { failed = true }
+  host.remember("cache:" .. cached, value, made and 2 * WEEKS or MINUTES, job.client.program)
 end
 
---- The cached image is gone: back to the one it was made from.
+--- The cached image is not there: back to the one it is made from.
 ---@param job axo.Job
 ---@return true
 function learnt.forget_cache(job)
-  host.remember("cache:" .. job.plan.image, nil, 0, job.client.program)
   job.plan.image, job.plan.base_image = job.plan.base_image, nil
   return true
 end

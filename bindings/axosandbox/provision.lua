@@ -117,7 +117,7 @@ local function commit(job, container, decision)
   local result
   result, err = job:ask(argv, { op = "provision", timeout = COMMIT_TIMEOUT })
   if not result then return nil, err end
-  learnt.keep_cache(job, name)
+  learnt.keep_cache(job, name, true)
   return name
 end
 
@@ -143,9 +143,14 @@ local function swap(job, name, run)
 end
 
 local function provision_by_cache(job, decision, run)
+  if learnt.failed_lately(job, cached_image(job, decision)) then
+    job:warn "not provisioned: that failed a moment ago, and is tried again before long"
+    return true
+  end
   local name, err = build(job, decision)
   if name then return swap(job, name, run) end
   if job.cancelled then return nil, err end
+  learnt.keep_cache(job, cached_image(job, decision), false)
   job:warn("provisioning failed, the container is as its image made it: " .. complaint_of(err))
   return true
 end

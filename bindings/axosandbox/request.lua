@@ -56,6 +56,13 @@ end
 ---@field env table<string, string>
 ---@field reuse boolean
 
+-- 3000.0 passes for a port, and must not be written as one.
+local function integers(list)
+  local result = {}
+  for i, value in ipairs(list or {}) do result[i] = math.tointeger(value) end
+  return result
+end
+
 --- Checks the options of `axo.start`; a mistake raises at `level`.
 ---@param opts axo.StartOptions
 ---@param level integer
@@ -66,7 +73,7 @@ function request.check(opts, level)
     id = opts.id,
     dir = naming.tidy_path(opts.dir),
     image = opts.image,
-    ports = copy(opts.ports),
+    ports = integers(opts.ports),
     post_create = copy(opts.post_create),
     env = copy(opts.env),
     reuse = opts.reuse or false,
