@@ -70,7 +70,8 @@ describe("an image", function()
     end)
     for _, call in ipairs(calls()) do
       if call:find "^run " then
-        assert.is_nil(call:find(options.image .. " ", 1, true))
+        -- The label of what was asked for names it too.
+        assert.is_nil(call:find(" " .. options.image .. " ", 1, true))
       end
     end
   end)

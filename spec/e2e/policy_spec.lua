@@ -116,7 +116,7 @@ describe("policy", function()
     ]], "600")
     local sb = e2e.start { policy = { sandbox = file } }
     if podman.is_root() then
-      assert.equal(77, sb:limits().pids)
+      assert.equal(77, sb:limits().pids.applied)
       assert.equal(77, e2e.probe.limits(e2e.probe.init_pid(sb:container())).pids)
     end
     assert(sb:stop())

@@ -6,6 +6,7 @@ local podman = e2e.podman
 local function sample(predicate)
   local cjson = require "cjson"
   for _, entry in ipairs(cjson.decode(e2e.temp.read "spec/fixtures/podman_failures.json")) do
+    entry.expect_port = math.tointeger(entry.expect_port)
     if predicate(entry) then return entry end
   end
   error "the fixture has no such sample"
