@@ -70,15 +70,13 @@ function Run:signal(name, tree, callback)
   end)
 end
 
--- A user's function that raises ends the command; its error is reported, and becomes the
--- exec's own.
+-- A user's function that raises ends the command, and its error becomes the exec's.
 function Run:guard(fn)
   return function(...)
     if self.callback_error then return nil end
     local ok, value = xpcall(fn, debug.traceback, ...)
     if ok then return value end
     self.callback_error = value
-    log.uncaught(value)
     if self.process then self.process:cancel() end
   end
 end

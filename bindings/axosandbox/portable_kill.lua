@@ -6,6 +6,7 @@
 local await = require "axosandbox.await"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
+local outside = require "axosandbox.portable_outside"
 
 local kill = {}
 
@@ -16,6 +17,7 @@ local PASS_TIMEOUT = 15
 local SETTLE = 2
 local START_WAIT = 0.4
 local ATTEMPTS = 6
+local MAX_FAILURES = 2
 local MAX_SEEDS = 4000
 local MAX_USERS = 8
 
@@ -231,19 +233,25 @@ local function pass(job, signal, user)
   return report
 end
 
+-- A failure that trying again does not mend, or one too many.
+local function gives_up(err, failures)
+  return err.code == "TIMEOUT" or err.code == "NOT_FOUND" or failures == MAX_FAILURES
+end
+
 -- A client that was started a moment ago may have nothing inside yet, and conmon goes on to
 -- start it even when the client dies: so look until it is there, or the client has ended.
 local function terminate(job)
+  local failures = 0
   for _ = 1, ATTEMPTS do
     local over = job.client.is_open
     local report, err = pass(job, "TERM")
-    if err and err.code == "GONE" then return end
     if report and report.found > 0 then
       job.seeds = report
       job.client:wait(job.grace)
       return
     end
-    if over then return end
+    if err then failures = failures + 1 end
+    if over or (err and (err.code == "GONE" or gives_up(err, failures))) then return end
     job.client:wait(START_WAIT)
   end
 end
@@ -261,19 +269,33 @@ end
 -- True once a pass that began after the client's end, or after something was found, saw
 -- nothing left.
 local function sweep(job)
-  local problem
+  local failures, problem = 0, nil
   for _ = 1, ATTEMPTS do
     local over = job.client.is_open
     local report, err = pass(job, "KILL")
     if err and err.code == "GONE" then return true end
-    problem = err
     if report and report.found > 0 then job.killed = true end
     if report and report.left == 0 and (over or job.seen) then
       return sweep_users(job, report.users)
     end
+    if err then
+      failures, problem = failures + 1, err
+      if gives_up(err, failures) then break end
+    end
     job.client:wait(START_WAIT)
   end
   return nil, problem
+end
+
+-- Where podman cannot run the script (no process can be made in the container, or it has no
+-- shell), this machine's own view of the container may do.
+local function sweep_or_reach_in(job)
+  local swept, err = sweep(job)
+  if swept then return true end
+  local killed = outside.kill(job.path, kill.VARIABLE .. "=" .. job.mark)
+  if not killed then return nil, err end
+  job.seen, job.killed = job.seen or killed > 0, true
+  return true
 end
 
 --- Ends everything that carries the mark: TERM, the grace, KILL; then the client. Inside a
@@ -283,11 +305,11 @@ end
 function kill.tree(job)
   terminate(job)
   if not job.client.is_open then job.killed = true end
-  local swept, err = sweep(job)
+  local swept, err = sweep_or_reach_in(job)
   if not job.is_clientless and not job.client:wait(SETTLE) then
     job.cut()
     job.client:wait(SETTLE)
-    if not job.seen then swept, err = sweep(job) end
+    if not job.seen then swept, err = sweep_or_reach_in(job) end
   end
   if swept then return true end
   return nil, errors.new {
