@@ -36,6 +36,11 @@ take() {
   case $sid in 0|1) ;; *) sids="$sids$sid " ;; esac
   [ "$parent" = 0 ] && mains="$mains$pid "
   grown=1
+  [ -z "$freeze" ] || hold
+}
+hold() {
+  case $held in *" $pid "*) return ;; esac
+  kill -s STOP "$pid" && held="$held$pid " fresh=1
 }
 marked() {
   while IFS= read -r line || [ -n "$line" ]; do
@@ -51,7 +56,8 @@ owner() {
 }
 look() {
   text=
-  while IFS= read -r line || [ -n "$line" ]; do text=$text$line; done <"$1/stat" || return 0
+  while IFS= read -r line || [ -n "$line" ]; do text=$text$line; done <"$1/stat" || fresh=1
+  [ -n "$text" ] || return 0
   set -- "$1" ${text##*) }
   parent=$3 sid=$5 born=${21}
   case $2 in [ZXx]) [ "${19}" -gt 1 ] || return 0 ;; esac
@@ -115,25 +121,25 @@ count() {
 }
 send() { for pid in $2; do kill -s "$1" "$pid"; done; }
 uid=; owner /proc/$$/status; me=$uid
-scan
+freeze= held=' ' pass=0 fresh=1
 if [ "$sig" = KILL ] && [ "$mode" = tree ]; then
-  held=' ' pass=0 fresh=1
+  freeze=1
   while [ $fresh = 1 ] && [ $pass -lt 20 ]; do
     fresh=0 pass=$((pass + 1))
-    for pid in $hits; do
-      case $held in *" $pid "*) ;; *) held="$held$pid " fresh=1; kill -s STOP "$pid" ;; esac
-    done
-    [ $fresh = 1 ] && scan
+    scan
+    seeds="$seeds$known " sessions="$sessions$sids"
   done
   pass=0
   while [ "$hits" != ' ' ] && [ $pass -lt 100 ]; do
-    seeds="$seeds$known " sessions="$sessions$sids" pass=$((pass + 1))
+    pass=$((pass + 1))
     send KILL "$hits"
     scan
+    seeds="$seeds$known " sessions="$sessions$sids"
   done
   count "$held"; found=$n
   count "$hits"; left=$n
 else
+  scan
   [ "$mode" = tree ] || hits=$mains
   count "$hits"; found=$n left=$n
   send "$sig" "$hits"
