@@ -1,0 +1,304 @@
+--- The native path held to its goals, side by side with what the machine does without a
+--- container. By hand, on a machine that has nothing else to do:
+---
+---   build/axolua spec/bench/native.lua
+---
+--- Every figure is a ratio of two things measured alternately in this one run. Exits with 1
+--- when a goal is missed.
+local here = debug.getinfo(1, "S").source:sub(2):match "^(.*)/spec/bench/[^/]*$" or "."
+package.path = here .. "/?.lua;" .. package.path
+
+local uv = require "luv"
+local axo = require "axosandbox"
+local core = require "axosandbox.core"
+local await = require "axosandbox.await"
+local runner = require "axolua.host"
+local images = require "spec.support.images"
+local janitor = require "spec.support.janitor"
+local measure = require "spec.bench.measure"
+local podman = require "spec.support.podman"
+local probe = require "spec.support.probe"
+local temp = require "spec.support.temp"
+
+local MB = 1024 * 1024
+local EXECS, PODMAN_EXECS, READS = 400, 12, 2000
+local PARALLEL, AT_ONCE, CALLERS = 512, 64, 16
+local STREAM, PTY = 500 * MB, 64 * MB
+local TASKS, MANY_TASKS, MANY_SESSIONS, STARTS = 50, 500, 20, 5
+
+local LOCAL = runner.prefix .. "/spec/axo_bench_local"
+local BUSYBOX = "/bin/busybox"
+
+-- The reference program's figures, in the order in which it printed them.
+local function reference(...)
+  local argv = { LOCAL, ... }
+  local result = assert(await.call(function(done)
+    return core.spawn(argv, { max_output = 16 * MB }, function(r) done(nil, r) end)
+  end))
+  assert(result.code == 0, result.stderr)
+  local figures = {}
+  for number in result.stdout:gmatch "[^\n]+" do figures[#figures + 1] = tonumber(number) end
+  return figures
+end
+
+local function ms(values)
+  for i, value in ipairs(values) do values[i] = value / 1000 end
+  return values
+end
+
+local function session(options)
+  local id = "axotest-" .. temp.token()
+  janitor.made("container", "axo-ses-" .. id)
+  local policy = { network = "none", allow_untrusted_image = true }
+  policy.limits = options and options.limits
+  local sb = assert(axo.start {
+    id = id, dir = temp.dir "project", image = images.base(), policy = policy,
+  })
+  assert(sb:path() == "native", table.concat(sb:warnings(), "; "))
+  return sb
+end
+
+local function exec_once(sb)
+  return (measure.timed(function() return assert(sb:exec { "true" }) end))
+end
+
+local function podman_exec(sb, ...)
+  local argv = { podman.program(), "exec", sb:container(), ... }
+  return (measure.timed(function()
+    return assert(await.call(function(done)
+      return core.spawn(argv, { on_stdout = function() end }, function(r) done(nil, r) end)
+    end))
+  end))
+end
+
+-- ---- the rows --------------------------------------------------------------------------
+
+local function row_exec(sb)
+  local ours, theirs = {}, {}
+  for _ = 1, 8 do
+    for _ = 1, EXECS // 8 do ours[#ours + 1] = exec_once(sb) end
+    local some = ms(reference("spawn", tostring(EXECS // 8), BUSYBOX, "true"))
+    table.move(some, 1, #some, #theirs + 1, theirs)
+  end
+  measure.at_most("exec of true / local vfork+exec", ours, theirs, 1.25)
+  local slow = {}
+  for _ = 1, PODMAN_EXECS do slow[#slow + 1] = podman_exec(sb, "true") end
+  measure.at_least("podman exec / exec of true", slow, ours, 100)
+end
+
+-- Starts `count` execs, `at_once` at a time; how many a second.
+local function exec_rate(sb, count, at_once)
+  local before = uv.hrtime()
+  await.call(function(done)
+    local started, running = 0, 0
+    local function more()
+      while running < at_once and started < count do
+        started, running = started + 1, running + 1
+        assert(sb:exec({ "true" }, nil, function(err)
+          assert(not err, err)
+          running = running - 1
+          if started == count and running == 0 then return done(nil, true) end
+          more()
+        end))
+      end
+    end
+    more()
+    return true
+  end)
+  return count / ((uv.hrtime() - before) / 1e9)
+end
+
+local function row_parallel(sb)
+  local ours, theirs = measure.alternate(5,
+    function() return exec_rate(sb, PARALLEL, AT_ONCE) end,
+    function()
+      return reference("rate", tostring(PARALLEL), tostring(AT_ONCE), BUSYBOX, "true")[1]
+    end)
+  measure.rate("64 execs at once / local spawn rate", ours, theirs, 0.8, "1/s")
+end
+
+local function podman_rate(sb, count, at_once)
+  local before, started, running = uv.hrtime(), 0, 0
+  await.call(function(done)
+    local function more()
+      while running < at_once and started < count do
+        started, running = started + 1, running + 1
+        core.spawn({ podman.program(), "exec", sb:container(), "true" }, {}, function()
+          running = running - 1
+          if started == count and running == 0 then return done(nil, true) end
+          more()
+        end)
+      end
+    end
+    more()
+    return true
+  end)
+  return count / ((uv.hrtime() - before) / 1e9)
+end
+
+local function row_callers(sb)
+  local ours = { exec_rate(sb, PARALLEL, CALLERS) }
+  local theirs = { podman_rate(sb, 2 * CALLERS, CALLERS) }
+  measure.rate("16 callers / podman exec", ours, theirs, 50, "1/s")
+end
+
+local function stream(sb)
+  local seen = 0
+  local took = measure.timed(function()
+    return assert(sb:exec({ "head", "-c", tostring(STREAM), "/dev/zero" },
+      { on_stdout = function(bytes) seen = seen + #bytes end }))
+  end)
+  assert(seen == STREAM, "bytes were lost")
+  return STREAM / took / 1e3
+end
+
+local function row_output(sb)
+  local ours, theirs = measure.alternate(5, function() return stream(sb) end, function()
+    return reference("pipe", BUSYBOX, "head", "-c", tostring(STREAM), "/dev/zero")[1] / 1e6
+  end)
+  measure.rate("500 MB to on_stdout / local pipe", ours, theirs, 0.5, "MB/s")
+  local part = STREAM // 10
+  local slow = part / podman_exec(sb, "head", "-c", tostring(part), "/dev/zero") / 1e3
+  measure.rate("500 MB to on_stdout / podman exec", ours, { slow }, 10, "MB/s")
+end
+
+local function terminal(sb)
+  local head = 0
+  local took = measure.timed(function()
+    local term = assert(sb:spawn_pty({ "head", "-c", tostring(PTY), "/dev/zero" },
+      { ring = 4 * MB }))
+    local status = assert(term:wait())
+    local _, cursor = term:read(0)
+    head = cursor
+    return status
+  end)
+  assert(head == PTY, "the terminal lost bytes: " .. head)
+  return PTY / took / 1e3
+end
+
+local function row_terminal(sb)
+  local ours, theirs = measure.alternate(5, function() return terminal(sb) end, function()
+    return reference("pty", BUSYBOX, "head", "-c", tostring(PTY), "/dev/zero")[1] / 1e6
+  end)
+  measure.rate("PTY output / a bare read loop", ours, theirs, 0.8, "MB/s")
+end
+
+local function row_memory(sb)
+  local tasks = {}
+  for _ = 1, 5 do tasks[#tasks + 1] = assert(sb:spawn_background { "sleep", "1000" }) end
+  collectgarbage()
+  collectgarbage()
+  local before = probe.resident()
+  for _ = 1, TASKS do
+    tasks[#tasks + 1] = assert(sb:spawn_background "yes | head -c 100000; sleep 1000")
+  end
+  for _, task in ipairs(tasks) do task:log() end
+  collectgarbage()
+  collectgarbage()
+  local each = (probe.resident() - before) / TASKS / 1024
+  measure.value("host memory of a further task", each, 100, "KB")
+  for _, task in ipairs(tasks) do assert(task:stop { grace = 0 }) end
+end
+
+local function row_file(sb)
+  assert(sb:write_file("four", ("x"):rep(4096)))
+  local times = {}
+  for i = 1, READS do
+    times[i] = measure.timed(function() return assert(sb:read_file "four") end)
+  end
+  measure.value("read of a 4 KB file, p50", measure.percentile(times, 0.5) * 1000, 100, "us")
+end
+
+local function row_many(sb)
+  local alone, crowded, sessions = {}, {}, {}
+  for i = 1, EXECS // 2 do alone[i] = exec_once(sb) end
+  local big = session { limits = { pids = 4096 } }
+  for _ = 1, MANY_TASKS do assert(big:spawn_background { "sleep", "1000" }) end
+  for i = 1, EXECS // 2 do crowded[i] = exec_once(big) end
+  measure.at_most("exec among 500 tasks / with none", crowded, alone, 1.5)
+  assert(big:stop())
+  for i = 1, MANY_SESSIONS - 1 do sessions[i] = session() end
+  local among = {}
+  for i = 1, EXECS // 2 do among[i] = exec_once(sb) end
+  measure.at_most("exec among 20 sessions / with one", among, alone, 1.5)
+  for _, other in ipairs(sessions) do assert(other:stop()) end
+end
+
+-- The engine's own `podman run`, under another name and with other files.
+local function bare_run(argv, name)
+  local copy = {}
+  for i, word in ipairs(argv) do
+    local flag, value = word:match "^(%-%-%a+)=(.*)$"
+    if flag == "--name" then word = "--name=" .. name end
+    if flag == "--cidfile" or flag == "--pidfile" then word = flag .. "=" .. value .. name end
+    copy[i] = word
+  end
+  return copy
+end
+
+local function recorded_run(start)
+  local build, kept = core.argv.run, nil
+  core.argv.run = function(spec)
+    local argv, err = build(spec)
+    kept = argv or kept
+    return argv, err
+  end
+  local took, sb = measure.timed(start)
+  core.argv.run = build
+  return took, sb, kept
+end
+
+local function row_life()
+  local starts, runs, stops = {}, {}, {}
+  for i = 1, STARTS do
+    local took, sb, argv = recorded_run(session)
+    starts[i] = took
+    local name = janitor.made("container", "axotest-" .. temp.token())
+    runs[i] = measure.timed(function()
+      return assert(await.call(function(done)
+        return core.spawn(bare_run(argv, name), {}, function(r) done(nil, r) end)
+      end))
+    end)
+    stops[i] = measure.timed(function() return assert(sb:stop()) end)
+  end
+  measure.at_most("start / the same podman run -d", starts, runs, 1.15)
+  measure.value("stop, p50", measure.percentile(stops, 0.5) / 1000, 0.6, "s")
+end
+
+local function jiffies(pid)
+  local text = assert(temp.read("/proc/" .. pid .. "/status"))
+  return tonumber(text:match "voluntary_ctxt_switches:%s+(%d+)")
+    + tonumber(text:match "nonvoluntary_ctxt_switches:%s+(%d+)")
+end
+
+-- An idle session, task and terminal: how often the guest woke in two seconds.
+local function row_idle(sb)
+  local task = assert(sb:spawn_background { "sleep", "1000" })
+  local term = assert(sb:spawn_pty { "sleep", "1000" })
+  local pid = probe.init_pid(sb:container())
+  await.sleep(0.5)
+  local before = jiffies(pid)
+  await.sleep(2)
+  measure.value("wake-ups of an idle guest in 2 s", jiffies(pid) - before, 0, "")
+  assert(task:stop())
+  assert(term:close())
+end
+
+images.base()
+podman.program()
+uv.os_setenv("AXOSANDBOX_PATH", "native")
+uv.os_setenv("XDG_STATE_HOME", temp.lasting_dir())
+
+measure.head()
+assert(session():stop()) -- what this host needs is learnt
+local sb = session()
+for _ = 1, 50 do exec_once(sb) end
+for _, row in ipairs {
+  row_exec, row_parallel, row_callers, row_output, row_terminal, row_memory, row_file, row_idle,
+  row_many,
+} do
+  row(sb)
+end
+assert(sb:stop())
+row_life()
+os.exit(measure.verdict() and 0 or 1)
