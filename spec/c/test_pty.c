@@ -246,19 +246,48 @@ static void a_grandchild_does_not_hold_us(void **state) {
   term_free(&term);
 }
 
+typedef struct late {
+  term_t term;
+  uv_check_t check;
+  const char *fifo;
+} late_t;
+
+/* Once the child is gone, this keeps the loop busy until its descendant has written and
+ * ended, and the time to drain is over. */
+static void on_late_check(uv_check_t *check) {
+  late_t *late = AXO__CONTAINER_OF(check, late_t, check);
+  if (!late->term.pty || kill(axo_pty_pid(late->term.pty), 0) == 0)
+    return;
+  FILE *fifo = fopen(late->fifo, "we");
+  assert_non_null(fifo);
+  fputs("go\n", fifo);
+  fclose(fifo);
+  await_end_of(atoi(late->term.text));
+  usleep(100 * 1000);
+  uv_close((uv_handle_t *)check, NULL);
+}
+
 static void a_late_loop_loses_nothing(void **state) {
   (void)state;
-  term_t term = {.options = {.drain_ms = 1}};
-  assert_int_equal(term_start(&term,
-                              SH("trap '' HUP; sleep 600 & echo $!;"
-                                 "exec seq 100"),
-                              NULL),
-                   0);
-  await_end_of(axo_pty_pid(term.pty));
+  char directory[] = "/tmp/axo-test-pty-XXXXXX";
+  char fifo[64];
+  char script[128];
+  assert_non_null(mkdtemp(directory));
+  snprintf(fifo, sizeof fifo, "%s/fifo", directory);
+  assert_int_equal(mkfifo(fifo, 0600), 0);
+  snprintf(script, sizeof script, "trap '' HUP; (read x <%s; echo late) & echo $!",
+           fifo);
+  late_t late = {.fifo = fifo};
+  late.term.options.drain_ms = 50;
+  uv_check_init(&loop, &late.check);
+  uv_check_start(&late.check, on_late_check);
+  assert_int_equal(term_start(&late.term, SH(script), NULL), 0);
   uv_run(&loop, UV_RUN_DEFAULT);
-  assert_string_equal(term.text + term.len - 5, "100\r\n");
-  kill(atoi(term.text), SIGKILL);
-  term_free(&term);
+  unlink(fifo);
+  rmdir(directory);
+  assert_int_equal(late.term.exits, 1);
+  assert_non_null(strstr(late.term.text, "\nlate\r\n"));
+  term_free(&late.term);
 }
 
 static void a_signal_ends_it(void **state) {
@@ -352,6 +381,7 @@ static void assert_no_start(char *program, const char *cwd, int code,
   assert_int_equal(term_start(&term, (char *[]){program, NULL}, &err), code);
   uv_run(&loop, UV_RUN_DEFAULT);
   assert_int_equal(term.exits, 0);
+  assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
   assert_int_equal(err.code, code);
   assert_non_null(strstr(err.message, named));
 }
