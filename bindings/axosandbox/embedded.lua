@@ -5,9 +5,9 @@ local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local host = require "axosandbox.host"
-local leftovers = require "axosandbox.leftovers"
 local log = require "axosandbox.log"
 local naming = require "axosandbox.naming"
+local session_lock = require "axosandbox.session_lock"
 local tar = require "axosandbox.tar"
 
 local embedded = {}
@@ -123,10 +123,8 @@ end
 
 -- One import at a time: two at once do no harm, but leave an image without a name behind.
 local function take_turn()
-  local path, err = host.lock_path(LOCK_NAME)
-  if not path then return nil, err end
   for waited = 0, LOCK_WAIT * 10 do
-    local lock, problem = core.lock(path, true)
+    local lock, problem = session_lock.take(LOCK_NAME, true, 1)
     if lock then return lock, waited > 0 end
     if problem.code ~= "EBUSY" then return nil, problem end
     await.sleep(0.1)
@@ -168,7 +166,7 @@ function embedded.ensure(client)
   else
     image, err = import(client)
   end
-  leftovers.release(lock, LOCK_NAME)
+  session_lock.release(lock, LOCK_NAME)
   return image, err
 end
 

@@ -109,16 +109,6 @@ function leftovers.remove_directory(path)
   if path then remove_tree(path) end
 end
 
---- Lets go of a session's lock; the last one to do so removes its file.
----@param lock userdata?
----@param id string
-function leftovers.release(lock, id)
-  if not lock then return end
-  local path = host.lock_path(id)
-  if path and lock:change(true) then uv.fs_unlink(path) end
-  lock:close()
-end
-
 --- Removes a container that holds this session's name, unless it is foreign or a live host
 --- uses it; in a coroutine. The caller holds the session's lock exclusively.
 ---@param client axo.Client

@@ -7,6 +7,7 @@ local uv = require "luv"
 local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
+local guest = require "axosandbox.guest"
 local image = require "axosandbox.image"
 local learnt = require "axosandbox.learnt"
 local leftovers = require "axosandbox.leftovers"
@@ -63,7 +64,7 @@ local function builder_plan(job, decision)
   local instance = naming.token()
   p.name = naming.BUILDER_PREFIX .. instance
   -- The user stays the image's: it becomes the new image's, and the commands run as root.
-  p.source, p.dir, p.user, p.env, p.ports = nil, "/", nil, {}, {}
+  p.source, p.dir, p.user, p.env, p.ports, p.guest = nil, "/", nil, {}, {}, nil
   p.labels = {
     [naming.LABEL .. "provision"] = decision.key,
     [naming.LABEL .. "owner"] = p.owner,
@@ -137,6 +138,7 @@ end
 local function swap(job, name, run)
   local ok, err = leftovers.remove(job.client, job.container.id)
   if not ok then return nil, err end
+  guest.forget(job.container.instance)
   job.container = nil
   job.plan.base_image, job.plan.image = job.plan.image, name
   return run(job)
@@ -205,8 +207,8 @@ end
 
 local function run_all(job, path, decision)
   for _, command in ipairs(decision.commands) do
-    if job.cancelled then return nil, job:stopped() end
     local problem = run_one(job, path, decision, command)
+    if job.cancelled then return nil, job:stopped() end
     if problem and decision.on_failure == "fail" then
       return nil, errors.new {
         code = "POST_CREATE", op = "post_create", message = problem,

@@ -1,6 +1,5 @@
 --- Sessions that exist already: opening, listing and attaching, and removing what nobody owns.
 --- Everything is read from the containers' labels; no file is needed to find a session.
-local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local guest = require "axosandbox.guest"
@@ -12,6 +11,7 @@ local naming = require "axosandbox.naming"
 local options = require "axosandbox.options"
 local podman = require "axosandbox.podman"
 local policy = require "axosandbox.policy"
+local session_lock = require "axosandbox.session_lock"
 
 local sessions = {}
 
@@ -93,10 +93,7 @@ local function record_of(client, set, container, session)
 end
 
 local function take_shared(id)
-  local path, err = host.lock_path(id)
-  if not path then return nil, err end
-  local lock
-  lock, err = core.lock(path, false)
+  local lock, err = session_lock.take(id, false)
   if lock then return lock end
   if err.code ~= "EBUSY" then return nil, err end
   return failure("STARTING", ("the session %q is being started or removed"):format(id),
@@ -123,7 +120,7 @@ local function open_record(client, set, id)
   if not lock then return nil, err end
   local record
   record, err = open_locked(client, set, id, lock)
-  if not record then leftovers.release(lock, id) end
+  if not record then session_lock.release(lock, id) end
   return record, err
 end
 
@@ -141,7 +138,7 @@ function sessions.reopen(job)
   if record.dir == job.asked.dir and image.same(record.asked_image, job.asked.image) then
     return record
   end
-  leftovers.release(record.lock, record.id)
+  session_lock.release(record.lock, record.id)
   return nil, errors.new {
     code = "IN_USE", op = "start",
     message = ("the session %q runs with another directory or image: %s, %s"):format(
@@ -241,15 +238,6 @@ local function name_of(container)
   return type(names) == "table" and names[1] or names
 end
 
--- A lock that can be had at once is nobody's.
-local function is_locked(id)
-  local path = host.lock_path(id)
-  if not path then return false end
-  local lock, err = core.lock(path, true)
-  leftovers.release(lock, id)
-  return not lock and err.code == "EBUSY"
-end
-
 local function describe(container)
   local session = naming.parse_labels(container.Labels)
   if not session or name_of(container) ~= naming.container(session.id) then return nil end
@@ -266,7 +254,7 @@ local function describe(container)
     created = container.Created,
     owner = session.owner,
     owner_alive = owner_alive ~= false,
-    in_use = owner_alive ~= false or is_locked(session.id),
+    in_use = owner_alive ~= false or session_lock.is_held(session.id),
     version = session.version,
     path = session.path,
   }
@@ -309,15 +297,12 @@ function sessions.list(callback)
 end
 
 local function reap_one(client, session)
-  local path, err = host.lock_path(session.id)
-  if not path then return nil, tostring(err) end
-  local lock
-  lock, err = core.lock(path, true)
+  local lock, err = session_lock.take(session.id, true)
   if not lock then return nil, err.code == "EBUSY" and "in use" or tostring(err) end
   local ok
   ok, err = leftovers.remove(client, session.container_id)
   if ok then leftovers.remove_directory((host.session_dir(session.id))) end
-  leftovers.release(lock, session.id)
+  session_lock.release(lock, session.id)
   return ok, err and tostring(err)
 end
 
@@ -355,11 +340,10 @@ local function sweep_files(found)
   local with_container = {}
   for _, session in ipairs(found) do with_container[session.id] = true end
   for _, id in ipairs(host.locked_ids()) do
-    local path = not with_container[id] and host.lock_path(id)
-    local lock = path and core.lock(path, true)
+    local lock = not with_container[id] and session_lock.take(id, true, 1)
     if lock then
       leftovers.remove_directory((host.session_dir(id)))
-      leftovers.release(lock, id)
+      session_lock.release(lock, id)
     end
   end
 end

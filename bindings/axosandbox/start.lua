@@ -18,12 +18,12 @@ local policy = require "axosandbox.policy"
 local ports = require "axosandbox.ports"
 local provision = require "axosandbox.provision"
 local request = require "axosandbox.request"
+local session_lock = require "axosandbox.session_lock"
 local sessions = require "axosandbox.sessions"
 
 local start = {}
 
 local DEFAULT_TIMEOUT = 120
-local LOCK_TRIES = 50
 local REUSE_PAUSE = 0.2
 
 -- ---- deciding ------------------------------------------------------------------------
@@ -67,8 +67,8 @@ local function make_plan(job)
   if chosen.warning then job:warn(chosen.warning) end
   local problem
   job.plan, problem = plan.new({
-    guest = guest_for(job), id = asked.id, dir = asked.dir, source = asked.source, image = asked.image,
-    ports = asked.ports, env = asked.env, owner = host.identity(), version = core.version,
+    guest = guest_for(job), id = asked.id, dir = asked.dir, source = asked.source,
+    image = asked.image, ports = asked.ports, env = asked.env, owner = host.identity(), version = core.version,
   }, sandbox, chosen)
   if not job.plan then
     return nil, errors.new { code = "POLICY", op = "start", message = problem }
@@ -93,25 +93,11 @@ local function in_use(job)
 end
 
 local function lock(job)
-  local path, err = host.lock_path(job.id)
-  if not path then return nil, err end
-  job.lock, err = core.lock(path, true)
+  local err
+  job.lock, err = session_lock.take(job.id, true)
   if job.lock then return true end
   if err.code == "EBUSY" then return in_use(job) end
   return nil, err
-end
-
--- From "mine alone" to "in use": between the two modes another start can take the lock for a
--- moment, until it sees that this session's owner is alive.
-local function share_lock(job)
-  for _ = 1, LOCK_TRIES do
-    if job.lock:change(false) then return true end
-    await.sleep(0.02)
-  end
-  return nil, errors.new {
-    code = "EBUSY", op = "start",
-    message = ("the lock of the session %q was taken away"):format(job.id),
-  }
 end
 
 -- ---- after podman run ----------------------------------------------------------------
@@ -216,7 +202,7 @@ local function start_anew(job)
   ok, err = provision.post_create(job, record)
   if not ok then return nil, err end
   if job.cancelled then return nil, job:stopped() end
-  ok, err = share_lock(job)
+  ok, err = session_lock.share(job.lock, job.id)
   return ok and record, err
 end
 
@@ -258,15 +244,15 @@ local function abandon(job)
   elseif job.dir then
     uv.fs_rmdir(job.dir)
   end
-  leftovers.release(job.lock, job.id)
+  session_lock.release(job.lock, job.id)
 end
 
 local function begin(job)
   local ok, record, err = xpcall(establish, debug.traceback, job)
   if ok and record then return sessions.handle(record) end
   abandon(job)
-  if not ok then err = errors.wrap(record, "start") end
-  return nil, err
+  if not ok then return nil, errors.wrap(record, "start") end
+  return nil, job.cancelled and job:stopped() or err
 end
 
 local function new_job(opts, level)
@@ -331,7 +317,7 @@ end
 function start.release(record)
   local held = record.lock
   record.lock = nil
-  leftovers.release(held, record.lock_id or record.id)
+  session_lock.release(held, record.lock_id or record.id)
   -- Files of a foreign container are kept only while there are any.
   if record.kind == "attached" then uv.fs_rmdir(record.runtime_dir) end
 end
