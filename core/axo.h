@@ -321,6 +321,9 @@ typedef struct axo_pty_options {
   const char *cwd;
   uint16_t rows;     /* 0: 24 */
   uint16_t cols;     /* 0: 80 */
+  bool raw;          /* no echo and no line discipline, from the start: for a child that
+                        is but another terminal's keyboard and screen, as `podman exec -t`
+                        is, so that nothing typed ahead is echoed twice */
   uint64_t drain_ms; /* as in axo_process_options_t */
   axo_ring_t *ring;  /* output goes here first; borrowed; may be NULL */
   void *data;

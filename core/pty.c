@@ -186,6 +186,8 @@ static void set_defaults(axo_pty_t *pty, const axo_pty_options_t *options) {
 
 static int set_up(axo_pty_t *pty, uv_loop_t *loop, bool pidfd) {
   int rc = axo__terminal_open(&pty->terminal, pty->options.rows, pty->options.cols);
+  if (rc == 0 && pty->options.raw)
+    axo__terminal_make_raw(&pty->terminal);
   if (rc == 0)
     rc = uv_poll_init(loop, &pty->io, pty->terminal.master);
   if (rc != 0)

@@ -38,6 +38,7 @@ typedef struct axo__terminal {
 
 /* A new terminal of that size. */
 int axo__terminal_open(axo__terminal_t *terminal, uint16_t rows, uint16_t cols);
+void axo__terminal_make_raw(const axo__terminal_t *terminal);
 int axo__terminal_resize(const axo__terminal_t *terminal, uint16_t rows, uint16_t cols);
 /* Runs options->argv on it. Returns once the child has executed its program, or says
  * why it could not. */

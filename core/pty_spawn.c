@@ -82,6 +82,14 @@ static void set_modes(int fd) {
 #endif
 }
 
+void axo__terminal_make_raw(const axo__terminal_t *terminal) {
+  struct termios modes;
+  if (tcgetattr(terminal->slave, &modes) != 0)
+    return;
+  cfmakeraw(&modes);
+  tcsetattr(terminal->slave, TCSANOW, &modes);
+}
+
 int axo__terminal_open(axo__terminal_t *terminal, uint16_t rows, uint16_t cols) {
   terminal->slave = -1;
   terminal->master = above_stdio(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));

@@ -305,6 +305,7 @@ function Process:close() end
 ---@field cwd string?
 ---@field rows integer? 24 by default
 ---@field cols integer? 80 by default
+---@field raw boolean? no echo and no line discipline out here, from the start
 ---@field drain number? seconds
 ---@field ring axo.core.Ring?
 ---@field on_output fun(bytes: string?)? no bytes with a ring

@@ -105,10 +105,21 @@ describe("core.pty", function()
     unit.wait_for_death(inner:pid())
   end)
 
+  it("is raw from the start when asked to: nothing is echoed or translated", function()
+    local output = {}
+    local ended
+    local pty = assert(core.pty({ "sh", "-c", "head -c 4; printf 'end\n'" }, {
+      raw = true, on_output = function(bytes) output[#output + 1] = bytes end,
+    }, function() ended = true end))
+    pty:write "a\r\3\n"
+    unit.wait(function() return ended end)
+    assert.equal("a\r\3\nend\n", table.concat(output))
+  end)
+
   it("raises on misuse", function()
     local function nop() end
     assert.has_error(function() core.pty({ "ls" }, { timeout = 1 }, nop) end,
-      "pty: unknown key 'timeout' (known: env, cwd, rows, cols, drain, ring, on_output)")
+      "pty: unknown key 'timeout' (known: env, cwd, rows, cols, raw, drain, ring, on_output)")
     assert.has_error(function() core.pty({ "ls" }, {}) end)
     local _, _, pty = run { "true" }
     assert.has_error(function() pty:resize(0, 10) end)
