@@ -1,4 +1,5 @@
 --- A command in the foreground on the portable path.
+local uv = require "luv"
 local await = require "axosandbox.await"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
@@ -37,7 +38,7 @@ end
 ---@param signal string|integer "INT", "SIGINT" or 2
 ---@param opts { tree: boolean? }? tree = false: the first process alone
 ---@param callback fun(err: axo.Error?, count: integer?)? count: the processes that it was sent to
----@return any handle, axo.Error? the count, in a coroutine or at the top level
+---@return any count in a coroutine or at the top level; elsewhere it does not wait, axo.Error?
 function Handle:signal(signal, opts, callback)
   if type(opts) == "function" then opts, callback = nil, opts end
   local name = signals.name(signal, 2)
@@ -57,14 +58,20 @@ function Handle:close_stdin()
 end
 
 function Run:cancel()
+  self.was_cancelled = true
   self.process:cancel()
 end
 
 function Run:signal(name, tree, callback)
   local function start(done)
+    if self.work.client.is_open then
+      return nil, errors.new { code = "ESRCH", op = "signal", message = "the command has ended" }
+    end
     return self.work:signal(name, tree and "tree" or "main", done)
   end
-  if callback or coroutine.isyieldable() then return await.call(start, callback) end
+  if callback or coroutine.isyieldable() or not uv.loop_mode() then
+    return await.call(start, callback)
+  end
   return start(function(err)
     if err then log.emit("warn", tostring(err)) end
   end)
@@ -98,12 +105,15 @@ function Run:pull()
     return self.next_input(bytes)
   end
   if bytes == "" then return await.defer(function() self:pull() end) end
-  self.process:write(bytes)
+  local _, err = self.process:write(bytes)
+  if err and err.code == "ENOBUFS" then self.next_input(bytes) end
 end
 
 function Run:reader(fn)
   self.next_input = self:guard(function(wrong)
-    if wrong ~= nil then
+    if type(wrong) == "string" then
+      error(("axosandbox: the stdin function returned %d bytes at once"):format(#wrong))
+    elseif wrong ~= nil then
       error("axosandbox: the stdin function must return a string or nil, got " .. type(wrong))
     end
     return fn()
@@ -150,7 +160,8 @@ end
 
 function Run:lost_result()
   return {
-    stdout = "", stderr = "", stdout_total = 0, stderr_total = 0, timed_out = true, duration = 0,
+    stdout = "", stderr = "", stdout_total = 0, stderr_total = 0, duration = 0,
+    timed_out = not self.was_cancelled, cancelled = self.was_cancelled,
   }
 end
 

@@ -105,7 +105,7 @@ function Source:stop(grace, done)
     self.is_stopping = true
     self.work:kill(grace)
   end
-  self.ended:on(function() done() end)
+  self.ended:on(function() done(self.work.kill_error) end)
   return true
 end
 

@@ -101,7 +101,9 @@ function store.load(dir, id)
   local text = file:read(MAX_DESCRIPTION)
   file:close()
   local value = cjson.decode(text or "")
-  return is_description(value, id) and value or nil
+  if not is_description(value, id) then return nil end
+  value.status.code = math.tointeger(value.status.code)
+  return value
 end
 
 --- The ids of all tasks that have a description.

@@ -9,7 +9,7 @@ local work = require "axosandbox.portable_work"
 
 local task = {}
 
-task.MAX_RUNNING = 128
+task.MAX_RUNNING = 64
 task.MAX_ENDED = 64
 task.RING = 64 * 1024
 

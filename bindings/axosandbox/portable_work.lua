@@ -22,6 +22,7 @@ work.COMPLAINT_MAX = 16 * 1024
 ---@field stopped boolean? the session was stopped under it
 ---@field killing axo.Gate?
 ---@field killed boolean? KILL was needed
+---@field kill_error axo.Error? some of it may run on
 local Work = {}
 Work.__index = Work
 
@@ -95,7 +96,7 @@ function Work:kill(grace)
     cut = function() self:cut() end,
   }
   await.spawn(function() return kill.tree(job) end, function(err)
-    self.killed = job.killed
+    self.killed, self.kill_error = job.killed, err
     if err and not self.stopped then self.path:warn(err.message) end
     self.killing:open()
     if not self.client.is_open then self:lose_client() end
