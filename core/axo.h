@@ -538,7 +538,8 @@ typedef struct axo_lock axo_lock_t;
  * or a file of another owner is refused (UV_EPERM). */
 AXO_EXTERN int axo_lock_take(const char *path, bool exclusive, axo_lock_t **out,
                              axo_err_t *err);
-/* Changes the mode without blocking. UV_EBUSY leaves it as it was. */
+/* Changes the mode without blocking. UV_EBUSY leaves it as it was; UV_ECANCELED: another
+ * process came between, and the lock is lost. */
 AXO_EXTERN int axo_lock_change(axo_lock_t *lock, bool exclusive, axo_err_t *err);
 AXO_EXTERN void axo_lock_free(axo_lock_t *lock);
 

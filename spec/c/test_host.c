@@ -261,15 +261,14 @@ static void hard_limits_are_the_process_s(void **state) {
   assert_int_equal(limits.nproc, expected);
 }
 
-static void lowered_limits_are_seen(void **state) {
+static void a_lowered_limit_is_seen(void **state) {
   (void)state;
   pid_t pid = fork();
   if (pid == 0) {
     struct rlimit low = {.rlim_cur = 77, .rlim_max = 77};
     axo_hard_limits_t limits;
-    bool ok = setrlimit(RLIMIT_NOFILE, &low) == 0 &&
-              setrlimit(RLIMIT_NPROC, &low) == 0 && axo_hard_limits_get(&limits) == 0 &&
-              limits.nofile == 77 && limits.nproc == 77;
+    bool ok = setrlimit(RLIMIT_NPROC, &low) == 0 && axo_hard_limits_get(&limits) == 0 &&
+              limits.nproc == 77;
     _exit(ok ? 0 : 1);
   }
   int status;
@@ -294,7 +293,7 @@ int main(void) {
       LOCK_TEST(removing_it_lets_no_two_in),
       LOCK_TEST(a_missing_directory_is_named),
       cmocka_unit_test(hard_limits_are_the_process_s),
-      cmocka_unit_test(lowered_limits_are_seen),
+      cmocka_unit_test(a_lowered_limit_is_seen),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
