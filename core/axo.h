@@ -242,7 +242,8 @@ typedef enum axo_limit_action {
 
 typedef struct axo_process_result {
   int code;           /* exit code; -1 when a signal ended it */
-  int signal;         /* signal number, or 0 */
+  int signal;         /* signal number; 0 with code -1: it had become another user, could
+                         not be killed at its deadline, and was left */
   bool timed_out;     /* the deadline passed before the end */
   bool cancelled;     /* axo_process_cancel came before the end */
   bool limit_hit;     /* AXO_LIMIT_KILL acted */
