@@ -33,9 +33,8 @@ function Foreign:refresh()
     self.state, self.final = GONE, true
   elseif description.status.state ~= "running" then
     self.state, self.final = description.status, true
-  elseif is_dead(description) then
-    self.state = ORPHANED
-    self.final = true
+  elseif self.is_abandoned or is_dead(description) then
+    self.state, self.final = ORPHANED, true
   end
 end
 
@@ -67,6 +66,7 @@ function Foreign:watch()
   end)
   if self.last.beacon then
     self.forget_owner = presence.watch(self.dir .. "/" .. self.last.beacon, function()
+      self.is_abandoned = true
       self:look()
     end)
   end

@@ -70,8 +70,12 @@ function presence.watch(path, fn)
     if close() then await.protect(fn) end
   end
   pipe:connect(path, function(err)
-    if err then return ended() end
     if is_over then return end
+    if err then
+      -- Nobody listens. Any other failure is ours, and says nothing of the other process.
+      if err:find "^ECONNREFUSED" or err:find "^ENOENT" then return ended() end
+      return close()
+    end
     pipe:read_start(function(problem, bytes)
       if problem or not bytes then ended() end
     end)
