@@ -28,12 +28,13 @@ local function describe_files(what, image)
     end)
 
     it("have names with any byte in them", function()
-      for _, name in ipairs { "a b", "-n", "*", "a\nb", "ü", "'\"", "$x", "a\\b", "-rf ." } do
+      for _, name in ipairs { "-n * a\nb", "ü'\"$x\\b\n" } do
         assert(sb:write_file(name, name))
         assert.equal(name, temp.read(root .. "/" .. name))
         assert.equal(name, assert(sb:read_file(name)))
         assert.equal(name, assert(sb:read_file(root .. "/" .. name)))
         assert(sb:remove(name))
+        assert.is_nil(temp.read(root .. "/" .. name))
       end
     end)
 

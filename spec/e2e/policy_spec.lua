@@ -8,7 +8,7 @@ local function refused_by(name, text, mode)
   local file = temp.write(temp.dir() .. "/" .. name .. ".lua", text, mode or "600")
   local program, calls = podman.recording()
   local err = podman.with(program, function()
-    return e2e.refused { policy = { [name] = file } }
+    return e2e.refused { policy = { [name] = file }, post_create = { "true" } }
   end)
   for _, call in ipairs(calls()) do
     assert(not call:find "^run " or name == "post_create" or name == "provision",

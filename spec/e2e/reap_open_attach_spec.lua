@@ -100,7 +100,7 @@ describe("opening a session again", function()
     assert(sb:stop())
   end)
 
-  it("keeps it when the handle is stopped, closed or collected", function()
+  it("keeps it when the handle is closed or collected, and ends it when it is stopped", function()
     local container, options = orphan()
     do
       local sb <close> = assert(axo.open(options.id))
@@ -113,7 +113,7 @@ describe("opening a session again", function()
     e2e.proc.turn(5)
     assert.is_true(podman.exists(container))
     assert(assert(axo.open(options.id)):stop())
-    assert.is_true(podman.exists(container))
+    assert.is_false(podman.exists(container))
   end)
 
   it("that is not running is an error that says so", function()

@@ -13,7 +13,7 @@ local BUSYBOX_ROOT = [[
 set -eu
 root=$1
 mkdir -p "$root/bin" "$root/etc" "$root/tmp" "$root/proc" "$root/sys" "$root/dev" \
-  "$root/root" "$root/home" "$root/usr/bin" "$root/sbin"
+  "$root/root" "$root/home" "$root/usr/bin" "$root/sbin" "$root/data"
 chmod 1777 "$root/tmp"
 chmod 777 "$root/home"
 busybox=$(command -v busybox)
