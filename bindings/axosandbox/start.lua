@@ -67,8 +67,9 @@ local function make_plan(job)
   if chosen.warning then job:warn(chosen.warning) end
   local problem
   job.plan, problem = plan.new({
-    guest = guest_for(job), id = asked.id, dir = asked.dir, source = asked.source,
-    image = asked.image, ports = asked.ports, env = asked.env, owner = host.identity(), version = core.version,
+    guest = guest_for(job), owner = host.identity(), version = core.version,
+    id = asked.id, dir = asked.dir, source = asked.source, image = asked.image,
+    ports = asked.ports, env = asked.env,
   }, sandbox, chosen)
   if not job.plan then
     return nil, errors.new { code = "POLICY", op = "start", message = problem }
