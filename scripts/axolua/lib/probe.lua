@@ -64,12 +64,22 @@ local function check_path(report, sb)
     :format(tostring(sb:path())))
 end
 
-local function examine(report, sb, seconds)
+-- Policy may have given it no network: what is there is what it has.
+local function check_network(report, sb, has_failed)
+  if has_failed then return end
+  local result, err = sb:exec({ "ls", "/sys/class/net" }, { timeout = 30 })
+  if not result then return report:add_error("network", err) end
+  local is_bridge = result.stdout:gsub("%f[%S]lo%f[%s]", ""):find "%S" ~= nil
+  report:add("ok", "network", is_bridge and "bridge" or "none, as policy says")
+end
+
+local function examine(report, sb, seconds, has_network_failed)
   report:add("ok", "session", ("started in %.1f s"):format(seconds))
   for _, warning in ipairs(sb:warnings()) do
     report:add("warn", "start", warning)
   end
   check_image(report, sb)
+  check_network(report, sb, has_network_failed)
   check_hardening(report, sb)
   check_limits(report, sb)
   check_path(report, sb)
@@ -85,17 +95,14 @@ end
 -- What failed with a network may work without one, and then the network is what to mend.
 local function start_somehow(report, dir)
   local sb, err = start(dir, nil)
-  if sb then
-    report:add("ok", "network", "bridge")
-    return sb
-  end
+  if sb then return sb, false end
   local without = start(dir, "none")
   if not without then
     report:add_error("session", err)
     return nil
   end
   report:add("warn", "network", "only \"none\" works: " .. tostring(err.message), err.hint)
-  return without
+  return without, true
 end
 
 --- Starts a session in a directory of its own, looks at it from inside, and removes both.
@@ -104,9 +111,10 @@ function probe.run(report)
   local dir, message = uv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/axolua-doctor.XXXXXX")
   if not dir then return report:add("fail", "session", tostring(message)) end
   local began = uv.hrtime()
-  local sb = start_somehow(report, dir)
+  local sb, has_network_failed = start_somehow(report, dir)
   if sb then
-    local ok, problem = xpcall(examine, debug.traceback, report, sb, (uv.hrtime() - began) / 1e9)
+    local ok, problem = xpcall(examine, debug.traceback, report, sb,
+      (uv.hrtime() - began) / 1e9, has_network_failed)
     local stopped, err = sb:stop()
     if not stopped then report:add_error("stop", err) end
     if not ok then error(problem, 0) end
