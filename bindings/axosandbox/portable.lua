@@ -262,11 +262,13 @@ local function close_works(path, remove)
 end
 
 --- Ends all that this path has in flight and lets go of it: pending calls end with code
---- "STOPPED". Idempotent: everyone who calls hears of the one end.
+--- "STOPPED". Idempotent: everyone who calls hears of the one end; after a failure, a further
+--- call tries again.
 ---@param remove (fun(done: fun(err: axo.Error?, ok: any)): any)? removes the container, which ends all that runs inside; without it, only this path's own works are ended
 ---@param done fun(err: axo.Error?)
 function Path:close(remove, done)
   self.is_open = false
+  if self.closed and self.closed.is_open and self.close_error then self.closed = nil end
   if not self.closed then
     self.closed = gate.new()
     for one in pairs(self.works) do one.stopped = true end
