@@ -217,9 +217,10 @@ local function mend(job, meaning)
 end
 
 local function is_final(err)
-  return err.final or err.signal or err.code == "CANCELLED"
-    or (err.code == "TIMEOUT" and err.op ~= "pull")
-    or (err.code ~= "PODMAN" and err.code ~= "TIMEOUT")
+  if err.final then return true end
+  -- A pull that takes too long is a registry that cannot be reached.
+  if err.code == "TIMEOUT" then return err.op ~= "pull" end
+  return err.code ~= "PODMAN" or err.signal ~= nil
 end
 
 -- The guest could not be run (its file system is mounted noexec, a security module refused it):

@@ -68,11 +68,10 @@ end
 
 --- Removes what a failed `podman run` left; in a coroutine. Failing to do so is a warning.
 ---@param client axo.Client
----@param attempt { cidfile: string, instance: string }
+---@param attempt { cidfile: string, pidfile: string?, instance: string }
 ---@param err axo.Error how the attempt failed
 function leftovers.clean(client, attempt, err)
   local id = (host.read_file(attempt.cidfile) or ""):match "%x+"
-  uv.fs_unlink(attempt.cidfile)
   local ok, problem = true, nil
   if id and #id >= 12 then ok, problem = leftovers.remove(client, id) end
   -- podman that came to its own end wrote the id of every container that it made.
@@ -82,6 +81,8 @@ function leftovers.clean(client, attempt, err)
   if not ok then
     log.emit("warn", "a failed start left a container: " .. tostring(problem), { error = problem })
   end
+  uv.fs_unlink(attempt.cidfile)
+  if attempt.pidfile then uv.fs_unlink(attempt.pidfile) end
 end
 
 local function in_use(id, why)
