@@ -275,9 +275,10 @@ static void a_late_loop_loses_nothing(void **state) {
   assert_non_null(mkdtemp(directory));
   snprintf(fifo, sizeof fifo, "%s/fifo", directory);
   assert_int_equal(mkfifo(fifo, 0600), 0);
-  snprintf(script, sizeof script, "trap '' HUP; (read x <%s; echo late) & echo $!",
-           fifo);
-  late_t late = {.fifo = fifo};
+  /* The child goes when it is known that its first line has arrived. */
+  snprintf(script, sizeof script,
+           "trap '' HUP; (read x <%s; echo late) & echo $! ready; read y", fifo);
+  late_t late = {.fifo = fifo, .term.script = "\n"};
   late.term.options.drain_ms = 50;
   uv_check_init(&loop, &late.check);
   uv_check_start(&late.check, on_late_check);
