@@ -167,7 +167,6 @@ static void on_exited(axo_work_t *w, const axo_exited_t *body) {
   axo_work_end_t end = {.code = body->signal ? -1 : body->code,
                         .signal = body->signal,
                         .left = body->left != 0};
-  axo__call_hold(&w->call, false);
   w->left = end.left;
   ended(w, &end);
 }

@@ -93,7 +93,9 @@ function Run:verdict(raw, done)
     })
   end
   if self.stopped then return done(self.path:stopped_error "exec") end
-  if raw.failure then return done(faults.of(raw.failure, self.path)) end
+  if raw.failure then
+    return done(faults.of(raw.failure, self.path, "exec", self.spec.argv[1]))
+  end
   done(nil, result.exact(raw))
 end
 

@@ -35,14 +35,17 @@ local BY_STAGE = {
 ---@param raw axo.Error as core.link gives it
 ---@param path axo.NativePath
 ---@param op string?
+---@param what string? what it was about: the command's name
 ---@return axo.Error
-function faults.of(raw, path, op)
+function faults.of(raw, path, op, what)
   if not path.is_open then return path:stopped_error(op or "exec") end
   if raw.code == "ECONNRESET" or raw.code == "ENOTCONN" then return path:gone() end
   local name = BY_STAGE[raw.stage]
   local code = name and name(raw.code) or raw.code
+  local message = raw.message
+  if what then message = what .. ": " .. message:gsub("^[^:]+: ", "") end
   return errors.new {
-    code = code, op = op or "exec", message = raw.message, hint = HINTS[code] or raw.hint,
+    code = code, op = op or "exec", message = message, hint = HINTS[code] or raw.hint,
     errno = raw.code,
   }
 end

@@ -165,7 +165,7 @@ end
 local function callbacks(self, done)
   return {
     on_started = function(err, ring)
-      if err then return done(faults.of(err, self.path, self.kind)) end
+      if err then return done(faults.of(err, self.path, self.kind, self.argv[1])) end
       self.ring = ring
       self.path.sources[self.id] = self
       done(nil, self)

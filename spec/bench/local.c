@@ -5,7 +5,9 @@
  *   local pipe PROGRAM ARGS...               reads its stdout; bytes a second
  *   local pty PROGRAM ARGS...                reads its terminal, a bare loop; bytes a second
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <pty.h>
