@@ -117,17 +117,27 @@ function host.lock_path(id)
   return ("%s/%s.lock"):format(dir, id)
 end
 
---- The ids that have a lock file, whether somebody holds it or not.
----@return string[]
-function host.locked_ids()
-  local ids = {}
-  local dir = runtime_child ".locks"
-  local entries = dir and uv.fs_scandir(dir)
+local function each_entry(path, fn)
+  local entries = path and uv.fs_scandir(path)
   while entries do
     local name = uv.fs_scandir_next(entries)
     if not name then break end
-    ids[#ids + 1] = name:match "^(%w.*)%.lock$"
+    fn(name)
   end
+end
+
+--- The ids that have a lock file or a directory here, whether their session lives or not.
+---@return string[] sorted
+function host.session_ids()
+  local seen, ids = {}, {}
+  local function add(id)
+    if id and not seen[id] then
+      seen[id], ids[#ids + 1] = true, id
+    end
+  end
+  each_entry((host.runtime_dir()), function(name) add(name:match "^%w.*$") end)
+  each_entry((runtime_child ".locks"), function(name) add(name:match "^(%w.*)%.lock$") end)
+  table.sort(ids)
   return ids
 end
 

@@ -336,11 +336,11 @@ end
 ---@field skipped { id: string, container: string, reason: string }[]
 
 -- Locks and directories of sessions that have no container any more: their host died.
-local function sweep_files(found)
-  local with_container = {}
-  for _, session in ipairs(found) do with_container[session.id] = true end
-  for _, id in ipairs(host.locked_ids()) do
-    local lock = not with_container[id] and session_lock.take(id, true, 1)
+local function sweep_files(found, known)
+  local spared = setmetatable({}, { __index = known })
+  for _, session in ipairs(found) do spared[session.id] = true end
+  for _, id in ipairs(host.session_ids()) do
+    local lock = not spared[id] and session_lock.take(id, true, 1)
     if lock then
       leftovers.remove_directory((host.session_dir(id)))
       session_lock.release(lock, id)
@@ -368,7 +368,7 @@ function sessions.reap_orphans(known_ids, callback)
     local report = { removed = {}, skipped = {} }
     for _, session in ipairs(found) do reap(client, session, known, report) end
     reap_builders(client)
-    sweep_files(found)
+    sweep_files(found, known)
     return report
   end, callback)
 end
