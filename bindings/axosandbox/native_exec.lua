@@ -23,8 +23,13 @@ Run.__index = Run
 local Handle = {}
 Handle.__index = Handle
 
+--- As on the portable path, and so are the others.
 function Handle:cancel() self.run.process:cancel() end
 
+---@param signal string|integer
+---@param opts { tree: boolean? }?
+---@param callback fun(err: axo.Error?, count: integer?)?
+---@return any handle, axo.Error?
 function Handle:signal(signal, opts, callback)
   if type(opts) == "function" then callback = opts end
   local name = signals.name(signal, 2)
@@ -35,7 +40,10 @@ function Handle:signal(signal, opts, callback)
   return self
 end
 
+---@param bytes string
+---@return integer? queued, axo.Error?
 function Handle:write(bytes) return self.run.process:write(bytes) end
+---@return true? ok, axo.Error?
 function Handle:close_stdin() return self.run.process:close_stdin() end
 
 -- A user's function that raises ends the command, and its error becomes the result.

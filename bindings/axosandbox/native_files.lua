@@ -95,6 +95,11 @@ local function read_slowly(fd, length, offset, finish)
   end)
 end
 
+--- As on the portable path, and so are the others.
+---@param path string
+---@param opts { max: integer, offset: integer?, limit: integer? }
+---@param done fun(err: axo.Error?, bytes: string?, signature: string?)
+---@return any handle, axo.Error?
 function files:read_file(path, opts, done)
   return open(self, { op = "read_file", path = path, flags = O.O_RDONLY }, function(fd)
     local stat = uv.fs_fstat(fd)
@@ -177,6 +182,11 @@ local function look(self, path, found)
   end)
 end
 
+---@param path string
+---@param bytes string
+---@param opts { parents: boolean?, mode: integer?, unchanged: string? }
+---@param done fun(err: axo.Error?, ok: true?)
+---@return any handle, axo.Error?
 function files:write_file(path, bytes, opts, done)
   if opts.parents then return scripted.write_file(self, path, bytes, opts, done) end
   return look(self, path, function(err, stat)
@@ -211,6 +221,10 @@ local function entry_of(name, stat)
   }
 end
 
+---@param path string
+---@param follow boolean
+---@param done fun(err: axo.Error?, entry: table?)
+---@return any handle, axo.Error?
 function files:stat(path, follow, done)
   return open(self, {
     op = "stat", path = path, flags = O_PATH | (follow and 0 or O_NOFOLLOW),
@@ -238,6 +252,9 @@ local function scan(dir)
   return entries
 end
 
+---@param path string
+---@param done fun(err: axo.Error?, entries: table[]?)
+---@return any handle, axo.Error?
 function files:list_dir(path, done)
   return open(self, { op = "list_dir", path = path, flags = O.O_RDONLY | O_DIRECTORY }, function(fd)
     local entries = scan("/proc/self/fd/" .. fd)

@@ -89,14 +89,13 @@ local function end_tree(self, grace)
   if self.is_stopping then return end
   self.is_stopping = true
   self.work:signal("TERM", true)
-  local timer = uv.new_timer()
-  timer:start(math.ceil((grace or GRACE) * 1000), 0, function()
+  local cancel = await.after(grace or GRACE, function()
     if self.work then
       self.was_killed = not self.ended.is_open
       self.work:signal("KILL", true)
     end
   end)
-  self.empty:on(function() timer:close() end)
+  self.empty:on(cancel)
 end
 
 function Source:stop(grace, done)
@@ -187,15 +186,13 @@ end
 
 local function bound(self, timeout, grace)
   if not timeout or timeout <= 0 then return end
-  local timer = uv.new_timer()
-  timer:unref()
-  timer:start(math.ceil(timeout * 1000), 0, function()
+  local cancel = await.after(timeout, function()
     if self.work then
       self.is_late = true
       end_tree(self, grace)
     end
   end)
-  self.ended:on(function() timer:close() end)
+  self.ended:on(cancel)
 end
 
 --- Starts one.

@@ -180,6 +180,30 @@ function Path:kill(mark, signal, user, done)
   end)
 end
 
+-- What every pass of KILL finds is stopped before it is killed, so a few are enough.
+local KILL_ALL_PASSES = 5
+
+--- Kills everything that this library started in the container, from whichever process.
+---@param done fun(err: axo.Error?)
+---@return true? begun, axo.Error?
+function Path:kill_all(done)
+  if not self.is_open then return nil, self:stopped_error "kill_all" end
+  await.spawn(function()
+    for _ = 1, KILL_ALL_PASSES do
+      local report, err = await.call(function(answer)
+        return kill.pass(self, { mark = "", signal = "KILL" }, answer)
+      end)
+      if not report then return nil, err end
+      if report.left == 0 then return true end
+    end
+    return nil, errors.new {
+      code = "KILL", op = "kill_all", message = "processes still run in " .. self.container,
+      hint = "stop the session to end them",
+    }
+  end, function(err) done(err) end)
+  return true
+end
+
 local function all_over(works)
   local all, count = gate.new(), 0
   for one in pairs(works) do

@@ -283,6 +283,16 @@ function Sandbox:kill_terminal(id, callback)
   return found:close(nil, callback)
 end
 
+--- Kills everything that runs in the session, whoever started it, and leaves the session.
+---@param callback fun(err: axo.Error?, ok: true?)?
+---@return true? ok, axo.Error?
+function Sandbox:kill_all(callback)
+  return await.call(function(done)
+    if self.is_stopped then return nil, self.driver:stopped_error "kill_all" end
+    return self.driver:kill_all(function(err) done(err, not err or nil) end)
+  end, callback)
+end
+
 -- ---- what it is ------------------------------------------------------------------------
 
 local function copy(value)

@@ -51,7 +51,7 @@ end
 
 -- The native path needs our kernel under the container, and the guest's binary.
 local function guest_for(job)
-  if os.getenv "AXOSANDBOX_PATH" ~= "native" or job.client:is_remote() then return nil end
+  if os.getenv "AXOSANDBOX_PATH" == "portable" or job.client:is_remote() then return nil end
   local binary, err = guest.binary()
   if err then job:warn("the portable path is used: " .. tostring(err)) end
   return binary

@@ -127,6 +127,8 @@ describe("the annotations of axosandbox.core", function()
     Process = getmetatable(assert(core.spawn({ "true" }, nil, function() end))).__index,
     Pty = getmetatable(assert(core.pty({ "true" }, nil, function() end))).__index,
     Lock = getmetatable(assert(core.lock(name, true))).__index,
+    Link = debug.getregistry()["axo.link"].__index,
+    GuestWork = debug.getregistry()["axo.guest_work"].__index,
   }
   uv.run()
   os.remove(name)
