@@ -5,7 +5,14 @@
 
 #include <string.h>
 
-enum { ON_STARTED = LAXO_UV_FIRST, ON_OUTPUT, ON_EMPTY, LINK, USER_VALUES = LINK };
+enum {
+  ON_STARTED = LAXO_UV_FIRST,
+  ON_OUTPUT,
+  ON_EMPTY,
+  ON_STUCK,
+  LINK,
+  USER_VALUES = LINK
+};
 
 typedef struct guest_work {
   laxo_work_t work;
@@ -122,6 +129,18 @@ static void on_empty(axo_work_t *handle) {
   laxo_protect(self->work.context, empty_body, self);
 }
 
+static int stuck_body(lua_State *L) {
+  guest_work_t *self = lua_touserdata(L, 1);
+  if (laxo_push_callback(L, &self->work, ON_STUCK))
+    lua_call(L, 0, 0);
+  return 0;
+}
+
+static void on_stuck(axo_work_t *handle) {
+  guest_work_t *self = axo_work_data(handle);
+  laxo_protect(self->work.context, stuck_body, self);
+}
+
 static void on_exit_(axo_work_t *handle, const axo_work_end_t *end) {
   guest_work_t *self = axo_work_data(handle);
   end_event_t event = {self, end};
@@ -144,6 +163,7 @@ static const laxo_field_t fields[] = {
     LAXO_TAKEN("on_output", LAXO_FUNCTION),
     LAXO_TAKEN("on_exit", LAXO_FUNCTION),
     LAXO_TAKEN("on_empty", LAXO_FUNCTION),
+    LAXO_TAKEN("on_stuck", LAXO_FUNCTION),
 };
 static const laxo_shape_t shape = LAXO_SHAPE(fields, axo_spawn_spec_t);
 
@@ -164,6 +184,7 @@ static guest_work_t *new_work(lua_State *L, int options) {
   laxo_work_take(L, index, ON_OUTPUT, options, "on_output");
   laxo_work_take(L, index, LAXO_UV_ON_EXIT, options, "on_exit");
   laxo_work_take(L, index, ON_EMPTY, options, "on_empty");
+  laxo_work_take(L, index, ON_STUCK, options, "on_stuck");
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, index, LINK);
   return self;
@@ -175,7 +196,8 @@ static axo_work_options_t callbacks(guest_work_t *self) {
                               .on_started = on_started,
                               .on_output = on_output,
                               .on_exit = on_exit_,
-                              .on_empty = on_empty};
+                              .on_empty = on_empty,
+                              .on_stuck = on_stuck};
 }
 
 /* Lets it run, or takes back what was begun. */
@@ -212,10 +234,9 @@ int laxo_guest_task(lua_State *L) { return start(L, AXO_TASK); }
 int laxo_guest_terminal(lua_State *L) { return start(L, AXO_TERMINAL); }
 
 static const laxo_field_t attach_fields[] = {
-    LAXO_TAKEN("on_started", LAXO_FUNCTION),
-    LAXO_TAKEN("on_output", LAXO_FUNCTION),
-    LAXO_TAKEN("on_exit", LAXO_FUNCTION),
-    LAXO_TAKEN("on_empty", LAXO_FUNCTION),
+    LAXO_TAKEN("on_started", LAXO_FUNCTION), LAXO_TAKEN("on_output", LAXO_FUNCTION),
+    LAXO_TAKEN("on_exit", LAXO_FUNCTION),    LAXO_TAKEN("on_empty", LAXO_FUNCTION),
+    LAXO_TAKEN("on_stuck", LAXO_FUNCTION),
 };
 static const laxo_shape_t attach_shape = LAXO_SHAPE(attach_fields, char);
 
@@ -305,13 +326,22 @@ static int succeed(lua_State *L, int status, const char *op) {
   return 1;
 }
 
+/* work:signal(name, tree, done?): done(err, count) */
 static int work_signal(lua_State *L) {
   guest_work_t *self = check_work(L);
   int signum = laxo_check_signal(L, 2);
   bool tree = lua_toboolean(L, 3);
+  axo_err_t err;
   if (self->handle == NULL)
     return laxo_fail_code(L, UV_ESRCH, "signal", "it has ended");
-  return succeed(L, axo_work_signal(self->handle, signum, tree), "signal");
+  if (lua_isnoneornil(L, 4)) {
+    int status = axo_work_signal(self->handle, signum, tree, NULL, NULL, &err);
+    return status == 0 ? succeed(L, 0, "signal") : laxo_fail(L, &err);
+  }
+  lua_getiuservalue(L, 1, LINK);
+  laxo_ask_t *ask = laxo_ask_new(L, lua_gettop(L), 4, true);
+  int status = axo_work_signal(self->handle, signum, tree, laxo_on_answer, ask, &err);
+  return laxo_asked(L, ask, status, &err);
 }
 
 static int work_write(lua_State *L) {

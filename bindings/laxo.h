@@ -227,6 +227,16 @@ int laxo_guest_attach(lua_State *L);
 axo_link_t *laxo_check_link(lua_State *L, int index);
 /* The guest's list of works, `count` axo_entry_t, as an array of tables. Raises. */
 void laxo_push_entries(lua_State *L, const void *entries, size_t count);
+/* A request with one answer; its callback and the link are anchored until that comes.
+ */
+typedef struct laxo_ask laxo_ask_t;
+/* For the link's userdata at `link` and the function at `callback`: done(err, answer),
+ * or with `counts`, done(err, count). Raises. */
+laxo_ask_t *laxo_ask_new(lua_State *L, int link, int callback, bool counts);
+/* The axo_answer_cb of an ask, which is its data. */
+void laxo_on_answer(void *data, const axo_answer_t *answer);
+/* true, or nil, err when `status` says that it was not even sent. */
+int laxo_asked(lua_State *L, laxo_ask_t *ask, int status, const axo_err_t *err);
 /* A ring's userdata around `ring`, which it owns. Raises. */
 void laxo_push_ring(lua_State *L, axo_ring_t *ring);
 

@@ -64,19 +64,23 @@ static void on_new(axo_link_t *link, const char *name) {
 /* ---- requests with one answer
  * ------------------------------------------------------------ */
 
-typedef struct ask {
+struct laxo_ask {
   laxo_context_t *context;
   laxo_link_t *self;
   const axo_answer_t *answer;
-} ask_t;
+  bool counts;
+};
 
-static int push_answer(lua_State *L, const axo_answer_t *answer) {
+static int push_answer(lua_State *L, const laxo_ask_t *ask) {
+  const axo_answer_t *answer = ask->answer;
   if (answer->err != NULL) {
     laxo_push_error(L, answer->err);
     return 1;
   }
   lua_pushnil(L);
-  if (answer->fd >= 0)
+  if (ask->counts)
+    lua_pushinteger(L, (lua_Integer)answer->count);
+  else if (answer->fd >= 0)
     lua_pushinteger(L, answer->fd);
   else if (answer->count > 0)
     laxo_push_entries(L, answer->entries, answer->count);
@@ -88,7 +92,7 @@ static int push_answer(lua_State *L, const axo_answer_t *answer) {
 /* The callback of an ask lies in the registry under the ask's address, the link's
  * userdata beside it. */
 static int ask_body(lua_State *L) {
-  ask_t *ask = lua_touserdata(L, 1);
+  laxo_ask_t *ask = lua_touserdata(L, 1);
   lua_rawgetp(L, LUA_REGISTRYINDEX, ask);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, ask);
@@ -96,39 +100,39 @@ static int ask_body(lua_State *L) {
     return 0;
   lua_rawgeti(L, -1, 1);
   if (!ask->self->silent)
-    lua_call(L, push_answer(L, ask->answer), 0);
+    lua_call(L, push_answer(L, ask), 0);
   return 0;
 }
 
-static void on_answer(void *data, const axo_answer_t *answer) {
-  ask_t *ask = data;
+void laxo_on_answer(void *data, const axo_answer_t *answer) {
+  laxo_ask_t *ask = data;
   ask->answer = answer;
   laxo_protect(ask->context, ask_body, ask);
   free(ask);
 }
 
-/* With the link at 1 and the callback at `index`. NULL when there is no memory. */
-static ask_t *ask_new(lua_State *L, int index) {
-  laxo_link_t *self = luaL_checkudata(L, 1, LAXO_LINK);
-  luaL_checktype(L, index, LUA_TFUNCTION);
-  laxo_check_link(L, 1);
+laxo_ask_t *laxo_ask_new(lua_State *L, int link, int callback, bool counts) {
+  laxo_link_t *self = luaL_checkudata(L, link, LAXO_LINK);
+  luaL_checktype(L, callback, LUA_TFUNCTION);
+  laxo_check_link(L, link);
   lua_createtable(L, 2, 0);
-  lua_pushvalue(L, index);
+  lua_pushvalue(L, callback);
   lua_rawseti(L, -2, 1);
-  lua_pushvalue(L, 1);
+  lua_pushvalue(L, link);
   lua_rawseti(L, -2, 2);
-  ask_t *ask = calloc(1, sizeof *ask);
+  laxo_ask_t *ask = calloc(1, sizeof *ask);
   if (ask == NULL) {
     luaL_error(L, "axosandbox: out of memory");
     return NULL;
   }
   ask->context = self->context;
   ask->self = self;
+  ask->counts = counts;
   lua_rawsetp(L, LUA_REGISTRYINDEX, ask);
   return ask;
 }
 
-static int asked(lua_State *L, ask_t *ask, int status, const axo_err_t *err) {
+int laxo_asked(lua_State *L, laxo_ask_t *ask, int status, const axo_err_t *err) {
   if (status == 0) {
     lua_pushboolean(L, true);
     return 1;
@@ -141,9 +145,9 @@ static int asked(lua_State *L, ask_t *ask, int status, const axo_err_t *err) {
 
 static int ask_file(lua_State *L, const axo_file_request_t *file, int callback) {
   axo_err_t err;
-  ask_t *ask = ask_new(L, callback);
-  return asked(L, ask, axo_link_file(ask->self->link, file, on_answer, ask, &err),
-               &err);
+  laxo_ask_t *ask = laxo_ask_new(L, 1, callback, false);
+  int status = axo_link_file(ask->self->link, file, laxo_on_answer, ask, &err);
+  return laxo_asked(L, ask, status, &err);
 }
 
 /* link:open_file(path, flags, mode, done): done(err, fd); the fd is the receiver's. */
@@ -173,18 +177,22 @@ static int link_path(lua_State *L) {
   return ask_file(L, &file, 6);
 }
 
-/* link:list(done): done(err, works) */
+/* link:list(done), link:list(name, done): done(err, works) */
 static int link_list(lua_State *L) {
   axo_err_t err;
-  ask_t *ask = ask_new(L, 2);
-  return asked(L, ask, axo_link_list(ask->self->link, on_answer, ask, &err), &err);
+  bool all = lua_isfunction(L, 2);
+  const char *name = all ? NULL : laxo_check_text(L, 2);
+  laxo_ask_t *ask = laxo_ask_new(L, 1, all ? 2 : 3, false);
+  int status = axo_link_list(ask->self->link, name, laxo_on_answer, ask, &err);
+  return laxo_asked(L, ask, status, &err);
 }
 
 /* link:kill_all(done): done(err) */
 static int link_kill_all(lua_State *L) {
   axo_err_t err;
-  ask_t *ask = ask_new(L, 2);
-  return asked(L, ask, axo_link_kill_all(ask->self->link, on_answer, ask, &err), &err);
+  laxo_ask_t *ask = laxo_ask_new(L, 1, 2, false);
+  int status = axo_link_kill_all(ask->self->link, laxo_on_answer, ask, &err);
+  return laxo_asked(L, ask, status, &err);
 }
 
 /* ---- the link

@@ -350,11 +350,23 @@ static int process_close_stdin(lua_State *L) {
   return succeed(L, axo_process_close_stdin(self->process), "close_stdin");
 }
 
+/* What a guest runs: process:signal(name, tree, done), done(err, count) */
+static int signal_remote(lua_State *L, laxo_process_t *self, int signum) {
+  axo_err_t err;
+  bool tree = lua_toboolean(L, 3);
+  laxo_ask_t *ask = laxo_ask_new(L, lua_gettop(L), 4, true);
+  int status =
+      axo_link_exec_signal(self->process, signum, tree, laxo_on_answer, ask, &err);
+  return laxo_asked(L, ask, status, &err);
+}
+
 static int process_signal(lua_State *L) {
   laxo_process_t *self = check_process(L);
   int signum = laxo_check_signal(L, 2);
   if (self->process == NULL)
     return laxo_fail_code(L, UV_ESRCH, "signal", "the process has ended");
+  if (lua_isfunction(L, 4) && lua_getiuservalue(L, 1, LINK) == LUA_TUSERDATA)
+    return signal_remote(L, self, signum);
   return succeed(L, axo_process_signal(self->process, signum), "signal");
 }
 

@@ -241,13 +241,13 @@ typedef enum axo_limit_action {
 } axo_limit_action_t;
 
 typedef struct axo_process_result {
-  int code;           /* exit code; -1 when a signal ended it */
-  int signal;         /* signal number; 0 with code -1: it had become another user, could
-                         not be killed at its deadline, and was left */
-  bool timed_out;     /* the deadline passed before the end */
-  bool cancelled;     /* axo_process_cancel came before the end */
-  bool limit_hit;     /* AXO_LIMIT_KILL acted */
-  bool drain_cut;     /* a descendant held a pipe beyond the drain bound */
+  int code;       /* exit code; -1 when a signal ended it */
+  int signal;     /* signal number; 0 with code -1: it had become another user, could
+                     not be killed at its deadline, and was left */
+  bool timed_out; /* the deadline passed before the end */
+  bool cancelled; /* axo_process_cancel came before the end */
+  bool limit_hit; /* AXO_LIMIT_KILL acted */
+  bool drain_cut; /* a descendant held a pipe beyond the drain bound */
   const char *out[2]; /* collected stdout, stderr; borrowed for the callback */
   size_t out_len[2];
   bool truncated[2]; /* bytes were dropped from that stream */
@@ -361,10 +361,11 @@ typedef struct axo_link_options {
   int guest_pid; /* the container's init, as this host numbers it: nobody else may speak
                   */
   void *data;
-  /* The guest has connected and greets: requests may be made. Again after each on_down.
-   */
+  /* The guest has connected and greets: requests may be made. At most once; the socket
+   * is then gone. */
   void (*on_up)(axo_link_t *link);
-  /* The connection ended; all that was in flight was told so before. */
+  /* The connection ended, once and for all; all that was in flight was told so before.
+   */
   void (*on_down)(axo_link_t *link, const axo_err_t *why);
   /* Another host has started a task or a terminal of this id. */
   void (*on_new)(axo_link_t *link, const char *name);
@@ -409,6 +410,20 @@ AXO_EXTERN int axo_link_exec(axo_link_t *link, const axo_spawn_spec_t *spec,
                              const axo_process_options_t *options, axo_process_t **out,
                              axo_err_t *err);
 
+/* The answer to one request. Borrowed for the callback, but `fd` is the receiver's. */
+typedef struct axo_answer {
+  const axo_err_t *err; /* NULL: it went well */
+  int fd;               /* AXO_FILE_OPEN; else -1 */
+  const void *entries;  /* axo_link_list: axo_entry_t of core/protocol.h */
+  size_t count;         /* of entries; of processes that a signal was sent to */
+} axo_answer_t;
+typedef void (*axo_answer_cb)(void *data, const axo_answer_t *answer);
+
+/* Signals a process of axo_link_exec; with `tree`, everything that it started, too.
+ * `cb` (may be NULL) hears how many processes there were. UV_ESRCH after its end. */
+AXO_EXTERN int axo_link_exec_signal(axo_process_t *p, int signum, bool tree,
+                                    axo_answer_cb cb, void *data, axo_err_t *err);
+
 /* A task or a terminal of the guest. */
 typedef struct axo_work axo_work_t;
 
@@ -430,6 +445,8 @@ typedef struct axo_work_options {
   void (*on_exit)(axo_work_t *work, const axo_work_end_t *end);
   /* At most once, after an on_exit with `left`: nothing of it runs any more. */
   void (*on_empty)(axo_work_t *work);
+  /* A SIGKILL to the tree ran out its time: some of it cannot be killed. */
+  void (*on_stuck)(axo_work_t *work);
 } axo_work_options_t;
 
 AXO_EXTERN int axo_work_start(axo_link_t *link, const axo_spawn_spec_t *spec,
@@ -446,22 +463,15 @@ AXO_EXTERN axo_ring_t *axo_work_take_ring(axo_work_t *work);
 AXO_EXTERN int axo_work_pid(const axo_work_t *work);
 /* Whether waiting for it keeps the loop running. It does until on_started. */
 AXO_EXTERN void axo_work_hold(axo_work_t *work, bool hold);
-/* `tree`: everything that it started, too; with SIGKILL until nothing is left. */
-AXO_EXTERN int axo_work_signal(axo_work_t *work, int signum, bool tree);
+/* `tree`: everything that it started, too; with SIGKILL until nothing is left. `cb`
+ * (may be NULL) hears how many processes there were. UV_ESRCH after its end. */
+AXO_EXTERN int axo_work_signal(axo_work_t *work, int signum, bool tree,
+                               axo_answer_cb cb, void *data, axo_err_t *err);
 /* Terminals: types bytes; UV_ENOBUFS beyond 1 MiB queued, UV_EPIPE after the end. */
 AXO_EXTERN int axo_work_write(axo_work_t *work, const void *data, size_t len);
 AXO_EXTERN int axo_work_resize(axo_work_t *work, uint16_t rows, uint16_t cols);
 /* Lets go of it here; it runs on. No callback fires any more. */
 AXO_EXTERN void axo_work_close(axo_work_t *work);
-
-/* The answer to one request. Borrowed for the callback, but `fd` is the receiver's. */
-typedef struct axo_answer {
-  const axo_err_t *err; /* NULL: it went well */
-  int fd;               /* AXO_FILE_OPEN; else -1 */
-  const void *entries;  /* axo_link_list: axo_entry_t of core/protocol.h */
-  size_t count;
-} axo_answer_t;
-typedef void (*axo_answer_cb)(void *data, const axo_answer_t *answer);
 
 typedef enum axo_file_op {
   AXO_FILE_OPEN,
@@ -482,9 +492,10 @@ typedef struct axo_file_request {
 
 AXO_EXTERN int axo_link_file(axo_link_t *link, const axo_file_request_t *file,
                              axo_answer_cb cb, void *data, axo_err_t *err);
-AXO_EXTERN int axo_link_list(axo_link_t *link, axo_answer_cb cb, void *data,
-                             axo_err_t *err);
-/* Kills everything in the container but the guest. */
+/* The tasks and terminals that the guest runs or remembers; with `name`, that one. */
+AXO_EXTERN int axo_link_list(axo_link_t *link, const char *name, axo_answer_cb cb,
+                             void *data, axo_err_t *err);
+/* Kills everything in the container but the guest; answers when nothing is left. */
 AXO_EXTERN int axo_link_kill_all(axo_link_t *link, axo_answer_cb cb, void *data,
                                  axo_err_t *err);
 
@@ -539,8 +550,8 @@ typedef struct axo_lock axo_lock_t;
  * or a file of another owner is refused (UV_EPERM). */
 AXO_EXTERN int axo_lock_take(const char *path, bool exclusive, axo_lock_t **out,
                              axo_err_t *err);
-/* Changes the mode without blocking. UV_EBUSY leaves it as it was; UV_ECANCELED: another
- * process came between, and the lock is lost. */
+/* Changes the mode without blocking. UV_EBUSY leaves it as it was; UV_ECANCELED:
+ * another process came between, and the lock is lost. */
 AXO_EXTERN int axo_lock_change(axo_lock_t *lock, bool exclusive, axo_err_t *err);
 AXO_EXTERN void axo_lock_free(axo_lock_t *lock);
 

@@ -4,8 +4,10 @@
 #include "process_util.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 typedef struct ask {
   axo__call_t call;
@@ -15,29 +17,68 @@ typedef struct ask {
   char what[128];
 } ask_t;
 
+/* What looks like a file there and whose reader may wait for ever. */
+static bool is_pseudo(int fd) {
+  static const unsigned long magics[] = {0x9fa0,     0x62656572, 0x74726163,
+                                         0x64626720, 0x27e0eb,   0x63677270};
+  struct statfs fs;
+  if (fstatfs(fd, &fs) != 0)
+    return true;
+  for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
+    if ((unsigned long)fs.f_type == magics[i])
+      return true;
+  return false;
+}
+
+static int take_fd(const ask_t *ask, axo__packet_t *packet, axo_answer_t *answer,
+                   axo_err_t *err) {
+  if (packet->fds_lost)
+    return axo__err_set(err, UV_EMFILE, "link", NULL, "%s: %s", ask->what,
+                        uv_strerror(UV_EMFILE));
+  if (is_pseudo(packet->fds[0]))
+    return axo__err_set(err, UV_EINVAL, "link", NULL, "%s: not a file of a directory",
+                        ask->what);
+  answer->fd = packet->fds[0];
+  packet->fds[0] = -1;
+  return 0;
+}
+
+static int take_entries(const ask_t *ask, const axo__packet_t *packet,
+                        axo_answer_t *answer, axo_err_t *err) {
+  if (packet->fds_lost)
+    return axo__err_set(err, UV_EMFILE, "link", NULL, "%s: %s", ask->what,
+                        uv_strerror(UV_EMFILE));
+  answer->entries = packet->body;
+  answer->count = packet->head.length / sizeof(axo_entry_t);
+  return 0;
+}
+
+static int take(const ask_t *ask, axo__packet_t *packet, axo_answer_t *answer,
+                axo_err_t *err) {
+  if (!packet)
+    return axo__err_set(err, UV_ECONNRESET, "link", NULL, "%s: the guest has gone",
+                        ask->what);
+  if (packet->head.type == AXO_EV_FAILED)
+    return axo__failed_error(packet->body, ask->what, err);
+  if (packet->head.type != ask->answer)
+    return axo__err_set(err, UV_EPROTO, "link", NULL,
+                        "%s: the guest answered something else", ask->what);
+  if (ask->answer == AXO_EV_OPENED)
+    return take_fd(ask, packet, answer, err);
+  if (ask->answer == AXO_EV_LISTED)
+    return take_entries(ask, packet, answer, err);
+  if (ask->answer == AXO_EV_SIGNALLED)
+    answer->count = ((const axo_signalled_t *)packet->body)->count;
+  return 0;
+}
+
 static void on_packet(axo__call_t *call, axo__packet_t *packet) {
   ask_t *ask = AXO__CONTAINER_OF(call, ask_t, call);
   axo_answer_t answer = {.fd = -1};
   axo_err_t err;
   axo__call_end(call);
-  if (!packet) {
-    axo__err_set(&err, UV_ECONNRESET, "link", NULL, "%s: the guest has gone",
-                 ask->what);
+  if (take(ask, packet, &answer, &err) != 0)
     answer.err = &err;
-  } else if (packet->head.type == AXO_EV_FAILED) {
-    axo__failed_error(packet->body, ask->what, &err);
-    answer.err = &err;
-  } else if (packet->head.type != ask->answer) {
-    axo__err_set(&err, UV_EPROTO, "link", NULL, "%s: the guest answered something else",
-                 ask->what);
-    answer.err = &err;
-  } else if (ask->answer == AXO_EV_OPENED) {
-    answer.fd = packet->fds[0];
-    packet->fds[0] = -1;
-  } else if (ask->answer == AXO_EV_LISTED) {
-    answer.entries = packet->body;
-    answer.count = packet->head.length / sizeof(axo_entry_t);
-  }
   ask->cb(ask->data, &answer);
   free(ask);
 }
@@ -59,7 +100,7 @@ static int ask(axo_link_t *link, const request_t *r, axo_answer_cb cb, void *dat
   a->cb = cb;
   a->data = data;
   a->call.on_packet = on_packet;
-  strncpy(a->what, r->what, sizeof a->what - 1);
+  snprintf(a->what, sizeof a->what, "%s", r->what);
   int rc = axo__link_send(link, &a->call,
                           &(axo__message_t){r->type, r->body, r->len, NULL, 0});
   if (rc != 0) {
@@ -107,12 +148,34 @@ int axo_link_file(axo_link_t *link, const axo_file_request_t *file, axo_answer_c
   return ask(link, &r, cb, data, err);
 }
 
-int axo_link_list(axo_link_t *link, axo_answer_cb cb, void *data, axo_err_t *err) {
+int axo_link_list(axo_link_t *link, const char *name, axo_answer_cb cb, void *data,
+                  axo_err_t *err) {
+  axo_attach_t body = {{0}};
   request_t r = {AXO_REQ_LIST, AXO_EV_LISTED, NULL, 0, "list"};
+  if (name) {
+    if (!*name || strlen(name) >= sizeof body.name)
+      return axo__err_set(err, UV_EINVAL, "list", NULL, "no such task: %.64s", name);
+    memcpy(body.name, name, strlen(name));
+    r.body = &body;
+    r.len = sizeof body;
+  }
   return ask(link, &r, cb, data, err);
 }
 
 int axo_link_kill_all(axo_link_t *link, axo_answer_cb cb, void *data, axo_err_t *err) {
   request_t r = {AXO_REQ_KILL_ALL, AXO_EV_DONE, NULL, 0, "kill everything"};
   return ask(link, &r, cb, data, err);
+}
+
+int axo__link_signal(const axo__call_t *call, int signum, bool tree, axo_answer_cb cb,
+                     void *data, axo_err_t *err) {
+  axo_signal_t body = {.work = call->id, .signal = signum, .tree = tree};
+  request_t r = {AXO_REQ_SIGNAL, AXO_EV_SIGNALLED, &body, sizeof body, "signal"};
+  if (call->id == 0)
+    return axo__err_set(err, UV_ESRCH, "signal", NULL, "it has ended");
+  if (cb)
+    return ask(call->link, &r, cb, data, err);
+  int rc =
+      axo__link_tell(call->link, &(axo__message_t){r.type, r.body, r.len, NULL, 0});
+  return rc == 0 ? 0 : axo__link_error(rc, err);
 }

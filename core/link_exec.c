@@ -4,10 +4,11 @@
 #include "link_spawn.h"
 #include "process_impl.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The guest's side of one exec. It may outlive the process object: what the command
@@ -28,21 +29,14 @@ static void remote_free(remote_t *r) {
   if (r->closing)
     return;
   r->closing = true;
-  if (r->call.id != 0) {
-    if (r->left)
-      axo__link_send(r->call.link, &r->call,
-                     &(axo__message_t){AXO_REQ_FORGET, NULL, 0, NULL, 0});
-    axo__call_end(&r->call);
-  }
+  if (r->left)
+    axo__link_forget(&r->call);
+  axo__call_end(&r->call);
   uv_close((uv_handle_t *)&r->guard, on_guard_closed);
 }
 
-static int send_signal(remote_t *r, int signum) {
-  axo_signal_t body = {.signal = signum, .tree = 1};
-  if (r->call.id == 0)
-    return UV_ESRCH;
-  return axo__link_send(r->call.link, &r->call,
-                        &(axo__message_t){AXO_REQ_SIGNAL, &body, sizeof body, NULL, 0});
+static int send_signal(const remote_t *r, int signum) {
+  return axo__link_signal(&r->call, signum, true, NULL, NULL, NULL);
 }
 
 /* ---- what the guest says
@@ -97,8 +91,6 @@ static void on_packet(axo__call_t *call, axo__packet_t *packet) {
     on_empty(r);
   else if (packet->head.type == AXO_EV_FAILED)
     on_failed(r, packet->body);
-  else if (packet->head.type == AXO_EV_SPAWNED && r->p)
-    r->p->pid = ((const axo_spawned_t *)packet->body)->pid;
 }
 
 /* ---- a carrier of processes
@@ -140,6 +132,14 @@ static void carry_release(axo_process_t *p, bool held, uint64_t deadline_ms) {
 
 static const axo__carrier_t carrier = {carry_signal, carry_left, carry_release};
 
+int axo_link_exec_signal(axo_process_t *p, int signum, bool tree, axo_answer_cb cb,
+                         void *data, axo_err_t *err) {
+  const remote_t *r = p->remote;
+  if (!r || p->exited)
+    return axo__err_set(err, UV_ESRCH, "signal", NULL, "the command has ended");
+  return axo__link_signal(&r->call, signum, tree, cb, data, err);
+}
+
 /* ---- starting
  * -------------------------------------------------------------------------------- */
 
@@ -153,6 +153,27 @@ static int null_input(const int fds[3]) {
                      : open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+/* Whoever a command runs as may open its own /dev/stdout again. Only a guest that is
+ * root can give it to its user. */
+static void open_to_all(const axo_link_t *link, const int fds[3]) {
+  for (int i = 0; axo_link_uid(link) != 0 && i < 3; i++)
+    if (fds[i] >= 0)
+      (void)fchmod(fds[i], 0666);
+}
+
+static int send_spawn(const start_t *s, remote_t *r, const int fds[3]) {
+  int in = null_input(fds);
+  if (in < 0)
+    return uv_translate_sys_error(errno);
+  int ends[3] = {in, fds[1], fds[2] >= 0 ? fds[2] : fds[1]};
+  open_to_all(s->link, fds);
+  int rc = axo__link_send(
+      s->link, &r->call,
+      &(axo__message_t){AXO_REQ_SPAWN, s->body.bytes, s->body.len, ends, 3});
+  close(in);
+  return rc;
+}
+
 static int start_remote(axo_process_t *p, const int fds[3], void *data) {
   const start_t *s = data;
   remote_t *r = calloc(1, sizeof *r);
@@ -160,22 +181,18 @@ static int start_remote(axo_process_t *p, const int fds[3], void *data) {
     return UV_ENOMEM;
   uv_timer_init(axo__link_loop(s->link), &r->guard);
   r->p = p;
-  r->left = true;
   r->call.link = s->link;
   r->call.on_packet = on_packet;
+  int rc = send_spawn(s, r, fds);
+  if (rc != 0) {
+    remote_free(r);
+    return rc;
+  }
+  r->left = true;
   p->remote = r;
   p->carrier = &carrier;
-  int in = null_input(fds);
-  if (in < 0)
-    return uv_translate_sys_error(errno);
-  int ends[3] = {in, fds[1], fds[2] >= 0 ? fds[2] : fds[1]};
-  int rc = axo__link_send(
-      s->link, &r->call,
-      &(axo__message_t){AXO_REQ_SPAWN, s->body.bytes, s->body.len, ends, 3});
-  close(in);
-  if (rc == 0)
-    axo__call_hold(&r->call, true);
-  return rc;
+  axo__call_hold(&r->call, true);
+  return 0;
 }
 
 int axo_link_exec(axo_link_t *link, const axo_spawn_spec_t *spec,

@@ -12,9 +12,11 @@
  * descriptors as its type has. */
 typedef struct axo__packet {
   axo_packet_t head;
-  const void *body;     /* in the packet, or mapped */
+  const void *body; /* in the packet, or `owned` */
+  void *owned;
   int fds[AXO_FDS_MAX]; /* the receiver takes what it keeps by setting it to -1 */
   int fd_count;
+  bool fds_lost; /* this process may have no more open: there are fewer than was sent */
 } axo__packet_t;
 
 /* Something that the guest answers. `on_packet` is called for each packet that carries
@@ -39,10 +41,81 @@ typedef struct axo__message {
 /* Sends a request of `call`. UV_ENOTCONN before the guest is there, UV_EMFILE when too
  * much is in flight. */
 int axo__link_send(axo_link_t *link, axo__call_t *call, const axo__message_t *message);
+/* Sends one that is not answered. */
+int axo__link_tell(axo_link_t *link, const axo__message_t *message);
+/* Signals the work of `call`, and with `tree` all that it started. With `cb`, the
+ * answer counts the processes. */
+int axo__link_signal(const axo__call_t *call, int signum, bool tree, axo_answer_cb cb,
+                     void *data, axo_err_t *err);
+/* Drops the work of `call`: it goes on, and nobody here hears of it. */
+void axo__link_forget(axo__call_t *call);
 /* Whether the call keeps the loop running while it is in flight; not at first. */
 void axo__call_hold(axo__call_t *call, bool hold);
 /* Forgets the call: answers that still come are dropped. */
 void axo__call_end(axo__call_t *call);
+
+typedef struct axo__outgoing {
+  struct axo__outgoing *next;
+  axo_packet_t head;
+  int fds[AXO_FDS_MAX];
+  int fd_count;
+  char body[];
+} axo__outgoing_t;
+
+/* One connection of the guest; freed by its close callback. */
+typedef struct axo__peer {
+  uv_poll_t poll;
+  axo_link_t *link;
+  int fd;
+} axo__peer_t;
+
+struct axo_link {
+  axo_link_options_t options;
+  uv_loop_t *loop;
+  uv_poll_t listener;
+  axo__peer_t *peer; /* NULL: none */
+  int listen_fd;     /* -1 once the guest is there: nobody else has business with us */
+  int dir_fd;
+  char name[48];
+  unsigned handles;
+  unsigned holding; /* calls that somebody waits for: they keep the loop running */
+  bool up;
+  uint32_t uid;
+  bool closed; /* no more callbacks */
+  uint64_t next_id;
+  axo__call_t *calls[AXO__CALLS_MAX];
+  unsigned next_slot;
+  axo__outgoing_t *outbox, **outbox_end;
+  unsigned outbox_len;
+  _Alignas(16) char buf[AXO_PACKET_MAX];
+};
+
+/* link.c */
+
+uv_loop_t *axo__link_loop(const axo_link_t *link);
+/* Lets go of one of the link's `handles`; true when that was the last of it. */
+bool axo__link_release(axo_link_t *link);
+void axo__link_on_peer(uv_poll_t *poll, int status, int events);
+
+/* link_listen.c */
+
+/* Listens in `dir`; UV_E*. */
+int axo__link_listen(axo_link_t *link, const char *dir);
+/* The socket goes, too: whoever it was meant for is there, or will not come. */
+void axo__link_unlisten(axo_link_t *link);
+
+/* link_send.c */
+
+/* Waits for what comes, and while something is queued, for room. */
+void axo__link_watch(axo_link_t *link);
+/* Sends what is queued. Negative: the connection is over. A callback may close the
+ * link: the caller holds it. */
+int axo__outbox_flush(axo_link_t *link);
+void axo__outbox_clear(axo_link_t *link);
+/* The call of this id; NULL when it is not in flight. */
+axo__call_t *axo__call_of(const axo_link_t *link, uint64_t id);
+/* Whether there ever was one of this id. */
+bool axo__call_was_issued(const axo_link_t *link, uint64_t id);
 
 /* packet.c */
 int axo__packet_send(int fd, const axo_packet_t *head, const void *body, const int *fds,
@@ -51,8 +124,5 @@ int axo__packet_send(int fd, const axo_packet_t *head, const void *body, const i
 int axo__packet_receive(int fd, void *buf, size_t size, axo__packet_t *out,
                         axo_err_t *err);
 void axo__packet_release(axo__packet_t *packet);
-
-uv_loop_t *axo__link_loop(const axo_link_t *link);
-void axo__link_fail(axo_link_t *link, int code, const char *message);
 
 #endif /* AXO_LINK_IMPL_H */

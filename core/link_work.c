@@ -3,15 +3,22 @@
 #include "link_impl.h"
 #include "link_spawn.h"
 #include "process_util.h"
+#include "ring_layout.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <termios.h>
 #include <unistd.h>
+
+#define TMPFS_MAGIC 0x01021994
 
 #define MAX_TYPED ((size_t)1024 * 1024)
 
@@ -23,6 +30,7 @@ struct axo_work {
   int bell_fd;
   int master_fd;
   bool bell_open, master_open, master_polling;
+  bool attached; /* somebody else's: not ours to end when it cannot be taken up */
   bool started, ended, closed, left;
   int32_t pid;
   unsigned handles;
@@ -79,11 +87,7 @@ void axo_work_close(axo_work_t *w) {
   if (w->closed)
     return;
   w->closed = true;
-  if (w->call.id != 0) {
-    axo__link_send(w->call.link, &w->call,
-                   &(axo__message_t){AXO_REQ_FORGET, NULL, 0, NULL, 0});
-    axo__call_end(&w->call);
-  }
+  axo__link_forget(&w->call);
   close_bell(w);
   close_master(w);
   release(w);
@@ -97,19 +101,40 @@ static void output(axo_work_t *w) {
     w->options.on_output(w);
 }
 
+/* The guest holds the bell too, and could make it wait: this read does not, whatever
+ * its flags. Before Linux 5.9 there is no such read. */
+static bool was_rung(int fd) {
+  uint64_t rung;
+  struct iovec iov = {&rung, sizeof rung};
+  ssize_t n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+  if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
+    n = read(fd, &rung, sizeof rung);
+  return n == (ssize_t)sizeof rung;
+}
+
 static void on_bell(uv_poll_t *poll, int status, int events) {
   axo_work_t *w = AXO__CONTAINER_OF(poll, axo_work_t, bell);
-  uint64_t rung;
   (void)status;
   (void)events;
-  if (read(w->bell_fd, &rung, sizeof rung) == (ssize_t)sizeof rung)
+  if (was_rung(w->bell_fd))
     output(w);
 }
 
-/* Before it is mapped: what can be cut can raise SIGBUS here. */
-static int take_ring(axo_work_t *w, axo__packet_t *packet, axo_err_t *err) {
-  int seals = packet->fd_count > 0 ? fcntl(packet->fds[0], F_GET_SEALS) : -1;
-  if (seals < 0 || !(seals & F_SEAL_SHRINK))
+/* Before it is mapped: what can be cut, or is not there when it is looked at, can raise
+ * SIGBUS here. */
+static bool is_safe(int fd) {
+  struct statfs fs;
+  struct stat st;
+  int seals = fcntl(fd, F_GET_SEALS);
+  return seals >= 0 && seals & F_SEAL_SHRINK && fstatfs(fd, &fs) == 0 &&
+         fs.f_type == TMPFS_MAGIC && fstat(fd, &st) == 0 &&
+         st.st_size <= (off_t)(AXO_RING_LIMIT + AXO__RING_HEADER_SIZE);
+}
+
+static int take_ring(axo_work_t *w, const axo__packet_t *packet, axo_err_t *err) {
+  if (packet->fds_lost)
+    return axo__err_set(err, UV_EMFILE, "link", NULL, "%s", uv_strerror(UV_EMFILE));
+  if (!is_safe(packet->fds[0]))
     return axo__err_set(err, UV_EPROTO, "link", NULL, "the guest's ring is not sealed");
   return axo_ring_open_fd(packet->fds[0], &w->ring, err);
 }
@@ -145,7 +170,9 @@ static void on_spawned(axo_work_t *w, axo__packet_t *packet) {
   if (rc == 0)
     rc = take_master(w, packet, &err);
   if (rc != 0) {
-    axo__call_end(&w->call);
+    if (!w->attached)
+      axo__link_signal(&w->call, SIGKILL, true, NULL, NULL, NULL);
+    axo__link_forget(&w->call);
     started(w, &err);
     return;
   }
@@ -179,6 +206,11 @@ static void on_empty(axo_work_t *w) {
     w->options.on_empty(w);
 }
 
+static void on_stuck(axo_work_t *w) {
+  if (!w->closed && w->options.on_stuck)
+    w->options.on_stuck(w);
+}
+
 static void on_gone(axo_work_t *w) {
   axo_work_end_t end = {.code = -1, .gone = true};
   axo_err_t err;
@@ -206,6 +238,8 @@ static void on_packet(axo__call_t *call, axo__packet_t *packet) {
     on_exited(w, packet->body);
   } else if (packet->head.type == AXO_EV_EMPTY) {
     on_empty(w);
+  } else if (packet->head.type == AXO_EV_STUCK) {
+    on_stuck(w);
   } else if (packet->head.type == AXO_EV_FAILED && !w->started) {
     axo__failed_error(packet->body, w->options.what, &err);
     axo__call_end(call);
@@ -245,68 +279,72 @@ static int work_new(axo_link_t *link, const axo_work_options_t *options,
   return 0;
 }
 
-int axo_work_start(axo_link_t *link, const axo_spawn_spec_t *spec,
-                   const axo_work_options_t *options, axo_work_t **out,
-                   axo_err_t *err) {
-  axo__body_t body;
-  axo_work_t *w = NULL;
-  int rc = axo__spawn_body(spec, &body, err);
-  if (rc != 0)
-    return rc;
-  rc = work_new(link, options, &w);
-  if (rc == 0)
-    rc = axo__link_send(
-        link, &w->call,
-        &(axo__message_t){AXO_REQ_SPAWN, body.bytes, body.len, &w->bell_fd, 1});
-  free(body.bytes);
+/* Sends what begins it. */
+static int begin(axo_work_t *w, uint8_t type, const void *body, size_t len,
+                 axo_work_t **out, axo_err_t *err) {
+  int rc = axo__link_send(w->call.link, &w->call,
+                          &(axo__message_t){type, body, len, &w->bell_fd, 1});
   if (rc != 0) {
-    if (w)
-      axo_work_close(w);
+    axo_work_close(w);
     return axo__link_error(rc, err);
   }
   axo__call_hold(&w->call, true);
   *out = w;
   return 0;
+}
+
+int axo_work_start(axo_link_t *link, const axo_spawn_spec_t *spec,
+                   const axo_work_options_t *options, axo_work_t **out,
+                   axo_err_t *err) {
+  axo__body_t body;
+  axo_work_t *w;
+  if (!spec->name || !*spec->name)
+    return axo__err_set(err, UV_EINVAL, "spawn", NULL, "a task has an id");
+  int rc = axo__spawn_body(spec, &body, err);
+  if (rc != 0)
+    return rc;
+  rc = work_new(link, options, &w);
+  rc = rc == 0 ? begin(w, AXO_REQ_SPAWN, body.bytes, body.len, out, err)
+               : axo__link_error(rc, err);
+  free(body.bytes);
+  return rc;
 }
 
 int axo_work_attach(axo_link_t *link, const char *name,
                     const axo_work_options_t *options, axo_work_t **out,
                     axo_err_t *err) {
   axo_attach_t body = {{0}};
-  axo_work_t *w = NULL;
-  if (strlen(name) >= sizeof body.name)
+  axo_work_t *w;
+  if (!*name || strlen(name) >= sizeof body.name)
     return axo__err_set(err, UV_EINVAL, "attach", NULL, "no such task: %.64s", name);
   memcpy(body.name, name, strlen(name));
   int rc = work_new(link, options, &w);
-  if (rc == 0)
-    rc = axo__link_send(
-        link, &w->call,
-        &(axo__message_t){AXO_REQ_ATTACH, &body, sizeof body, &w->bell_fd, 1});
-  if (rc != 0) {
-    if (w)
-      axo_work_close(w);
+  if (rc != 0)
     return axo__link_error(rc, err);
-  }
-  axo__call_hold(&w->call, true);
-  *out = w;
-  return 0;
+  w->attached = true;
+  return begin(w, AXO_REQ_ATTACH, &body, sizeof body, out, err);
 }
 
 /* ---- talking to it
  * --------------------------------------------------------------------------- */
 
-int axo_work_signal(axo_work_t *w, int signum, bool tree) {
-  axo_signal_t body = {.signal = signum, .tree = tree};
-  if (w->closed || w->call.id == 0)
-    return UV_ESRCH;
-  return axo__link_send(w->call.link, &w->call,
-                        &(axo__message_t){AXO_REQ_SIGNAL, &body, sizeof body, NULL, 0});
+int axo_work_signal(axo_work_t *w, int signum, bool tree, axo_answer_cb cb, void *data,
+                    axo_err_t *err) {
+  return axo__link_signal(&w->call, signum, tree, cb, data, err);
+}
+
+/* The guest holds the terminal too, and could make it wait: it must not now. */
+static int flush_typed(axo_work_t *w) {
+  int flags = fcntl(w->master_fd, F_GETFL);
+  if (flags < 0 || fcntl(w->master_fd, F_SETFL, flags | O_NONBLOCK) != 0)
+    return uv_translate_sys_error(errno);
+  return axo__queue_flush(&w->typed, w->master_fd);
 }
 
 static void on_writable(uv_poll_t *poll, int status, int events) {
   axo_work_t *w = AXO__CONTAINER_OF(poll, axo_work_t, master);
   (void)events;
-  int rc = status < 0 ? status : axo__queue_flush(&w->typed, w->master_fd);
+  int rc = status < 0 ? status : flush_typed(w);
   if (rc == UV_EAGAIN)
     return;
   w->master_polling = false;

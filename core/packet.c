@@ -3,10 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 typedef union control {
@@ -56,21 +55,32 @@ static void take_fds(struct msghdr *msg, axo__packet_t *out) {
   }
 }
 
-/* Maps a body that came in a memfd. Sealed, or it could be cut while it is read. */
-static int map_body(axo__packet_t *p) {
-  struct stat st;
-  int fd = p->fd_count > 0 ? p->fds[p->fd_count - 1] : -1;
-  int seals = fd >= 0 ? fcntl(fd, F_GET_SEALS) : -1;
-  if (seals < 0 || !(seals & F_SEAL_SHRINK) || !(seals & F_SEAL_WRITE))
+/* Copies a body that came in a memfd: a mapping of what somebody else holds could fault
+ * under our hands, a read cannot. */
+static int read_body(axo__packet_t *p) {
+  size_t len = p->head.length, done = 0;
+  if (p->head.type != AXO_EV_LISTED || len > AXO_WORKS_MAX * sizeof(axo_entry_t))
     return UV_EPROTO;
-  if (p->head.length == 0 || p->head.length > AXO_BODY_MAX || fstat(fd, &st) != 0 ||
-      st.st_size < (off_t)p->head.length)
-    return UV_EPROTO;
-  void *map = mmap(NULL, p->head.length, PROT_READ, MAP_PRIVATE, fd, 0);
-  if (map == MAP_FAILED)
-    return uv_translate_sys_error(errno);
-  p->body = map;
+  p->owned = malloc(len);
+  if (!p->owned)
+    return UV_ENOMEM;
+  while (done < len) {
+    ssize_t n = pread(p->fds[p->fd_count - 1], (char *)p->owned + done, len - done,
+                      (off_t)done);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0)
+      return UV_EPROTO;
+    done += (size_t)n;
+  }
+  p->body = p->owned;
   return 0;
+}
+
+/* Whether reading it cannot wait for anybody: a sealed memfd, which is plain memory. */
+static bool is_memory(int fd) {
+  int seals = fcntl(fd, F_GET_SEALS);
+  return seals >= 0 && seals & F_SEAL_WRITE;
 }
 
 /* What each type of the guest's packets consists of. */
@@ -80,7 +90,7 @@ static const struct kind {
   int fds_min, fds_max;
 } kinds[] = {
     {AXO_EV_HELLO, sizeof(axo_hello_t), 0, 0},
-    {AXO_EV_SPAWNED, sizeof(axo_spawned_t), 0, 2},
+    {AXO_EV_SPAWNED, sizeof(axo_spawned_t), 1, 2},
     {AXO_EV_FAILED, sizeof(axo_failed_t), 0, 0},
     {AXO_EV_EXITED, sizeof(axo_exited_t), 0, 0},
     {AXO_EV_OPENED, 0, 1, 1},
@@ -88,12 +98,15 @@ static const struct kind {
     {AXO_EV_DONE, 0, 0, 0},
     {AXO_EV_EMPTY, 0, 0, 0},
     {AXO_EV_NEW, sizeof(axo_attach_t), 0, 0},
+    {AXO_EV_STUCK, 0, 0, 0},
+    {AXO_EV_SIGNALLED, sizeof(axo_signalled_t), 0, 0},
 };
 
 static bool is_listing(const axo__packet_t *p) {
   bool in_memfd = p->head.flags & AXO_FLAG_MEMFD;
   return p->head.length % sizeof(axo_entry_t) == 0 &&
-         in_memfd == (p->head.length > 0) && p->fd_count == (in_memfd ? 1 : 0);
+         in_memfd == (p->head.length > 0) &&
+         (p->fds_lost || p->fd_count == (in_memfd ? 1 : 0));
 }
 
 static bool is_valid(const axo__packet_t *p) {
@@ -104,7 +117,8 @@ static bool is_valid(const axo__packet_t *p) {
     if (kind->length == UINT32_MAX)
       return is_listing(p);
     return p->head.flags == 0 && p->head.length == kind->length &&
-           p->fd_count >= kind->fds_min && p->fd_count <= kind->fds_max;
+           (p->fds_lost ? kind->fds_max > 0 : p->fd_count >= kind->fds_min) &&
+           p->fd_count <= kind->fds_max;
   }
   return false;
 }
@@ -119,10 +133,9 @@ static int parse(const void *buf, size_t n, axo__packet_t *out) {
   size_t inline_len = out->head.flags & AXO_FLAG_MEMFD ? 0 : out->head.length;
   if (n - sizeof out->head != inline_len)
     return UV_EPROTO;
-  if (!(out->head.flags & AXO_FLAG_MEMFD))
+  if (!(out->head.flags & AXO_FLAG_MEMFD) || out->fds_lost)
     return 0;
-  out->body = NULL;
-  return map_body(out);
+  return is_memory(out->fds[0]) ? read_body(out) : UV_EPROTO;
 }
 
 int axo__packet_receive(int fd, void *buf, size_t size, axo__packet_t *out,
@@ -133,7 +146,7 @@ int axo__packet_receive(int fd, void *buf, size_t size, axo__packet_t *out,
                        .msg_iovlen = 1,
                        .msg_control = control.bytes,
                        .msg_controllen = sizeof control.bytes};
-  *out = (axo__packet_t){.fd_count = 0};
+  *out = (axo__packet_t){.owned = NULL};
   ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (n < 0 && (errno == EAGAIN || errno == EINTR))
     return 0;
@@ -142,8 +155,12 @@ int axo__packet_receive(int fd, void *buf, size_t size, axo__packet_t *out,
     return axo__err_set(err, rc, "link", NULL, "the guest closed the link");
   }
   take_fds(&msg, out);
-  int rc =
-      msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? UV_EPROTO : parse(buf, (size_t)n, out);
+  /* Cut short with room to spare: this process may have no more descriptors. */
+  bool cut = msg.msg_flags & MSG_CTRUNC;
+  out->fds_lost = cut && out->fd_count < AXO_FDS_MAX;
+  int rc = msg.msg_flags & MSG_TRUNC || (cut && !out->fds_lost)
+               ? UV_EPROTO
+               : parse(buf, (size_t)n, out);
   if (rc == 0)
     return 1;
   axo__packet_release(out);
@@ -152,8 +169,8 @@ int axo__packet_receive(int fd, void *buf, size_t size, axo__packet_t *out,
 }
 
 void axo__packet_release(axo__packet_t *packet) {
-  if (packet->head.flags & AXO_FLAG_MEMFD && packet->body)
-    munmap((void *)packet->body, packet->head.length);
+  free(packet->owned);
+  packet->owned = NULL;
   packet->body = NULL;
   for (int i = 0; i < packet->fd_count; i++)
     if (packet->fds[i] >= 0)

@@ -25,13 +25,17 @@
 #define AXO_FDS_MAX 5
 #define AXO_NAME_MAX 32
 #define AXO_COMMAND_MAX 4096
+/* What one guest runs and remembers at once; a listing has no more entries. */
+#define AXO_WORKS_MAX 1024
+/* The largest ring of a guest. */
+#define AXO_RING_LIMIT 4194304
 
 typedef struct axo_packet {
   uint8_t version;
   uint8_t type;
   uint16_t flags;
   uint32_t length; /* of the body, wherever it is */
-  uint64_t id;     /* the host's name for the request, and for what came of it */
+  uint64_t id;     /* the host's name for the request, and for what came of it; not 0 */
 } axo_packet_t;
 
 enum axo_packet_flags {
@@ -41,23 +45,27 @@ enum axo_packet_flags {
 enum axo_packet_type {
   /* host to guest */
   AXO_REQ_SPAWN = 1,  /* axo_spawn_t + strings; exec: 3 descriptors; else an eventfd */
-  AXO_REQ_SIGNAL = 2, /* axo_signal_t; id names the work */
+  AXO_REQ_SIGNAL = 2, /* axo_signal_t; answered by SIGNALLED, or with id 0 not at all */
   AXO_REQ_OPEN = 3,   /* axo_open_t + path; answered by OPENED with a descriptor */
-  AXO_REQ_LIST = 4,   /* answered by LISTED */
+  AXO_REQ_LIST = 4,   /* axo_attach_t for one, or nothing; answered by LISTED */
   AXO_REQ_ATTACH = 5, /* axo_attach_t + an eventfd; answered by SPAWNED */
   AXO_REQ_FORGET = 6, /* id names the work: no more events for this link */
-  AXO_REQ_KILL_ALL = 7, /* everything but the guest; answered by DONE */
+  AXO_REQ_KILL_ALL = 7, /* all but the guest; answered by DONE when nothing is left */
   AXO_REQ_PATH = 8,     /* axo_path_t + one or two paths; answered by DONE */
   /* guest to host */
-  AXO_EV_HELLO = 64,   /* axo_hello_t */
-  AXO_EV_SPAWNED = 65, /* axo_spawned_t; ring (task), ring and master (terminal) */
-  AXO_EV_FAILED = 66,  /* axo_failed_t: the request came to nothing */
-  AXO_EV_EXITED = 67,  /* axo_exited_t */
-  AXO_EV_OPENED = 68,  /* a descriptor */
-  AXO_EV_LISTED = 69,  /* axo_entry_t each; always in a memfd unless empty */
+  AXO_EV_HELLO = 64, /* axo_hello_t: the first packet, once */
+  /* Tasks and terminals only: axo_spawned_t; the ring, and a terminal's master */
+  AXO_EV_SPAWNED = 65,
+  AXO_EV_FAILED = 66, /* axo_failed_t: the request came to nothing */
+  AXO_EV_EXITED = 67, /* axo_exited_t */
+  AXO_EV_OPENED = 68, /* a descriptor */
+  AXO_EV_LISTED = 69, /* axo_entry_t each; always in a memfd unless empty */
   AXO_EV_DONE = 70,
   AXO_EV_EMPTY = 71, /* after an EXITED with `left`: nothing of the work is left */
-  AXO_EV_NEW = 72    /* axo_attach_t: another host has started a task or terminal */
+  AXO_EV_NEW = 72,   /* axo_attach_t: another host has started a task or terminal */
+  AXO_EV_STUCK =
+      73, /* a kill of the whole tree ran out its time: some of it cannot die */
+  AXO_EV_SIGNALLED = 74 /* axo_signalled_t */
 };
 
 enum axo_kind {
@@ -76,13 +84,19 @@ typedef struct axo_spawn {
   uint16_t rows;
   uint16_t cols;
   uint32_t reserved;
-  char name[AXO_NAME_MAX]; /* tasks and terminals: the host's id, NUL-padded */
+  char name[AXO_NAME_MAX]; /* tasks and terminals: the host's id, NUL-terminated */
 } axo_spawn_t;
 
 typedef struct axo_signal {
-  int32_t signal;
-  uint32_t tree; /* 1: the whole tree; with SIGKILL until nothing is left */
+  uint64_t work;  /* the id of its spawn or attach */
+  int32_t signal; /* 0 only counts */
+  uint32_t tree;  /* 1: the whole tree; with SIGKILL until nothing is left */
 } axo_signal_t;
+
+typedef struct axo_signalled {
+  uint32_t count; /* processes */
+  uint32_t reserved;
+} axo_signalled_t;
 
 /* Followed by a NUL-terminated path, relative to the session's root. */
 typedef struct axo_open {
@@ -103,7 +117,7 @@ typedef struct axo_path {
 } axo_path_t;
 
 typedef struct axo_attach {
-  char name[AXO_NAME_MAX];
+  char name[AXO_NAME_MAX]; /* NUL-terminated */
 } axo_attach_t;
 
 typedef struct axo_hello {

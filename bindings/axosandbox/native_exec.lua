@@ -1,8 +1,10 @@
 --- A command in the foreground on the native path.
+local uv = require "luv"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local faults = require "axosandbox.native_faults"
 local environment = require "axosandbox.native_env"
+local log = require "axosandbox.log"
 local result = require "axosandbox.result"
 local signals = require "axosandbox.signals"
 
@@ -29,15 +31,11 @@ function Handle:cancel() self.run.process:cancel() end
 ---@param signal string|integer
 ---@param opts { tree: boolean? }?
 ---@param callback fun(err: axo.Error?, count: integer?)?
----@return any handle, axo.Error?
+---@return any count in a coroutine or at the top level; elsewhere it does not wait, axo.Error?
 function Handle:signal(signal, opts, callback)
-  if type(opts) == "function" then callback = opts end
+  if type(opts) == "function" then opts, callback = nil, opts end
   local name = signals.name(signal, 2)
-  local ok, err = self.run.process:signal(name)
-  if not callback then return ok and 1, err end
-  if not ok then return nil, err end
-  await.defer(function() callback(nil, 1) end)
-  return self
+  return self.run:signal(name, not (opts and opts.tree == false), callback)
 end
 
 ---@param bytes string
@@ -45,6 +43,26 @@ end
 function Handle:write(bytes) return self.run.process:write(bytes) end
 ---@return true? ok, axo.Error?
 function Handle:close_stdin() return self.run.process:close_stdin() end
+
+-- `done` hears how many processes there were.
+local function send_signal(self, name, tree, done)
+  local function answered(err, count)
+    done(err and faults.of_signal(err, self.path, "the command"), count)
+  end
+  local ok, err = self.process:signal(name, tree, answered)
+  if not ok then return nil, faults.of_signal(err, self.path, "the command") end
+  return true
+end
+
+function Run:signal(name, tree, callback)
+  local function start(done) return send_signal(self, name, tree, done) end
+  if callback or coroutine.isyieldable() or not uv.loop_mode() then
+    return await.call(start, callback)
+  end
+  return start(function(err)
+    if err then log.emit("warn", tostring(err)) end
+  end)
+end
 
 -- A user's function that raises ends the command, and its error becomes the result.
 function Run:guard(fn)

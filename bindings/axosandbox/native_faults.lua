@@ -50,4 +50,14 @@ function faults.of(raw, path, op, what)
   }
 end
 
+--- Why a signal reached nothing.
+---@param raw axo.Error
+---@param path axo.NativePath
+---@param what string
+---@return axo.Error
+function faults.of_signal(raw, path, what)
+  if raw.code ~= "ESRCH" then return faults.of(raw, path, "signal") end
+  return errors.new { code = "ESRCH", op = "signal", message = what .. " has ended already" }
+end
+
 return faults

@@ -73,21 +73,20 @@ function Source:on_end(fn)
 end
 
 function Source:signal(name, tree, done)
-  if self.ended.is_open then
-    return nil, errors.new {
-      code = "ESRCH", op = "signal", message = self.id .. " has ended already",
-    }
+  if not self.work or self.ended.is_open then
+    return nil, faults.of_signal({ code = "ESRCH" }, self.path, self.id)
   end
-  local ok, err = self.work:signal(name, tree)
-  if not ok then return nil, faults.of(err, self.path, "signal") end
-  await.defer(function() done(nil, 1) end)
+  local ok, err = self.work:signal(name, tree, function(problem, count)
+    done(problem and faults.of_signal(problem, self.path, self.id), count)
+  end)
+  if not ok then return nil, faults.of_signal(err, self.path, self.id) end
   return true
 end
 
--- TERM, the grace, KILL; over once nothing of it is left.
+-- TERM, the grace, KILL; over once nothing of it is left, or some of it cannot be killed.
 local function end_tree(self, grace)
-  if self.is_stopping then return end
-  self.is_stopping = true
+  if self.is_stopping and not self.kill_error then return end
+  self.is_stopping, self.kill_error = true, nil
   self.work:signal("TERM", true)
   local cancel = await.after(grace or GRACE, function()
     if self.work then
@@ -98,9 +97,20 @@ local function end_tree(self, grace)
   self.empty:on(cancel)
 end
 
+local function stuck(self)
+  self.kill_error = errors.new {
+    code = "KILL", op = "kill",
+    message = ("processes of %s still run: they cannot be killed"):format(self.id),
+    hint = "stop the session to end them",
+  }
+  local settled = self.settled
+  self.settled = gate.new()
+  settled:open()
+end
+
 function Source:stop(grace, done)
   if self.work then end_tree(self, grace) end
-  waiter(self, self.empty:on(function() done() end))
+  waiter(self, self.settled:on(function() done(self.kill_error) end))
   return true
 end
 
@@ -149,7 +159,9 @@ local function over(self)
   self.work = nil
   self.path.order = (self.path.order or 0) + 1
   self.order = self.path.order
+  self.kill_error = nil
   self.empty:open()
+  self.settled:open()
   forget_oldest(self.path)
 end
 
@@ -172,13 +184,14 @@ local function callbacks(self, done)
     on_output = function() if self.ring then self:announce() end end,
     on_exit = function(last) ended(self, last) end,
     on_empty = function() over(self) end,
+    on_stuck = function() stuck(self) end,
   }
 end
 
 local function new(path, fields)
   fields.path, fields.listeners, fields.waiters = path, {}, 0
   fields.state = { state = "running" }
-  fields.ended, fields.empty = gate.new(), gate.new()
+  fields.ended, fields.empty, fields.settled = gate.new(), gate.new(), gate.new()
   return setmetatable(fields, Source)
 end
 
@@ -232,10 +245,17 @@ local function attach(path, entry, done)
   self.work = begun
 end
 
-local function list(path, done)
-  local ok, err = path.link:list(function(problem, entries)
+-- All of them, or the one of that name.
+local function list(path, name, done)
+  local function answered(problem, entries)
     done(problem and faults.of(problem, path, "list"), entries)
-  end)
+  end
+  local ok, err
+  if name then
+    ok, err = path.link:list(name, answered)
+  else
+    ok, err = path.link:list(answered)
+  end
   if not ok then done(faults.of(err, path, "list")) end
 end
 
@@ -244,7 +264,7 @@ end
 ---@return true? ok, axo.Error?
 function source.adopt_all(path)
   local entries, err = await.call(function(done)
-    list(path, done)
+    list(path, nil, done)
     return true
   end)
   if not entries then return nil, err end
@@ -262,11 +282,10 @@ end
 ---@param path axo.NativePath
 ---@param name string
 function source.adopt(path, name)
-  list(path, function(_, entries)
-    for _, entry in ipairs(entries or {}) do
-      if entry.name == name and not path.sources[name] then
-        attach(path, entry, function() end)
-      end
+  list(path, name, function(_, entries)
+    local entry = entries and entries[1]
+    if entry and entry.name == name and not path.sources[name] then
+      attach(path, entry, function() end)
     end
   end)
 end

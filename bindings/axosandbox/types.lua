@@ -394,6 +394,7 @@ function Link:exec(argv, options, on_exit) end
 ---@field on_output fun()? the ring has grown
 ---@field on_exit fun(last: { code: integer?, signal: string?, gone: boolean?, left: boolean })? once
 ---@field on_empty fun()? after an on_exit with `left`: nothing of it runs any more
+---@field on_stuck fun()? a KILL of the tree ran out its time: some of it cannot be killed
 
 --- Starts a background task.
 ---@param argv string[]
@@ -409,7 +410,7 @@ function Link:terminal(argv, options) end
 
 --- Takes up a task or a terminal that runs already.
 ---@param name string
----@param options { on_started: function?, on_output: function?, on_exit: function?, on_empty: function? }
+---@param options table as of a task: on_started, on_output, on_exit, on_empty, on_stuck
 ---@return axo.core.GuestWork?, axo.Error?
 function Link:attach(name, options) end
 
@@ -430,12 +431,14 @@ function Link:open_file(path, flags, mode, done) end
 ---@return true?, axo.Error?
 function Link:path(op, path, to, mode, done) end
 
---- The guest's tasks and terminals.
+--- The guest's tasks and terminals; with a name, that one.
+---@param name string? may be left out
 ---@param done fun(err: axo.Error?, works: table[]?)
 ---@return true?, axo.Error?
-function Link:list(done) end
+---@overload fun(self: axo.core.Link, done: function): true?, axo.Error?
+function Link:list(name, done) end
 
---- Kills everything in the container but the guest.
+--- Kills everything in the container but the guest; answers when nothing is left.
 ---@param done fun(err: axo.Error?)
 ---@return true?, axo.Error?
 function Link:kill_all(done) end
@@ -446,8 +449,9 @@ local GuestWork = {}
 
 ---@param signal string|integer
 ---@param tree boolean? everything that it started, too
+---@param done fun(err: axo.Error?, count: integer?)? count: the processes that there were
 ---@return true?, axo.Error? code "ESRCH"
-function GuestWork:signal(signal, tree) end
+function GuestWork:signal(signal, tree, done) end
 
 --- Types bytes into a terminal.
 ---@param bytes string

@@ -70,16 +70,25 @@ static int beneath_walk(int dir, const char *path, int flags, mode_t mode) {
   return -1;
 }
 
-static int open_beneath(const char *path, int flags, mode_t mode) {
-  int fd = beneath(g.root, path, flags, mode);
-  if (fd < 0 && errno == ENOSYS) {
-    if (*path == '/') {
-      errno = EXDEV;
-      return -1;
-    }
-    fd = beneath_walk(g.root, path, flags, mode);
+/* Old kernels lack openat2; old seccomp profiles refuse what they do not know. */
+static bool has_openat2(void) {
+  static enum { UNTRIED, MISSING, PRESENT } state;
+  if (state == UNTRIED) {
+    int fd = beneath(g.root, ".", O_PATH | O_DIRECTORY, 0);
+    state = fd < 0 && (errno == ENOSYS || errno == EPERM) ? MISSING : PRESENT;
+    if (fd >= 0)
+      close(fd);
   }
-  return fd;
+  return state == PRESENT;
+}
+
+static int open_beneath(const char *path, int flags, mode_t mode) {
+  if (has_openat2())
+    return beneath(g.root, path, flags, mode);
+  if (*path != '/')
+    return beneath_walk(g.root, path, flags, mode);
+  errno = EXDEV;
+  return -1;
 }
 
 /* Non-blocking, so that a FIFO in a file's place cannot hold PID 1. */

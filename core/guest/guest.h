@@ -1,14 +1,26 @@
-/* guest.h: the state of the in-container guest, one process, one thread, no malloc.
+/* guest.h: the state of the in-container guest: one process, one thread, no malloc.
  *
- * main.c   PID 1: set-up, the loop, reaping, the way out
- * link.c   sockets to hosts: connect, receive, send
- * request.c  one function a request
- * work.c   the table of work, and who is told about it
- * pump.c   output into shared rings
- * tree.c   signals to whole process trees
- * files.c  opening beneath the root
- * supervise.c  the small process that is parent of one piece of work
- * spawn.c  the child: user, directory, program
+ * main.c       PID 1: set-up, the loop, reaping, the way out
+ * timer.c      the one timer: armed only while something is due
+ * link.c       sockets to hosts: found, read, answered
+ * packet.c     packets: received, checked, sent, passed on
+ * request.c    one function a request
+ * list.c       what runs, for a host that asks
+ * work.c       the table of work
+ * tell.c       events: who is told what about a piece of work
+ * end.c        how work ends, and how it is killed
+ * kill_all.c   emptying the session
+ * pool.c       supervisors, as PID 1 keeps them
+ * supervise.c  inside a supervisor: the small process that is parent of one work
+ * spawn.c      the child: environment, descriptors, directory, program
+ * user.c       users and groups, as the container's files have them
+ * pump.c       output into shared rings
+ * proc.c       /proc
+ * tree.c       signals to whole process trees
+ * files.c      opening beneath the root
+ *
+ * Every handler of an event tolerates one that is out of date: an index may have been
+ * given up and taken anew since the kernel reported it.
  */
 #ifndef AXO_GUEST_H
 #define AXO_GUEST_H
@@ -19,21 +31,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
-/* Bounds of the tables. 1,024 pieces of work are twice the default pids limit. */
+/* Bounds of the tables. */
 #define LINKS_MAX 16
-#define WORKS_MAX 1024
-/* Every host follows every task. */
-#define SUBS_MAX LINKS_MAX
-#define SUPS_MAX (WORKS_MAX + 16)
+#define WORKS_MAX AXO_WORKS_MAX /* twice the default pids limit */
+#define SUBS_MAX LINKS_MAX      /* every host follows every task */
+#define SUPS_MAX (WORKS_MAX + 64)
 /* Finished tasks and terminals whose output is kept; then the oldest is forgotten. */
 #define ENDED_MAX 64
-/* Idle supervisors that are kept: after a fork bomb they are what runs the next exec.
- */
-#define SUPS_IDLE_MAX 8
+/* Idle supervisors that are kept for good: after a fork bomb, when no process can be
+ * made, they run the next exec. A burst of execs leaves more of them for a moment. */
+#define IDLE_KEEP 8
+#define IDLE_MAX 64
 #define RING_DEFAULT (64 * 1024)
-#define RING_LIMIT (4 * 1024 * 1024)
+#define SOCKET_NAME_MAX 63
 
 enum watch_kind {
   WATCH_SIGNAL = 1,
@@ -44,65 +57,90 @@ enum watch_kind {
   WATCH_TIMER
 };
 
+/* An answer that did not fit into a link's socket. One is enough: while a link is
+ * blocked, nothing is read from it. */
+struct owed {
+  bool is_set;
+  axo_packet_t head;
+  unsigned char body[16];
+  int fd; /* or -1 */
+};
+
 struct link {
   int fd; /* -1: free */
   bool blocked;
+  uint64_t retry; /* when to try again without being told; 0: when it is writable */
+  struct owed owed;
+  char name[SOCKET_NAME_MAX + 1];
 };
 
 /* One host's interest in a piece of work. */
 struct sub {
-  int link; /* -1: free */
-  int bell; /* eventfd, or -1 */
   uint64_t id;
+  int bell;     /* eventfd, or -1 */
+  int next;     /* in its bucket */
+  int16_t link; /* -1: free */
   uint8_t told; /* TOLD_* */
 };
-enum { TOLD_SPAWNED = 1, TOLD_END = 2, TOLD_LEFT = 4, TOLD_EMPTY = 8 };
+enum { TOLD_SPAWNED = 1, TOLD_END = 2, TOLD_LEFT = 4, TOLD_EMPTY = 8, TOLD_STUCK = 16 };
 
 struct ring {
   unsigned char *map; /* NULL: none */
   size_t capacity;
+  uint64_t head;
   int fd;
 };
 
 struct work {
-  uint32_t announced; /* a bit for each link that knows of it */
-  uint8_t state;      /* 0 is free, else enum axo_work_state */
+  uint8_t state; /* 0 is free, else enum axo_work_state */
   uint8_t kind;
-  bool killing;
   bool output_open;
   bool exit_known;
   bool spawn_failed;
-  uint16_t kill_passes;
-  uint16_t drain_ticks;
-  uint64_t kill_since;
+  bool killing;
+  bool stuck;           /* the last kill ran out its time */
+  bool shelved;         /* ended, and in the list of those */
+  uint32_t kill_passes; /* of the kill that is going on */
+  uint64_t kill_since;  /* in ticks of process start times */
+  /* ms: when the kill began, its tree was last alive, it goes on; the drain's end */
+  uint64_t kill_from, kill_seen, kill_due, drain_until;
   int sup; /* -1: none any more */
   int32_t pid;
   int out_fd; /* read end or master; -1 */
   int slave_fd;
+  int next, previous; /* free: the next free one; ended: younger and older */
+  int name_next;      /* in its bucket */
+  uint32_t announced; /* a bit for each link that knows of it */
+  uint32_t command_len;
   uint16_t rows, cols;
+  bool command_full;
   uint64_t number;
   uint64_t started_ms;
   axo_failed_t failed;
   axo_exited_t exited;
   struct ring ring;
-  struct sub subs[SUBS_MAX];
-  uint32_t command_len;
-  bool command_full;
   char name[AXO_NAME_MAX];
-  char command[AXO_COMMAND_MAX];
+  struct sub subs[SUBS_MAX];
 };
 
 struct sup {
   int fd; /* -1: free */
   pid_t pid;
   int work; /* -1: idle */
+  int next,
+      previous; /* free: the next free one; idle: the ones idle before and since */
+  int pid_next; /* in its bucket */
+  uint64_t idle_since;
 };
 
 struct guest {
-  int epoll, signals, inotify, timer, root, link_dir;
-  bool ticking;
-  bool orphans; /* a supervisor was killed: its children are to be found */
+  int epoll, signals, inotify, timer, root, link_dir, null, proc, spare;
+  pid_t self, group;
+  bool is_init;
+  bool home_is_own; /* HOME in `environment` is what the user files say */
   char **environment;
+  struct rlimit nofile; /* as the container has it; raised for this process */
+  bool nofile_raised;
   uint64_t next_work;
   struct link links[LINKS_MAX];
   struct work works[WORKS_MAX];
@@ -118,10 +156,11 @@ struct packet {
   void *mapped; /* to unmap, or NULL */
   int fds[AXO_FDS_MAX];
   int fd_count;
+  bool fds_lost; /* this process may have no more open */
 };
 
 /* What a supervisor tells PID 1. */
-enum sup_type { SUP_SPAWNED = 1, SUP_FAILED, SUP_EXITED };
+enum sup_type { SUP_NOTHING, SUP_SPAWNED, SUP_FAILED, SUP_EXITED };
 struct sup_report {
   uint32_t type;
   uint32_t idle; /* nothing of the work is left */
@@ -139,59 +178,175 @@ struct spawn_args {
   char **env;
 };
 
-void watch(int fd, enum watch_kind kind, int index, bool write);
-void unwatch(int fd);
-void tick(void);
-_Noreturn void leave(void);
+/* ---- main.c, timer.c */
 
+/* Without EPOLLIN or EPOLLOUT, only the end is reported. */
+void watch(int fd, enum watch_kind kind, int index, uint32_t events);
+void unwatch(int fd);
+/* Blocks these signals and no others: all of them, also those that libc keeps for
+ * itself, by which a supervisor could be killed. */
+bool signals_mask(uint64_t mask);
+/* Milliseconds of a clock that only goes forward. */
+uint64_t now_ms(void);
+/* Has everything that is due looked at, no later than then. */
+void wake_at(uint64_t ms);
+void timer_ready(void);
+/* The earlier of two moments, of which 0 is none. */
+uint64_t sooner(uint64_t a, uint64_t b);
+
+/* ---- link.c */
+
+void links_init(void);
 void link_scan(void);
 void link_inotify(void);
 void link_ready(int index, uint32_t events);
 void link_drop(int index);
-/* Sends one packet. False when it cannot be sent now; the link is then marked blocked.
- */
-bool link_send(int index, const axo_packet_t *head, const void *body, const int *fds,
+/* Sends an event. False when that cannot be now; the link is then blocked, or over. */
+bool link_tell(int index, const axo_packet_t *head, const void *body, const int *fds,
                int count);
+/* Answers a request: now, or as soon as the host reads. False: the link is over. */
+bool link_answer(int index, const axo_packet_t *head, const void *body, int fd);
+uint64_t links_due(uint64_t now);
+
+/* ---- packet.c */
+
+/* 1 for a packet, 0 for nothing now, -1 for the end of the link: the other side has
+ * gone, or what it sent is not of the protocol. Not re-entrant: the body of the last
+ * packet is overwritten. */
 int packet_receive(int fd, struct packet *p);
 void packet_release(struct packet *p);
+/* 0, or an errno. */
+int packet_send(int fd, const axo_packet_t *head, const void *body, const int *fds,
+                int count);
+/* Passes a packet on to a supervisor as it stands, with other descriptors. */
 int packet_relay(int fd, const struct packet *p, const int *fds, int count);
+/* Whether it is a request: of a known type, as long as that is, with its descriptors.
+ */
+bool packet_is_request(const struct packet *p);
+/* Parses the body into pointers; false when it is malformed. Not re-entrant. */
+bool spawn_parse(const struct packet *p, struct spawn_args *out);
 
-/* Answers a packet. False ends the link: the packet was not of the protocol. */
+/* ---- request.c, list.c */
+
+/* Answers a request. False ends the link. */
 bool request_handle(int link, struct packet *p);
+bool is_listed(const struct work *w);
+/* All that is listed, or `only` one, in a sealed memfd. -1 and errno on failure. */
+int list_file(const char *only, uint32_t *length);
+char *work_command(const struct work *w);
 
+/* ---- kill_all.c */
+
+/* False when too many wait for it already. */
+bool kill_all(int link, uint64_t id);
+uint64_t kill_all_due(uint64_t now);
+/* Answers that a blocked link is owed, or that a lost one is not. */
+void kill_all_flush(int link);
+void kill_all_forget(int link);
+
+/* ---- work.c */
+
+void works_init(void);
+/* NULL when the table is full. */
 struct work *work_new(int link, uint64_t id, uint32_t kind, int bell);
 struct work *work_by_id(int link, uint64_t id);
 struct work *work_by_name(const char *name);
+void work_set_name(struct work *w, const char *name);
 int work_index(const struct work *w);
 struct sub *work_subscribe(struct work *w, int link, uint64_t id, int bell);
-void work_report(struct work *w, const struct sup_report *r);
-void work_sup_lost(struct work *w);
-void work_tell(struct work *w);
-void work_tell_link(int link);
-void work_link_gone(int link);
-void work_link_new(int link);
-void work_announce(struct work *w);
-void work_settle(struct work *w);
-void work_kill(struct work *w);
-void work_tick(void);
+void work_unsubscribe(struct work *w, int link, uint64_t id);
+/* Of all its requests; whether there were any. */
+bool work_unsubscribe_link(struct work *w, int link);
+/* Ended, with nothing left: the oldest such is forgotten when there are many. */
+void work_shelve(struct work *w);
 void work_free(struct work *w);
 
-int sup_take(void);
+/* ---- tell.c */
+
+void work_tell(struct work *w);
+void work_tell_link(int link);
+void work_announce(struct work *w);
+/* A link that is new lists for itself what there was before. */
+void work_link_new(int link);
+bool work_all_told(const struct work *w);
+
+/* ---- end.c */
+
+void work_report(struct work *w, const struct sup_report *r);
+void work_sup_lost(struct work *w);
+void work_link_gone(int link);
+void work_settle(struct work *w);
+/* Until nothing of it is left. Returns how many processes there are now. */
+int work_kill(struct work *w);
+/* Signals the main process or the tree: how many processes there were, -1: none any
+ * more. */
+int work_signal(struct work *w, const struct packet *p);
+uint64_t works_due(uint64_t now);
+
+/* ---- pool.c, supervise.c */
+
+void sups_init(void);
+/* Gives a spawn request to a supervisor: 0, or an errno. */
+int sup_start(struct work *w, const struct packet *p, const int fds[3]);
+/* Keeps one in hand: when the pids have run out, none can be made. */
 void sup_reserve(void);
+/* A process has ended somewhere: there may be room again. */
+void sup_retry(void);
 bool sup_owns(pid_t pid);
 void sup_ready(int index);
 void sup_reaped(pid_t pid);
+/* Lets go of one that does not answer, or of all. Their children are killed. */
+void sup_abandon(int index);
+void sups_abandon(void);
+uint64_t sups_due(uint64_t now);
 _Noreturn void supervise(int fd);
-/* Parses the body into pointers; false when it is malformed. Not re-entrant. */
-bool spawn_parse(const struct packet *p, struct spawn_args *out);
+
+/* ---- spawn.c, user.c */
+
+/* The child's pid, or 0 and what went wrong. */
 pid_t spawn_child(const struct spawn_args *args, const int fds[3],
                   axo_failed_t *failed);
+char *get_env(char **env, const char *key);
 
+#define GROUPS_MAX 256
+#define HOME_MAX 4096
+struct identity {
+  bool given;
+  uid_t uid;
+  gid_t gid;
+  int group_count;
+  gid_t groups[GROUPS_MAX];
+  char name[64];
+  char home[HOME_MAX];
+};
+/* `spec` is [NAME|UID][:GROUP|GID]; "" keeps the guest's own identity. */
+bool user_resolve(const char *spec, struct identity *id);
+
+/* ---- pump.c */
+
+/* Makes ring and pipe (or terminal). 0, or the stage that failed, errno set. */
 int pump_open(struct work *w, uint32_t wanted);
 void pump_ready(struct work *w);
 void pump_close(struct work *w);
 void pump_bell(struct work *w);
-uint64_t ring_head(const struct ring *r);
+
+/* ---- proc.c, tree.c */
+
+struct proc {
+  pid_t pid, parent, group;
+  uint64_t start; /* clock ticks since boot */
+  char state;
+  bool alive;
+  uint8_t verdict; /* tree.c's */
+};
+struct procs {
+  struct proc *at;
+  int count;
+  bool cut; /* there are more than fit */
+};
+/* Lists all processes but this one; `seen` is called for each as it is found. */
+struct procs procs_scan(void (*seen)(struct proc *p, void *data), void *data);
+struct proc *procs_find(pid_t pid);
 
 struct tree_count {
   int alive;
@@ -199,16 +354,29 @@ struct tree_count {
 };
 /* Now, in the unit of process start times. */
 uint64_t tree_clock(void);
-/* Signals the process groups of all descendants of `root`. */
+/* Signals all descendants of `root`, but not itself. */
 struct tree_count tree_signal(pid_t root, int signum, uint64_t since);
-/* Kills them while everything else in the container stands still. Follows tree_signal.
- */
+/* Kills them while everything else in the container stands still. Only as PID 1. */
 void tree_kill_frozen(pid_t root);
+/* Kills what descends from this process but from none of its supervisors; with `all`
+ * also what entered the container otherwise. Returns how many there were. */
+struct tree_count strays_kill(bool all, uint64_t since);
+void strays_kill_frozen(void);
+/* Kills everything but this process, supervisors included. */
+void everything_kill(void);
 
-/* Kills the children of PID 1 that are not supervisors. Returns how many there were. */
-int tree_kill_orphans(void);
+/* ---- files.c */
 
 int files_open(const char *path, const axo_open_t *how);
 int files_path(const axo_path_t *how, const char *from, const char *to);
+
+/* What getdents64(2) returns; not every C library names it. */
+struct dirent64 {
+  uint64_t d_ino;
+  int64_t d_off;
+  unsigned short d_reclen;
+  unsigned char d_type;
+  char d_name[];
+};
 
 #endif

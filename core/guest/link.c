@@ -8,19 +8,111 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define SUFFIX ".sock"
-#define NAME_LEN_MAX 63
+/* A host that is busy, or flooded by others, takes a moment to accept: some 3 s. */
+#define SCANS_MAX 20
+#define SCAN_MS 5
+#define SCAN_MS_MAX 160
+/* When the kernel is short of something that it does not tell us the return of. */
+#define RETRY_MS 20
+#define TURNS 16
+
+static uint64_t scan_due;
+static unsigned scans;
+static bool was_full; /* a host found no slot */
+
+void links_init(void) {
+  for (int i = 0; i < LINKS_MAX; i++)
+    g.links[i].fd = g.links[i].owed.fd = -1;
+}
+
+/* ---- sending --------------------------------------------------------------------- */
+
+static void block(int index, uint64_t retry) {
+  struct link *link = &g.links[index];
+  link->blocked = true;
+  link->retry = retry;
+  watch(link->fd, WATCH_LINK, index, retry ? 0 : EPOLLOUT);
+  wake_at(retry);
+}
+
+static bool is_shortage(int error) {
+  return error == ENOBUFS || error == ENOMEM || error == ETOOMANYREFS ||
+         error == EMFILE || error == ENFILE;
+}
+
+/* True when it was sent; else the link is blocked, or its end will be reported. */
+static bool send_now(int index, const axo_packet_t *head, const void *body,
+                     const int *fds, int count) {
+  int error = packet_send(g.links[index].fd, head, body, fds, count);
+  if (error == EAGAIN)
+    block(index, 0);
+  else if (is_shortage(error))
+    block(index, now_ms() + RETRY_MS);
+  else if (error)
+    shutdown(g.links[index].fd, SHUT_RDWR);
+  return error == 0;
+}
+
+bool link_tell(int index, const axo_packet_t *head, const void *body, const int *fds,
+               int count) {
+  const struct link *link = &g.links[index];
+  return link->fd >= 0 && !link->blocked && send_now(index, head, body, fds, count);
+}
+
+bool link_answer(int index, const axo_packet_t *head, const void *body, int fd) {
+  struct link *link = &g.links[index];
+  size_t len = body ? head->length : 0;
+  if (!link->blocked && send_now(index, head, body, &fd, fd >= 0 ? 1 : 0)) {
+    if (fd >= 0)
+      close(fd);
+    return true;
+  }
+  if (!link->blocked || link->owed.is_set || len > sizeof link->owed.body) {
+    if (fd >= 0)
+      close(fd);
+    return false;
+  }
+  link->owed = (struct owed){.is_set = true, .head = *head, .fd = fd};
+  if (len)
+    memcpy(link->owed.body, body, len);
+  return true;
+}
+
+static void pay(int index) {
+  struct owed *owed = &g.links[index].owed;
+  if (!owed->is_set ||
+      !send_now(index, &owed->head, owed->body, &owed->fd, owed->fd >= 0 ? 1 : 0))
+    return;
+  if (owed->fd >= 0)
+    close(owed->fd);
+  *owed = (struct owed){.fd = -1};
+}
+
+/* The host reads again: what it is owed, then all that has happened meanwhile. */
+static void unblock(int index) {
+  struct link *link = &g.links[index];
+  link->blocked = false;
+  link->retry = 0;
+  watch(link->fd, WATCH_LINK, index, EPOLLIN);
+  pay(index);
+  if (!link->blocked)
+    kill_all_flush(index);
+  if (!link->blocked)
+    work_tell_link(index);
+}
+
+/* ---- finding hosts --------------------------------------------------------------- */
 
 static bool is_socket_name(const char *name) {
   size_t len = strlen(name);
   size_t suffix = sizeof SUFFIX - 1;
-  return len > suffix && len <= NAME_LEN_MAX && name[0] != '.' &&
+  return len > suffix && len <= SOCKET_NAME_MAX && name[0] != '.' &&
          strcmp(name + len - suffix, SUFFIX) == 0;
 }
 
@@ -31,60 +123,77 @@ static int free_slot(void) {
   return -1;
 }
 
+static bool is_known(const char *name) {
+  for (int i = 0; i < LINKS_MAX; i++)
+    if (g.links[i].fd >= 0 && strcmp(g.links[i].name, name) == 0)
+      return true;
+  return false;
+}
+
+/* By descriptor: however long the directory's path, this fits. */
+static void address(struct sockaddr_un *at, const char *name) {
+  char digits[12];
+  int count = 0;
+  for (int v = g.link_dir; count == 0 || v; v /= 10)
+    digits[count++] = (char)('0' + v % 10);
+  char *out = stpcpy(at->sun_path, "/proc/self/fd/");
+  while (count)
+    *out++ = digits[--count];
+  *out++ = '/';
+  strcpy(out, name); /* is_socket_name bounded it */
+}
+
+static void scan_later(unsigned ms) {
+  scan_due = now_ms() + ms;
+  wake_at(scan_due);
+}
+
 static int open_socket(const char *name) {
   struct sockaddr_un at = {.sun_family = AF_UNIX};
-  int n = -1;
-  /* By descriptor: however long the directory's path, this fits. */
-  static const char prefix[] = "/proc/self/fd/";
-  char digits[12];
-  int d = 0;
-  for (int v = g.link_dir; d == 0 || v; v /= 10)
-    digits[d++] = (char)('0' + v % 10);
-  char *out = at.sun_path;
-  out = stpcpy(out, prefix);
-  while (d)
-    *out++ = digits[--d];
-  *out++ = '/';
-  strcpy(out, name); /* is_socket_name bounded it to 63 */
-  n = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (n >= 0 && connect(n, (struct sockaddr *)&at, sizeof at)) {
-    close(n);
-    return -1;
+  address(&at, name);
+  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0)
+    return fd;
+  /* Refused: the socket of a host that has died. */
+  if ((fd < 0 || errno == EAGAIN) && scans < SCANS_MAX) {
+    unsigned ms = SCAN_MS << (scans < 5 ? scans : 5);
+    scan_later(ms < SCAN_MS_MAX ? ms : SCAN_MS_MAX);
   }
-  return n;
+  if (fd >= 0)
+    close(fd);
+  return -1;
 }
 
 static void hello(int index) {
-  axo_hello_t body = {.pid = (uint32_t)getpid(), .uid = (uint32_t)geteuid()};
+  axo_hello_t body = {.pid = (uint32_t)g.self, .uid = (uint32_t)geteuid()};
   axo_packet_t head = {AXO_PROTO_VERSION, AXO_EV_HELLO, 0, sizeof body, 0};
-  if (!link_send(index, &head, &body, NULL, 0))
-    link_drop(index);
+  if (link_tell(index, &head, &body, NULL, 0))
+    return;
+  link_drop(index);
+  if (scans < SCANS_MAX)
+    scan_later(RETRY_MS);
 }
 
 static void link_open(const char *name) {
-  int index = free_slot();
-  if (!is_socket_name(name) || index < 0)
+  if (!is_socket_name(name) || is_known(name))
     return;
+  int index = free_slot();
+  if (index < 0) {
+    was_full = true;
+    return;
+  }
   int fd = open_socket(name);
   if (fd < 0)
-    return; /* the socket of a host that has died */
-  g.links[index].fd = fd;
-  g.links[index].blocked = false;
-  watch(fd, WATCH_LINK, index, false);
+    return;
+  g.links[index] = (struct link){.fd = fd, .owed.fd = -1};
+  strcpy(g.links[index].name, name);
+  watch(fd, WATCH_LINK, index, EPOLLIN);
   work_link_new(index);
   hello(index);
 }
 
-struct dirent64 {
-  uint64_t d_ino;
-  int64_t d_off;
-  unsigned short d_reclen;
-  unsigned char d_type;
-  char d_name[];
-};
-
 void link_scan(void) {
-  static _Alignas(8) char buf[8192];
+  static _Alignas(8) char buf[4096];
   long n;
   lseek(g.link_dir, 0, SEEK_SET);
   while ((n = syscall(SYS_getdents64, g.link_dir, buf, sizeof buf)) > 0) {
@@ -99,147 +208,43 @@ void link_scan(void) {
 void link_inotify(void) {
   static _Alignas(8) char buf[4096 + sizeof(struct inotify_event) + NAME_MAX + 1];
   ssize_t n;
+  scans = 0;
   while ((n = read(g.inotify, buf, sizeof buf)) > 0) {
     for (char *at = buf; at < buf + n;) {
       const struct inotify_event *ev = (const struct inotify_event *)at;
       if (ev->len)
         link_open(ev->name);
+      if (ev->mask & IN_Q_OVERFLOW)
+        scan_later(0);
       at += sizeof *ev + ev->len;
     }
   }
 }
 
+/* ---- one link -------------------------------------------------------------------- */
+
 void link_drop(int index) {
-  if (g.links[index].fd < 0)
-    return;
-  unwatch(g.links[index].fd);
-  close(g.links[index].fd);
-  g.links[index].fd = -1;
-  work_link_gone(index);
-}
-
-bool link_send(int index, const axo_packet_t *head, const void *body, const int *fds,
-               int count) {
-  union {
-    struct cmsghdr align;
-    char bytes[CMSG_SPACE(sizeof(int) * AXO_FDS_MAX)];
-  } control;
-  struct iovec iov[2] = {
-      {(void *)head, sizeof *head},
-      {(void *)body, head->flags & AXO_FLAG_MEMFD ? 0 : head->length}};
-  struct msghdr msg = {.msg_iov = iov, .msg_iovlen = body ? 2 : 1};
-  if (count) {
-    msg.msg_control = control.bytes;
-    msg.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)count);
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int) * (size_t)count);
-    memcpy(CMSG_DATA(c), fds, sizeof(int) * (size_t)count);
-  }
-  struct link *link = &g.links[index];
-  if (sendmsg(link->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
-    return true;
-  if ((errno == EAGAIN || errno == ENOBUFS) && !link->blocked) {
-    link->blocked = true;
-    watch(link->fd, WATCH_LINK, index, true);
-  }
-  return false;
-}
-
-static void collect_fds(struct msghdr *msg, struct packet *p) {
-  for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-      continue;
-    int n = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-    for (int i = 0; i < n; i++) {
-      int fd;
-      memcpy(&fd, CMSG_DATA(c) + sizeof(int) * (size_t)i, sizeof fd);
-      if (p->fd_count < AXO_FDS_MAX)
-        p->fds[p->fd_count++] = fd;
-      else
-        close(fd);
-    }
-  }
-}
-
-/* Maps a body that came as a sealed memfd: what cannot shrink cannot raise SIGBUS. */
-static int map_body(struct packet *p) {
-  if (p->head.length == 0 || p->head.length > AXO_BODY_MAX || p->fd_count == 0)
-    return -1;
-  int fd = p->fds[p->fd_count - 1];
-  int seals = fcntl(fd, F_GET_SEALS);
-  if (seals < 0 ||
-      (seals & (F_SEAL_SHRINK | F_SEAL_WRITE)) != (F_SEAL_SHRINK | F_SEAL_WRITE))
-    return -1;
-  if (lseek(fd, 0, SEEK_END) < (off_t)p->head.length)
-    return -1;
-  p->mapped = mmap(NULL, p->head.length, PROT_READ, MAP_PRIVATE, fd, 0);
-  if (p->mapped == MAP_FAILED) {
-    p->mapped = NULL;
-    return -1;
-  }
-  p->body = p->mapped;
-  return 0;
-}
-
-/* Returns 1 for a packet, 0 for nothing now, -1 for the end of the link. */
-int packet_receive(int fd, struct packet *p) {
-  static _Alignas(16) unsigned char buf[AXO_PACKET_MAX];
-  union {
-    struct cmsghdr align;
-    char bytes[CMSG_SPACE(sizeof(int) * AXO_FDS_MAX)];
-  } control;
-  struct iovec iov = {buf, sizeof buf};
-  struct msghdr msg = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.bytes,
-                       .msg_controllen = sizeof control};
-  *p = (struct packet){0};
-  ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  if (n < 0)
-    return errno == EAGAIN || errno == EINTR ? 0 : -1;
-  collect_fds(&msg, p);
-  if ((size_t)n < sizeof p->head || msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
-    goto bad;
-  memcpy(&p->head, buf, sizeof p->head);
-  if (p->head.version != AXO_PROTO_VERSION || p->head.flags & ~AXO_FLAG_MEMFD)
-    goto bad;
-  p->body = buf + sizeof p->head;
-  if (p->head.flags & AXO_FLAG_MEMFD) {
-    if ((size_t)n != sizeof p->head || map_body(p))
-      goto bad;
-  } else if ((size_t)n - sizeof p->head != p->head.length) {
-    goto bad;
-  }
-  return 1;
-bad:
-  packet_release(p);
-  return -1;
-}
-
-void packet_release(struct packet *p) {
-  if (p->mapped)
-    munmap(p->mapped, p->head.length);
-  for (int i = 0; i < p->fd_count; i++)
-    if (p->fds[i] >= 0)
-      close(p->fds[i]);
-  p->fd_count = 0;
-  p->mapped = NULL;
-}
-
-void link_ready(int index, uint32_t events) {
   struct link *link = &g.links[index];
   if (link->fd < 0)
     return;
-  if (events & EPOLLOUT && link->blocked) {
-    link->blocked = false;
-    watch(link->fd, WATCH_LINK, index, false);
-    work_tell_link(index);
+  unwatch(link->fd);
+  close(link->fd);
+  if (link->owed.fd >= 0)
+    close(link->owed.fd);
+  *link = (struct link){.fd = -1, .owed.fd = -1};
+  kill_all_forget(index);
+  work_link_gone(index);
+  if (was_full) {
+    was_full = false;
+    scan_later(0);
   }
+}
+
+static void receive(int index) {
+  const struct link *link = &g.links[index];
   struct packet p;
   /* A few at a time, so that one host does not starve the others. */
-  for (int i = 0; i < 16 && link->fd >= 0 && !link->blocked; i++) {
+  for (int i = 0; i < TURNS && link->fd >= 0 && !link->blocked; i++) {
     int got = packet_receive(link->fd, &p);
     if (got == 0)
       return;
@@ -251,4 +256,32 @@ void link_ready(int index, uint32_t events) {
       return;
     }
   }
+}
+
+void link_ready(int index, uint32_t events) {
+  const struct link *link = &g.links[index];
+  if (link->fd < 0)
+    return;
+  if (link->blocked && events & (EPOLLHUP | EPOLLERR)) {
+    link_drop(index);
+    return;
+  }
+  if (link->blocked && events & EPOLLOUT)
+    unblock(index);
+  receive(index);
+}
+
+uint64_t links_due(uint64_t now) {
+  uint64_t due = 0;
+  for (int i = 0; i < LINKS_MAX; i++) {
+    if (g.links[i].fd >= 0 && g.links[i].retry && g.links[i].retry <= now)
+      unblock(i);
+    due = sooner(due, g.links[i].retry);
+  }
+  if (scan_due && scan_due <= now) {
+    scan_due = 0;
+    scans++;
+    link_scan();
+  }
+  return sooner(due, scan_due);
 }

@@ -1,31 +1,34 @@
 /* PID 1 of the session's container. Sets everything up first; from then on nothing
- * makes it leave but SIGTERM. */
+ * makes it leave but a signal from outside. */
 #include "guest.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 struct guest g;
 
 #define EVENTS_MAX 64
-#define TICK_MS 5
+/* SIGRTMIN+3 as the kernel counts: what images with systemd in them ask to be stopped
+ * by. */
+#define SIGNAL_HALT 37
 
 static uint64_t tag(enum watch_kind kind, int index) {
   return (uint64_t)kind << 32 | (uint32_t)index;
 }
 
-void watch(int fd, enum watch_kind kind, int index, bool write) {
-  struct epoll_event ev = {.events = EPOLLIN, .data.u64 = tag(kind, index)};
-  if (write)
-    ev.events |= EPOLLOUT;
+void watch(int fd, enum watch_kind kind, int index, uint32_t events) {
+  struct epoll_event ev = {.events = events, .data.u64 = tag(kind, index)};
   if (epoll_ctl(g.epoll, EPOLL_CTL_ADD, fd, &ev) && errno == EEXIST)
     epoll_ctl(g.epoll, EPOLL_CTL_MOD, fd, &ev);
 }
@@ -33,44 +36,149 @@ void watch(int fd, enum watch_kind kind, int index, bool write) {
 /* Explicit, since a duplicate held elsewhere would keep the registration alive. */
 void unwatch(int fd) { epoll_ctl(g.epoll, EPOLL_CTL_DEL, fd, NULL); }
 
-/* Arms the tick: only while something is being killed or drained. */
-void tick(void) {
-  if (g.ticking)
-    return;
-  struct itimerspec at = {.it_value = {.tv_nsec = TICK_MS * 1000000L}};
-  g.ticking = timerfd_settime(g.timer, 0, &at, NULL) == 0;
+/* ---- signals --------------------------------------------------------------------- */
+
+bool signals_mask(uint64_t mask) {
+  return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask) == 0;
 }
 
-_Noreturn void leave(void) {
-  kill(-1, SIGKILL);
-  while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) {
-  }
+_Noreturn static void leave(void) {
+  do
+    everything_kill();
+  while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
   _exit(0);
+}
+
+/* As PID 1 it is stopped from outside only, where the sender has no number that we can
+ * know; the sender of sigqueue(3) writes its own. */
+static bool is_from_outside(const struct signalfd_siginfo *info) {
+  return !g.is_init || (info->ssi_code == SI_USER && info->ssi_pid == 0);
 }
 
 static void reap(void) {
   int status;
   pid_t pid;
-  while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-    sup_reaped(pid);
+  while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+    if (!WIFSTOPPED(status))
+      sup_reaped(pid);
+    else if (sup_owns(pid))
+      kill(pid, SIGCONT); /* whoever may signal it may stop it, but it stays so not */
+  }
 }
 
 static void on_signal(void) {
   struct signalfd_siginfo info;
   while (read(g.signals, &info, sizeof info) == (ssize_t)sizeof info) {
-    if (info.ssi_signo == SIGTERM)
+    if (info.ssi_signo != SIGCHLD && is_from_outside(&info))
       leave();
   }
   reap();
 }
 
-static void on_timer(void) {
-  uint64_t count;
-  if (read(g.timer, &count, sizeof count) < 0 && errno == EAGAIN)
-    return;
-  g.ticking = false;
-  work_tick();
+static int signals(void) {
+  static const int stops[] = {SIGTERM, SIGINT, SIGQUIT, SIGNAL_HALT};
+  sigset_t ours;
+  sigemptyset(&ours);
+  sigaddset(&ours, SIGCHLD);
+  for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
+    sigaddset(&ours, stops[i]);
+  if (!signals_mask(~UINT64_C(0)))
+    return -1;
+  return signalfd(-1, &ours, SFD_NONBLOCK | SFD_CLOEXEC);
 }
+
+/* ---- set-up ---------------------------------------------------------------------- */
+
+/* Descriptors 0 to 2 are taken before anything else is opened. */
+static bool stdio(void) {
+  int fd;
+  do
+    fd = open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= 2);
+  if (fd < 0)
+    return fcntl(2, F_GETFD) >= 0 && (g.null = fcntl(0, F_DUPFD_CLOEXEC, 3)) >= 0;
+  g.null = fd;
+  return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
+}
+
+/* podman gives HOSTNAME to the first process alone. */
+static void drop_hostname(char **env) {
+  struct utsname name;
+  char *value = get_env(env, "HOSTNAME");
+  if (!value || uname(&name) || strcmp(value, name.nodename))
+    return;
+  while (*env + sizeof "HOSTNAME=" - 1 != value)
+    env++;
+  for (; *env; env++)
+    *env = env[1];
+}
+
+/* podman sets HOME from the user files when nobody else has set it. */
+static bool home_is_own(char **env) {
+  static struct identity id;
+  char spec[12], *at = spec + sizeof spec - 1;
+  uid_t uid = geteuid();
+  const char *home = get_env(env, "HOME");
+  *at = 0;
+  do
+    *--at = (char)('0' + uid % 10);
+  while (uid /= 10);
+  return !home || (user_resolve(at, &id) && strcmp(home, id.home) == 0);
+}
+
+/* Descriptors are what many tasks need most; commands get the limit as it was. */
+static void raise_limit(void) {
+  if (getrlimit(RLIMIT_NOFILE, &g.nofile))
+    return;
+  struct rlimit most = {g.nofile.rlim_max, g.nofile.rlim_max};
+  g.nofile_raised =
+      g.nofile.rlim_cur < g.nofile.rlim_max && setrlimit(RLIMIT_NOFILE, &most) == 0;
+}
+
+static bool open_all(char **argv) {
+  g.root = open(argv[1], O_PATH | O_DIRECTORY | O_CLOEXEC);
+  g.link_dir = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  g.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  g.spare = fcntl(g.root, F_DUPFD_CLOEXEC, 3);
+  g.signals = signals();
+  g.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  g.inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  g.epoll = epoll_create1(EPOLL_CLOEXEC);
+  return g.root >= 0 && g.link_dir >= 0 && g.proc >= 0 && g.signals >= 0 &&
+         g.timer >= 0 && g.inotify >= 0 && g.epoll >= 0 &&
+         inotify_add_watch(g.inotify, argv[2], IN_MOVED_TO | IN_ONLYDIR) >= 0;
+}
+
+static bool set_up(char **argv, char **env) {
+  if (!stdio())
+    return false;
+  g.self = getpid();
+  g.group = getpgrp();
+  g.is_init = g.self == 1;
+  g.environment = env;
+  g.next_work = 1;
+  /* Nothing in the container may trace it or see its descriptors. */
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  /* Where this is not PID 1 (under test), orphans come here all the same. */
+  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  links_init();
+  works_init();
+  sups_init();
+  raise_limit();
+  drop_hostname(env);
+  g.home_is_own = home_is_own(env);
+  /* As podman exec starts commands when it is not told a user: without groups. */
+  if (geteuid() == 0 && g.is_init)
+    (void)setgroups(0, NULL);
+  if (!open_all(argv))
+    return false;
+  watch(g.signals, WATCH_SIGNAL, 0, EPOLLIN);
+  watch(g.timer, WATCH_TIMER, 0, EPOLLIN);
+  watch(g.inotify, WATCH_INOTIFY, 0, EPOLLIN);
+  return true;
+}
+
+/* ---- the loop -------------------------------------------------------------------- */
 
 static void dispatch(const struct epoll_event *ev) {
   int index = (int)(uint32_t)ev->data.u64;
@@ -91,53 +199,9 @@ static void dispatch(const struct epoll_event *ev) {
     pump_ready(&g.works[index]);
     break;
   case WATCH_TIMER:
-    on_timer();
+    timer_ready();
     break;
   }
-}
-
-static void tables(void) {
-  for (int i = 0; i < LINKS_MAX; i++)
-    g.links[i].fd = -1;
-  for (int i = 0; i < SUPS_MAX; i++)
-    g.sups[i].fd = g.sups[i].work = -1;
-  g.next_work = 1;
-}
-
-static int signals(void) {
-  sigset_t all;
-  sigfillset(&all);
-  if (sigprocmask(SIG_BLOCK, &all, NULL))
-    return -1;
-  sigset_t ours;
-  sigemptyset(&ours);
-  sigaddset(&ours, SIGCHLD);
-  sigaddset(&ours, SIGTERM);
-  return signalfd(-1, &ours, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
-static bool set_up(char **argv, char **envp) {
-  tables();
-  g.environment = envp;
-  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  /* Where this is not PID 1 (under test), orphans come here all the same. */
-  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  umask(022);
-  g.root = open(argv[1], O_PATH | O_DIRECTORY | O_CLOEXEC);
-  g.link_dir = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  g.signals = signals();
-  g.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-  g.inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  g.epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (g.root < 0 || g.link_dir < 0 || g.signals < 0 || g.timer < 0 || g.inotify < 0 ||
-      g.epoll < 0)
-    return false;
-  if (inotify_add_watch(g.inotify, argv[2], IN_MOVED_TO | IN_ONLYDIR) < 0)
-    return false;
-  watch(g.signals, WATCH_SIGNAL, 0, false);
-  watch(g.timer, WATCH_TIMER, 0, false);
-  watch(g.inotify, WATCH_INOTIFY, 0, false);
-  return true;
 }
 
 int main(int argc, char **argv, char **envp) {

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -21,13 +22,9 @@ static axo__ring_header_t *header(const struct ring *r) {
   return (axo__ring_header_t *)r->map;
 }
 
-uint64_t ring_head(const struct ring *r) {
-  return r->map ? atomic_load_explicit(&header(r)->head, memory_order_relaxed) : 0;
-}
-
 static size_t round_up(size_t wanted) {
   size_t size = 4096;
-  while (size < wanted && size < RING_LIMIT)
+  while (size < wanted && size < AXO_RING_LIMIT)
     size *= 2;
   return size;
 }
@@ -63,10 +60,11 @@ static int terminal_open(struct work *w) {
   w->out_fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
   if (w->out_fd < 0 || ioctl(w->out_fd, TIOCSPTLCK, &unlock))
     return -1;
-  w->slave_fd = ioctl(w->out_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+  /* O_CLOEXEC would stay among the flags that commands see. */
+  w->slave_fd = ioctl(w->out_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY);
   if (w->slave_fd < 0 || ioctl(w->out_fd, TIOCSWINSZ, &size))
     return -1;
-  return 0;
+  return fcntl(w->slave_fd, F_SETFD, FD_CLOEXEC);
 }
 
 static int pipe_open(struct work *w) {
@@ -78,7 +76,6 @@ static int pipe_open(struct work *w) {
   return fcntl(ends[0], F_SETFL, O_NONBLOCK);
 }
 
-/* Makes ring and pipe (or terminal). Returns 0, or the stage that failed, errno set. */
 int pump_open(struct work *w, uint32_t wanted) {
   if (ring_open(&w->ring, wanted))
     return AXO_STAGE_RING;
@@ -86,7 +83,7 @@ int pump_open(struct work *w, uint32_t wanted) {
   if (failed)
     return w->kind == AXO_KIND_TERMINAL ? AXO_STAGE_TERMINAL : AXO_STAGE_FORK;
   w->output_open = true;
-  watch(w->out_fd, WATCH_OUTPUT, work_index(w), false);
+  watch(w->out_fd, WATCH_OUTPUT, work_index(w), EPOLLIN);
   return 0;
 }
 
@@ -124,7 +121,7 @@ void pump_bell(struct work *w) {
  */
 static void ring_write(struct ring *r, const unsigned char *bytes, size_t len) {
   axo__ring_header_t *h = header(r);
-  uint64_t head = atomic_load_explicit(&h->head, memory_order_relaxed);
+  uint64_t head = r->head;
   while (len) {
     size_t piece = len < r->capacity / 4 ? len : r->capacity / 4;
     size_t at = (size_t)(head & (r->capacity - 1));
@@ -138,6 +135,7 @@ static void ring_write(struct ring *r, const unsigned char *bytes, size_t len) {
     bytes += piece;
     len -= piece;
   }
+  r->head = head;
 }
 
 static ssize_t pump_some(struct work *w) {

@@ -1,4 +1,4 @@
-/* Process trees, by /proc.
+/* Signals to process trees.
  *
  * A process that forks all the time cannot be caught by listing and signalling one by
  * one: its children are born between the two. A signal to a process *group* is atomic
@@ -10,157 +10,118 @@
 #include "guest.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PROCS_MAX 32768
-#define GROUPS_SEEN 64
+#define STOPPED_MAX 32768
+#define GROUP_SLOTS 1024
 
-struct proc {
-  pid_t pid, parent, group;
-  uint64_t start; /* clock ticks since boot */
-  char state;
-  bool ours;
-};
-
-static struct proc procs[PROCS_MAX];
-static int proc_count;
-
-static uint64_t number(const char *at) {
-  uint64_t value = 0;
-  while (*at >= '0' && *at <= '9')
-    value = value * 10 + (uint64_t)(*at++ - '0');
-  return value;
-}
-
-/* The start of the field `count` fields on; "" when there are not that many. */
-static const char *field(const char *at, int count) {
-  for (; count && *at; count--) {
-    at = strchrnul(at, ' ');
-    at += *at == ' ';
-  }
-  return at;
-}
-
-static bool read_stat(const char *name, struct proc *out) {
-  char buf[512], path[40] = "/proc/";
-  if (strlen(name) > 10)
-    return false;
-  strcpy(stpcpy(path + 6, name), "/stat");
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0)
-    return false;
-  ssize_t n = read(fd, buf, sizeof buf - 1);
-  close(fd);
-  if (n <= 0)
-    return false;
-  buf[n] = 0;
-  /* The program's name may hold anything, brackets and blanks included, but is at most
-   * 64 bytes, and nothing after it holds a bracket: the last one ends it. */
-  const char *at = strrchr(buf, ')');
-  if (!at || strlen(at) < 5)
-    return false;
-  out->pid = (pid_t)number(name);
-  out->state = at[2];
-  out->parent = (pid_t)number(field(at + 2, 1));
-  out->group = (pid_t)number(field(at + 2, 2));
-  out->start = number(field(at + 2, 19)); /* field 22 of proc(5) */
-  return true;
-}
-
-/* /proc lists pids in ascending order, so the table is sorted. */
-static struct proc *find(pid_t pid) {
-  int low = 0, high = proc_count - 1;
-  while (low <= high) {
-    int mid = (low + high) / 2;
-    if (procs[mid].pid == pid)
-      return &procs[mid];
-    if (procs[mid].pid < pid)
-      low = mid + 1;
-    else
-      high = mid - 1;
-  }
-  return NULL;
-}
-
-static bool descends(const struct proc *p, pid_t root) {
-  for (int depth = 0; p && depth < proc_count; depth++) {
-    if (p->parent == root || p->ours)
-      return true;
-    p = find(p->parent);
-  }
-  return false;
-}
-
-struct dirent64 {
-  uint64_t d_ino;
-  int64_t d_off;
-  unsigned short d_reclen;
-  unsigned char d_type;
-  char d_name[];
-};
-
-/* Lists all processes; `seen` is called for each as it is found. */
-static void scan(void (*seen)(struct proc *p, void *data), void *data) {
-  static _Alignas(8) char buf[16384];
-  proc_count = 0;
-  int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0)
-    return;
-  long n;
-  while ((n = syscall(SYS_getdents64, fd, buf, sizeof buf)) > 0) {
-    for (long at = 0; at < n;) {
-      const struct dirent64 *entry = (const struct dirent64 *)(buf + at);
-      at += entry->d_reclen;
-      struct proc p = {0};
-      if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || proc_count == PROCS_MAX ||
-          !read_stat(entry->d_name, &p) || p.pid == 1)
-        continue;
-      procs[proc_count++] = p;
-      if (seen)
-        seen(&procs[proc_count - 1], data);
-    }
-  }
-  close(fd);
-}
-
-/* ---- one tree
- * ------------------------------------------------------------------------- */
+enum verdict { UNKNOWN, OURS, OTHERS };
 
 struct hunt {
-  pid_t root;
+  pid_t root; /* 0: what has no supervisor */
+  bool all;   /* also what entered the container otherwise */
   int signum;
   uint64_t since;
   struct tree_count count;
   int group_count;
-  pid_t groups[GROUPS_SEEN];
+  pid_t groups[GROUP_SLOTS]; /* those signalled already, by hash */
 };
 
-static bool group_done(struct hunt *h, pid_t group) {
-  for (int i = 0; i < h->group_count; i++)
-    if (h->groups[i] == group)
-      return true;
-  if (h->group_count < GROUPS_SEEN)
-    h->groups[h->group_count++] = group;
-  return false;
+/* ---- who belongs to it ----------------------------------------------------------- */
+
+/* What can be told of a process without its parent. */
+static enum verdict own_verdict(const struct proc *p, const struct hunt *h) {
+  if (h->root) {
+    if (p->pid == h->root)
+      return OTHERS;
+    if (p->parent == h->root)
+      return OURS;
+  } else {
+    if (sup_owns(p->pid))
+      return OTHERS;
+    if (p->parent == g.self)
+      return OURS;
+    if (p->parent == 0 && h->all && g.is_init)
+      return OURS;
+  }
+  return p->parent == 0 || p->parent == g.self ? OTHERS : UNKNOWN;
 }
 
-static bool alive(const struct proc *p) { return p->state != 'Z' && p->state != 'X'; }
+/* Up to the first ancestor of which it is known; all on the way learn it. */
+static enum verdict judge(struct proc *p, const struct hunt *h) {
+  struct proc *at = p;
+  enum verdict verdict = UNKNOWN;
+  for (int depth = 0; depth < STOPPED_MAX; depth++) {
+    verdict = at->verdict ? (enum verdict)at->verdict : own_verdict(at, h);
+    struct proc *parent = verdict ? NULL : procs_find(at->parent);
+    if (!parent)
+      break;
+    at = parent;
+  }
+  if (!verdict)
+    verdict = OTHERS; /* its parent has just ended: the next pass sees it again */
+  for (; p != at; p = procs_find(p->parent))
+    p->verdict = (uint8_t)verdict;
+  at->verdict = (uint8_t)verdict;
+  return verdict;
+}
 
-/* As soon as one of ours is seen its whole group is hit: under a bomb PID 1 gets little
- * of the processor, and must not spend it on listing first. */
-static void hit(struct proc *p, void *data) {
-  struct hunt *h = data;
-  p->ours = descends(p, h->root);
-  if (!p->ours || !alive(p))
+/* ---- signalling ------------------------------------------------------------------ */
+
+/* Whether this group is met for the first time. `full`: it cannot be told. */
+static bool is_first(struct hunt *h, pid_t group, bool *full) {
+  *full = h->group_count >= GROUP_SLOTS * 3 / 4;
+  unsigned slot = (unsigned)group * 2654435761U % GROUP_SLOTS;
+  for (; h->groups[slot]; slot = (slot + 1) % GROUP_SLOTS)
+    if (h->groups[slot] == group) {
+      *full = false;
+      return false;
+    }
+  if (*full)
+    return false;
+  h->groups[slot] = group;
+  h->group_count++;
+  return true;
+}
+
+/* The group at once, or where it is not the tree's alone, just the process. */
+static void hit(struct hunt *h, const struct proc *p) {
+  bool full = false;
+  if (!p->alive)
     return;
   h->count.alive++;
   h->count.born += p->start > h->since;
-  if (p->group > 1 && p->group != h->root && !group_done(h, p->group))
+  if (p->group <= 1 || p->group == g.group)
+    kill(p->pid, h->signum);
+  else if (is_first(h, p->group, &full))
     kill(-p->group, h->signum);
+  else if (full)
+    kill(p->pid, h->signum);
+}
+
+/* As soon as one of ours is seen its whole group is hit: under a bomb PID 1 gets little
+ * of the processor, and must not spend it on listing first. */
+static void on_seen(struct proc *p, void *data) {
+  struct hunt *h = data;
+  enum verdict verdict = own_verdict(p, h);
+  const struct proc *parent = verdict ? NULL : procs_find(p->parent);
+  if (parent && parent->verdict == OURS)
+    verdict = OURS;
+  if (verdict != OURS)
+    return;
+  p->verdict = OURS;
+  hit(h, p);
+}
+
+static struct tree_count hunt(struct hunt *h) {
+  struct procs all = procs_scan(on_seen, h);
+  /* Numbers wrap around: a child may have been listed before its parent. */
+  for (int i = 0; i < all.count; i++)
+    if (all.at[i].verdict != OURS && judge(&all.at[i], h) == OURS)
+      hit(h, &all.at[i]);
+  return h->count;
 }
 
 uint64_t tree_clock(void) {
@@ -171,52 +132,71 @@ uint64_t tree_clock(void) {
 
 struct tree_count tree_signal(pid_t root, int signum, uint64_t since) {
   struct hunt h = {.root = root, .signum = signum, .since = since};
-  scan(hit, &h);
-  return h.count;
+  return hunt(&h);
 }
 
-/* ---- what a killed supervisor leaves
- * ---------------------------------------------------- */
-
-static void hit_orphan(struct proc *p, void *data) {
-  int *found = data;
-  if (p->parent != 1 || !alive(p) || sup_owns(p->pid))
-    return;
-  ++*found;
-  kill(p->pid, SIGKILL);
+struct tree_count strays_kill(bool all, uint64_t since) {
+  struct hunt h = {.all = all, .signum = SIGKILL, .since = since};
+  return hunt(&h);
 }
 
-int tree_kill_orphans(void) {
-  int found = 0;
-  scan(hit_orphan, &found);
-  return found;
+/* ---- everything ------------------------------------------------------------------ */
+
+/* As PID 1 in one stroke, which nothing that forks can escape. */
+void everything_kill(void) {
+  if (g.is_init)
+    kill(-1, SIGKILL);
+  else
+    tree_signal(g.self, SIGKILL, 0);
 }
 
-/* ---- one tree, when it runs away
- * ------------------------------------------------------- */
+/* ---- one tree, when it runs away ------------------------------------------------- */
 
-static bool was_stopped(pid_t pid, const pid_t *stopped, int count) {
-  for (int i = 0; i < count; i++)
-    if (stopped[i] == pid)
+static pid_t stopped[STOPPED_MAX];
+static int stopped_count;
+
+static bool was_stopped(pid_t pid) {
+  int low = 0, high = stopped_count - 1;
+  while (low <= high) {
+    int mid = low + (high - low) / 2;
+    if (stopped[mid] == pid)
       return true;
+    if (stopped[mid] < pid)
+      low = mid + 1;
+    else
+      high = mid - 1;
+  }
   return false;
 }
 
-void tree_kill_frozen(pid_t root) {
-  static pid_t stopped[GROUPS_SEEN];
-  int count = 0;
-  /* What was stopped before, by the last listing, stays so. */
-  for (int i = 0; i < proc_count && count < GROUPS_SEEN; i++)
-    if (procs[i].state == 'T')
-      stopped[count++] = procs[i].pid;
-  kill(-1, SIGSTOP); /* atomic: from here on nothing in the container can fork */
-  scan(NULL, NULL);
-  for (int i = 0; i < proc_count; i++) {
-    procs[i].ours = descends(&procs[i], root);
-    if (procs[i].ours && alive(&procs[i]))
-      kill(procs[i].pid, SIGKILL);
-  }
-  for (int i = 0; i < proc_count; i++)
-    if (!procs[i].ours && !was_stopped(procs[i].pid, stopped, count))
-      kill(procs[i].pid, SIGCONT);
+/* What was stopped before stays so. */
+static void remember_stopped(void) {
+  struct procs all = procs_scan(NULL, NULL);
+  stopped_count = 0;
+  for (int i = 0; i < all.count; i++)
+    if (all.at[i].state == 'T' && stopped_count < STOPPED_MAX)
+      stopped[stopped_count++] = all.at[i].pid;
 }
+
+static void kill_frozen(const struct hunt *h) {
+  if (!g.is_init)
+    return;
+  remember_stopped();
+  kill(-1, SIGSTOP); /* atomic: from here on nothing in the container can fork */
+  struct procs all = procs_scan(NULL, NULL);
+  for (int i = 0; i < all.count; i++)
+    if (judge(&all.at[i], h) == OURS)
+      kill(all.at[i].pid, SIGKILL);
+  /* Children first, so that no shell sees that its job stood still. */
+  for (int i = all.count - 1; i >= 0; i--)
+    if (all.at[i].verdict != OURS && !was_stopped(all.at[i].pid))
+      kill(all.at[i].pid, SIGCONT);
+  if (all.cut)
+    kill(-1, SIGCONT);
+}
+
+void tree_kill_frozen(pid_t root) {
+  kill_frozen(&(struct hunt){.root = root, .signum = SIGKILL});
+}
+
+void strays_kill_frozen(void) { kill_frozen(&(struct hunt){.signum = SIGKILL}); }
