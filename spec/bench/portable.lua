@@ -270,6 +270,7 @@ images.base()
 podman.program()
 local dir = temp.lasting_dir()
 uv.os_setenv("AXOSANDBOX_PODMAN", switchable_podman(dir))
+uv.os_setenv("AXOSANDBOX_PATH", "portable")
 uv.os_setenv("XDG_STATE_HOME", temp.lasting_dir())
 
 row("", "engine p50", "p99", "bare p50", "p99", "ratio", "")

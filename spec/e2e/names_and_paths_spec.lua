@@ -6,8 +6,8 @@ describe("a directory with an odd name", function()
   e2e.housekeeping(_ENV)
 
   local NAMES = {
-    "with space", "comma,comma", "colon:colon", 'quote"quote', "it's", "eq=ual", "-leading dash",
-    "--mount", "ünïcödé 日本", "back\\slash", "$HOME `id` *", 'all, of: it="x" \'y\' -z',
+    "with space", 'comma,"quote",eq=ual', "it's a colon:ro", "--mount", "ünïcödé 日本",
+    "back\\slash $HOME `id` *", '-, of: it="x",src=etc \'y\' -z',
   }
   for _, name in ipairs(NAMES) do
     it("mounts and works: " .. name, function()
@@ -19,9 +19,6 @@ describe("a directory with an odd name", function()
       assert.equal("written\n", temp.read(dir .. "/out"))
       assert.equal(dir, sb:root())
       assert.equal("yes", assert(sb:read_file "seen"))
-      local task = assert(sb:spawn_background "pwd")
-      assert(task:wait())
-      assert.equal(dir .. "\n", task:log())
       assert(sb:stop())
     end)
   end

@@ -39,7 +39,7 @@ local function bridge(ports)
   }
 end
 
-if podman.has_tun() then
+if podman.has_bridge() then
   describe("a port that is held", function()
     e2e.housekeeping(_ENV)
 

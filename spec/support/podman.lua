@@ -66,7 +66,7 @@ end
 
 local function works(flags)
   local name = janitor.made("container", "axotest-" .. temp.token())
-  local argv = { podman.program(), "run", "--rm", "--name", name, "--network", "none" }
+  local argv = { podman.program(), "run", "--rm", "--name", name }
   table.move(flags, 1, #flags, #argv + 1, argv)
   table.move({ images.base(), "true" }, 1, 2, #argv + 1, argv)
   local result = proc.run(argv)
@@ -82,7 +82,7 @@ function podman.run_flags()
   local both = { "--runtime", "runc", table.unpack(limits) }
   local complaint
   for _, flags in ipairs { {}, limits, { "--runtime", "runc" }, both } do
-    local ok, stderr = works(flags)
+    local ok, stderr = works { "--network", "none", table.unpack(flags) }
     if ok then
       state.run_flags = flags
       return flags
@@ -106,12 +106,15 @@ function podman.start(flags, image)
   return name
 end
 
---- Whether rootless bridge networking can work at all for this user.
-function podman.has_tun()
-  if podman.is_root() then return true end
-  local fd = uv.fs_open("/dev/net/tun", "r+", 0)
-  if fd then uv.fs_close(fd) end
-  return fd ~= nil
+--- Whether the bridge network works at all for this user: found by trying. What /dev/net/tun
+--- allows does not tell, since podman may run in a mount namespace of its own.
+---@return boolean works, string? complaint
+function podman.has_bridge()
+  if state.has_bridge == nil then
+    local flags = { "--network", "bridge", table.unpack(podman.run_flags()) }
+    state.has_bridge, state.bridge_complaint = works(flags)
+  end
+  return state.has_bridge, state.bridge_complaint
 end
 
 --- Whether rootless limits reach the kernel here.
