@@ -109,7 +109,7 @@ describe("podman", function()
   end
 
   it("whose exec client is killed does not hang the call, nor leave the command", function()
-    local sb = e2e.start()
+    local sb = e2e.on_portable(e2e.start)
     local mark, outcome = e2e.probe.unique_sleep(), nil
     local view = e2e.probe.container(sb:container())
     assert(sb:exec({ "sleep", mark }, function(err, r) outcome = { err = err, r = r } end))

@@ -2,7 +2,7 @@ local uv = require "luv"
 local e2e = require "spec.support.e2e"
 local axo = require "axosandbox"
 
-describe("a task of another process", function()
+describe("a task of another process, on the portable path,", function()
   e2e.housekeeping(_ENV)
   local options, other, sb, ids, fifo
 
@@ -11,7 +11,7 @@ describe("a task of another process", function()
     options = e2e.options()
     fifo = options.dir .. "/gate"
     e2e.proc.must { "mkfifo", fifo }
-    other = e2e.host.start([[
+    other = e2e.on_portable(function() return e2e.host.start([[
       local sb = assert(axo.start(options))
       local ids = {}
       for i, command in ipairs {
@@ -25,7 +25,7 @@ describe("a task of another process", function()
       local second = assert(sb:get_task(ids[2]))
       second:wait(function() say("second", second:status()) end)
       uv.run()
-    ]], { options = options })
+    ]], { options = options }) end)
     ids = { other:wait_for "tasks (%S+) (%S+) (%S+) (%S+)\n" }
     sb = assert(axo.open(options.id))
   end)

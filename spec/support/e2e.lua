@@ -54,6 +54,18 @@ function e2e.listen()
   end)
 end
 
+--- Runs `fn` with sessions on the portable path, whatever the suite runs on: for what only
+--- that path has, podman clients and their files.
+---@return any what `fn` returns
+function e2e.on_portable(fn)
+  local before = os.getenv "AXOSANDBOX_PATH"
+  uv.os_setenv("AXOSANDBOX_PATH", "portable")
+  local results = table.pack(pcall(fn))
+  if before then uv.os_setenv("AXOSANDBOX_PATH", before) else uv.os_unsetenv "AXOSANDBOX_PATH" end
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
 --- A session id of this run; its container is registered for removal.
 function e2e.new_id()
   local id = "axotest-" .. temp.token()
