@@ -97,6 +97,18 @@ function check_rule(rule, value, where)
     or nil
 end
 
+-- The common case, without a message to word: nothing is sorted, nothing is joined.
+local function is_valid(shape, value)
+  for key, item in pairs(value) do
+    local rule = shape[key]
+    if rule == nil or check_rule(rule, item, "") then return false end
+  end
+  for key, rule in pairs(shape) do
+    if value[key] == nil and type(rule) == "table" and rule.required then return false end
+  end
+  return true
+end
+
 --- Checks `value` against `shape`.
 ---@param shape table<string, any>
 ---@param value any
@@ -106,6 +118,7 @@ function options.validate(shape, value, where)
   if type(value) ~= "table" then
     return ("%s: expected a table, got %s"):format(where, type(value))
   end
+  if is_valid(shape, value) then return end
   for _, key in ipairs(sorted_keys(value)) do
     if shape[key] == nil then
       return ("%s: unknown key %q (known: %s)"):format(

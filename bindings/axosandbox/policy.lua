@@ -285,7 +285,11 @@ local function check_outside(self, request)
   if request.dir_real == nil then self.outside[dir] = true end
 end
 
+-- The answer is wrong, and where it was returned was not watched.
+local UNPLACED = {}
+
 local function blame(layer, meter, problem)
+  if meter and not meter.watched then error(UNPLACED, 0) end
   local line = meter and meter.returned[layer.fn]
   local where = layer.path and line and ("%s:%d"):format(layer.path, line) or layer.where
   error(failure(where .. ": " .. problem), 0)
@@ -336,9 +340,14 @@ function ask_files(layers, i, name, request)
     owners[layers[at].chunk] = layers[at].path
     watched[layers[at].fn] = true
   end
-  local decision, what = env.run(function(meter)
-    return ask(layers, i, name, request, meter)
-  end, owners, watched)
+  local function run(watching)
+    return env.run(function(meter)
+      return ask(layers, i, name, request, meter)
+    end, owners, watching)
+  end
+  local decision, what = run()
+  -- Asked once more, slowly, so that the message can name the line.
+  if what and what.value == UNPLACED then decision, what = run(watched) end
   if what then error(error_of_run(what, layers[i].where), 0) end
   return decision
 end

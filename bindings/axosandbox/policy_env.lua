@@ -186,7 +186,7 @@ local methods = string_functions()
 ---@field left integer instructions left
 ---@field ceiling number KiB of memory that the Lua state may use
 ---@field counting boolean
----@field watched table<function, any> functions whose place of return is wanted
+---@field watched table<function, any>? functions whose place of return is wanted
 ---@field returned table<function, integer> the line where each returned last
 
 local function hook_for(meter)
@@ -242,11 +242,12 @@ end
 ---@return table? failure { value = what was raised, frame = { path, line, short }?, traceback }
 function env.run(fn, owners, watched)
   local meter = {
-    left = env.INSTRUCTIONS, counting = true, watched = watched or {}, returned = {},
+    left = env.INSTRUCTIONS, counting = true, watched = watched, returned = {},
     ceiling = collectgarbage "count" + env.MEMORY / 1024,
   }
   local co = coroutine.create(function() return fn(meter) end)
-  debug.sethook(co, hook_for(meter), "r", STEP)
+  -- Every return of a function is a call of the hook: dear, and wanted for an error alone.
+  debug.sethook(co, hook_for(meter), watched and "r" or "", STEP)
   local results = resume_guarded(co)
   if results[1] then
     -- Clears the hook's hold on what it captured.
