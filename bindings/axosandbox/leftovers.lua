@@ -6,6 +6,7 @@ local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local host = require "axosandbox.host"
 local log = require "axosandbox.log"
+local monitors = require "axosandbox.monitors"
 local naming = require "axosandbox.naming"
 
 local leftovers = {}
@@ -53,12 +54,13 @@ local function remove_instance(client, instance)
 end
 
 -- The container may still be in the making: conmon and the runtime outlive the client that
--- started them, so one look is not enough.
-local function remove_after_kill(client, instance)
+-- started them, so one look is not enough. podman's own removal does not end those two.
+local function remove_after_kill(client, attempt)
   local quiet = 0
   for _ = 1, KILLED_LOOKS do
-    local removed, err = remove_instance(client, instance)
+    local removed, err = remove_instance(client, attempt.instance)
     if not removed then return nil, err end
+    removed = removed + monitors.finish(client, attempt.pidfile)
     quiet = removed == 0 and quiet + 1 or 0
     if quiet == 2 then break end
     await.sleep(0.1)
@@ -76,7 +78,7 @@ function leftovers.clean(client, attempt, err)
   if id and #id >= 12 then ok, problem = leftovers.remove(client, id) end
   -- podman that came to its own end wrote the id of every container that it made.
   if err.signal or err.exit_code == nil or err.code ~= "PODMAN" then
-    ok, problem = remove_after_kill(client, attempt.instance)
+    ok, problem = remove_after_kill(client, attempt)
   end
   if not ok then
     log.emit("warn", "a failed start left a container: " .. tostring(problem), { error = problem })
