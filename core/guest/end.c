@@ -75,13 +75,14 @@ void work_sup_lost(struct work *w) {
   work_report(w, &r);
 }
 
-/* The host has gone. Foreground work dies with it; the rest stays. */
+/* The host has gone. Foreground work dies with it, and so does what a command has left behind
+ * while its host still watched that; the rest stays. */
 void work_link_gone(int link) {
   for (int i = 0; i < WORKS_MAX; i++) {
     struct work *w = &g.works[i];
     if (!w->state || !work_unsubscribe_link(w, link))
       continue;
-    if (w->kind == AXO_KIND_EXEC && w->state != AXO_WORK_ENDED)
+    if (w->kind == AXO_KIND_EXEC)
       work_kill(w);
     work_tell(w);
   }
@@ -132,6 +133,11 @@ int work_kill(struct work *w) {
   return kill_pass(w);
 }
 
+/* Counted before: a signal ends some before they are listed. */
+static int count_before(const struct sup *sup, const struct packet *p) {
+  return p->head.id ? tree_signal(sup->pid, 0, UINT64_MAX).alive : 0;
+}
+
 int work_signal(struct work *w, const struct packet *p) {
   const axo_signal_t *how = (const axo_signal_t *)p->body;
   if (w->sup < 0)
@@ -139,11 +145,12 @@ int work_signal(struct work *w, const struct packet *p) {
   const struct sup *sup = &g.sups[w->sup];
   if (!how->tree)
     return w->exit_known || packet_relay(sup->fd, p, NULL, 0) ? -1 : 1;
-  if (how->signal == SIGKILL)
-    return work_kill(w);
-  int found = tree_signal(sup->pid, how->signal, UINT64_MAX).alive;
-  if (found > 0 || w->exit_known)
-    return found;
+  int count = count_before(sup, p);
+  int found = how->signal == SIGKILL
+                  ? work_kill(w)
+                  : tree_signal(sup->pid, how->signal, UINT64_MAX).alive;
+  if (found > 0 || w->exit_known || how->signal == SIGKILL)
+    return count > found ? count : found;
   /* It is about to start: its supervisor gets to this after that. */
   return packet_relay(sup->fd, p, NULL, 0) ? -1 : 1;
 }

@@ -43,9 +43,11 @@ bool signals_mask(uint64_t mask) {
 }
 
 _Noreturn static void leave(void) {
-  do
+  do {
     everything_kill();
-  while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
+    while (waitpid(-1, NULL, WNOHANG) > 0) {
+    }
+  } while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
   _exit(0);
 }
 
@@ -84,6 +86,9 @@ static int signals(void) {
     sigaddset(&ours, stops[i]);
   if (!signals_mask(~UINT64_C(0)))
     return -1;
+  /* What was ignored where the container was started is not to be ignored in it. */
+  for (int i = 1; i < NSIG; i++)
+    signal(i, SIG_DFL);
   return signalfd(-1, &ours, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 

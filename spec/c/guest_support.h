@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -39,6 +40,7 @@ typedef struct guest {
   pid_t child; /* of this process */
   pid_t pid;   /* the guest itself */
   bool is_init;
+  rlim_t nofile; /* 0: as many as this process */
   char dir[64], root[80], links[80];
 } guest_t;
 static guest_t guest;
@@ -74,6 +76,8 @@ static inline void become_init(void) {
 static inline void run_guest(void) {
   prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
   setpgid(0, 0);
+  if (guest.nofile > 0)
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){guest.nofile, guest.nofile});
   if (guest.is_init)
     become_init();
   execl(AXO_GUEST, AXO_GUEST, guest.root, guest.links, (char *)NULL);
@@ -97,9 +101,9 @@ static inline void run_in_namespace(int report) {
   _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 99);
 }
 
-static inline void guest_start(bool is_init) {
+static inline void guest_start(bool is_init, rlim_t nofile) {
   int report[2];
-  guest = (guest_t){.is_init = is_init};
+  guest = (guest_t){.is_init = is_init, .nofile = nofile};
   snprintf(guest.dir, sizeof guest.dir, "/tmp/axo-test-guest-XXXXXX");
   assert_non_null(mkdtemp(guest.dir));
   assert_int_equal(chmod(guest.dir, 0755), 0);
@@ -138,13 +142,19 @@ static inline void guest_stop(void) {
 
 static inline int plain_set_up(void **state) {
   (void)state;
-  guest_start(false);
+  guest_start(false, 0);
   return 0;
 }
 
 static inline int init_set_up(void **state) {
   (void)state;
-  guest_start(true);
+  guest_start(true, 0);
+  return 0;
+}
+
+static inline int poor_set_up(void **state) {
+  (void)state;
+  guest_start(false, 64);
   return 0;
 }
 
@@ -156,6 +166,9 @@ static inline int guest_tear_down(void **state) {
 
 #define GUEST_TEST(name)                                                               \
   cmocka_unit_test_setup_teardown(name, plain_set_up, guest_tear_down)
+/* One that may have few descriptors. */
+#define POOR_TEST(name)                                                                \
+  cmocka_unit_test_setup_teardown(name, poor_set_up, guest_tear_down)
 #define INIT_TEST(name)                                                                \
   cmocka_unit_test_setup_teardown(name, init_set_up, guest_tear_down)
 
@@ -276,6 +289,12 @@ static inline event_t expect_exit(const host_t *host, uint64_t id, int code,
   assert_int_equal(ev.body.exited.code, code);
   assert_int_equal(ev.body.exited.signal, signum);
   return ev;
+}
+
+/* Its end by a signal, and that of everything it started. */
+static inline void expect_death(const host_t *host, uint64_t id, int signum) {
+  if (expect_exit(host, id, -1, signum).body.exited.left)
+    expect(host, AXO_EV_EMPTY, id);
 }
 
 /* ---- hosts ----------------------------------------------------------------------- */
