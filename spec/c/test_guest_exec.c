@@ -210,6 +210,8 @@ static void gives_the_limits_of_the_container(void **state) {
   (void)state;
   struct rlimit limit;
   char text[32];
+  if (getenv("AXO_VALGRIND"))
+    return; /* which keeps some descriptors for itself */
   host_t host = host_open("a.sock");
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
   snprintf(text, sizeof text, "%llu\n", (unsigned long long)limit.rlim_cur);
