@@ -1,10 +1,13 @@
 #include "argv_build.h"
 
-/* Detach keys are off: with them, ctrl-p typed at a terminal is held back. */
+/* Detach keys are off: with them, ctrl-p typed at a terminal is held back. podman's
+ * warnings would be taken for the command's output: on a terminal they land in it, and
+ * one comes whenever a change of size meets a program that has just ended. */
 int axo_argv_exec(const char *podman, const axo_exec_spec_t *spec, axo_argv_t **out,
                   axo_err_t *err) {
   axo__build_t b;
   axo__build_begin(&b, "exec", podman, "exec", err);
+  axo__arg(&b, "--log-level=error");
   axo__arg(&b, "--detach-keys=");
   if (spec->interactive) {
     axo__arg(&b, "--interactive");

@@ -5,9 +5,16 @@
 static void exec_minimal(void **state) {
   (void)state;
   static const char *const command[] = {"--privileged", "-x", "", "a b", NULL};
-  static const char *const expected[] = {
-      "podman", "exec", "--detach-keys=", "axo-ses-demo", "--privileged", "-x", "",
-      "a b",    NULL};
+  static const char *const expected[] = {"podman",
+                                         "exec",
+                                         "--log-level=error",
+                                         "--detach-keys=",
+                                         "axo-ses-demo",
+                                         "--privileged",
+                                         "-x",
+                                         "",
+                                         "a b",
+                                         NULL};
   axo_exec_spec_t spec = {.container = "axo-ses-demo", .command = command};
   axo_argv_t *argv = NULL;
   assert_int_equal(axo_argv_exec("podman", &spec, &argv, NULL), 0);
@@ -21,6 +28,7 @@ static void exec_full(void **state) {
   static const axo_pair_t env[] = {{"A", "1"}, {"B", "x y=z"}};
   static const char *const expected[] = {"/p/podman",
                                          "exec",
+                                         "--log-level=error",
                                          "--detach-keys=",
                                          "--interactive",
                                          "--tty",
@@ -101,7 +109,7 @@ static void argument_length(void **state) {
   axo_exec_spec_t spec = {.container = "c", .command = command};
   axo_argv_t *argv = NULL;
   assert_int_equal(axo_argv_exec("podman", &spec, &argv, NULL), 0);
-  assert_string_equal(axo_argv_items(argv)[5], longest);
+  assert_string_equal(axo_argv_items(argv)[6], longest);
   axo_argv_free(argv);
   longest[LONGEST_ARG] = 'x';
   longest[LONGEST_ARG + 1] = '\0';
