@@ -85,9 +85,11 @@ describe("podman", function()
       function(name)
         return e2e.proc.run { podman.program(), "container", "exists", name }.code == 0
       end },
-    { "when its process is there",
-      function()
-        return e2e.proc.run({ "/bin/sh", "-c", "ps -eo args | grep -q '[c]onmon'" }).code == 0
+    { "when its monitor is there",
+      function(name)
+        for _, command in ipairs(e2e.probe.on_host("-n " .. name)) do
+          if command:find "^%S*conmon " then return true end
+        end
       end },
   }
   for _, moment in ipairs(MOMENTS) do
@@ -100,6 +102,8 @@ describe("podman", function()
       assert.is_nil(outcome.sb)
       assert.truthy(outcome.err.code)
       assert.is_false(podman.exists(name))
+      e2e.eventually(function() return #e2e.probe.on_host(name) == 0 end,
+        "the end of every process of " .. name)
       -- Nor does the engine think that the session is there or in the making.
       local sb = e2e.start { id = name:sub(#"axo-ses-" + 1) }
       assert.equal(0, assert(sb:exec { "true" }).code)

@@ -106,6 +106,18 @@ function probe.children(...)
   return found
 end
 
+--- Processes on this host, monitors of containers among them, whose command line holds
+--- `text`.
+---@return string[] command lines
+function probe.on_host(text)
+  local found = {}
+  for _, pid in ipairs(pids()) do
+    local command = command_of(pid) or ""
+    if command:find(text, 1, true) then found[#found + 1] = command end
+  end
+  return found
+end
+
 --- Resident memory in bytes.
 ---@param pid integer? this process when left out
 function probe.resident(pid)
