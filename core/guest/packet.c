@@ -238,7 +238,7 @@ int packet_send(int fd, const axo_packet_t *head, const void *body, const int *f
   size_t here = head->flags & AXO_FLAG_MEMFD ? 0 : head->length;
   struct iovec iov[2] = {{(void *)head, sizeof *head}, {(void *)body, here}};
   struct msghdr msg = {.msg_iov = iov, .msg_iovlen = here ? 2 : 1};
-  if (count)
+  if (fds && count > 0)
     put_fds(&msg, &control, fds, count);
   return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
 }

@@ -62,13 +62,13 @@ static void reap(struct state *s) {
 /* Of a foreground command, only a failure is news: its end says that it ran. */
 static void start(struct state *s, const struct packet *p) {
   struct sup_report r = {0};
-  struct spawn_args args;
+  struct spawn_args args = {0};
   r.failed.stage = AXO_STAGE_REQUEST;
   r.failed.error = p->fds_lost ? EMFILE : EINVAL;
   if (p->fd_count >= 3 && spawn_parse(p, &args))
     s->main = spawn_child(&args, p->fds, &r.failed);
   s->busy = s->main > 0;
-  if (s->busy && args.fixed->kind == AXO_KIND_EXEC)
+  if (s->busy && args.fixed && args.fixed->kind == AXO_KIND_EXEC)
     return;
   r.type = s->busy ? SUP_SPAWNED : SUP_FAILED;
   r.idle = !s->busy;
