@@ -418,12 +418,14 @@ static void closes_what_has_ended(void **state) {
 
 /* ---- many ------------------------------------------------------------------------ */
 
-/* A fork of a sanitised program is slow. */
+/* A fork of a program under a checker is slow. */
+static int children(void) {
 #ifdef __SANITIZE_ADDRESS__
-#define CHILDREN 200
+  return 200;
 #else
-#define CHILDREN 1000
+  return getenv("AXO_VALGRIND") ? 100 : 1000;
 #endif
+}
 
 static void a_thousand_leave_nothing_open(void **state) {
   (void)state;
@@ -431,7 +433,7 @@ static void a_thousand_leave_nothing_open(void **state) {
   run_to_end(&first, (char *[]){"true", NULL});
   run_free(&first);
   int descriptors = count_descriptors();
-  for (int done = 0; done < CHILDREN; done += 10) {
+  for (int done = 0, all = children(); done < all; done += 10) {
     run_t runs[10];
     memset(runs, 0, sizeof runs);
     for (int i = 0; i < 10; i++) {
