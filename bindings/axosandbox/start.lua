@@ -51,7 +51,9 @@ end
 
 -- The native path needs our kernel under the container, and the guest's binary.
 local function guest_for(job)
-  if os.getenv "AXOSANDBOX_PATH" == "portable" or job.client:is_remote() then return nil end
+  if os.getenv "AXOSANDBOX_PATH" == "portable" or job.client:is_remote() or job.lost_guest then
+    return nil
+  end
   local binary, err = guest.binary()
   if err then job:warn("the portable path is used: " .. tostring(err)) end
   return binary
@@ -248,9 +250,30 @@ local function abandon(job)
   session_lock.release(job.lock, job.id)
 end
 
-local function begin(job)
+-- The guest was run, and has ended without a word: the container went with it.
+local function has_lost_its_guest(sb, record)
+  return record.kind == "started" and record.link_dir ~= nil and record.pid ~= nil
+    and sb:path() ~= "native" and not uv.fs_stat("/proc/" .. record.pid)
+end
+
+local begin
+
+-- That the portable path is used has been said already.
+local function begin_without_guest(job, record)
+  job.lost_guest = true
+  job.lock, job.container, job.dir = nil, nil, nil
+  local _, err = await.call(function(done) return start.remove(record, done) end)
+  if err then return nil, err end
+  return begin(job)
+end
+
+function begin(job)
   local ok, record, err = xpcall(establish, debug.traceback, job)
-  if ok and record then return sessions.handle(record) end
+  if ok and record then
+    local sb = sessions.handle(record)
+    if has_lost_its_guest(sb, record) then return begin_without_guest(job, record) end
+    return sb
+  end
   abandon(job)
   if not ok then return nil, errors.wrap(record, "start") end
   return nil, job.cancelled and job:stopped() or err
