@@ -180,6 +180,25 @@ describe("several hosts of one session", function()
     assert(task:stop())
   end)
 
+  it("take what a command left on its output with them, not what let go of it", function()
+    local held, free = e2e.probe.unique_sleep(), e2e.probe.unique_sleep()
+    local host = native.host([[
+      local sb = check(axo.open(options.id))
+      check(sb:exec({ "sh", "-c", options.script }, { timeout = 3600 }))
+      check(sb:exec({ "sh", "-c", options.daemon }, { timeout = 3600 }))
+      say "over"
+      hold()
+    ]], { id = sb:id(), script = ("setsid sleep %s &"):format(held),
+      daemon = ("setsid sleep %s </dev/null >/dev/null 2>&1 &"):format(free) })
+    host:wait_for "over"
+    view.await("sleep " .. held)
+    view.await("sleep " .. free)
+    native.kill(host)
+    view.await_gone("sleep " .. held)
+    assert.truthy(view.find("sleep " .. free)[1])
+    assert(sb:kill_all())
+  end)
+
   it("come and go, far more often than there are places for them at once", function()
     for _ = 1, 40 do
       local other = native.open(sb:id())
