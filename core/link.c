@@ -145,7 +145,8 @@ void axo__link_on_peer(uv_poll_t *poll, int status, int events) {
   int rc = events & UV_WRITABLE ? axo__outbox_flush(link) : 0;
   if (rc != 0)
     fail(link, rc, "the guest closed the link");
-  /* Our own handle keeps `link` until the release below; the analyser does not count. */
+  /* Our own handle keeps `link` until the release below; the analyser does not count.
+   */
   // NOLINTBEGIN(clang-analyzer-unix.Malloc)
   for (int turn = 0; turn < RECEIVE_TURNS && link->peer; turn++)
     if (!receive(link))

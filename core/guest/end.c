@@ -75,8 +75,8 @@ void work_sup_lost(struct work *w) {
   work_report(w, &r);
 }
 
-/* The host has gone. Foreground work dies with it, and so does what a command has left behind
- * while its host still watched that; the rest stays. */
+/* The host has gone. Foreground work dies with it, and so does what a command has left
+ * behind while its host still watched that; the rest stays. */
 void work_link_gone(int link) {
   for (int i = 0; i < WORKS_MAX; i++) {
     struct work *w = &g.works[i];
