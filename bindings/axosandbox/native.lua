@@ -82,8 +82,19 @@ local function check_open(self, op)
   if self.is_down then return self:gone() end
 end
 
+-- Refuses what podman would be refused: there is one grammar of users.
+local function check(self, op, spec)
+  local err = check_open(self, op)
+  if err or not spec.user then return err end
+  local _, problem = core.argv.exec {
+    podman = self.client.program, container = self.container, command = { "true" },
+    user = spec.user,
+  }
+  return problem
+end
+
 function Path:exec(spec, done)
-  local err = check_open(self, "exec")
+  local err = check(self, "exec", spec)
   if err then return nil, err end
   if is_for_podman(self, spec) then return portable.Path.exec(self, spec, done) end
   return exec.start(self, spec, done)
@@ -91,7 +102,7 @@ end
 
 local function starter(kind)
   return function(self, spec, done)
-    local err = check_open(self, kind)
+    local err = check(self, kind, spec)
     if err then return nil, err end
     if is_for_podman(self, spec) then return portable.Path[kind](self, spec, done) end
     return source.start(self, kind, spec, done)

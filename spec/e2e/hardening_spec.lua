@@ -94,9 +94,8 @@ end)
 describe("resource limits", function()
   e2e.housekeeping(_ENV)
   local LIMITS = { memory = "64m", cpus = 0.5, pids = 60 }
-  local reach_the_kernel = podman.is_root() or podman.is_cgroup_v2()
 
-  if reach_the_kernel then
+  if e2e.probe.limits_apply() then
     it("are in the cgroup as the host sees it, and in what the session tells", function()
       local sb = e2e.start {
         policy = { limits = LIMITS, require_resource_limits = true },

@@ -12,9 +12,19 @@ local ORPHANS = tonumber(os.getenv "AXO_ORPHANS") or 3000
 
 describe("a command that forks without end", function()
   e2e.housekeeping(_ENV)
+  if not e2e.probe.limits_apply() then
+    it("is not tried where nothing would stop it, and a session says so", function()
+      local session = native.start { policy = { limits = LIMITS } }
+      assert.is_false(session:limits().pids.enforced)
+      assert(session:stop())
+    end)
+    return
+  end
+
   local sb, view, pids
   setup(function()
     sb = native.start { policy = { limits = LIMITS } }
+    assert.is_true(sb:limits().pids.enforced)
     view = e2e.probe.container(sb:container())
     pids = native.pid_counter(view)
   end)

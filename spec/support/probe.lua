@@ -3,6 +3,7 @@
 local uv = require "luv"
 local podman = require "spec.support.podman"
 local proc = require "spec.support.proc"
+local state = require "spec.support.state"
 local temp = require "spec.support.temp"
 
 local probe = {}
@@ -162,6 +163,18 @@ function probe.limits(pid)
   local period = cpu and first_number(root .. "/cpu" .. cpu .. "/cpu.cfs_period_us")
   limits.cpus = quota and period and quota / period
   return limits
+end
+
+--- Whether this user's limits reach the kernel here, which podman's success does not tell:
+--- found by trying. Where they do not, nothing would stop a fork bomb but the machine's end.
+---@return boolean
+function probe.limits_apply()
+  if state.limits_apply == nil then
+    local container = podman.start { "--network", "none", "--pids-limit", "77" }
+    state.limits_apply = probe.limits(probe.init_pid(container)).pids == 77
+    podman.must("rm", "-f", "-t", "0", container)
+  end
+  return state.limits_apply
 end
 
 return probe
