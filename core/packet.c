@@ -15,6 +15,7 @@ typedef union control {
 
 static void put_fds(struct msghdr *msg, control_t *control, const int *fds, int count) {
   size_t size = sizeof(int) * (size_t)count;
+  memset(control, 0, sizeof *control);
   msg->msg_control = control->bytes;
   msg->msg_controllen = CMSG_SPACE(size);
   struct cmsghdr *c = CMSG_FIRSTHDR(msg);
