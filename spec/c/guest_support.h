@@ -202,7 +202,7 @@ static inline void put_fds(struct msghdr *msg, void *control, const int *fds, in
 /* Anything, also what is no packet. 0 or an errno. */
 static inline int send_raw(int fd, const void *bytes, size_t len, const int *fds,
                            int n) {
-  _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * 16)];
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * 16)] = {0};
   struct iovec iov = {(void *)bytes, len};
   struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
   if (n > 0)
