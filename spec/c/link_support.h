@@ -1,0 +1,85 @@
+/* link_support.h: the other side of a link, written by the test: it may say anything.
+ */
+#ifndef LINK_SUPPORT_H
+#define LINK_SUPPORT_H
+
+#include "link_impl.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* Descriptors of this process. */
+static inline int count_fds(void) {
+  int count = 0;
+  DIR *dir = opendir("/proc/self/fd");
+  assert_non_null(dir);
+  while (readdir(dir))
+    count++;
+  closedir(dir);
+  return count;
+}
+
+/* Sends bytes and descriptors, whatever they are. */
+static inline int send_raw(int fd, const void *bytes, size_t len, const int *fds,
+                           int n) {
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * 64)] = {0};
+  struct iovec iov = {(void *)bytes, len};
+  struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+  if (n > 0) {
+    size_t size = sizeof(int) * (size_t)n;
+    msg.msg_control = control;
+    msg.msg_controllen = CMSG_SPACE(size);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(c), fds, size);
+  }
+  return sendmsg(fd, &msg, MSG_NOSIGNAL) < 0 ? errno : 0;
+}
+
+typedef struct event {
+  uint8_t type;
+  uint64_t id;
+  const void *body;
+  size_t len;
+  const int *fds;
+  int fd_count;
+  uint16_t flags;
+} event_t;
+
+static inline int send_event(int fd, const event_t *ev) {
+  char buf[512];
+  axo_packet_t head = {AXO_PROTO_VERSION, ev->type, ev->flags, (uint32_t)ev->len,
+                       ev->id};
+  size_t here = ev->flags & AXO_FLAG_MEMFD ? 0 : ev->len;
+  memcpy(buf, &head, sizeof head);
+  if (here)
+    memcpy(buf + sizeof head, ev->body, here);
+  return send_raw(fd, buf, sizeof head + here, ev->fds, ev->fd_count);
+}
+
+/* A memfd of this many bytes, with these seals. */
+static inline int memory(size_t size, int seals) {
+  int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  assert_true(fd >= 0);
+  assert_int_equal(ftruncate(fd, (off_t)size), 0);
+  if (seals)
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
+  return fd;
+}
+
+#define SEALED (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL)
+
+#endif /* LINK_SUPPORT_H */
