@@ -82,12 +82,12 @@ local function check_open(self, op)
   if self.is_down then return self:gone() end
 end
 
--- Refuses what podman would be refused: there is one grammar of users.
+-- Refuses what podman would be refused: there is one grammar of users, and a program has a name.
 local function check(self, op, spec)
   local err = check_open(self, op)
-  if err or not spec.user then return err end
+  if err or not spec.user and spec.argv[1] ~= "" then return err end
   local _, problem = core.argv.exec {
-    podman = self.client.program, container = self.container, command = { "true" },
+    podman = self.client.program, container = self.container, command = { spec.argv[1] },
     user = spec.user,
   }
   return problem

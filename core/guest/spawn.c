@@ -99,12 +99,21 @@ static bool take_stdio(const int fds[3]) {
   return true;
 }
 
+/* A program that is there, but not what it needs to run, is not 'not found'. */
+static void run_file(const char *path, char **argv, char **env) {
+  execve(path, argv, env);
+  int error = errno;
+  if (error == ENOENT && access(path, F_OK) == 0)
+    error = ENOEXEC;
+  errno = error;
+}
+
 /* execvp with the child's own PATH: the first that runs, else the most telling error.
  */
 static void run(char **argv, char **env) {
   static char path[PATH_MAX];
   if (strchr(argv[0], '/')) {
-    execve(argv[0], argv, env);
+    run_file(argv[0], argv, env);
     return;
   }
   const char *list = get_env(env, "PATH");
@@ -117,7 +126,7 @@ static void run(char **argv, char **env) {
       memcpy(path, at, len);
       path[len] = '/';
       memcpy(path + len + 1, argv[0], name + 1);
-      execve(path, argv, env);
+      run_file(path, argv, env);
       denied |= errno == EACCES;
       if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
         return;
