@@ -245,6 +245,7 @@ void laxo_push_ring(lua_State *L, axo_ring_t *ring);
 
 void laxo_argv_register(lua_State *L);
 void laxo_reference_register(lua_State *L);
+void laxo_digest_register(lua_State *L);
 void laxo_process_register(lua_State *L);
 void laxo_link_register(lua_State *L);
 void laxo_guest_work_register(lua_State *L);

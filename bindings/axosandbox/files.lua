@@ -1,5 +1,6 @@
 --- The session's file operations: what is the same on every path. Paths are confined here
 --- lexically; the path object confines what they really lead to.
+local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local glob = require "axosandbox.glob"
@@ -158,11 +159,24 @@ local function check_count(path, count, replace_all)
   }
 end
 
+local function check_digest(change, text)
+  if not change.expected then return nil end
+  local found = core.digest(text)
+  if change.expected == found then return nil end
+  return errors.new {
+    code = "CHANGED", op = "edit_file",
+    message = ("%s: its digest is %s, not the expected one"):format(change.path, found),
+    hint = "read it again, then edit",
+  }
+end
+
 local function edit(driver, relative, change)
   local text, signature = await.call(function(done)
     return driver:read_file(relative, { max = files.MAX_READ }, done)
   end)
   if not text then return nil, signature end
+  local stale = check_digest(change, text)
+  if stale then return nil, stale end
   local edited, count = substitute(text, change.old, change.new)
   local err = check_count(change.path, count, change.replace_all)
   if err then return nil, err end
@@ -173,23 +187,28 @@ local function edit(driver, relative, change)
   return ok and count, err
 end
 
+local EDIT_SHAPE = { replace_all = "boolean", expected = "string" }
+
 --- Replaces a text in a file. It must be there exactly once, unless `replace_all` is set.
 ---@param path string
 ---@param old string what is there; no pattern
 ---@param new string
----@param opts { replace_all: boolean? }?
+---@param opts { replace_all: boolean?, expected: string? }? expected: axo.digest of the content that the edit was made for
 ---@param callback fun(err: axo.Error?, count: integer?)?
----@return integer? count how many were replaced, axo.Error? also code "NO_MATCH", "AMBIGUOUS", "CHANGED" (somebody else wrote it meanwhile)
+---@return integer? count how many were replaced, axo.Error? also code "NO_MATCH", "AMBIGUOUS", "CHANGED" (it is not the expected one, or somebody else wrote it meanwhile)
 function methods:edit_file(path, old, new, opts, callback)
   opts, callback = handle.arguments(opts, callback)
-  opts = options.check({ replace_all = "boolean" }, opts, "sandbox:edit_file", 2)
+  opts = options.check(EDIT_SHAPE, opts, "sandbox:edit_file", 2)
   check_string(old, "the old text", "sandbox:edit_file")
   check_string(new, "the new text", "sandbox:edit_file")
   if old == "" then error("sandbox:edit_file: the old text is empty", 2) end
   return operate(self, {
     op = "edit_file", path = path,
     start = function(relative, done)
-      local change = { path = path, old = old, new = new, replace_all = opts.replace_all }
+      local change = {
+        path = path, old = old, new = new, replace_all = opts.replace_all,
+        expected = opts.expected,
+      }
       return await.sequence(function() return edit(self.driver, relative, change) end, done)
     end,
   }, callback)

@@ -32,6 +32,9 @@ local axo = {
   --- Parses an image reference: `{ registry, repository, tag, digest, text }`.
   ---@type fun(text: string): table?, axo.Error?
   parse_reference = core.reference.parse,
+  --- The digest of bytes, as `edit_file` may expect it: "sha256:" and 64 hexadecimal digits.
+  ---@type fun(bytes: string): string
+  digest = core.digest,
 }
 
 return axo

@@ -168,10 +168,10 @@ local function changed(path)
   }
 end
 
--- Looks at what is there: a link is the scripts' business, since it leads somewhere else.
-local function look(self, path, found)
+-- Looks at what is there, or at what it leads to.
+local function look(self, path, follow, found)
   return open(self, {
-    op = "write_file", path = path, flags = O_PATH | O_NOFOLLOW,
+    op = "write_file", path = path, flags = O_PATH | (follow and 0 or O_NOFOLLOW),
   }, function(fd)
     local stat = uv.fs_fstat(fd)
     uv.fs_close(fd)
@@ -182,6 +182,23 @@ local function look(self, path, found)
   end)
 end
 
+local function is_stale(opts, stat)
+  return opts.unchanged and (not stat or signature_of(stat) ~= opts.unchanged)
+end
+
+-- The scripts' business, since it leads somewhere else.
+local function write_through_link(self, path, bytes, opts, done)
+  local begun, problem = look(self, path, true, function(err, stat)
+    if err then return done(err) end
+    if is_stale(opts, stat) then return done(changed(path)) end
+    local ok, failed = scripted.write_file(self, path, bytes, {
+      mode = opts.mode, parents = false,
+    }, done)
+    if not ok then done(failed) end
+  end)
+  if not begun then done(problem) end
+end
+
 ---@param path string
 ---@param bytes string
 ---@param opts { parents: boolean?, mode: integer?, unchanged: string? }
@@ -189,22 +206,14 @@ end
 ---@return any handle, axo.Error?
 function files:write_file(path, bytes, opts, done)
   if opts.parents then return scripted.write_file(self, path, bytes, opts, done) end
-  return look(self, path, function(err, stat)
+  return look(self, path, false, function(err, stat)
     if err then return done(err) end
     local kind = stat and kind_of(stat)
-    if kind == "link" then
-      local begun, problem = scripted.write_file(self, path, bytes, {
-        mode = opts.mode, parents = false,
-      }, done)
-      if not begun then done(problem) end
-      return
-    end
+    if kind == "link" then return write_through_link(self, path, bytes, opts, done) end
     if kind and kind ~= "file" then
       return done(failure("write_file", path, "NOT_A_FILE", "it is a " .. kind))
     end
-    if opts.unchanged and (not stat or signature_of(stat) ~= opts.unchanged) then
-      return done(changed(path))
-    end
+    if is_stale(opts, stat) then return done(changed(path)) end
     local begun, problem = replace(self, path, {
       bytes = bytes, stat = stat, mode = opts.mode, done = done,
     })

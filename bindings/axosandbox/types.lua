@@ -154,6 +154,11 @@ function argv.import(spec) end
 ---@return string[]?, axo.Error?
 function argv.commit(spec) end
 
+---The SHA-256 digest of bytes: "sha256:" and 64 hexadecimal digits, as in references.
+---@param bytes string
+---@return string
+function core.digest(bytes) end
+
 -- ---- image references --------------------------------------------------------------------
 
 ---@class axo.Reference

@@ -1,4 +1,5 @@
 local uv = require "luv"
+local axo = require "axosandbox"
 local e2e = require "spec.support.e2e"
 local temp = e2e.temp
 
@@ -63,6 +64,38 @@ local function describe_files(what, image)
       assert.equal(2, assert(sb:edit_file("edit", "one", "1", { replace_all = true })))
       assert.equal("1 2%1 1 %d\n", temp.read(root .. "/edit"))
     end)
+
+    it("are edited only as the digest expects them", function()
+      temp.write(root .. "/digest", "one\0two")
+      local expected = axo.digest(assert(sb:read_file "digest"))
+      -- The digest of the empty string and of "abc", from FIPS 180-2 and its examples.
+      assert.equal("sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        axo.digest "")
+      assert.equal("sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        axo.digest "abc")
+      assert.equal(1, assert(sb:edit_file("digest", "two", "2", { expected = expected })))
+      fails("CHANGED", sb:edit_file("digest", "one", "1", { expected = expected }))
+      assert.equal("one\0002", temp.read(root .. "/digest"))
+    end)
+
+    for _, name in ipairs { "theirs", "link-to-theirs" } do
+      it("are not edited over what somebody wrote meanwhile: " .. name, function()
+        temp.write(root .. "/theirs", "one")
+        uv.fs_symlink("theirs", root .. "/link-to-theirs")
+        local read = sb.driver.read_file
+        function sb.driver:read_file(path, opts, done)
+          return read(self, path, opts, function(failed, bytes, signature)
+            temp.write(root .. "/new", "newer")
+            assert(uv.fs_rename(root .. "/new", root .. "/theirs"))
+            done(failed, bytes, signature)
+          end)
+        end
+        local count, err = sb:edit_file(name, "one", "two")
+        sb.driver.read_file = nil
+        fails("CHANGED", count, err)
+        assert.equal("newer", temp.read(root .. "/theirs"))
+      end)
+    end
 
     it("are listed with what they are", function()
       e2e.proc.must { "mkdir", "-p", root .. "/list/dir" }
