@@ -16,6 +16,7 @@
 #define LAXO_PTY "axo.pty"
 #define LAXO_RING "axo.ring"
 #define LAXO_LOCK "axo.lock"
+#define LAXO_BUDGET "axo.budget"
 #define LAXO_LINK "axo.link"
 #define LAXO_GUEST_WORK "axo.guest_work"
 
@@ -246,6 +247,7 @@ void laxo_push_ring(lua_State *L, axo_ring_t *ring);
 void laxo_argv_register(lua_State *L);
 void laxo_reference_register(lua_State *L);
 void laxo_digest_register(lua_State *L);
+void laxo_budget_register(lua_State *L);
 void laxo_process_register(lua_State *L);
 void laxo_link_register(lua_State *L);
 void laxo_guest_work_register(lua_State *L);

@@ -288,49 +288,49 @@ end
 -- The answer is wrong, and where it was returned was not watched.
 local UNPLACED = {}
 
-local function blame(layer, meter, problem)
-  if meter and not meter.watched then error(UNPLACED, 0) end
-  local line = meter and meter.returned[layer.fn]
+local function blame(layer, budget, watching, problem)
+  if budget and not watching then error(UNPLACED, 0) end
+  local line = budget and budget:line_of(layer.fn)
   local where = layer.path and line and ("%s:%d"):format(layer.path, line) or layer.where
   error(failure(where .. ": " .. problem), 0)
 end
 
-local function paused(meter, fn, ...)
-  if not meter then return fn(...) end
-  local before = meter.counting
-  meter.counting = false
+local function paused(budget, fn, ...)
+  if not budget then return fn(...) end
+  local before = budget:pause()
   local first, second = fn(...)
-  meter.counting = before
+  budget:resume(before)
   return first, second
 end
 
 local ask_files
 
 --- Asks layer `i`; raises an error object when the answer is no answer.
----@param meter axo.policy.Meter? nil when a host's function is asked
-local function ask(layers, i, name, request, meter)
+---@param budget axo.core.Budget? nil when a host's function is asked
+---@param watching boolean?
+local function ask(layers, i, name, request, budget, watching)
   local layer = layers[i]
-  local copy = paused(meter, plain.copy, request)
+  local copy = paused(budget, plain.copy, request)
   local function default(changed)
     -- Without a position: whoever catches it knows the file and line that were in control.
     if not layers[i + 1] then error("there is no further default", 0) end
     if changed == nil then changed = request end
-    local passed, problem = paused(meter, plain.copy, changed)
+    local passed, problem = paused(budget, plain.copy, changed)
     if problem or type(passed) ~= "table" then
       error("default: the request must be a table of plain data, and this is or holds "
         .. (problem or "a " .. type(passed)), 0)
     end
-    if meter then
-      meter.left = meter.left - env.CALL
-      return ask(layers, i + 1, name, passed, meter)
+    if budget then
+      budget:charge(env.CALL)
+      return ask(layers, i + 1, name, passed, budget, watching)
     end
     return ask_files(layers, i + 1, name, passed)
   end
   local answer = layer.fn(copy, default)
-  local decision, problem = paused(meter, plain.copy, answer)
+  local decision, problem = paused(budget, plain.copy, answer)
   problem = problem and ("%s decision: %s, which is not plain data"):format(name, problem)
-    or paused(meter, shapes.check, name, request, decision)
-  if problem then blame(layer, meter, problem) end
+    or paused(budget, shapes.check, name, request, decision)
+  if problem then blame(layer, budget, watching, problem) end
   return decision
 end
 
@@ -341,8 +341,8 @@ function ask_files(layers, i, name, request)
     watched[layers[at].fn] = true
   end
   local function run(watching)
-    return env.run(function(meter)
-      return ask(layers, i, name, request, meter)
+    return env.run(function(budget)
+      return ask(layers, i, name, request, budget, watching ~= nil)
     end, owners, watching)
   end
   local decision, what = run()

@@ -3,6 +3,8 @@
 --- A policy file is the operator's and not an attacker's; what this guards against is a
 --- mistake in one (an endless loop, a string that doubles) and a file that reaches for the
 --- host it runs in.
+local core = require "axosandbox.core"
+
 local env = {}
 
 --- Lua instructions that one decision may use, over the whole chain of its files.
@@ -182,32 +184,6 @@ end
 -- without bounds. No policy can reach this table, only what is in it.
 local methods = string_functions()
 
----@class axo.policy.Meter
----@field left integer instructions left
----@field ceiling number KiB of memory that the Lua state may use
----@field counting boolean
----@field watched table<function, any>? functions whose place of return is wanted
----@field returned table<function, integer> the line where each returned last
-
-local function hook_for(meter)
-  return function(event)
-    if event == "return" then
-      local info = debug.getinfo(2, "fl")
-      if meter.watched[info.func] then meter.returned[info.func] = info.currentline end
-      return
-    end
-    if collectgarbage "count" > meter.ceiling then
-      error(("used more than %d MiB of memory"):format(env.MEMORY // 1048576), 0)
-    end
-    if not meter.counting then return end
-    meter.left = meter.left - STEP
-    if meter.left < 0 then
-      error(("used up its budget of %d instructions (an endless loop?)"):format(
-        env.INSTRUCTIONS), 0)
-    end
-  end
-end
-
 -- Policy runs in a coroutine of its own: its hook is not the host's, it cannot yield to the
 -- host's scheduler, and its stack is still there after an error.
 local function resume_guarded(co)
@@ -234,26 +210,21 @@ local function frame_of(co, owners)
   end
 end
 
---- Runs `fn(meter)` under the budget.
----@param fn fun(meter: axo.policy.Meter): any
+--- Runs `fn(budget)` under the budget.
+---@param fn fun(budget: axo.core.Budget): any
 ---@param owners table<string, string> chunk name to path, of the files that may be blamed
----@param watched table<function, any>? see Meter
+---@param watched table<function, any>? functions whose line of return is wanted: every return of a function is a call of the hook then, for an error alone
 ---@return any result nil when it failed
 ---@return table? failure { value = what was raised, frame = { path, line, short }?, traceback }
 function env.run(fn, owners, watched)
-  local meter = {
-    left = env.INSTRUCTIONS, counting = true, watched = watched, returned = {},
-    ceiling = collectgarbage "count" + env.MEMORY / 1024,
-  }
-  local co = coroutine.create(function() return fn(meter) end)
-  -- Every return of a function is a call of the hook: dear, and wanted for an error alone.
-  debug.sethook(co, hook_for(meter), watched and "r" or "", STEP)
+  local budget
+  local co = coroutine.create(function() return fn(budget) end)
+  budget = core.budget(co, {
+    instructions = env.INSTRUCTIONS, memory = env.MEMORY, step = STEP, watched = watched,
+  })
   local results = resume_guarded(co)
-  if results[1] then
-    -- Clears the hook's hold on what it captured.
-    debug.sethook(co)
-    return results[2]
-  end
+  core.unbudget(co)
+  if results[1] then return results[2] end
   return nil, {
     value = results[2],
     frame = frame_of(co, owners),

@@ -154,6 +154,36 @@ function argv.import(spec) end
 ---@return string[]?, axo.Error?
 function argv.commit(spec) end
 
+---@class axo.core.Budget what a coroutine may use; core.unbudget takes it away
+local Budget = {}
+
+---Stops counting instructions; the bound of memory stays.
+---@return boolean was_counting
+function Budget:pause() end
+
+---Counts again, or not.
+---@param counting boolean as `pause` gave it
+function Budget:resume(counting) end
+
+---Takes from what is left.
+---@param instructions integer counted as used
+function Budget:charge(instructions) end
+
+---@param fn function a watched one
+---@return integer? line where it returned last
+function Budget:line_of(fn) end
+
+---Bounds a coroutine that has not run yet: beyond it, an error is raised in it, a string
+---without a position.
+---@param co thread
+---@param bounds { instructions: integer, memory: integer, step: integer, watched: table<function, any>? } memory: bytes by which the whole state may grow; step: instructions from check to check; watched: for `line_of`, at the price of a call for each return
+---@return axo.core.Budget
+function core.budget(co, bounds) end
+
+---Takes the bound away.
+---@param co thread that had one, or none
+function core.unbudget(co) end
+
 ---The SHA-256 digest of bytes: "sha256:" and 64 hexadecimal digits, as in references.
 ---@param bytes string
 ---@return string

@@ -1,10 +1,9 @@
 /* The references of native.lua: what this machine does without a container in between.
  *
- *   local spawn COUNT PROGRAM ARGS...        vfork, exec, wait; one line of
- * microseconds each local rate COUNT AT_ONCE PROGRAM ARGS... the same, AT_ONCE at a
- * time; starts a second local pipe PROGRAM ARGS...               reads its stdout;
- * bytes a second local pty PROGRAM ARGS...                reads its terminal, a bare
- * loop; bytes a second
+ * - spawn COUNT PROGRAM ARGS...: vfork, exec, wait; one line of microseconds each
+ * - rate COUNT AT_ONCE PROGRAM ARGS...: the same, AT_ONCE at a time; starts a second
+ * - pipe PROGRAM ARGS...: reads its stdout; bytes a second
+ * - pty PROGRAM ARGS...: reads its terminal, a bare loop; bytes a second
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
