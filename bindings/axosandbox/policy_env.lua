@@ -184,17 +184,27 @@ end
 -- without bounds. No policy can reach this table, only what is in it.
 local methods = string_functions()
 
+-- Puts the collector off until more than this is allocated, and takes that back afterwards.
+-- "stop" and "restart" would make it forget what it has done: each decision would pay for a
+-- whole cycle.
+local RESPITE_KB = 2 * env.MEMORY // 1024
+
+local function uncollected(fn, ...)
+  if not collectgarbage "isrunning" then return fn(...) end
+  collectgarbage("step", -RESPITE_KB)
+  local result = fn(...)
+  collectgarbage("step", RESPITE_KB)
+  return result
+end
+
 -- Policy runs in a coroutine of its own: its hook is not the host's, it cannot yield to the
 -- host's scheduler, and its stack is still there after an error.
 local function resume_guarded(co)
   local strings = debug.getmetatable ""
   local index = strings.__index
-  local collecting = collectgarbage "isrunning"
-  collectgarbage "stop"
   strings.__index = methods
   local results = table.pack(coroutine.resume(co))
   strings.__index = index
-  if collecting then collectgarbage "restart" end
   return results
 end
 
@@ -222,7 +232,7 @@ function env.run(fn, owners, watched)
   budget = core.budget(co, {
     instructions = env.INSTRUCTIONS, memory = env.MEMORY, step = STEP, watched = watched,
   })
-  local results = resume_guarded(co)
+  local results = uncollected(resume_guarded, co)
   core.unbudget(co)
   if results[1] then return results[2] end
   return nil, {
