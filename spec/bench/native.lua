@@ -1,7 +1,7 @@
 --- The native path held to its goals, side by side with what the machine does without a
 --- container. By hand, on a machine that has nothing else to do:
 ---
----   build/axolua spec/bench/native.lua
+---   build/axolua spec/bench/native.lua [ROW...]
 ---
 --- Every figure is a ratio of two things measured alternately in this one run. Exits with 1
 --- when a goal is missed.
@@ -295,16 +295,21 @@ podman.program()
 uv.os_setenv("AXOSANDBOX_PATH", "native")
 uv.os_setenv("XDG_STATE_HOME", temp.lasting_dir())
 
+local ROWS = {
+  { "exec", row_exec }, { "parallel", row_parallel }, { "callers", row_callers },
+  { "output", row_output }, { "terminal", row_terminal }, { "memory", row_memory },
+  { "file", row_file }, { "idle", row_idle }, { "many", row_many }, { "life", row_life },
+}
+
+local wanted = {}
+for _, name in ipairs(arg) do wanted[name] = true end
+
 measure.head()
 assert(session():stop()) -- what this host needs is learnt
 local sb = session()
 for _ = 1, 50 do exec_once(sb) end
-for _, row in ipairs {
-  row_exec, row_parallel, row_callers, row_output, row_terminal, row_memory, row_file, row_idle,
-  row_many,
-} do
-  row(sb)
+for _, row in ipairs(ROWS) do
+  if #arg == 0 or wanted[row[1]] then row[2](sb) end
 end
 assert(sb:stop())
-row_life()
 os.exit(measure.verdict() and 0 or 1)
