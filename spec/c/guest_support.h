@@ -5,6 +5,7 @@
 #define GUEST_SUPPORT_H
 
 #include "protocol.h"
+#include "send_raw.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -187,28 +188,6 @@ static inline int count_fds(pid_t pid) {
 }
 
 /* ---- packets --------------------------------------------------------------------- */
-
-static inline void put_fds(struct msghdr *msg, void *control, const int *fds, int n) {
-  size_t size = sizeof(int) * (size_t)n;
-  msg->msg_control = control;
-  msg->msg_controllen = CMSG_SPACE(size);
-  struct cmsghdr *c = CMSG_FIRSTHDR(msg);
-  c->cmsg_level = SOL_SOCKET;
-  c->cmsg_type = SCM_RIGHTS;
-  c->cmsg_len = CMSG_LEN(size);
-  memcpy(CMSG_DATA(c), fds, size);
-}
-
-/* Anything, also what is no packet. 0 or an errno. */
-static inline int send_raw(int fd, const void *bytes, size_t len, const int *fds,
-                           int n) {
-  _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * 16)] = {0};
-  struct iovec iov = {(void *)bytes, len};
-  struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-  if (n > 0)
-    put_fds(&msg, control, fds, n);
-  return sendmsg(fd, &msg, MSG_NOSIGNAL) < 0 ? errno : 0;
-}
 
 typedef struct request {
   uint8_t type;

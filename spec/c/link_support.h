@@ -4,6 +4,7 @@
 #define LINK_SUPPORT_H
 
 #include "link_impl.h"
+#include "send_raw.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -28,25 +29,6 @@ static inline int count_fds(void) {
     count++;
   closedir(dir);
   return count;
-}
-
-/* Sends bytes and descriptors, whatever they are. */
-static inline int send_raw(int fd, const void *bytes, size_t len, const int *fds,
-                           int n) {
-  _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * 64)] = {0};
-  struct iovec iov = {(void *)bytes, len};
-  struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-  if (n > 0) {
-    size_t size = sizeof(int) * (size_t)n;
-    msg.msg_control = control;
-    msg.msg_controllen = CMSG_SPACE(size);
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(size);
-    memcpy(CMSG_DATA(c), fds, size);
-  }
-  return sendmsg(fd, &msg, MSG_NOSIGNAL) < 0 ? errno : 0;
 }
 
 typedef struct event {

@@ -45,7 +45,7 @@ describe("sandbox.lua", function()
 
   for _, dir in ipairs {
     "/home/me/project", "/home/me/a/b c/d", "/home/me/.cache/work", "/tmp/x",
-    "/var/tmp/x", "/srv/app", "/opt/app", "/work", "/work/main", "/mnt/disk/project",
+    "/var/tmp/x", "/srv/app", "/opt/app", "/work", "/work/app", "/mnt/disk/project",
     "/workspace", "/var/www/x", "/var/lib/jenkins/workspace", "/usr/src/app",
     "/usr/local/src/app", "/run/media/me/stick/x", "/home/other/shared/project",
     "/home/me/.local/share/worktrees/x", "/home/me/etc", "/home/me/.sshx", "/data",
