@@ -44,8 +44,10 @@ end
 function unit.is_running(pid)
   local file = io.open(("/proc/%d/stat"):format(pid))
   if not file then return false end
-  local state = file:read("a"):match "^%d+ %(.*%) (%a)"
+  -- Nothing is read of one that goes between the two.
+  local text = file:read "a"
   file:close()
+  local state = text and text:match "^%d+ %(.*%) (%a)"
   return state ~= nil and state ~= "Z"
 end
 

@@ -54,7 +54,7 @@ describe("scripts/setup", function()
       assert.matches("still not found", result.stderr)
       local update, install = host.asked():match "^(.-)\n(.-)\n$"
       assert.matches("^apt%-get .*update$", update)
-      assert.matches("%-recommends liblua5.4%-dev libuv1%-dev lua%-luv%-dev$",
+      assert.matches("%-recommends liblua5.4%-dev libmd%-dev libuv1%-dev lua%-luv%-dev$",
         install)
     end)
   else
