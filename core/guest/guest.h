@@ -371,7 +371,7 @@ int files_open(const char *path, const axo_open_t *how);
 int files_path(const axo_path_t *how, const char *from, const char *to);
 
 /* What getdents64(2) returns; not every C library names it. */
-struct dirent64 {
+struct linux_dirent64 {
   uint64_t d_ino;
   int64_t d_off;
   unsigned short d_reclen;

@@ -1,0 +1,488 @@
+/* The host's end of a link, whose guest may say anything. The input is a list of turns:
+ * the host starts, uses or closes something, or the guest sends a packet. Whatever
+ * comes, each callback fires as often as axo.h says, no descriptor and no handle stays
+ * open, and what the host sends is good for a guest. */
+#include "../../core/guest/guest.h"
+#include "fuzz.h"
+#include "link_impl.h"
+#include "ring_layout.h"
+
+#define THINGS 8
+
+enum thing_kind { NOTHING, PROCESS, WORK, QUESTION };
+
+/* Something that the host waits for. It ends exactly once. */
+typedef struct thing {
+  enum thing_kind kind;
+  bool started, ended;
+  axo_process_t *process;
+  axo_work_t *work;
+} thing_t;
+
+static uv_loop_t loop;
+static uv_timer_t ticker; /* a link does not keep the loop running: this does */
+static int terminal = -1;
+
+static axo_link_t *link_;
+static int guest; /* the other end; -1: closed */
+static int ups, downs;
+static thing_t things[THINGS];
+static uint64_t ids[THINGS]; /* of the latest requests */
+static unsigned id_count;
+static size_t allowed;
+
+/* ---- what the host hears --------------------------------------------------------- */
+
+static void on_up(axo_link_t *link) {
+  CHECK(link == link_ && axo_link_is_up(link));
+  CHECK(++ups == 1 && downs == 0);
+}
+
+static void on_down(axo_link_t *link, const axo_err_t *why) {
+  CHECK(link == link_ && !axo_link_is_up(link));
+  CHECK(++downs == 1 && ups == 1);
+  CHECK(why->code < 0 && why->message[0]);
+  for (int i = 0; i < THINGS; i++) /* all that was in flight has been told so before */
+    CHECK(things[i].kind != QUESTION);
+}
+
+static void on_new(axo_link_t *link, const char *name) {
+  CHECK(link == link_ && strlen(name) <= AXO_NAME_MAX);
+}
+
+static void on_exit_(axo_process_t *p, const axo_process_result_t *r) {
+  thing_t *t = axo_process_data(p);
+  CHECK(t->kind == PROCESS && t->process == p);
+  CHECK(!r->failure || (r->failure->code < 0 && r->failure->message[0]));
+  *t = (thing_t){.kind = NOTHING};
+}
+
+static void on_started(axo_work_t *w, const axo_err_t *err) {
+  thing_t *t = axo_work_data(w);
+  CHECK(t->kind == WORK && t->work == w && !t->started && !t->ended);
+  CHECK(!err || (err->code < 0 && err->message[0]));
+  t->started = true;
+  t->ended = err != NULL;
+}
+
+static void read_all(axo_ring_t *ring) {
+  char buf[4096];
+  uint64_t cursor = 0, dropped = 0, passed = 0;
+  size_t n;
+  for (int turn = 0; turn < 8; turn++) {
+    n = axo_ring_read(ring, &cursor, buf, sizeof buf, &dropped);
+    CHECK(n <= sizeof buf);
+    passed += n;
+    CHECK(passed + dropped == cursor);
+  }
+}
+
+static void on_output(axo_work_t *w) {
+  const thing_t *t = axo_work_data(w);
+  CHECK(t->kind == WORK && t->work == w && t->started);
+  axo_ring_t *ring = axo_work_take_ring(w);
+  if (ring) {
+    CHECK(axo_ring_capacity(ring) <= AXO_RING_LIMIT);
+    read_all(ring);
+  }
+  axo_ring_free(ring);
+}
+
+static void on_end(axo_work_t *w, const axo_work_end_t *end) {
+  thing_t *t = axo_work_data(w);
+  CHECK(t->kind == WORK && t->work == w && t->started && !t->ended);
+  CHECK(!end->signal || end->code == -1);
+  t->ended = true;
+}
+
+static void on_empty(axo_work_t *w) {
+  const thing_t *t = axo_work_data(w);
+  CHECK(t->kind == WORK && t->ended);
+}
+
+static void on_stuck(axo_work_t *w) {
+  const thing_t *t = axo_work_data(w);
+  CHECK(t->kind == WORK);
+}
+
+static void on_answer(void *data, const axo_answer_t *answer) {
+  thing_t *t = data;
+  static volatile uint8_t sum;
+  const uint8_t *entries = answer->entries;
+  CHECK(t->kind == QUESTION);
+  for (size_t i = 0; i < (entries ? answer->count * sizeof(axo_entry_t) : 0); i++)
+    sum = (uint8_t)(sum ^ entries[i]);
+  CHECK(!answer->err || (answer->err->code < 0 && answer->err->message[0]));
+  CHECK(!answer->err || (answer->fd == -1 && !entries));
+  if (answer->fd >= 0)
+    CHECK(close(answer->fd) == 0);
+  *t = (thing_t){.kind = NOTHING};
+}
+
+/* ---- what the host does ---------------------------------------------------------- */
+
+static thing_t *thing_new(enum thing_kind kind) {
+  for (int i = 0; i < THINGS; i++)
+    if (things[i].kind == NOTHING) {
+      things[i] = (thing_t){.kind = kind};
+      return &things[i];
+    }
+  return NULL;
+}
+
+static void settle(thing_t *t, int rc) {
+  CHECK(rc <= 0);
+  if (rc != 0)
+    *t = (thing_t){.kind = NOTHING};
+}
+
+static axo_spawn_spec_t spec(axo_work_kind_t kind, uint8_t large) {
+  static char arg[40000], *const argv[] = {"true", arg, NULL};
+  size_t size = large ? sizeof arg - 1 : 3;
+  memset(arg, 'x', size);
+  arg[size] = 0;
+  return (axo_spawn_spec_t){
+      .kind = kind, .argv = argv, .name = kind == AXO_EXEC ? NULL : "name"};
+}
+
+static void host_exec(input_t *in) {
+  axo_err_t err;
+  thing_t *t = thing_new(PROCESS);
+  if (!t)
+    return;
+  uint8_t how = draw8(in);
+  axo_spawn_spec_t what = spec(AXO_EXEC, how & 1);
+  axo_process_options_t options = {.data = t,
+                                   .on_exit = on_exit_,
+                                   .stdin_pipe = how & 2,
+                                   .merge_stderr = how & 4,
+                                   .drain_ms = 1,
+                                   .grace_ms = 1,
+                                   .timeout_ms = how & 8 ? 1 : 0};
+  settle(t, axo_link_exec(link_, &what, &options, &t->process, &err));
+}
+
+static void host_work(input_t *in) {
+  axo_err_t err;
+  thing_t *t = thing_new(WORK);
+  if (!t)
+    return;
+  uint8_t how = draw8(in);
+  axo_work_options_t options = {.what = "the task",
+                                .data = t,
+                                .on_started = on_started,
+                                .on_output = on_output,
+                                .on_exit = on_end,
+                                .on_empty = on_empty,
+                                .on_stuck = on_stuck};
+  axo_spawn_spec_t what = spec(how & 1 ? AXO_TASK : AXO_TERMINAL, how & 4);
+  settle(t, how & 2 ? axo_work_attach(link_, "name", &options, &t->work, &err)
+                    : axo_work_start(link_, &what, &options, &t->work, &err));
+}
+
+static void host_ask(input_t *in) {
+  static const axo_file_request_t files[] = {
+      {.op = AXO_FILE_OPEN, .path = "a/b"},
+      {.op = AXO_FILE_RENAME, .path = "a", .to = "b"},
+      {.op = AXO_FILE_MKDIR, .path = "c"},
+  };
+  axo_err_t err;
+  thing_t *t = thing_new(QUESTION);
+  if (!t)
+    return;
+  uint8_t what = draw8(in) % 6;
+  if (what < 3)
+    settle(t, axo_link_file(link_, &files[what], on_answer, t, &err));
+  else if (what == 5)
+    settle(t, axo_link_kill_all(link_, on_answer, t, &err));
+  else
+    settle(t, axo_link_list(link_, what == 3 ? "name" : NULL, on_answer, t, &err));
+}
+
+static void signal_(const thing_t *target, input_t *in) {
+  uint8_t how = draw8(in);
+  int number = how & 1 ? SIGKILL : SIGTERM;
+  thing_t *t = how & 2 ? thing_new(QUESTION) : NULL;
+  axo_answer_cb cb = t ? on_answer : NULL;
+  int rc = target->kind == WORK
+               ? axo_work_signal(target->work, number, how & 4, cb, t, NULL)
+               : axo_link_exec_signal(target->process, number, how & 4, cb, t, NULL);
+  if (t)
+    settle(t, rc);
+}
+
+static void thing_close(thing_t *t) {
+  if (t->kind == WORK)
+    axo_work_close(t->work);
+  else if (t->kind == PROCESS)
+    axo_process_close(t->process);
+  if (t->kind != QUESTION)
+    *t = (thing_t){.kind = NOTHING};
+}
+
+static void host_use(input_t *in) {
+  uint8_t what = draw8(in);
+  thing_t *t = &things[what % THINGS];
+  if (t->kind != WORK && t->kind != PROCESS)
+    return;
+  switch (what / THINGS % 6) {
+  case 0:
+    signal_(t, in);
+    break;
+  case 1:
+    (void)(t->kind == WORK ? axo_work_write(t->work, "typed\n", 6)
+                           : axo_process_write(t->process, "typed\n", 6));
+    break;
+  case 2:
+    (void)(t->kind == WORK ? axo_work_resize(t->work, 10, 20)
+                           : axo_process_close_stdin(t->process));
+    break;
+  case 3:
+    if (t->kind == WORK)
+      axo_work_hold(t->work, draw8(in) & 1);
+    else
+      axo_process_cancel(t->process);
+    break;
+  default:
+    thing_close(t);
+  }
+}
+
+/* ---- what the guest does --------------------------------------------------------- */
+
+/* What the host has sent is what a guest takes. */
+static void guest_read(void) {
+  struct packet p;
+  while (guest >= 0 && packet_receive(guest, &p) > 0) {
+    CHECK(packet_is_request(&p));
+    if (p.head.id)
+      ids[id_count++ % THINGS] = p.head.id;
+    packet_release(&p);
+  }
+}
+
+static int ring_file(input_t *in) {
+  static unsigned char bytes[AXO__RING_HEADER_SIZE + AXO__RING_CAPACITY_MIN];
+  axo__ring_header_t h = {.magic = AXO__RING_MAGIC,
+                          .version = AXO__RING_VERSION,
+                          .header_size = AXO__RING_HEADER_SIZE,
+                          .capacity = AXO__RING_CAPACITY_MIN};
+  h.head = draw16(in);
+  h.reserved = h.head + (draw8(in) & 3);
+  memcpy(bytes, &h, sizeof h);
+  return memory(bytes, sizeof bytes, F_SEAL_SHRINK);
+}
+
+static int entries_file(input_t *in, int seals) {
+  static unsigned char bytes[3 * sizeof(axo_entry_t)];
+  input_t part = draw_part(in, draw8(in));
+  memset(bytes, 0, sizeof bytes);
+  draw(&part, bytes, part.left);
+  return memory(bytes, draw8(in) % 4 * sizeof(axo_entry_t), seals);
+}
+
+static int draw_fd(input_t *in) {
+  int pair[2];
+  switch (draw8(in) % 10) {
+  case 0:
+    return open("/dev/null", O_RDWR | O_CLOEXEC);
+  case 1:
+    return ring_file(in);
+  case 2:
+    return entries_file(in, SEALED);
+  case 3:
+    return entries_file(in, 0);
+  case 4:
+    return terminal >= 0 ? dup(terminal) : dup(guest);
+  case 5:
+    return open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  case 6:
+    return open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  case 7: /* a ring of any bytes */
+    return memory(in->at, in->left < 128 ? in->left : 128, SEALED);
+  case 8:
+    CHECK(pipe(pair) == 0);
+    close(pair[1]);
+    return pair[0];
+  default:
+    return dup(guest);
+  }
+}
+
+/* As the protocol has it for this type. */
+static uint32_t natural_length(uint8_t type) {
+  switch (type) {
+  case AXO_EV_HELLO:
+    return sizeof(axo_hello_t);
+  case AXO_EV_SPAWNED:
+    return sizeof(axo_spawned_t);
+  case AXO_EV_FAILED:
+    return sizeof(axo_failed_t);
+  case AXO_EV_EXITED:
+    return sizeof(axo_exited_t);
+  case AXO_EV_NEW:
+    return sizeof(axo_attach_t);
+  case AXO_EV_SIGNALLED:
+    return sizeof(axo_signalled_t);
+  default:
+    return 0;
+  }
+}
+
+static uint64_t draw_id(input_t *in) {
+  uint8_t which = draw8(in);
+  return which < 0xf0 ? ids[which % THINGS] : draw64(in);
+}
+
+/* Nearly right: `wrong` says in what it is not. */
+static size_t draw_packet(input_t *in, unsigned char buf[512]) {
+  uint8_t wrong = draw8(in), type = draw8(in);
+  axo_packet_t head = {.version = AXO_PROTO_VERSION};
+  head.type = wrong & 1 ? type : AXO_EV_HELLO + type % 11;
+  head.id = draw_id(in);
+  size_t len = wrong & 2 ? draw8(in) : natural_length(head.type);
+  head.length = wrong & 4 ? draw32(in) : (uint32_t)len;
+  if (wrong & 8)
+    head.flags = draw16(in);
+  if (wrong & 16)
+    head.version = draw8(in);
+  if (head.type == AXO_EV_LISTED && !(wrong & 6)) {
+    head.length = draw8(in) % 4 * (uint32_t)sizeof(axo_entry_t);
+    head.flags = head.length ? AXO_FLAG_MEMFD : 0;
+  }
+  memcpy(buf, &head, sizeof head);
+  draw(in, buf + sizeof head, len);
+  return sizeof head + len;
+}
+
+static void guest_send(input_t *in) {
+  unsigned char buf[512];
+  int fds[SEND_FDS_MAX];
+  if (guest < 0)
+    return;
+  size_t len = draw_packet(in, buf);
+  size_t count = draw8(in) % (SEND_FDS_MAX + 1);
+  for (size_t i = 0; i < count; i++)
+    CHECK((fds[i] = draw_fd(in)) >= 0);
+  send_raw(guest, buf, len, fds, count);
+  for (size_t i = 0; i < count; i++)
+    close(fds[i]);
+}
+
+static void guest_send_raw(input_t *in) {
+  input_t part = draw_part(in, draw8(in));
+  if (guest >= 0)
+    send_raw(guest, part.at, part.left, NULL, 0);
+}
+
+static void guest_leave(void) {
+  if (guest >= 0)
+    close(guest);
+  guest = -1;
+}
+
+/* ---- one input ------------------------------------------------------------------- */
+
+static void run(void) {
+  fds_allow(allowed);
+  uv_run(&loop, UV_RUN_NOWAIT);
+  fds_allow(SIZE_MAX);
+  allowed = SIZE_MAX;
+}
+
+static void turn(input_t *in) {
+  uint8_t op = draw8(in) % 16;
+  if (op == 0)
+    host_exec(in);
+  else if (op <= 2)
+    host_work(in);
+  else if (op == 3)
+    host_ask(in);
+  else if (op <= 5)
+    host_use(in);
+  else if (op == 6)
+    guest_send_raw(in);
+  else if (op == 7)
+    allowed = draw8(in) % 4; /* this process is about to run out of descriptors */
+  else if (op == 8)
+    guest_leave();
+  else
+    guest_send(in);
+  if (op == 7)
+    return;
+  guest_read();
+  run();
+}
+
+static void open_link(void) {
+  int pair[2];
+  axo_link_options_t options = {.on_up = on_up, .on_down = on_down, .on_new = on_new};
+  CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) ==
+        0);
+  guest = pair[1];
+  ups = downs = 0;
+  id_count = 0;
+  allowed = SIZE_MAX;
+  memset(ids, 0, sizeof ids);
+  memset(things, 0, sizeof things);
+  link_ = axo__link_new(&loop, &options);
+  CHECK(link_ && axo__link_take_peer(link_, pair[0]));
+}
+
+static void hello(void) {
+  struct {
+    axo_packet_t head;
+    axo_hello_t body;
+  } packet = {{AXO_PROTO_VERSION, AXO_EV_HELLO, 0, sizeof(axo_hello_t), 0}, {1, 0}};
+  CHECK(send_raw(guest, &packet, sizeof packet, NULL, 0));
+  run();
+  CHECK(ups == 1);
+}
+
+static void close_link(void) {
+  axo_link_close(link_);
+  for (int i = 0; i < THINGS; i++) {
+    CHECK(things[i].kind != QUESTION);
+    thing_close(&things[i]);
+  }
+  guest_leave();
+  /* Nothing is left that could take time. */
+  for (int i = 0; i < 8; i++)
+    uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+static void on_tick(uv_timer_t *timer) { (void)timer; }
+
+static void set_up(void) {
+  CHECK(uv_loop_init(&loop) == 0 && uv_timer_init(&loop, &ticker) == 0);
+  CHECK(uv_timer_start(&ticker, on_tick, INT32_MAX, INT32_MAX) == 0);
+  terminal = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+}
+
+static void count_handle(uv_handle_t *handle, void *data) {
+  (void)handle;
+  ++*(int *)data;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  static bool is_set_up, fds_before[FUZZ_FDS];
+  static int handles_before;
+  int handles = 0;
+  input_t in = {data, size};
+  if (!is_set_up) {
+    set_up();
+    uv_walk(&loop, count_handle, &handles_before);
+    is_set_up = true;
+  }
+  fds_note(fds_before);
+  open_link();
+  if (!(draw8(&in) & 1))
+    hello();
+  while (in.left)
+    turn(&in);
+  close_link();
+  uv_walk(&loop, count_handle, &handles);
+  CHECK(handles == handles_before);
+  fds_check(fds_before);
+  return 0;
+}
