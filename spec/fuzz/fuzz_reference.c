@@ -41,7 +41,9 @@ static void check_again(const axo_reference_t *ref) {
   char text[800], second[800];
   CHECK(axo_reference_format(ref, text, sizeof text) == 0);
   CHECK(axo_reference_parse(text, &again, &err) == 0);
-  CHECK(memcmp(ref, &again, sizeof again) == 0);
+  CHECK(strcmp(ref->registry, again.registry) == 0 &&
+        strcmp(ref->repository, again.repository) == 0);
+  CHECK(strcmp(ref->tag, again.tag) == 0 && strcmp(ref->digest, again.digest) == 0);
   CHECK(axo_reference_format(&again, second, sizeof second) == 0);
   CHECK(strcmp(text, second) == 0);
   check_sizes(ref, text);
