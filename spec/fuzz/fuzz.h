@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -84,14 +85,20 @@ static inline input_t draw_part(input_t *in, size_t max) {
 /* Which descriptors are open: an input leaves none. To be asked before each, since
  * libFuzzer opens some of its own. */
 static inline void fds_note(bool open_now[FUZZ_FDS]) {
+  struct pollfd all[FUZZ_FDS];
   for (int fd = 0; fd < FUZZ_FDS; fd++)
-    open_now[fd] = fcntl(fd, F_GETFD) >= 0;
+    all[fd] = (struct pollfd){.fd = fd};
+  CHECK(poll(all, FUZZ_FDS, 0) >= 0);
+  for (int fd = 0; fd < FUZZ_FDS; fd++)
+    open_now[fd] = !(all[fd].revents & POLLNVAL);
 }
 
 static inline void fds_check(const bool before[FUZZ_FDS]) {
+  bool open_now[FUZZ_FDS];
   char path[32], target[128] = "";
+  fds_note(open_now);
   for (int fd = 0; fd < FUZZ_FDS; fd++)
-    if ((fcntl(fd, F_GETFD) >= 0) != before[fd]) {
+    if (open_now[fd] != before[fd]) {
       snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
       (void)!readlink(path, target, sizeof target - 1);
       fprintf(stderr, "descriptor %d (%s) was %s\n", fd, target,
