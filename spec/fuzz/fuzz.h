@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sanitizer/asan_interface.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -158,6 +159,21 @@ static inline bool send_raw(int fd, const void *bytes, size_t len, const int *fd
     memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
   }
   return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+}
+
+/* The linker puts this in recvmsg's place: what lies behind a packet in its buffer must
+ * not be looked at, though it may be read. */
+ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags);
+ssize_t __real_recvmsg(int fd, struct msghdr *msg, int flags);
+
+ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags) {
+  char *buf = msg->msg_iov->iov_base;
+  size_t size = msg->msg_iov->iov_len;
+  ASAN_UNPOISON_MEMORY_REGION(buf, size);
+  ssize_t n = __real_recvmsg(fd, msg, flags);
+  if (n >= 0)
+    ASAN_POISON_MEMORY_REGION(buf + n, size - (size_t)n);
+  return n;
 }
 
 #endif /* FUZZ_H */
