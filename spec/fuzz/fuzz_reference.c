@@ -21,7 +21,8 @@ static void check_fields(const axo_reference_t *ref) {
   CHECK(ref->registry[0] != '-' && ref->repository[0] != '-' && ref->tag[0] != '-');
   CHECK(!strstr(ref->repository, "..") && !strstr(ref->repository, "//"));
   CHECK(ref->repository[strlen(ref->repository) - 1] != '/');
-  CHECK(strlen(ref->registry) + strlen(ref->repository) < 256);
+  CHECK(strlen(ref->registry) + strlen(ref->repository) < 255);
+  CHECK(strlen(ref->tag) <= 128 && strlen(ref->digest) < sizeof ref->digest);
   CHECK(strcmp(ref->registry, "index.docker.io") != 0);
 }
 
