@@ -2,10 +2,7 @@
  * the host starts, uses or closes something, or the guest sends a packet. Whatever
  * comes, each callback fires as often as axo.h says, no descriptor and no handle stays
  * open, and what the host sends is good for a guest. */
-#include "../../core/guest/guest.h"
-#include "fuzz.h"
-#include "link_impl.h"
-#include "ring_layout.h"
+#include "fuzz_link.h"
 
 #define THINGS 8
 
@@ -17,18 +14,15 @@ typedef struct thing {
   bool started, ended;
   axo_process_t *process;
   axo_work_t *work;
+  axo_ring_t *ring; /* of the work, once there is one */
 } thing_t;
 
 static uv_loop_t loop;
 static uv_timer_t ticker; /* a link does not keep the loop running: this does */
-static int terminal = -1;
 
 static axo_link_t *link_;
-static int guest; /* the other end; -1: closed */
 static int ups, downs;
 static thing_t things[THINGS];
-static uint64_t ids[THINGS]; /* of the latest requests */
-static unsigned id_count;
 static size_t allowed;
 
 /* ---- what the host hears --------------------------------------------------------- */
@@ -78,14 +72,14 @@ static void read_all(axo_ring_t *ring) {
 }
 
 static void on_output(axo_work_t *w) {
-  const thing_t *t = axo_work_data(w);
+  thing_t *t = axo_work_data(w);
   CHECK(t->kind == WORK && t->work == w && t->started);
-  axo_ring_t *ring = axo_work_take_ring(w);
-  if (ring) {
-    CHECK(axo_ring_capacity(ring) <= AXO_RING_LIMIT);
-    read_all(ring);
-  }
-  axo_ring_free(ring);
+  if (!t->ring)
+    t->ring = axo_work_take_ring(w);
+  if (!t->ring)
+    return;
+  CHECK(axo_ring_capacity(t->ring) <= AXO_RING_LIMIT);
+  read_all(t->ring);
 }
 
 static void on_end(axo_work_t *w, const axo_work_end_t *end) {
@@ -216,6 +210,8 @@ static void thing_close(thing_t *t) {
     axo_work_close(t->work);
   else if (t->kind == PROCESS)
     axo_process_close(t->process);
+  axo_ring_free(t->ring);
+  t->ring = NULL;
   if (t->kind != QUESTION)
     *t = (thing_t){.kind = NOTHING};
 }
@@ -248,139 +244,6 @@ static void host_use(input_t *in) {
   }
 }
 
-/* ---- what the guest does --------------------------------------------------------- */
-
-/* What the host has sent is what a guest takes. */
-static void guest_read(void) {
-  struct packet p;
-  while (guest >= 0 && packet_receive(guest, &p) > 0) {
-    CHECK(packet_is_request(&p));
-    if (p.head.id)
-      ids[id_count++ % THINGS] = p.head.id;
-    packet_release(&p);
-  }
-}
-
-static int ring_file(input_t *in) {
-  static unsigned char bytes[AXO__RING_HEADER_SIZE + AXO__RING_CAPACITY_MIN];
-  axo__ring_header_t h = {.magic = AXO__RING_MAGIC,
-                          .version = AXO__RING_VERSION,
-                          .header_size = AXO__RING_HEADER_SIZE,
-                          .capacity = AXO__RING_CAPACITY_MIN};
-  h.head = draw16(in);
-  h.reserved = h.head + (draw8(in) & 3);
-  memcpy(bytes, &h, sizeof h);
-  return memory(bytes, sizeof bytes, F_SEAL_SHRINK);
-}
-
-static int entries_file(input_t *in, int seals) {
-  static unsigned char bytes[3 * sizeof(axo_entry_t)];
-  input_t part = draw_part(in, draw8(in));
-  memset(bytes, 0, sizeof bytes);
-  draw(&part, bytes, part.left);
-  return memory(bytes, draw8(in) % 4 * sizeof(axo_entry_t), seals);
-}
-
-static int draw_fd(input_t *in) {
-  int pair[2];
-  switch (draw8(in) % 10) {
-  case 0:
-    return open("/dev/null", O_RDWR | O_CLOEXEC);
-  case 1:
-    return ring_file(in);
-  case 2:
-    return entries_file(in, SEALED);
-  case 3:
-    return entries_file(in, 0);
-  case 4:
-    return terminal >= 0 ? dup(terminal) : dup(guest);
-  case 5:
-    return open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  case 6:
-    return open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-  case 7: /* a ring of any bytes */
-    return memory(in->at, in->left < 128 ? in->left : 128, SEALED);
-  case 8:
-    CHECK(pipe(pair) == 0);
-    close(pair[1]);
-    return pair[0];
-  default:
-    return dup(guest);
-  }
-}
-
-/* As the protocol has it for this type. */
-static uint32_t natural_length(uint8_t type) {
-  switch (type) {
-  case AXO_EV_HELLO:
-    return sizeof(axo_hello_t);
-  case AXO_EV_SPAWNED:
-    return sizeof(axo_spawned_t);
-  case AXO_EV_FAILED:
-    return sizeof(axo_failed_t);
-  case AXO_EV_EXITED:
-    return sizeof(axo_exited_t);
-  case AXO_EV_NEW:
-    return sizeof(axo_attach_t);
-  case AXO_EV_SIGNALLED:
-    return sizeof(axo_signalled_t);
-  default:
-    return 0;
-  }
-}
-
-static uint64_t draw_id(input_t *in) {
-  uint8_t which = draw8(in);
-  return which < 0xf0 ? ids[which % THINGS] : draw64(in);
-}
-
-/* Nearly right: `wrong` says in what it is not. */
-static size_t draw_packet(input_t *in, unsigned char buf[512]) {
-  uint8_t wrong = draw8(in), type = draw8(in);
-  axo_packet_t head = {.version = AXO_PROTO_VERSION};
-  head.type = wrong & 1 ? type : AXO_EV_HELLO + type % 11;
-  head.id = draw_id(in);
-  size_t len = wrong & 2 ? draw8(in) : natural_length(head.type);
-  head.length = wrong & 4 ? draw32(in) : (uint32_t)len;
-  if (wrong & 8)
-    head.flags = draw16(in);
-  if (wrong & 16)
-    head.version = draw8(in);
-  if (head.type == AXO_EV_LISTED && !(wrong & 6)) {
-    head.length = draw8(in) % 4 * (uint32_t)sizeof(axo_entry_t);
-    head.flags = head.length ? AXO_FLAG_MEMFD : 0;
-  }
-  memcpy(buf, &head, sizeof head);
-  draw(in, buf + sizeof head, len);
-  return sizeof head + len;
-}
-
-static void guest_send(input_t *in) {
-  unsigned char buf[512];
-  int fds[SEND_FDS_MAX];
-  if (guest < 0)
-    return;
-  size_t len = draw_packet(in, buf);
-  size_t count = draw8(in) % (SEND_FDS_MAX + 1);
-  for (size_t i = 0; i < count; i++)
-    CHECK((fds[i] = draw_fd(in)) >= 0);
-  send_raw(guest, buf, len, fds, count);
-  for (size_t i = 0; i < count; i++)
-    close(fds[i]);
-}
-
-static void guest_send_raw(input_t *in) {
-  input_t part = draw_part(in, draw8(in));
-  if (guest >= 0)
-    send_raw(guest, part.at, part.left, NULL, 0);
-}
-
-static void guest_leave(void) {
-  if (guest >= 0)
-    close(guest);
-  guest = -1;
-}
-
 /* ---- one input ------------------------------------------------------------------- */
 
 static void run(void) {
@@ -406,6 +269,8 @@ static void turn(input_t *in) {
     guest_send_raw(in);
   else if (op == 7)
     allowed = draw8(in) % 4; /* this process is about to run out of descriptors */
+  else if (op == 8 && draw8(in) & 1)
+    guest_spoil_ring(in);
   else if (op == 8)
     guest_leave();
   else
@@ -425,6 +290,7 @@ static void open_link(void) {
   /* So that what is sent must wait soon. */
   CHECK(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0);
   guest = pair[1];
+  ring_fd = -1;
   ups = downs = 0;
   id_count = 0;
   allowed = SIZE_MAX;
@@ -451,6 +317,8 @@ static void close_link(void) {
     thing_close(&things[i]);
   }
   guest_leave();
+  if (ring_fd >= 0)
+    close(ring_fd);
   /* Nothing is left that could take time. */
   for (int i = 0; i < 8; i++)
     uv_run(&loop, UV_RUN_NOWAIT);
