@@ -7,9 +7,8 @@ static void push_object(lua_State *L) {
 }
 
 void laxo_push_code(lua_State *L, int code) {
-  const char *name = uv_err_name(code);
-  /* uv_err_name leaks a string for a code it does not know: none of ours is. */
-  lua_pushstring(L, name);
+  char name[64]; /* uv_err_name would leak a string for a code that it does not know */
+  lua_pushstring(L, uv_err_name_r(code, name, sizeof name));
 }
 
 static void set_string(lua_State *L, const char *key, const char *value) {

@@ -116,7 +116,8 @@ void axo__arg(axo__build_t *b, const char *text) {
   }
 }
 
-static char *format_text(const char *fmt, va_list args) {
+__attribute__((format(printf, 1, 0))) static char *format_text(const char *fmt,
+                                                               va_list args) {
   char *text = NULL;
   return vasprintf(&text, fmt, args) < 0 ? NULL : text;
 }

@@ -157,17 +157,24 @@ void axo__link_on_peer(uv_poll_t *poll, int status, int events) {
 
 /* ---- opening --------------------------------------------------------------------- */
 
-int axo_link_open(uv_loop_t *loop, const axo_link_options_t *options, axo_link_t **out,
-                  axo_err_t *err) {
+axo_link_t *axo__link_new(uv_loop_t *loop, const axo_link_options_t *options) {
   axo_link_t *link = calloc(1, sizeof *link);
   if (!link)
-    return axo__err_set(err, UV_ENOMEM, "link", NULL, "out of memory");
+    return NULL;
   link->options = *options;
   link->options.dir = NULL;
   link->loop = loop;
   link->listen_fd = link->dir_fd = -1;
   link->outbox_end = &link->outbox;
   link->handles = 1; /* the caller's, until axo_link_close */
+  return link;
+}
+
+int axo_link_open(uv_loop_t *loop, const axo_link_options_t *options, axo_link_t **out,
+                  axo_err_t *err) {
+  axo_link_t *link = axo__link_new(loop, options);
+  if (!link)
+    return axo__err_set(err, UV_ENOMEM, "link", NULL, "out of memory");
   int rc = axo__link_listen(link, options->dir);
   if (rc != 0) {
     axo_link_close(link);

@@ -92,6 +92,8 @@ struct axo_link {
 
 /* link.c */
 
+/* One without a socket, which nobody connects to; NULL when there is no memory. */
+axo_link_t *axo__link_new(uv_loop_t *loop, const axo_link_options_t *options);
 uv_loop_t *axo__link_loop(const axo_link_t *link);
 /* Lets go of one of the link's `handles`; true when that was the last of it. */
 bool axo__link_release(axo_link_t *link);
@@ -101,6 +103,8 @@ void axo__link_on_peer(uv_poll_t *poll, int status, int events);
 
 /* Listens in `dir`; UV_E*. */
 int axo__link_listen(axo_link_t *link, const char *dir);
+/* Takes `fd` for the guest's connection. False: it stays the caller's. */
+bool axo__link_take_peer(axo_link_t *link, int fd);
 /* The socket goes, too: whoever it was meant for is there, or will not come. */
 void axo__link_unlisten(axo_link_t *link);
 

@@ -23,7 +23,7 @@ static bool is_guest(const axo_link_t *link, int fd) {
          peer.pid == link->options.guest_pid;
 }
 
-static bool take_peer(axo_link_t *link, int fd) {
+bool axo__link_take_peer(axo_link_t *link, int fd) {
   axo__peer_t *peer = calloc(1, sizeof *peer);
   if (!peer || uv_poll_init(link->loop, &peer->poll, fd) != 0) {
     free(peer);
@@ -47,7 +47,7 @@ static void on_connection(uv_poll_t *poll, int status, int events) {
     int fd = accept4(link->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0)
       return;
-    if (link->peer || !is_guest(link, fd) || !take_peer(link, fd))
+    if (link->peer || !is_guest(link, fd) || !axo__link_take_peer(link, fd))
       close(fd);
   }
 }

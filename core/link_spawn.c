@@ -83,8 +83,9 @@ static const char *stage_text(uint32_t stage) {
 int axo__failed_error(const axo_failed_t *failed, const char *what, axo_err_t *err) {
   /* The guest's word for it; made negative whatever it is. */
   int code = failed->error > 0 && failed->error < 4096 ? -failed->error : UV_EPROTO;
+  char reason[64]; /* uv_strerror would leak a string for each code that is unknown */
   axo__err_set(err, code, "guest", NULL, "%s: %s: %s", what ? what : "the request",
-               stage_text(failed->stage), uv_strerror(code));
+               stage_text(failed->stage), uv_strerror_r(code, reason, sizeof reason));
   if (err)
     err->stage = (int)failed->stage;
   return code;

@@ -34,13 +34,17 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-/* Bounds of the tables. */
+/* Bounds of the tables; the fuzzer's are small, so that it fills them. */
 #define LINKS_MAX 16
+#ifndef WORKS_MAX
 #define WORKS_MAX AXO_WORKS_MAX /* twice the default pids limit */
-#define SUBS_MAX LINKS_MAX      /* every host follows every task */
+#endif
+#define SUBS_MAX LINKS_MAX /* every host follows every task */
 #define SUPS_MAX (WORKS_MAX + 64)
 /* Finished tasks and terminals whose output is kept; then the oldest is forgotten. */
+#ifndef ENDED_MAX
 #define ENDED_MAX 64
+#endif
 /* Idle supervisors that are kept for good: after a fork bomb, when no process can be
  * made, they run the next exec. A burst of execs leaves more of them for a moment. */
 #define IDLE_KEEP 8
@@ -148,8 +152,8 @@ struct guest {
 };
 extern struct guest g;
 
-/* A received packet: the header, its body (in the packet, or mapped), its descriptors.
- */
+/* A received packet: the header, its body (in the packet, or mapped; NULL when it was
+ * in a descriptor that is lost), its descriptors. */
 struct packet {
   axo_packet_t head;
   const unsigned char *body;
@@ -371,7 +375,7 @@ int files_open(const char *path, const axo_open_t *how);
 int files_path(const axo_path_t *how, const char *from, const char *to);
 
 /* What getdents64(2) returns; not every C library names it. */
-struct dirent64 {
+struct linux_dirent64 {
   uint64_t d_ino;
   int64_t d_off;
   unsigned short d_reclen;

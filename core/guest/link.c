@@ -198,7 +198,7 @@ void link_scan(void) {
   lseek(g.link_dir, 0, SEEK_SET);
   while ((n = syscall(SYS_getdents64, g.link_dir, buf, sizeof buf)) > 0) {
     for (long at = 0; at < n;) {
-      const struct dirent64 *entry = (const struct dirent64 *)(buf + at);
+      const struct linux_dirent64 *entry = (const struct linux_dirent64 *)(buf + at);
       link_open(entry->d_name);
       at += entry->d_reclen;
     }

@@ -69,8 +69,10 @@ static bool parse(struct packet *p, const unsigned char *buf, size_t n) {
   size_t here = p->head.flags & AXO_FLAG_MEMFD ? 0 : p->head.length;
   if (n - sizeof p->head != here)
     return false;
+  if (p->head.flags & AXO_FLAG_MEMFD)
+    return p->fds_lost || map_body(p); /* lost with its descriptor: there is no body */
   p->body = buf + sizeof p->head;
-  return !(p->head.flags & AXO_FLAG_MEMFD) || p->fds_lost || map_body(p);
+  return true;
 }
 
 int packet_receive(int fd, struct packet *p) {
@@ -208,7 +210,7 @@ static bool strings(const unsigned char **at, const unsigned char *end, char **o
 
 bool spawn_parse(const struct packet *p, struct spawn_args *out) {
   static char *argv[STRINGS_MAX], *env[STRINGS_MAX];
-  if (!is_spawn(p))
+  if (!p->body || !is_spawn(p))
     return false;
   const axo_spawn_t *fixed = (const axo_spawn_t *)p->body;
   const unsigned char *at = p->body + sizeof *fixed, *end = p->body + p->head.length;

@@ -82,7 +82,7 @@ struct procs procs_scan(void (*seen)(struct proc *p, void *data), void *data) {
   lseek(g.proc, 0, SEEK_SET);
   while ((n = syscall(SYS_getdents64, g.proc, buf, sizeof buf)) > 0) {
     for (long at = 0; at < n;) {
-      const struct dirent64 *entry = (const struct dirent64 *)(buf + at);
+      const struct linux_dirent64 *entry = (const struct linux_dirent64 *)(buf + at);
       at += entry->d_reclen;
       if (take(entry->d_name) && seen)
         seen(&procs[count - 1], data);
