@@ -31,6 +31,7 @@ function cli.parser(name, description, tail)
   if tail then
     parser:usage(("Usage: axolua %s [options]%s"):format(name, tail))
   end
+  parser.takes_command = tail ~= nil and tail:find("-- COMMAND", 1, true) ~= nil
   parser:flag "-h --help"
     :description "Show this help."
     :action(function() parser.wants_help = true end)

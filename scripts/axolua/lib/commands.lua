@@ -2,7 +2,7 @@
 local commands = {}
 
 commands.names = { "run", "shell", "exec", "ps", "logs", "stats", "port", "stop", "reap", "doctor",
-  "help" }
+  "completion", "help" }
 
 -- Answered by axolua itself, without these scripts.
 commands.built_in = {
