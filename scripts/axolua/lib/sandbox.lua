@@ -140,7 +140,7 @@ local function start(options, guard)
 end
 
 local function stop(sb, log)
-  log:begin()
+  log:begin("ending the session")
   local ok, err = sb:stop()
   log:settle()
   if ok then return end
@@ -166,7 +166,7 @@ function sandbox.with(args, work)
     cli.say "ended at once: the container may still be there; `axolua reap` removes it"
   end)
   local options = sandbox.start_options(args)
-  log:begin()
+  log:begin("starting the session")
   local sb, err = start(options, guard)
   log:settle()
   guard:on_signal(nil)
