@@ -139,7 +139,8 @@ end
 function cli.fail(err)
   if type(err) == "string" then err = { message = err } end
   local op = err.op and err.op ~= "" and err.op .. ": " or ""
-  to_stderr(style.painter(2)("red", "axolua:") .. " " .. text.printable(op .. tostring(err.message)))
+  local name = style.painter(2)("red", "axolua:")
+  to_stderr(name .. " " .. text.printable(op .. tostring(err.message)))
   if err.hint and err.hint ~= "" then
     to_stderr("        " .. text.printable(err.hint))
   end

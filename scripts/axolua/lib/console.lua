@@ -51,7 +51,9 @@ end
 ---@param what string? shown on a terminal until there is something better to say
 function Console:begin(what)
   self.began = uv.hrtime()
-  if what and self.is_drawn and not self.is_quiet then self.latest, self.latest_since = what, self.began end
+  if self.is_drawn and not self.is_quiet then
+    self.latest, self.latest_since = what, self.began
+  end
   self.timer = self.timer or uv.new_timer()
   self.timer:start(PATIENCE_MS, 0, function() self:lose_patience() end)
   self.timer:unref()

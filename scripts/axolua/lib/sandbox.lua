@@ -5,6 +5,7 @@ local axo = require "axosandbox"
 local await = require "axosandbox.await"
 local cli = require "axolua.lib.cli"
 local console = require "axolua.lib.console"
+local record = require "axolua.lib.record"
 local signals = require "axolua.lib.signals"
 local terminal = require "axolua.lib.terminal"
 
@@ -171,6 +172,7 @@ function sandbox.with(args, work)
   log:settle()
   guard:on_signal(nil)
   if not sb then
+    if args.json then record.failure(err) end
     local code = guard:code() or cli.fail(err)
     guard:close()
     return code
