@@ -17,8 +17,10 @@ build = {
   type = "cmake",
   variables = {
     CMAKE_BUILD_TYPE = "RelWithDebInfo",
-    CMAKE_INSTALL_PREFIX = "$(PREFIX)",
+    CMAKE_INSTALL_PREFIX = "$(PREFIX)/installed",
     AXO_TESTS = "OFF",
     AXO_ROCK = "ON",
   },
 }
+-- axolua is its own Lua host.
+deploy = { wrap_bin_scripts = false }

@@ -21,7 +21,7 @@ commands.exit_codes = {
   { "125", "axolua itself failed: no podman, no such session, policy says no." },
   { "126", "The command was found and cannot be run." },
   { "127", "There is no such command in the session." },
-  { "128+n", "Signal n ended the command, or axolua; 141 when nobody reads the output any more." },
+  { "128+n", "Signal n ended the command, or axolua; 141: nobody reads on." },
   { "other", "The command's own exit status." },
 }
 
