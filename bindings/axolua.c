@@ -1,5 +1,6 @@
 /* axolua: a Lua host with luv and axosandbox. Finds its own files from where it stands
  * and leaves everything else to runner.lua. */
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <limits.h>
 #include <lua.h>
@@ -90,6 +91,20 @@ static int run(lua_State *L) {
   return 1;
 }
 
+/* A caller may have closed some of them; the loop's own descriptors would take their
+ * place, and what is printed would go into those. */
+static int open_standard_streams(void) {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+      return -1;
+    if (fd <= STDERR_FILENO && fcntl(fd, F_SETFD, 0) != 0)
+      return -1;
+  } while (fd <= STDERR_FILENO);
+  return close(fd);
+}
+
 /* What was printed and could not be written must not look like success. */
 static int check_stdout(int code) {
   bool is_lost = fflush(stdout) != 0;
@@ -101,8 +116,10 @@ static int check_stdout(int code) {
 
 int main(int argc, char **argv) {
   arguments_t arguments = {argc, argv};
-  lua_State *L = luaL_newstate();
   int code = 1;
+  if (open_standard_streams() != 0)
+    return 1;
+  lua_State *L = luaL_newstate();
   if (L == NULL || argc < 1) {
     fputs("axolua: out of memory\n", stderr);
     return 1;

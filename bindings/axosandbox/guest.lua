@@ -11,11 +11,12 @@ guest.LINK_TARGET = "/run/.axosandbox"
 
 local OTHERS_WRITE = 18 -- 022
 
--- Beside the modules: PREFIX/share/lua/5.4/axosandbox has it at PREFIX/share/axosandbox. By the
+-- Beside the modules: PREFIX/share/lua/5.4/axosandbox has it at PREFIX/lib/axosandbox. By the
 -- text of the path, since in a build tree the module directory is a symbolic link.
 local function beside_modules()
   local directory = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$" or "."
-  return (directory:match "^(.*)/[^/]+/[^/]+/[^/]+$" or "../../..") .. "/axosandbox/axo-guest"
+  local prefix = directory:match "^(.*)/[^/]+/[^/]+/[^/]+/[^/]+$" or "../../../.."
+  return prefix .. "/lib/axosandbox/axo-guest"
 end
 
 local BINARY = beside_modules()

@@ -119,11 +119,26 @@ local function own_directories(mount, path, container_id)
   return dirs
 end
 
+---@class axo.CgroupContext where the cgroups of one container lie
+---@field mounts table<string, { root: string, point: string }>
+---@field paths table<string, string>
+---@field container_id string
+
+local function context_of(seen)
+  return {
+    mounts = limits.parse_mounts(seen.mountinfo),
+    paths = limits.parse_cgroup(seen.cgroup),
+    container_id = seen.container_id,
+  }
+end
+
 -- A controller lives in one hierarchy only: where v1 has it, v2 has not.
+local function is_v1(context, controller)
+  return context.mounts[controller] ~= nil and context.paths[controller] ~= nil
+end
+
 local function reader_for(key, context)
-  local controller = READERS.v1[key].controller
-  if context.mounts[controller] and context.paths[controller] then return READERS.v1[key] end
-  return READERS.v2[key]
+  return is_v1(context, READERS.v1[key].controller) and READERS.v1[key] or READERS.v2[key]
 end
 
 local function applied(key, context)
@@ -149,11 +164,7 @@ end
 ---@return axo.Limits
 function limits.compare(asked, seen)
   local report = { verified = seen ~= nil }
-  local context = seen and {
-    mounts = limits.parse_mounts(seen.mountinfo),
-    paths = limits.parse_cgroup(seen.cgroup),
-    container_id = seen.container_id,
-  }
+  local context = seen and context_of(seen)
   for _, key in ipairs(KEYS) do
     local value = context and applied(key, context)
     report[key] = {
@@ -165,17 +176,41 @@ function limits.compare(asked, seen)
   return report
 end
 
+local function see(pid, container_id)
+  local cgroup = pid and pid > 0 and host.read_file(("/proc/%d/cgroup"):format(pid))
+  local mountinfo = cgroup and host.read_file "/proc/self/mountinfo"
+  return mountinfo and
+    { cgroup = cgroup, mountinfo = mountinfo, container_id = container_id } or nil
+end
+
 --- Reads the limits of a running container back from its cgroup on this host.
 ---@param asked table normalised
 ---@param pid integer? the container's init process; nil: it runs on another machine
 ---@param container_id string
 ---@return axo.Limits
 function limits.verify(asked, pid, container_id)
-  local cgroup = pid and pid > 0 and host.read_file(("/proc/%d/cgroup"):format(pid))
-  local mountinfo = cgroup and host.read_file "/proc/self/mountinfo"
-  if not mountinfo then return limits.compare(asked, nil) end
-  return limits.compare(asked,
-    { cgroup = cgroup, mountinfo = mountinfo, container_id = container_id })
+  return limits.compare(asked, see(pid, container_id))
+end
+
+--- Where the cgroups of a running container lie on this host.
+---@param pid integer? the container's init process
+---@param container_id string
+---@return axo.CgroupContext? context nil: it has ended, or runs on another machine
+function limits.context(pid, container_id)
+  local seen = see(pid, container_id)
+  return seen and context_of(seen)
+end
+
+--- The directory of a container's cgroup for a controller: the outermost that is its own, so
+--- that everything in the container is below it.
+---@param context axo.CgroupContext
+---@param controller string its name on cgroup v1
+---@return string? directory, boolean is_v1
+function limits.directory(context, controller)
+  local v1 = is_v1(context, controller)
+  local key = v1 and controller or ""
+  local dirs = own_directories(context.mounts[key], context.paths[key], context.container_id)
+  return dirs[#dirs], v1
 end
 
 local function in_words(key, value)

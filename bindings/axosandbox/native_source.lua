@@ -240,6 +240,8 @@ local function attach(path, entry, done)
   local self = new(path, {
     id = entry.name, kind = entry.kind, argv = entry.argv, started = entry.started,
   })
+  -- One that has ended says so from the start: its end is announced only later.
+  if not entry.running then self.state = final_state(self, entry) end
   local begun, err = path.link:attach(entry.name, callbacks(self, done))
   if not begun then return done(faults.of(err, path, "attach")) end
   self.work = begun

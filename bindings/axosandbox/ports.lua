@@ -45,6 +45,34 @@ local function listeners()
   return found
 end
 
+-- Loopback in the kernel's notation, of IPv4 and of both forms of IPv6.
+local function is_loopback(address)
+  return address:find "^%x%x%x%x%x%x7F$" ~= nil or address == ("0"):rep(24) .. "01000000"
+    or address:find "^0000000000000000FFFF0000%x%x%x%x%x%x7F$" ~= nil
+end
+
+local function note_reach(text, into)
+  for address, port, state in text:gmatch "%d+: (%x+):(%x%x%x%x) %x+:%x%x%x%x (%x%x)" do
+    if state == LISTEN then
+      port = tonumber(port, 16)
+      into[port] = (into[port] == "any" or not is_loopback(address)) and "any" or "loopback"
+    end
+  end
+end
+
+--- Where the programs in a container listen: "any" is reached by a published port, "loopback"
+--- only from inside.
+---@param pid integer? a process of the container on this machine
+---@return table<integer, "any"|"loopback">? reach by port; nil: it cannot be told
+function ports.reach(pid)
+  local text = pid and host.read_file(("/proc/%d/net/tcp"):format(pid))
+  if not text then return nil end
+  local found = {}
+  note_reach(text, found)
+  note_reach(host.read_file(("/proc/%d/net/tcp6"):format(pid)) or "", found)
+  return found
+end
+
 local function split(list, is_published)
   local published, missing = {}, {}
   for _, port in ipairs(list) do

@@ -325,6 +325,14 @@ function Sandbox:ports() return copy(self.record.ports) end
 ---@return table
 function Sandbox:limits() return copy(self.record.limits) end
 
+--- What the container uses just now, read from its cgroup: CPU time, memory, processes. Does
+--- not wait.
+---@return axo.Stats? stats, axo.Error? err code "GONE", "ENOTSUP", "STOPPED"
+function Sandbox:stats()
+  if self.is_stopped then return nil, self.driver:stopped_error "stats" end
+  return require("axosandbox.usage").read(self.record.pid, self.record.container_id)
+end
+
 --- What the session had to do without, in the order in which it turned out.
 ---@return string[]
 function Sandbox:warnings() return copy(self.record.warnings) end

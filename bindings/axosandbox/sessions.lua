@@ -238,7 +238,22 @@ local function name_of(container)
   return type(names) == "table" and names[1] or names
 end
 
-local function describe(container)
+-- What podman says is published: neighbouring ports come as one entry with a range.
+local function publications(container)
+  local list = {}
+  for _, entry in ipairs(type(container.Ports) == "table" and container.Ports or {}) do
+    local outside, inside = math.tointeger(entry.host_port), math.tointeger(entry.container_port)
+    for i = 0, outside and inside and (math.tointeger(entry.range) or 1) - 1 or -1 do
+      list[#list + 1] = {
+        address = entry.host_ip ~= "" and entry.host_ip or "0.0.0.0",
+        port = outside + i, container_port = inside + i, protocol = entry.protocol,
+      }
+    end
+  end
+  return list
+end
+
+local function describe(client, container)
   local session = naming.parse_labels(container.Labels)
   if not session or name_of(container) ~= naming.container(session.id) then return nil end
   local owner_alive = host.is_alive(session.owner)
@@ -249,6 +264,8 @@ local function describe(container)
     dir = session.dir,
     image = container.Image,
     ports = session.ports,
+    published = publications(container),
+    pid = not client:is_remote() and math.tointeger(container.Pid) or nil,
     state = container.State,
     running = container.State == "running",
     created = container.Created,
@@ -264,7 +281,7 @@ local function all(client, op)
   local containers, err = leftovers.with_label(client, naming.LABEL .. "id", op)
   if not containers then return nil, err end
   local found = {}
-  for _, container in ipairs(containers) do found[#found + 1] = describe(container) end
+  for _, container in ipairs(containers) do found[#found + 1] = describe(client, container) end
   table.sort(found, function(a, b) return a.id < b.id end)
   return found
 end
@@ -276,6 +293,8 @@ end
 ---@field dir string
 ---@field image string that runs
 ---@field ports integer[] asked for
+---@field published { address: string, port: integer, container_port: integer, protocol: string }[]
+---@field pid integer? of its first process, when it runs on this machine
 ---@field state string podman's word
 ---@field running boolean
 ---@field created any podman's time of creation

@@ -5,6 +5,7 @@ local checks = require "axolua.lib.checks"
 local cli = require "axolua.lib.cli"
 local json = require "axolua.lib.json"
 local probe = require "axolua.lib.probe"
+local style = require "axolua.lib.style"
 local text = require "axolua.lib.text"
 
 local function parser()
@@ -16,12 +17,10 @@ local function parser()
   return p
 end
 
-local COLOURS = { ok = "32", warn = "33", fail = "31" }
+local COLOURS = { ok = "green", warn = "yellow", fail = "red" }
 
 local function mark(status)
-  local word = ("%-4s"):format(status)
-  if uv.guess_handle(1) ~= "tty" or os.getenv "NO_COLOR" then return word end
-  return ("\27[%sm%s\27[0m"):format(COLOURS[status], word)
+  return style.painter(1)(COLOURS[status], ("%-4s"):format(status))
 end
 
 local function show(row)

@@ -3,6 +3,7 @@ local axo = require "axosandbox"
 local attach = require "axolua.lib.attach"
 local cli = require "axolua.lib.cli"
 local console = require "axolua.lib.console"
+local record = require "axolua.lib.record"
 local sandbox = require "axolua.lib.sandbox"
 local signals = require "axolua.lib.signals"
 local terminal = require "axolua.lib.terminal"
@@ -13,6 +14,7 @@ local function parser()
     " ID -- COMMAND [ARGS...]")
   p:argument("id", "The session; `axolua ps` lists them."):convert(cli.session_id)
   sandbox.command_options(p)
+  p:flag("--json", "How it ended and what it printed, as JSON on stdout, for scripts.")
   p:flag("-T --no-terminal", "No terminal for the command, even if we are on one.")
   return p
 end
@@ -22,9 +24,13 @@ local function main(arguments)
   console.open(args)
   local guard = signals.guard(terminal.restore)
   local sb <close>, err = axo.open(args.id)
-  if not sb then return cli.fail(err) end
+  if not sb then
+    if args.json then record.failure(err) end
+    return cli.fail(err)
+  end
   local code = guard:code() or attach.run(sb, command, {
     timeout = args.timeout, cwd = args.cwd, user = args.user, plain = args.no_terminal,
+    json = args.json,
     env = sandbox.environment(args.env),
   }, guard)
   guard:close()

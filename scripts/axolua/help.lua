@@ -14,6 +14,10 @@ local function overview()
   for _, entry in ipairs(commands.built_in) do
     lines[#lines + 1] = ("  %-20s %s"):format(entry[1], entry[2])
   end
+  lines[#lines + 1] = "\nexit status:"
+  for _, code in ipairs(commands.exit_codes) do
+    lines[#lines + 1] = ("  %-20s %s"):format(code[1], (code[2]:gsub("`", "")))
+  end
   lines[#lines + 1] = ""
   lines[#lines + 1] = "axolua help COMMAND, or axolua COMMAND --help, tells more.\n"
   return table.concat(lines, "\n")

@@ -3,6 +3,7 @@ local axo = require "axosandbox"
 local await = require "axosandbox.await"
 local cli = require "axolua.lib.cli"
 local console = require "axolua.lib.console"
+local json = require "axolua.lib.json"
 local output = require "axolua.lib.output"
 local signals = require "axolua.lib.signals"
 
@@ -12,7 +13,8 @@ local function parser()
     " ID TASK")
   p:argument("id", "The session."):convert(cli.session_id)
   p:argument("task", "The task; `axolua ps --tasks` lists them.")
-  p:flag("-f --follow", "Go on printing as more comes.")
+  p:mutex(p:flag("-f --follow", "Go on printing as more comes."),
+    p:flag("--json", "What is remembered, and how the task is, as JSON, for scripts."))
   return p
 end
 
@@ -52,6 +54,17 @@ local function print_once(work, writer)
   return {}
 end
 
+-- The cursor counts bytes since the beginning; what was lost is not in the output any more.
+local function print_record(sb, work)
+  local bytes, cursor, dropped = work:read(0)
+  cli.print(json.encode {
+    session = sb:id(), id = work.id, status = work:status(), started = work.started,
+    command = work.argv and json.array(work.argv) or nil,
+    output = bytes, cursor = cursor, lost = dropped,
+  } .. "\n")
+  return 0
+end
+
 local function find(sb, name)
   local task, err = sb:get_task(name)
   if task then return task end
@@ -61,6 +74,7 @@ end
 local function show(sb, args, guard)
   local work, err = find(sb, args.task)
   if not work then return cli.fail(err) end
+  if args.json then return print_record(sb, work) end
   local writer = output.open(1)
   local result
   if args.follow then

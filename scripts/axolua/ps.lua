@@ -3,6 +3,7 @@ local axo = require "axosandbox"
 local cli = require "axolua.lib.cli"
 local console = require "axolua.lib.console"
 local json = require "axolua.lib.json"
+local style = require "axolua.lib.style"
 local text = require "axolua.lib.text"
 
 local function parser()
@@ -54,6 +55,19 @@ local function describe(session, args)
   }
 end
 
+local HEADER = { "ID", "STATE", "AGE", "OWNER", "PORTS", "IMAGE", "DIRECTORY" }
+local TASKS_HEADER = { "SESSION", "TASK", "KIND", "STATUS", "AGE", "COMMAND" }
+
+local function state_colour(state)
+  if state == "running" then return "green" end
+  if state:find "^exited" or state:find "^created" then return "yellow" end
+  return "red"
+end
+
+local function painted(column, header)
+  return { paint = style.table_paint({ [column] = state_colour }, header) }
+end
+
 local function sessions_table(list)
   local rows = {}
   for _, session in ipairs(list) do
@@ -63,7 +77,7 @@ local function sessions_table(list)
       text.visible(session.image), text.visible(session.dir),
     }
   end
-  return text.columns({ "ID", "STATE", "AGE", "OWNER", "PORTS", "IMAGE", "DIRECTORY" }, rows)
+  return text.columns(HEADER, rows, painted(2, HEADER))
 end
 
 local function tasks_table(list)
@@ -77,7 +91,7 @@ local function tasks_table(list)
     end
   end
   if #rows == 0 then return "" end
-  return "\n" .. text.columns({ "SESSION", "TASK", "KIND", "STATUS", "AGE", "COMMAND" }, rows)
+  return "\n" .. text.columns(TASKS_HEADER, rows, painted(4, TASKS_HEADER))
 end
 
 local function main(arguments)

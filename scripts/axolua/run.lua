@@ -8,6 +8,7 @@ local function parser()
     .. "and removes the container at the end. The exit status is the command's; 124 after "
     .. "--timeout, 125 when axolua itself failed.", " -- COMMAND [ARGS...]")
   sandbox.options(p)
+  p:flag("--json", "How it ended and what it printed, as JSON on stdout, for scripts.")
   return p
 end
 
@@ -17,7 +18,7 @@ return {
   main = function(arguments)
     local args, command = cli.parse_with_command(parser(), arguments)
     return sandbox.with(args, function(sb, guard)
-      return attach.run(sb, command, { timeout = args.timeout }, guard)
+      return attach.run(sb, command, { timeout = args.timeout, json = args.json }, guard)
     end)
   end,
 }

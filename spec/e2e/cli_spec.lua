@@ -1,9 +1,9 @@
 local e2e = require "spec.support.e2e"
 local support = require "spec.support.cli"
-local core = require "axosandbox.core"
 local cjson = require "cjson"
 local uv = require "luv"
 local podman, proc, temp = e2e.podman, e2e.proc, e2e.temp
+local on_terminal = support.on_terminal
 
 -- The command line of a session for a test, of a command that takes them.
 local function session_options(id, extra)
@@ -259,33 +259,6 @@ describe("axolua logs", function()
     assert(sb:stop())
   end)
 end)
-
--- A shell script on a terminal of its own, in which $AXOLUA is the program.
-local function on_terminal(script, list, size)
-  local screen = { text = "" }
-  local pty
-  pty = assert(core.pty({ "/bin/sh", "-c", script, "sh", table.unpack(list) }, {
-    rows = size and size[1] or 24, cols = size and size[2] or 80,
-    env = proc.environment { AXOLUA = support.axolua(), TERM = "xterm" },
-    on_output = function(bytes) screen.text = screen.text .. bytes end,
-  }, function(result) screen.result = result end))
-  function screen.type(bytes) assert(pty:write(bytes)) end
-  function screen.resize(rows, cols) assert(pty:resize(rows, cols)) end
-  function screen.shows(pattern)
-    return proc.eventually(function()
-      if screen.result and not screen.text:find(pattern) then
-        error("it ended without showing " .. pattern .. ": " .. screen.text)
-      end
-      return screen.text:match(pattern)
-    end, ("%q on %q"):format(pattern, screen.text))
-  end
-  function screen.pid() return pty:pid() end
-  function screen.wait()
-    proc.eventually(function() return screen.result end, "the end; shown: " .. screen.text)
-    return screen.result
-  end
-  return screen
-end
 
 describe("axolua shell", function()
   e2e.housekeeping(_ENV)

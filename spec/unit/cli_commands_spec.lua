@@ -2,7 +2,10 @@ local support = require "spec.support.cli"
 local temp = require "spec.support.temp"
 local janitor = require "spec.support.janitor"
 
-local COMMANDS = { "run", "shell", "exec", "ps", "logs", "stop", "reap", "doctor", "help" }
+local COMMANDS = {
+  "run", "shell", "exec", "ps", "logs", "stats", "port", "stop", "reap", "doctor", "completion",
+  "help",
+}
 
 describe("axolua's command line", function()
   local mark
@@ -21,6 +24,9 @@ describe("axolua's command line", function()
       assert.equal("", own.stderr)
     end
     assert.matches("\n  env ", help.stdout)
+    for _, code in ipairs { "124", "125", "126", "127", "128%+n" } do
+      assert.matches("exit status:.*\n  " .. code .. " +%a", help.stdout)
+    end
     assert.matches("\n  %-%-version ", help.stdout)
   end)
 
@@ -48,6 +54,12 @@ describe("axolua's command line", function()
     { { "stop" }, "id" },
     { { "stop", "-x" }, "unknown option" },
     { { "logs", "demo" }, "task" },
+    { { "logs", "demo", "t", "-f", "--json" }, "can not be used together" },
+    { { "stats", "--interval", "0" }, "interval" },
+    { { "stats", "../x" }, "is not an id" },
+    { { "port", "-x" }, "unknown option" },
+    { { "completion", "tcsh" }, "bash" },
+    { { "completion", "tasks" }, "which session" },
     { { "help", "frobnicate" }, "there is no command" },
   }
   for _, case in ipairs(WRONG) do
@@ -62,8 +74,10 @@ describe("axolua's command line", function()
 
   it("says which command installs podman where there is none, and exits with 125", function()
     local nowhere = temp.dir()
-    for _, arguments in ipairs { { "run", "--dir", temp.dir "work", "--", "true" },
-      { "ps" }, { "exec", "demo", "--", "true" }, { "stop", "demo" }, { "reap" } } do
+    for _, arguments in ipairs {
+      { "run", "--dir", temp.dir "work", "--", "true" }, { "ps" }, { "exec", "demo", "--", "true" },
+      { "stop", "demo" }, { "reap" }, { "stats" }, { "port" }, { "completion", "sessions" },
+    } do
       local result = support.run(arguments, { env = { PATH = nowhere } })
       assert.equal(125, result.code, result.stderr)
       assert.matches("podman", result.stderr)

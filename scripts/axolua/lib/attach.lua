@@ -4,6 +4,7 @@ local await = require "axosandbox.await"
 local cli = require "axolua.lib.cli"
 local input = require "axolua.lib.input"
 local output = require "axolua.lib.output"
+local record = require "axolua.lib.record"
 local terminal = require "axolua.lib.terminal"
 
 local attach = {}
@@ -38,33 +39,54 @@ local function forward_stdin(handle)
     function() handle:close_stdin() end)
 end
 
-local function run_plain(sb, argv, opts, guard)
-  local out, err_out = output.open(1), output.open(2)
-  local feed, is_broken
+-- Runs the command with our stdin; a signal to us, and a reader that goes away, end it.
+local function exec(sb, argv, opts, guard, sinks)
+  local feed
   local result, err = await.call(function(done)
     local handle, problem = sb:exec(argv, {
       timeout = opts.timeout or 0, cwd = opts.cwd, user = opts.user, env = opts.env,
-      stdin = "pipe",
-      on_stdout = function(bytes) out:write(bytes) end,
-      on_stderr = function(bytes) err_out:write(bytes) end,
+      stdin = "pipe", on_stdout = sinks.stdout, on_stderr = sinks.stderr,
     }, done)
     if not handle then return nil, problem end
-    out.on_broken = function()
-      is_broken = true
-      handle:cancel()
-    end
-    guard:on_signal(function() handle:cancel() end)
+    sinks.cancel = function() handle:cancel() end
+    guard:on_signal(sinks.cancel)
     feed = forward_stdin(handle)
     return handle
   end)
   guard:on_signal(nil)
   if feed then feed:stop() end
+  return result, err
+end
+
+local function run_plain(sb, argv, opts, guard)
+  local out, err_out = output.open(1), output.open(2)
+  local is_broken
+  local sinks = {
+    stdout = function(bytes) out:write(bytes) end,
+    stderr = function(bytes) err_out:write(bytes) end,
+  }
+  out.on_broken = function()
+    is_broken = true
+    if sinks.cancel then sinks.cancel() end
+  end
+  local result, err = exec(sb, argv, opts, guard, sinks)
   local patience = guard.signal and 1 or nil
   out:flush(patience)
   err_out:flush(patience)
   if not result then return guard:code() or fail(err) end
   if is_broken then return BROKEN_PIPE end
   return code_of(result, opts, guard)
+end
+
+-- What the command prints is kept, as far as policy lets it be, and reported at its end.
+local function run_recorded(sb, argv, opts, guard)
+  local result, err = exec(sb, argv, opts, guard, {})
+  if result then
+    record.result(sb, argv, result)
+    return code_of(result, opts, guard)
+  end
+  record.failure(err)
+  return guard:code() or fail(err)
 end
 
 -- The deadline of a program on a terminal is ours: the engine gives those none.
@@ -100,10 +122,11 @@ end
 --- Runs a command, on a terminal when we are on one; in a coroutine.
 ---@param sb axo.Sandbox
 ---@param argv string[]
----@param opts { timeout: number?, cwd: string?, user: string?, env: table?, plain: boolean? }
+---@param opts { timeout: number?, cwd: string?, user: string?, env: table?, plain: boolean?, json: boolean? }
 ---@param guard cli.Guard
 ---@return integer code the command's own, or what stands for its failure
 function attach.run(sb, argv, opts, guard)
+  if opts.json then return run_recorded(sb, argv, opts, guard) end
   if terminal.is_there() and not opts.plain then
     return run_terminal(sb, argv, opts, guard)
   end

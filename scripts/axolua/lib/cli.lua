@@ -2,6 +2,8 @@
 local argparse = require "argparse"
 local naming = require "axosandbox.naming"
 local output = require "axolua.lib.output"
+local status = require "axolua.lib.status"
+local style = require "axolua.lib.style"
 local text = require "axolua.lib.text"
 
 local cli = {}
@@ -31,6 +33,7 @@ function cli.parser(name, description, tail)
   if tail then
     parser:usage(("Usage: axolua %s [options]%s"):format(name, tail))
   end
+  parser.takes_command = tail ~= nil and tail:find("-- COMMAND", 1, true) ~= nil
   parser:flag "-h --help"
     :description "Show this help."
     :action(function() parser.wants_help = true end)
@@ -115,24 +118,31 @@ function cli.without_position(raised)
   return (tostring(raised):gsub("^[^%s:]+:%d+: ", ""))
 end
 
+local COLOURS = { ["warning:"] = "yellow", ["error:"] = "red" }
+
+local function to_stderr(line)
+  status.aside(function() output.print(2, line .. "\n") end)
+end
+
 --- Says something on stderr.
 ---@param message string
 function cli.say(message)
-  output.print(2, "axolua: " .. text.printable(message) .. "\n")
+  message = text.printable(message)
+  local word, rest = message:match "^(%l+:)(.*)$"
+  if COLOURS[word] then message = style.painter(2)(COLOURS[word], word) .. rest end
+  to_stderr("axolua: " .. message)
 end
 
 --- Says what went wrong, why, and what to do next.
 ---@param err axo.Error|string
 ---@return integer code the exit code for it
 function cli.fail(err)
-  if type(err) == "string" then
-    cli.say(err)
-    return cli.FAILED
-  end
+  if type(err) == "string" then err = { message = err } end
   local op = err.op and err.op ~= "" and err.op .. ": " or ""
-  cli.say(op .. tostring(err.message))
+  local name = style.painter(2)("red", "axolua:")
+  to_stderr(name .. " " .. text.printable(op .. tostring(err.message)))
   if err.hint and err.hint ~= "" then
-    output.print(2, "        " .. text.printable(err.hint) .. "\n")
+    to_stderr("        " .. text.printable(err.hint))
   end
   return cli.FAILED
 end

@@ -1,7 +1,8 @@
 --- Which commands there are, in the order that help shows them.
 local commands = {}
 
-commands.names = { "run", "shell", "exec", "ps", "logs", "stop", "reap", "doctor", "help" }
+commands.names = { "run", "shell", "exec", "ps", "logs", "stats", "port", "stop", "reap", "doctor",
+  "completion", "help" }
 
 -- Answered by axolua itself, without these scripts.
 commands.built_in = {
@@ -9,6 +10,19 @@ commands.built_in = {
   { "--version", "print the version" },
   { "FILE.lua [ARGS...]", "run a Lua script with luv and axosandbox; - reads it from stdin" },
   { "-e CODE [ARGS...]", "run a piece of Lua" },
+}
+
+-- What the exit status means, for help and for the manual.
+commands.exit_codes = {
+  { "0", "All went well. Of `run`, `shell`, `exec` and `logs -f`: so says the command." },
+  { "1", "`doctor`: no session can start here." },
+  { "2", "The command line is wrong." },
+  { "124", "The command took longer than its --timeout and was ended." },
+  { "125", "axolua itself failed: no podman, no such session, policy says no." },
+  { "126", "The command was found and cannot be run." },
+  { "127", "There is no such command in the session." },
+  { "128+n", "Signal n ended the command, or axolua; 141: nobody reads on." },
+  { "other", "The command's own exit status." },
 }
 
 ---@param name string

@@ -1,8 +1,9 @@
 --- What the library has to say, on stderr: warnings at once, progress only of what takes
---- long enough for somebody to wonder.
+--- long enough for somebody to wonder, with how long it has taken.
 local uv = require "luv"
 local axo = require "axosandbox"
 local cli = require "axolua.lib.cli"
+local status = require "axolua.lib.status"
 
 local console = {}
 
@@ -12,15 +13,22 @@ local PATIENCE_MS = 700
 local Console = {}
 Console.__index = Console
 
+-- A terminal has one line for it; a log gets a line each, with the time since the beginning.
+function Console:report(message, since)
+  if self.is_drawn then return status.show(message, since) end
+  if not self.began then return cli.say(message) end
+  cli.say(("[%s] %s"):format(status.span((uv.hrtime() - self.began) / 1e9), message))
+end
+
 function Console:progress(message)
-  if self.impatient then return cli.say(message) end
-  self.latest = message
+  if self.impatient then return self:report(message, uv.hrtime()) end
+  self.latest, self.latest_since = message, uv.hrtime()
 end
 
 -- From now on everything is shown, beginning with what is under way.
 function Console:lose_patience()
   self.impatient = true
-  if self.latest then cli.say(self.latest) end
+  if self.latest then self:report(self.latest, self.latest_since) end
   self.latest = nil
 end
 
@@ -33,13 +41,19 @@ end
 
 --- Work on the session is over (or was it ever long?): no more progress is shown.
 function Console:settle()
-  self.latest = nil
+  self.latest, self.began = nil, nil
   self.impatient = false
   if self.timer then self.timer:stop() end
+  status.hide()
 end
 
 --- Long work begins: progress is shown once it has lasted.
-function Console:begin()
+---@param what string? shown on a terminal until there is something better to say
+function Console:begin(what)
+  self.began = uv.hrtime()
+  if self.is_drawn and not self.is_quiet then
+    self.latest, self.latest_since = what, self.began
+  end
   self.timer = self.timer or uv.new_timer()
   self.timer:start(PATIENCE_MS, 0, function() self:lose_patience() end)
   self.timer:unref()
@@ -51,6 +65,7 @@ end
 function console.open(opts)
   local self = setmetatable({
     is_quiet = opts.quiet, is_verbose = opts.verbose, impatient = opts.verbose or false,
+    is_drawn = status.is_possible() and not opts.verbose,
   }, Console)
   axo.set_logger(function(level, message) self:receive(level, message) end)
   return self

@@ -5,6 +5,7 @@ local axo = require "axosandbox"
 local await = require "axosandbox.await"
 local cli = require "axolua.lib.cli"
 local console = require "axolua.lib.console"
+local record = require "axolua.lib.record"
 local signals = require "axolua.lib.signals"
 local terminal = require "axolua.lib.terminal"
 
@@ -140,7 +141,7 @@ local function start(options, guard)
 end
 
 local function stop(sb, log)
-  log:begin()
+  log:begin("ending the session")
   local ok, err = sb:stop()
   log:settle()
   if ok then return end
@@ -166,11 +167,12 @@ function sandbox.with(args, work)
     cli.say "ended at once: the container may still be there; `axolua reap` removes it"
   end)
   local options = sandbox.start_options(args)
-  log:begin()
+  log:begin("starting the session")
   local sb, err = start(options, guard)
   log:settle()
   guard:on_signal(nil)
   if not sb then
+    if args.json then record.failure(err) end
     local code = guard:code() or cli.fail(err)
     guard:close()
     return code

@@ -1,25 +1,37 @@
 --- Text for people: tables, ages, sizes, quoted commands.
 local text = {}
 
+local function width_of(cell)
+  return utf8.len(cell) or #cell
+end
+
+local function widths_of(lines)
+  local widths = {}
+  for _, row in ipairs(lines) do
+    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, width_of(cell)) end
+  end
+  return widths
+end
+
+local function pad(cell, i, row, width, opts)
+  local padding = (" "):rep(width - width_of(cell))
+  local shown = opts.paint and opts.paint(cell, i, row) or cell
+  if opts.right and opts.right[i] then return padding .. shown end
+  return i < #row and shown .. padding or shown
+end
+
 --- Columns, padded; the last one is not.
 ---@param header string[]
 ---@param rows string[][]
+---@param opts { right: table<integer, true>?, paint: (fun(cell: string, column: integer, row: string[]): string?)? }? right: columns of numbers; paint: wraps a cell in what takes no room
 ---@return string
-function text.columns(header, rows)
-  local widths = {}
+function text.columns(header, rows, opts)
+  opts = opts or {}
   local all = { header, table.unpack(rows) }
-  for _, row in ipairs(all) do
-    for i, cell in ipairs(row) do
-      widths[i] = math.max(widths[i] or 0, utf8.len(cell) or #cell)
-    end
-  end
-  local lines = {}
+  local widths, lines = widths_of(all), {}
   for _, row in ipairs(all) do
     local cells = {}
-    for i, cell in ipairs(row) do
-      local padding = i < #row and widths[i] - (utf8.len(cell) or #cell) or 0
-      cells[i] = cell .. (" "):rep(padding)
-    end
+    for i, cell in ipairs(row) do cells[i] = pad(cell, i, row, widths[i], opts) end
     lines[#lines + 1] = table.concat(cells, "  ") .. "\n"
   end
   return table.concat(lines)

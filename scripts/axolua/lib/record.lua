@@ -1,0 +1,29 @@
+--- The outcome of a command as one JSON object on stdout, for programs.
+local cli = require "axolua.lib.cli"
+local json = require "axolua.lib.json"
+
+local record = {}
+
+--- Prints how a command ended. Bytes that are no UTF-8 become U+FFFD.
+---@param sb axo.Sandbox
+---@param argv string[]
+---@param result axo.Result
+function record.result(sb, argv, result)
+  cli.print(json.encode {
+    id = sb:id(), command = json.array(argv), code = result.code, signal = result.signal,
+    timed_out = result.timed_out, duration = result.duration,
+    stdout = result.stdout, stdout_truncated = result.stdout_truncated,
+    stderr = result.stderr, stderr_truncated = result.stderr_truncated,
+    warnings = json.array(sb:warnings()),
+  } .. "\n")
+end
+
+--- Prints why there is no result.
+---@param err axo.Error
+function record.failure(err)
+  cli.print(json.encode {
+    error = { code = err.code, op = err.op, message = tostring(err.message), hint = err.hint },
+  } .. "\n")
+end
+
+return record
