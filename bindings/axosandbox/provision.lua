@@ -5,6 +5,7 @@
 --- first ends up in an image that others run.
 local uv = require "luv"
 local core = require "axosandbox.core"
+local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local guest = require "axosandbox.guest"
@@ -194,9 +195,9 @@ end
 local function run_one(job, path, decision, command)
   job:inform("post-create: " .. command, { op = "post_create" })
   local result, err = await.call(function(done)
-    local handle, problem = path:exec({
+    local handle, problem = audit_work.exec({ id = job.id }, path, {
       argv = { "sh", "-c", command }, cwd = job.asked.dir, timeout = decision.timeout,
-      max_output = KEPT_OUTPUT, on_limit = "truncate",
+      secrets = job.secrets, max_output = KEPT_OUTPUT, on_limit = "truncate",
     }, done)
     job.current = handle
     return handle, problem

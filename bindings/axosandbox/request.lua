@@ -3,6 +3,7 @@ local uv = require "luv"
 local errors = require "axosandbox.errors"
 local naming = require "axosandbox.naming"
 local options = require "axosandbox.options"
+local secrets = require "axosandbox.secrets"
 
 local request = {}
 
@@ -36,6 +37,7 @@ local OPTION_SHAPE = {
   },
   post_create = { type = "table", items = "string" },
   env = { type = "table", values = "string", check = check_env },
+  env_from = secrets.RULE,
   policy = "table",
   reuse = "boolean",
 }
@@ -54,6 +56,7 @@ end
 ---@field ports integer[]
 ---@field post_create string[]
 ---@field env table<string, string>
+---@field env_from table<string, axo.SecretSource>
 ---@field reuse boolean
 
 -- 3000.0 passes for a port, and must not be written as one.
@@ -76,6 +79,7 @@ function request.check(opts, level)
     ports = integers(opts.ports),
     post_create = copy(opts.post_create),
     env = copy(opts.env),
+    env_from = secrets.copy(opts.env_from),
     reuse = opts.reuse or false,
   }
 end

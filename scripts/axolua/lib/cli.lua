@@ -137,6 +137,14 @@ function cli.fail(err)
   return cli.FAILED
 end
 
+--- Ends the command: it cannot be done.
+---@param message string
+---@param hint string what to do next
+function cli.abort(message, hint)
+  leave(cli.FAILED, 2, ("axolua: %s\n        %s\n"):format(
+    text.printable(message), text.printable(hint)))
+end
+
 --- Prints to stdout. A reader that has had enough is no error.
 ---@param bytes string
 function cli.print(bytes)

@@ -1,0 +1,32 @@
+--- Where axolua's own audit log goes.
+local audit = require "axosandbox.audit"
+local cli = require "axolua.lib.cli"
+
+local audit_log = {}
+
+-- Commands that do something in sessions or to them.
+local RECORDED = { run = true, shell = true, exec = true, stop = true, reap = true, mcp = true }
+
+--- The file: `$AXOSANDBOX_AUDIT`, else the default one.
+---@return string? path nil when it is off, or has no place; string? problem
+function audit_log.path()
+  local set = os.getenv "AXOSANDBOX_AUDIT"
+  if set == "off" then return nil end
+  if set and set ~= "" then
+    if set:sub(1, 1) == "/" then return set end
+    return nil, ("$AXOSANDBOX_AUDIT is neither off nor an absolute path: %s"):format(set)
+  end
+  local path, err = audit.default_file()
+  return path, err and tostring(err)
+end
+
+--- Records what a command does. It fails rather than leave no record where one is wanted.
+---@param name string of the command
+function audit_log.begin(name)
+  if not RECORDED[name] then return end
+  local path, problem = audit_log.path()
+  if problem then cli.abort("the audit log has no place: " .. problem, "set AXOSANDBOX_AUDIT") end
+  if path then audit.set_audit { file = path } end
+end
+
+return audit_log
