@@ -4,6 +4,7 @@
 --- so that neither the environment nor the directory of the session that happened to come
 --- first ends up in an image that others run.
 local uv = require "luv"
+local confirm = require "axosandbox.confirm"
 local core = require "axosandbox.core"
 local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
@@ -233,6 +234,10 @@ function provision.post_create(job, record)
   })
   if not decision then return nil, err end
   if decision.warning then job:warn(decision.warning) end
+  if decision.ask then
+    decision.run = confirm.ask(job, { op = "post_create", commands = decision.commands })
+    if job.cancelled then return nil, job:stopped() end
+  end
   if not decision.run then return true end
   local path = require("axosandbox.portable").new(record)
   return job:off_the_clock(run_all, job, path, decision)

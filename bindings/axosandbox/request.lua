@@ -39,6 +39,7 @@ local OPTION_SHAPE = {
   env = { type = "table", values = "string", check = check_env },
   env_from = secrets.RULE,
   policy = "table",
+  confirm = "function",
   reuse = "boolean",
 }
 
@@ -57,6 +58,7 @@ end
 ---@field post_create string[]
 ---@field env table<string, string>
 ---@field env_from table<string, axo.SecretSource>
+---@field confirm (fun(question: axo.Question, answer: fun(agreed: boolean)): (fun())?)?
 ---@field reuse boolean
 
 -- 3000.0 passes for a port, and must not be written as one.
@@ -80,6 +82,7 @@ function request.check(opts, level)
     post_create = copy(opts.post_create),
     env = copy(opts.env),
     env_from = secrets.copy(opts.env_from),
+    confirm = opts.confirm,
     reuse = opts.reuse or false,
   }
 end

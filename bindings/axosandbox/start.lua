@@ -330,6 +330,7 @@ end
 ---@field env table<string, string>?
 ---@field env_from table<string, axo.SecretSource>? secrets, by the name of their variable
 ---@field policy table? overrides for this session
+---@field confirm (fun(question: axo.Question, answer: fun(agreed: boolean)): (fun())?)? is called where policy wants somebody asked; calls `answer` now or later; may return a function that takes the question back
 ---@field reuse boolean? open the running session of this id, if it is the same
 
 --- Starts a session: its own container, with `dir` mounted read-write at the same path.

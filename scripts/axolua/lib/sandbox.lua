@@ -4,6 +4,7 @@ local uv = require "luv"
 local axo = require "axosandbox"
 local await = require "axosandbox.await"
 local cli = require "axolua.lib.cli"
+local confirm = require "axolua.lib.confirm"
 local console = require "axolua.lib.console"
 local signals = require "axolua.lib.signals"
 local terminal = require "axolua.lib.terminal"
@@ -139,6 +140,7 @@ function sandbox.start_options(args)
     ports = args.port,
     env = sandbox.environment(args.env),
     env_from = secret_sources(args.env_from),
+    confirm = confirm.is_possible() and confirm.ask or nil,
     reuse = args.keep and args.id ~= nil or nil,
     policy = {
       network = args.network,
