@@ -63,7 +63,8 @@ local function matches_repository(pattern, repository)
   for i, part in ipairs(wanted) do
     if part ~= parts[i] then return false end
   end
-  return is_open and #parts > #wanted or #parts == #wanted
+  if is_open then return #parts > #wanted end
+  return #parts == #wanted
 end
 
 local function matches(entry, reference)
