@@ -89,7 +89,7 @@ local function file_sink(path, opts)
   local file = audit_file.new {
     path = path, max_size = opts.max_size or MAX_SIZE, keep = opts.keep or KEEP, now = now,
     note = function(gap)
-      return json.encode(complete("lost", nil, { count = gap.lost, since = gap.since })) .. "\n"
+      return complete("lost", nil, { count = gap.lost, since = gap.since })
     end,
   }
   return {

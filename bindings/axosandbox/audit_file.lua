@@ -8,6 +8,7 @@ local uv = require "luv"
 local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local gate = require "axosandbox.gate"
+local json = require "axosandbox.json"
 local log = require "axosandbox.log"
 local lost_note = require "axosandbox.audit_lost"
 
@@ -15,12 +16,13 @@ local audit_file = {}
 
 local C = uv.constants
 local PRIVATE = 384 -- 0600
-local FLAGS = C.O_WRONLY | C.O_APPEND | C.O_CREAT | C.O_NONBLOCK | (C.O_NOFOLLOW or 0)
+local FLAGS = C.O_WRONLY | C.O_APPEND | C.O_CREAT | C.O_NONBLOCK
 local MAX_QUEUE = 1024 * 1024
 local MAX_BATCH = 256 * 1024
 local MOST_KEPT = 100
 -- Nothing is tried more often than that after a failure, and only when there is a new event.
 local RETRY_NS = 1000000000
+local CLOSE_TIMEOUT = 10
 
 ---@class axo.AuditFile
 ---@field path string
@@ -31,15 +33,17 @@ local RETRY_NS = 1000000000
 ---@field last integer
 ---@field bytes integer in the queue
 ---@field in_flight integer items that are being written
----@field note fun(gap: { lost: integer, since: string }): string the line that tells of a gap
+---@field note fun(gap: { lost: integer, since: string }): table the event that tells of a gap
 local File = {}
 File.__index = File
+
+local is_over = false
 
 -- Those whose queue must be written when the process ends.
 local open_files = {}
 
 --- Opens one; the file itself is opened with the first line.
----@param opts { path: string, max_size: integer, keep: integer, note: fun(gap: table): string, now: fun(): string }
+---@param opts { path: string, max_size: integer, keep: integer, note: fun(gap: table): table, now: fun(): string }
 ---@return axo.AuditFile
 function audit_file.new(opts)
   local self = setmetatable({
@@ -76,7 +80,7 @@ local function drop_first(self, count)
 end
 
 local function line_of(self, item)
-  return type(item) == "string" and item or self.note(item)
+  return type(item) == "string" and item or json.encode(self.note(item)) .. "\n"
 end
 
 -- The next lines, and how many items they are.
@@ -92,11 +96,14 @@ end
 
 -- ---- the file ----------------------------------------------------------------------------
 
--- An operation of luv in this coroutine; nil, message on failure.
+-- An operation of luv in this coroutine; nil, message on failure. What completes while Lua's
+-- state is being closed goes on no more.
 local function fs(name, ...)
   local arguments = table.pack(...)
   return await.call(function(done)
-    arguments[arguments.n + 1] = function(err, value) done(err, value == nil or value) end
+    arguments[arguments.n + 1] = function(err, value)
+      if not is_over then done(err, value == nil or value) end
+    end
     return uv[name](table.unpack(arguments, 1, arguments.n + 1))
   end)
 end
@@ -107,9 +114,12 @@ local function check(stat)
 end
 
 local function open(self)
-  local fd, err = fs("fs_open", self.path, FLAGS, PRIVATE)
+  local stat = fs("fs_lstat", self.path)
+  local err = stat and check(stat)
+  if err then return nil, err end
+  local fd
+  fd, err = fs("fs_open", self.path, FLAGS, PRIVATE)
   if not fd then return nil, err end
-  local stat
   stat, err = fs("fs_fstat", fd)
   err = err or check(stat)
   if err then
@@ -260,17 +270,11 @@ function File:flush(seconds, fn)
   self.idle:within(seconds, function() fn() end)
 end
 
---- Takes no more lines; what waits is written.
-function File:close()
-  self:flush(60, function()
-    if not self.is_dead then await.spawn(function() close_fd(self) end, function() end) end
-    if self.first > self.last then open_files[self] = nil end
-  end)
-end
-
 -- ---- the end of the process --------------------------------------------------------------
 
 local function append_at_once(self, text)
+  local there = uv.fs_lstat(self.path)
+  if there and check(there) then return false end
   local fd = uv.fs_open(self.path, FLAGS, PRIVATE)
   if not fd then return false end
   local stat = uv.fs_fstat(fd)
@@ -296,12 +300,25 @@ local function finish(self)
   lost_note.leave(self.path, lost, self.now())
 end
 
+--- Takes no more lines; what waits is written, or counted as lost.
+function File:close()
+  self:flush(CLOSE_TIMEOUT, function()
+    if open_files[self] and self.first <= self.last then finish(self) end
+    open_files[self] = nil
+    await.spawn(function() close_fd(self) end, function() end)
+  end)
+end
+
 --- Writes what is left, at once. For the end of the process.
 function audit_file.finish_all()
   for file in pairs(open_files) do finish(file) end
   open_files = {}
 end
 
-audit_file.at_exit = setmetatable({}, { __gc = audit_file.finish_all })
+-- Made after what it uses was loaded, so that it is finalised before that.
+audit_file.at_exit = setmetatable({}, { __gc = function()
+  is_over = true
+  audit_file.finish_all()
+end })
 
 return audit_file
