@@ -23,6 +23,8 @@ local MOST_KEPT = 100
 -- Nothing is tried more often than that after a failure, and only when there is a new event.
 local RETRY_NS = 1000000000
 local CLOSE_TIMEOUT = 10
+-- Seconds that a first line waits for others to go with it: a write costs more than a line.
+local GATHER = 0.01
 
 ---@class axo.AuditFile
 ---@field path string
@@ -85,10 +87,10 @@ end
 
 -- The next lines, and how many items they are.
 local function next_batch(self)
-  local lines, size = {}, 0
+  local lines, size, most = {}, 0, math.min(MAX_BATCH, self.max_size)
   for i = self.first, self.last do
     local line = line_of(self, self.queue[i])
-    if #lines > 0 and size + #line > MAX_BATCH then break end
+    if #lines > 0 and size + #line > most then break end
     lines[#lines + 1], size = line, size + #line
   end
   return lines, size
@@ -241,12 +243,19 @@ local function pump(self)
 end
 
 local function start(self)
+  if self.cancel_gathering then self.cancel_gathering() end
+  self.cancel_gathering = nil
   if self.idle and not self.idle.is_open then return end
   self.idle = gate.new()
   await.spawn(function() pump(self) end, function(err)
     if err then failed(self, err) end
     self.idle:open()
   end)
+end
+
+local function start_soon(self)
+  if self.cancel_gathering or self.idle and not self.idle.is_open then return end
+  self.cancel_gathering = await.after(GATHER, function() start(self) end)
 end
 
 --- Appends a line, soon.
@@ -258,7 +267,7 @@ function File:push(line)
     append(self, line)
     self.bytes = self.bytes + #line
   end
-  if not self.is_failing or uv.hrtime() >= self.retry_at then start(self) end
+  if not self.is_failing or uv.hrtime() >= self.retry_at then start_soon(self) end
 end
 
 --- Calls `fn` once everything is written or cannot be, at most after `seconds`.

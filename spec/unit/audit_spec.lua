@@ -175,6 +175,16 @@ describe("the audit log", function()
       end
     end)
 
+    it("rotates within one flood of events", function()
+      local path = support.on { max_size = 4096, keep = 99 }
+      emit_many(1000)
+      support.flush()
+      assert.same(from_one_to(1000), (numbers(support.events(path))))
+      for _, name in ipairs(support.files(path)) do
+        assert.is_true(uv.fs_stat(name).size <= 4096, name)
+      end
+    end)
+
     it("removes what is more than it keeps, and can keep none", function()
       local path = support.on { max_size = 4096, keep = 5 }
       for _ = 1, 20 do
