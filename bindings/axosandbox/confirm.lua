@@ -13,25 +13,35 @@ local PATIENCE = 300
 ---@field id string of the session
 ---@field dir string
 
+local function take_back(stop)
+  if type(stop) == "function" then await.protect(stop) end
+end
+
 local function wait_for_answer(job, question, done)
-  local stop, over
+  local stop, over, forget_deadline
   local function finish(agreed, why)
     if over then return end
     over = true
-    if stop then await.protect(stop) end
+    forget_deadline()
     done(nil, { agreed = agreed, why = why })
   end
-  local cancel = await.after(PATIENCE, function()
-    finish(false, ("nobody answered in %d s"):format(PATIENCE))
+  local function give_up(why)
+    if over then return end
+    take_back(stop)
+    finish(false, why)
+  end
+  forget_deadline = await.after(PATIENCE, function()
+    give_up(("nobody answered in %d s"):format(PATIENCE))
   end)
-  job.current = { cancel = function() finish(false, "the start was cancelled") end }
+  job.current = { cancel = function() give_up "the start was cancelled" end }
   local called = await.protect(function()
     stop = job.asked.confirm(question, function(agreed)
-      cancel()
       finish(agreed == true, "the answer was no")
     end)
   end)
   if not called then finish(false, "asking failed") end
+  -- Cancelled before it had returned.
+  if job.cancelled then take_back(stop) end
   return true
 end
 
