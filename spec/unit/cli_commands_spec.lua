@@ -2,7 +2,9 @@ local support = require "spec.support.cli"
 local temp = require "spec.support.temp"
 local janitor = require "spec.support.janitor"
 
-local COMMANDS = { "run", "shell", "exec", "ps", "logs", "stop", "reap", "doctor", "help" }
+local COMMANDS = {
+  "run", "shell", "exec", "ps", "logs", "stop", "reap", "audit", "policy", "doctor", "help",
+}
 
 describe("axolua's command line", function()
   local mark
