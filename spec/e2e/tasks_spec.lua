@@ -129,7 +129,7 @@ describe("a background task", function()
 
   it("has any number of followers, each of which sees everything once", function()
     local gate = new_gate()
-    local task = assert(sb:spawn_background(gate.wait .. "; seq 1 20000"))
+    local task = assert(sb:spawn_background(gate.wait .. "; seq 1 20000", { ring = 256 * 1024 }))
     local texts = { {}, {} }
     for i = 1, 2 do
       task:follow(function(bytes) table.insert(texts[i], bytes) end)
