@@ -139,6 +139,7 @@ static const laxo_field_t exec_fields[] = {
     LAXO_KEY("workdir", LAXO_STRING, EXEC(workdir)),
     LAXO_KEY("user", LAXO_STRING, EXEC(user)),
     LAXO_MANY("env", LAXO_PAIRS, EXEC(env), EXEC(env_count), NULL),
+    LAXO_KEY("env_names", LAXO_STRINGS, EXEC(env_names)),
     LAXO_KEY("interactive", LAXO_BOOL, EXEC(interactive)),
     LAXO_KEY("tty", LAXO_BOOL, EXEC(tty)),
 };

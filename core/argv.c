@@ -145,6 +145,14 @@ void axo__env(axo__build_t *b, const axo_pair_t *env, size_t count) {
   }
 }
 
+void axo__env_names(axo__build_t *b, const char *const *names) {
+  for (size_t i = 0; !b->status && names && names[i]; i++) {
+    axo_pair_t pair = {names[i], ""};
+    axo__check_env(b, &pair);
+    axo__argf(b, "--env=%s", names[i]);
+  }
+}
+
 static void parse_image(axo__build_t *b, const char *what, const char *image,
                         axo_reference_t *ref) {
   axo_err_t why;

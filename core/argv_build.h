@@ -38,6 +38,8 @@ void axo__arg_take(axo__build_t *b, char *text);
 void axo__option(axo__build_t *b, const char *name, const char *value);
 /* Appends --env=KEY=VALUE for each pair, after checking it. */
 void axo__env(axo__build_t *b, const axo_pair_t *env, size_t count);
+/* Appends --env=NAME for each: podman takes the value from its own environment. */
+void axo__env_names(axo__build_t *b, const char *const *names);
 /* Appends an image by its full name: never a short one, which podman would look up on
  * registries of its own choice. `what` names the argument in a complaint. With a digest
  * the tag is left out, since the digest decides. */

@@ -16,6 +16,7 @@ int axo_argv_exec(const char *podman, const axo_exec_spec_t *spec, axo_argv_t **
     axo__arg(&b, "--tty");
   }
   axo__env(&b, spec->env, spec->env_count);
+  axo__env_names(&b, spec->env_names);
   if (spec->workdir) {
     axo__check_path(&b, "workdir", spec->workdir);
     axo__option(&b, "workdir", spec->workdir);

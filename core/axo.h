@@ -128,6 +128,9 @@ typedef struct axo_exec_spec {
   const char *user;           /* as in axo_run_spec_t, or NULL */
   const axo_pair_t *env;
   size_t env_count;
+  /* Names, NULL-terminated, or NULL: podman takes their values from its own
+   * environment, so that they are in no argument. */
+  const char *const *env_names;
   bool interactive; /* keep stdin open */
   bool tty;         /* allocate a terminal; detach keys are always off */
 } axo_exec_spec_t;

@@ -5,6 +5,10 @@
 -- list below or on the calling program's list (`allow_images`). Any other image is replaced by
 -- the default one, with a warning.
 --
+-- To trust an image on this machine, do not change this file: put a file of the same name into
+-- /etc/axosandbox/policy that sets request.fields.allow_images and calls `default(request)`;
+-- README.md beside this file shows how.
+--
 -- Asked at every start. `request` holds:
 --   image (as it was asked for; nil: none was), reference = its parts { registry, repository,
 --   tag, digest, text }, default (the default image), embedded (the name of the image that
@@ -20,19 +24,51 @@ local DEFAULT = {
 local EMBEDDED = "localhost/axosandbox/base"
 
 -- Trusted on this machine. An image matches an entry when every part that the entry gives is
--- the same; a repository may end with "/*". Examples:
+-- the same: the parts of the parsed reference, so that "debian" and "docker.io/library/debian"
+-- are one and "ghcr.io.example.com" is not ghcr.io. A repository may end with "/*": everything
+-- beneath it. A digest matches an image that is asked for by this digest. Examples:
 --   { registry = "ghcr.io", repository = "my-company/*" },
 --   { registry = "docker.io", repository = "library/debian" },
+--   { registry = "registry.example.com:5000" },
 --   { digest = "sha256:..." },      -- exactly this image, wherever it comes from
 local TRUSTED = {}
 
+local PARTS = { registry = true, repository = true, digest = true }
+
+-- A mistake in an entry must not make it match more.
+local function check(entry)
+  if type(entry) ~= "table" then error("a list of images holds a " .. type(entry), 0) end
+  for key, value in pairs(entry) do
+    if not PARTS[key] then
+      error(("an entry of a list of images has the unknown key %q"):format(tostring(key)), 0)
+    end
+    if type(value) ~= "string" then error(("the %s of an image is no text"):format(key), 0) end
+  end
+  if entry.repository and not entry.registry and not entry.digest then
+    error(("the repository %s needs its registry: anybody can have one of that name elsewhere")
+      :format(entry.repository), 0)
+  end
+end
+
+local function parts_of(repository)
+  local parts = {}
+  for part in repository:gmatch "[^/]+" do parts[#parts + 1] = part end
+  return parts
+end
+
 local function matches_repository(pattern, repository)
-  local prefix = pattern:match "^(.*/)%*$"
-  if prefix then return #repository > #prefix and repository:sub(1, #prefix) == prefix end
-  return pattern == repository
+  local wanted, parts = parts_of(pattern), parts_of(repository)
+  local is_open = wanted[#wanted] == "*"
+  if is_open then wanted[#wanted] = nil end
+  for i, part in ipairs(wanted) do
+    if part ~= parts[i] then return false end
+  end
+  if is_open then return #parts > #wanted end
+  return #parts == #wanted
 end
 
 local function matches(entry, reference)
+  check(entry)
   if not (entry.registry or entry.repository or entry.digest) then return false end
   if entry.registry and entry.registry ~= reference.registry then return false end
   if entry.digest and entry.digest ~= reference.digest then return false end

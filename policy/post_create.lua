@@ -6,7 +6,9 @@
 --
 -- Asked once, after the container has started. `request` holds: commands (a list of shell
 -- commands), image, id, dir, fields = what the calling program set in its `policy` table.
--- The answer: { run, commands, timeout, on_failure, warning }.
+-- The answer: { run, ask, commands, timeout, on_failure, warning }. With ask = true instead of
+-- run = true, whoever started the session is asked first, and where nobody can be asked, nothing
+-- runs.
 
 -- Seconds for each command.
 local TIMEOUT = 600

@@ -3,7 +3,8 @@
 --
 -- Asked once at every start, before anything runs. `request` says what was asked for:
 --   id, dir (the directory to mount), dir_real (the same without symbolic links), image,
---   ports, env, host = { uid, home, os, rootless },
+--   ports, env, secret_names (the names of the variables that carry secrets),
+--   host = { uid, home, os, rootless },
 --   fields = what the calling program set in its `policy` table.
 -- The answer is either { deny = "the reason" } or a whole decision as at the end of this file.
 --

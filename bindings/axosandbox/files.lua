@@ -1,6 +1,8 @@
 --- The session's file operations: what is the same on every path. Paths are confined here
 --- lexically; the path object confines what they really lead to.
 local core = require "axosandbox.core"
+local audit = require "axosandbox.audit"
+local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local glob = require "axosandbox.glob"
@@ -73,13 +75,19 @@ end
 local function operate(self, spec, callback)
   local where = "sandbox:" .. spec.op
   check_string(spec.path, "the path", where, 3)
-  return await.call(function(done)
+  local function begin(done)
     local relative, err = files.confine(spec.path, self.driver.root, spec.op)
     if not relative then return nil, err end
     if spec.not_root and relative == "." then
       return nil, failure(spec.op, "INVALID", "this cannot be done to the session's directory")
     end
     return spec.start(relative, done)
+  end
+  return await.call(function(done)
+    if spec.changes and audit.is_on() then
+      return audit_work.file(self.record, spec, begin, done)
+    end
+    return begin(done)
   end, callback)
 end
 
@@ -126,7 +134,7 @@ function methods:write_file(path, bytes, opts, callback)
   opts = options.check(WRITE_SHAPE, opts, "sandbox:write_file", 2)
   check_string(bytes, "the content", "sandbox:write_file")
   return operate(self, {
-    op = "write_file", path = path,
+    op = "write_file", path = path, changes = { bytes = #bytes },
     start = function(relative, done)
       return self.driver:write_file(relative, bytes, opts, done)
     end,
@@ -203,7 +211,7 @@ function methods:edit_file(path, old, new, opts, callback)
   check_string(new, "the new text", "sandbox:edit_file")
   if old == "" then error("sandbox:edit_file: the old text is empty", 2) end
   return operate(self, {
-    op = "edit_file", path = path,
+    op = "edit_file", path = path, changes = { from_bytes = #old, to_bytes = #new },
     start = function(relative, done)
       local change = {
         path = path, old = old, new = new, replace_all = opts.replace_all,
@@ -258,7 +266,7 @@ function methods:mkdir(path, opts, callback)
   opts, callback = handle.arguments(opts, callback)
   opts = options.check({ parents = "boolean" }, opts, "sandbox:mkdir", 2)
   return operate(self, {
-    op = "mkdir", path = path,
+    op = "mkdir", path = path, changes = {},
     start = function(relative, done)
       return self.driver:mkdir(relative, opts.parents or false, done)
     end,
@@ -274,7 +282,7 @@ function methods:remove(path, opts, callback)
   opts, callback = handle.arguments(opts, callback)
   opts = options.check({ recursive = "boolean" }, opts, "sandbox:remove", 2)
   return operate(self, {
-    op = "remove", path = path, not_root = true,
+    op = "remove", path = path, not_root = true, changes = { recursive = opts.recursive },
     start = function(relative, done)
       return self.driver:remove(relative, opts.recursive or false, done)
     end,
@@ -289,7 +297,7 @@ end
 function methods:rename(from, to, callback)
   check_string(to, "the new path", "sandbox:rename")
   return operate(self, {
-    op = "rename", path = from, not_root = true,
+    op = "rename", path = from, not_root = true, changes = { to = to },
     start = function(relative, done)
       local target, err = files.confine(to, self.driver.root, "rename")
       if not target then return nil, err end

@@ -1,4 +1,5 @@
 --- What the handles of tasks and terminals have in common.
+local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local gate = require "axosandbox.gate"
@@ -87,6 +88,7 @@ function handle.signal(source, signal, opts, callback, where)
   opts, callback = handle.arguments(opts, callback)
   opts = options.check(SIGNAL_SHAPE, opts, where, 3)
   local name = signals.name(signal, 3)
+  audit_work.kill_source(source, name)
   return await.call(function(done)
     return source:signal(name, opts.tree ~= false, done)
   end, callback)
@@ -101,6 +103,7 @@ end
 function handle.stop(source, opts, callback, where)
   opts, callback = handle.arguments(opts, callback)
   opts = options.check(STOP_SHAPE, opts, where, 3)
+  audit_work.kill_source(source, "TERM")
   return await.call(function(done)
     return source:stop(opts.grace, function(err) done(err, source:status()) end)
   end, callback)

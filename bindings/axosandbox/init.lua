@@ -7,6 +7,7 @@
 ---
 --- Every operation can be called in three styles: with a callback as its last argument, inside
 --- a coroutine, or at the top level, where it runs the loop until it is done.
+local audit = require "axosandbox.audit"
 local core = require "axosandbox.core"
 local log = require "axosandbox.log"
 local podman = require "axosandbox.podman"
@@ -24,6 +25,7 @@ local axo = {
   list = sessions.list,
   reap_orphans = sessions.reap_orphans,
   set_logger = log.set_logger,
+  set_audit = audit.set_audit,
   podman = {
     detect = podman.detect,
     ensure_ready = podman.ensure_ready,

@@ -1,5 +1,6 @@
 --- One start under way: what it knows, whether it was cancelled, and how it speaks.
 local uv = require "luv"
+local audit = require "axosandbox.audit"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local log = require "axosandbox.log"
@@ -54,6 +55,7 @@ end
 function Job:warn(message)
   self.warnings[#self.warnings + 1] = message
   log.emit("warn", message, { op = "start", id = self.id })
+  audit.emit("fallback", self.id, { message = message })
 end
 
 --- Reports progress.

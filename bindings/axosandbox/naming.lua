@@ -75,6 +75,7 @@ end
 ---@field ports integer[]
 ---@field limits { memory: integer?, cpus: number?, pids: integer? }
 ---@field path string?
+---@field secrets string[]? names
 
 --- The labels of a session's container: everything that is needed to find it again.
 ---@param session axo.SessionLabels
@@ -90,6 +91,7 @@ function naming.labels(session)
     ports = table.concat(session.ports, ","),
     limits = naming.format_limits(session.limits),
     path = session.path or "portable",
+    secrets = session.secrets and table.concat(session.secrets, ",") or nil,
   }
   local labels = {}
   for key, value in pairs(values) do labels[naming.LABEL .. key] = value end
@@ -112,6 +114,12 @@ local function parse_limits(text)
   local limits = {}
   for key, value in text:gmatch "(%l+)=([%d.]+)" do limits[key] = tonumber(value) end
   return limits
+end
+
+local function parse_names(text)
+  local names = {}
+  for name in text:gmatch "[%w_]+" do names[#names + 1] = name end
+  return names
 end
 
 local function parse_ports(text)
@@ -141,6 +149,7 @@ function naming.parse_labels(labels)
     ports = parse_ports(get "ports"),
     limits = parse_limits(get "limits"),
     path = get "path",
+    secrets = parse_names(get "secrets"),
   }
 end
 

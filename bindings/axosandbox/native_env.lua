@@ -3,10 +3,14 @@ local environment = {}
 
 --- Variables as "K=V", sorted.
 ---@param env table<string, string>?
+---@param secrets axo.Secrets? `env` goes before them
 ---@return string[]
-function environment.list(env)
+function environment.list(env, secrets)
   local list = {}
   for name, value in pairs(env or {}) do list[#list + 1] = name .. "=" .. value end
+  for name, value in pairs(secrets and secrets.values or {}) do
+    if not (env and env[name]) then list[#list + 1] = name .. "=" .. value end
+  end
   table.sort(list)
   return list
 end

@@ -1,5 +1,6 @@
 --- A command in the foreground on the native path.
 local uv = require "luv"
+local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local faults = require "axosandbox.native_faults"
@@ -26,7 +27,10 @@ local Handle = {}
 Handle.__index = Handle
 
 --- As on the portable path, and so are the others.
-function Handle:cancel() self.run.process:cancel() end
+function Handle:cancel()
+  audit_work.kill(self.run.path, { target = "exec", signal = "TERM" })
+  self.run.process:cancel()
+end
 
 ---@param signal string|integer
 ---@param opts { tree: boolean? }?
@@ -35,6 +39,7 @@ function Handle:cancel() self.run.process:cancel() end
 function Handle:signal(signal, opts, callback)
   if type(opts) == "function" then opts, callback = nil, opts end
   local name = signals.name(signal, 2)
+  audit_work.kill(self.run.path, { target = "exec", signal = name })
   return self.run:signal(name, not (opts and opts.tree == false), callback)
 end
 
@@ -95,7 +100,8 @@ end
 function Run:options()
   local spec = self.spec
   local opts = {
-    env = environment.list(spec.env), cwd = spec.cwd or self.path.root, user = spec.user,
+    env = environment.list(spec.env, spec.secrets),
+    cwd = spec.cwd or self.path.root, user = spec.user,
     timeout = spec.timeout, grace = spec.grace or GRACE,
     max_output = spec.max_output, on_limit = spec.on_limit,
     on_stdout = spec.on_stdout and self:guard(spec.on_stdout),

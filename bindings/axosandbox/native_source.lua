@@ -224,7 +224,7 @@ function source.start(path, kind, spec, done)
     for name, value in pairs(spec.env or {}) do env[name] = value end
   end
   local opts = callbacks(self, done)
-  opts.name, opts.env, opts.user = self.id, environment.list(env), spec.user
+  opts.name, opts.env, opts.user = self.id, environment.list(env, spec.secrets), spec.user
   opts.cwd, opts.ring = spec.cwd or path.root, spec.ring or RING[kind]
   opts.rows, opts.cols = spec.rows, spec.cols
   local begun, err = path.link[kind](path.link, spec.argv, opts)

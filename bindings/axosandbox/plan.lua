@@ -55,6 +55,7 @@ function plan.new(request, sandbox, image)
     source = request.source,
     asked_image = request.image,
     env = request.env,
+    secret_names = request.secret_names,
     owner = request.owner,
     version = request.version,
     image = image.image,
@@ -144,7 +145,7 @@ function plan.labels(p)
   return naming.labels {
     id = p.id, dir = p.dir, version = p.version, owner = p.owner, instance = p.instance,
     image = p.asked_image, ports = p.ports, limits = p.limits,
-    path = p.guest and "native" or "portable",
+    path = p.guest and "native" or "portable", secrets = p.secret_names,
   }
 end
 

@@ -4,6 +4,7 @@
 --- user's configuration, /etc, what was shipped. The first is asked; it is handed the next
 --- one as a function. Whatever goes wrong on the way means no.
 local uv = require "luv"
+local audit = require "axosandbox.audit"
 local env = require "axosandbox.policy_env"
 local errors = require "axosandbox.errors"
 local file = require "axosandbox.policy_file"
@@ -27,6 +28,7 @@ policy.MAX_COMPLAINT = 16 * 1024
 ---@class axo.Policy
 ---@field private layers table<string, axo.policy.Layer[]>
 ---@field private plain_fields table
+---@field session string? the id, for the audit log
 local Policy = {}
 Policy.__index = Policy
 Policy.__name = "axo.policy"
@@ -253,6 +255,17 @@ function Policy:source(name)
   return layers[1].path or layers[1].where
 end
 
+--- The whole chain of a decision, the one that is asked first.
+---@param name string
+---@return { where: string, path: string?, shipped: boolean }[]
+function Policy:chain(name)
+  local chain = {}
+  for i, layer in ipairs(self.layers[name]) do
+    chain[i] = { where = layer.where, path = layer.path, shipped = layer.shipped or false }
+  end
+  return chain
+end
+
 -- ---- deciding -------------------------------------------------------------------------
 
 local function is_beneath(path, dir)
@@ -382,6 +395,16 @@ local function complete(self, name, request)
   return request
 end
 
+-- What becomes of a command is recorded with the command; a reading of podman's words is no
+-- decision.
+local function audit_decision(self, name, request, decision, err)
+  if not audit.is_on() or decision and (name == "exec" or request.op == "classify") then return end
+  audit.emit("policy", request.id or self.session, {
+    decision = name, by = self:source(name), outcome = decision,
+    error = err and audit.error_fields(err) or nil,
+  })
+end
+
 --- Decides. The request is copied, so that policy cannot change what the caller holds, and
 --- gets `fields` (the plain fields) and, for a retry, `tried` (the changes decided since
 --- attempt 1) unless it brings its own.
@@ -400,8 +423,11 @@ function Policy:decide(name, request)
   if refused then return nil, refused end
   local ok, decision = ask_guarded(layers, name, copy)
   if not ok then
-    return nil, errors.is_error(decision) and decision or failure(tostring(decision))
+    local err = errors.is_error(decision) and decision or failure(tostring(decision))
+    audit_decision(self, name, copy, nil, err)
+    return nil, err
   end
+  audit_decision(self, name, copy, decision)
   if name == "retry" and decision.action == "retry" then
     self.tried[#self.tried + 1] = plain.copy(decision.changes)
   end

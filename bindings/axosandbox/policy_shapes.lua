@@ -2,6 +2,7 @@
 ---
 --- A decision is checked after each file of a chain, so that a mistake is laid at the door of
 --- the file that made it.
+local core = require "axosandbox.core"
 local options = require "axosandbox.options"
 
 local shapes = {}
@@ -32,6 +33,7 @@ local shapes = {}
 
 ---@class axo.policy.PostCreateDecision
 ---@field run boolean
+---@field ask boolean? instead of `run`: only if whoever started the session agrees
 ---@field commands string[] in this order
 ---@field timeout number seconds, for each command
 ---@field on_failure "warn"|"fail"
@@ -180,8 +182,33 @@ local function required(rule)
   return copy
 end
 
+local function check_registry(value)
+  local parsed = core.reference.parse(value .. "/x/y")
+  if not parsed or parsed.registry ~= value then
+    return ("%q is not a registry: HOST[:PORT], such as ghcr.io"):format(value)
+  end
+end
+
+local function check_repository(value)
+  local plain = value:gsub("/%*$", "")
+  local parsed = core.reference.parse("localhost/" .. plain)
+  if not parsed or parsed.repository ~= plain or plain:find "[:@]" then
+    return ("%q is not a repository: lowercase names joined by '/', perhaps with '/*' at the end")
+      :format(value)
+  end
+end
+
+local function check_digest(value)
+  if not value:match "^sha256:%x+$" or #value ~= 71 or value:find "%u" then
+    return ("%q is not a digest: sha256: and 64 lowercase hexadecimal digits"):format(value)
+  end
+end
+
 local function check_image_entry(entry)
   if next(entry) == nil then return "an entry without a key would allow every image" end
+  if entry.repository and not entry.registry and not entry.digest then
+    return "a repository without a registry would be allowed wherever it comes from"
+  end
 end
 
 --- The plain fields of the `policy` table of a call.
@@ -191,7 +218,11 @@ shapes.fields = {
   allow_untrusted_image = "boolean",
   allow_images = { type = "table", items = {
     type = "table",
-    shape = { registry = text, repository = text, digest = text },
+    shape = {
+      registry = { type = "string", check = check_registry },
+      repository = { type = "string", check = check_repository },
+      digest = { type = "string", check = check_digest },
+    },
     check = check_image_entry,
   } },
   require_resource_limits = "boolean",
@@ -225,6 +256,7 @@ local decisions = {
   },
   post_create = {
     run = boolean_required,
+    ask = "boolean",
     commands = commands,
     timeout = seconds_required,
     on_failure = { type = "string", one_of = { "warn", "fail" }, required = true },
@@ -320,6 +352,9 @@ function shapes.check(name, request, decision)
   if problem then return problem end
   if name == "retry" and decision.action == "retry" and next(decision.changes or {}) == nil then
     return "retry decision: a retry must change something"
+  end
+  if name == "post_create" and decision.run and decision.ask then
+    return "post_create decision: either run or ask, not both"
   end
   if name == "provision" and decision.run and decision.cache and not decision.key then
     return "provision decision: a result that is cached needs a key"

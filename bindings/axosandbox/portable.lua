@@ -6,6 +6,7 @@
 --- asynchronous, with `done(err, ...)` as the last argument, and are used with sources: see
 --- portable_source.lua.
 local cjson = require "cjson.safe"
+local audit = require "axosandbox.audit"
 local await = require "axosandbox.await"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
@@ -28,6 +29,7 @@ local CLIENTS_WAIT = 3
 ---@class axo.ExecSpec
 ---@field argv string[]
 ---@field env table<string, string>?
+---@field secrets axo.Secrets? the session's; `env` goes before them
 ---@field cwd string? absolute; the session's directory by default
 ---@field user string?
 ---@field timeout number? seconds; it covers podman's own work too
@@ -69,6 +71,7 @@ function Path:warn(message)
   local warnings = self.record.warnings
   if warnings and #warnings < MAX_WARNINGS then warnings[#warnings + 1] = message end
   log.emit("warn", message, { id = self.record.id, container = self.container })
+  audit.emit("fallback", self.record.id, { message = message })
 end
 
 ---@param op string

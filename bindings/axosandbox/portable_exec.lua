@@ -1,5 +1,6 @@
 --- A command in the foreground on the portable path.
 local uv = require "luv"
+local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
@@ -31,6 +32,7 @@ Handle.__index = Handle
 --- Ends the command, its whole tree: TERM, the grace, then KILL. The result comes with
 --- `cancelled` set, once nothing of it runs any more.
 function Handle:cancel()
+  audit_work.kill(self.run.work.path, { target = "exec", signal = "TERM" })
   self.run:cancel()
 end
 
@@ -42,6 +44,7 @@ end
 function Handle:signal(signal, opts, callback)
   if type(opts) == "function" then opts, callback = nil, opts end
   local name = signals.name(signal, 2)
+  audit_work.kill(self.run.work.path, { target = "exec", signal = name })
   return self.run:signal(name, not (opts and opts.tree == false), callback)
 end
 
@@ -124,7 +127,7 @@ end
 function Run:spawn_options()
   local spec = self.spec
   local opts = {
-    env = self.work.path.client.env, cwd = "/",
+    env = self.work:client_env(spec), cwd = "/",
     timeout = spec.timeout, grace = BACKSTOP + (spec.grace or 0),
     max_output = spec.max_output, on_limit = spec.on_limit,
     on_stdout = spec.on_stdout and self:guard(spec.on_stdout),

@@ -57,7 +57,7 @@ local function spawn(self, spec)
   local argv, err = self.work:argv(spec, {})
   if not argv then return nil, err end
   self.process, err = core.spawn(argv, {
-    env = self.work.path.client.env, cwd = "/", ring = self.ring, merge_stderr = true,
+    env = self.work:client_env(spec), cwd = "/", ring = self.ring, merge_stderr = true,
     timeout = spec.timeout, grace = BACKSTOP + (spec.grace or 0),
     on_output = function() self:announce() end,
     on_deadline = function() self.work:kill(spec.grace) end,

@@ -62,7 +62,7 @@ local function spawn(self, spec)
   })
   if not argv then return nil, err end
   self.pty, err = core.pty(argv, {
-    env = self.work.path.client.env, cwd = "/", ring = self.ring,
+    env = self.work:client_env(spec), cwd = "/", ring = self.ring,
     rows = spec.rows, cols = spec.cols, raw = true,
     on_output = function() on_output(self) end,
   }, function(raw)

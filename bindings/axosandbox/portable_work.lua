@@ -6,6 +6,7 @@ local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
 local gate = require "axosandbox.gate"
 local kill = require "axosandbox.portable_kill"
+local secrets = require "axosandbox.secrets"
 local signals = require "axosandbox.signals"
 
 local work = {}
@@ -46,7 +47,7 @@ function work.new(path, user)
 end
 
 --- The `podman exec` of a spec.
----@param spec { argv: string[], env: table<string, string>?, cwd: string?, user: string? }
+---@param spec { argv: string[], env: table<string, string>?, secrets: axo.Secrets?, cwd: string?, user: string? }
 ---@param shape { interactive: boolean?, tty: boolean?, env: table<string, string>? }
 ---@return string[]? argv, axo.Error?
 function Work:argv(spec, shape)
@@ -57,8 +58,16 @@ function Work:argv(spec, shape)
   return core.argv.exec {
     podman = self.path.client.program, container = self.path.container,
     command = spec.argv, workdir = spec.cwd or self.path.root, user = self.user, env = env,
+    env_names = secrets.names_for(spec.secrets, env),
     interactive = shape.interactive, tty = shape.tty,
   }
+end
+
+--- The environment of that `podman exec`.
+---@param spec { secrets: axo.Secrets? }
+---@return string[] "NAME=value"
+function Work:client_env(spec)
+  return secrets.client_env(self.path.client.env, spec.secrets)
 end
 
 --- The client is there; `handle` has :signal and :close.

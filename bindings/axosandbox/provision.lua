@@ -4,7 +4,9 @@
 --- so that neither the environment nor the directory of the session that happened to come
 --- first ends up in an image that others run.
 local uv = require "luv"
+local confirm = require "axosandbox.confirm"
 local core = require "axosandbox.core"
+local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local guest = require "axosandbox.guest"
@@ -194,9 +196,9 @@ end
 local function run_one(job, path, decision, command)
   job:inform("post-create: " .. command, { op = "post_create" })
   local result, err = await.call(function(done)
-    local handle, problem = path:exec({
+    local handle, problem = audit_work.exec({ id = job.id }, path, {
       argv = { "sh", "-c", command }, cwd = job.asked.dir, timeout = decision.timeout,
-      max_output = KEPT_OUTPUT, on_limit = "truncate",
+      secrets = job.secrets, max_output = KEPT_OUTPUT, on_limit = "truncate",
     }, done)
     job.current = handle
     return handle, problem
@@ -232,6 +234,10 @@ function provision.post_create(job, record)
   })
   if not decision then return nil, err end
   if decision.warning then job:warn(decision.warning) end
+  if decision.ask then
+    decision.run = confirm.ask(job, { op = "post_create", commands = decision.commands })
+    if job.cancelled then return nil, job:stopped() end
+  end
   if not decision.run then return true end
   local path = require("axosandbox.portable").new(record)
   return job:off_the_clock(run_all, job, path, decision)

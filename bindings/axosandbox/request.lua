@@ -3,6 +3,7 @@ local uv = require "luv"
 local errors = require "axosandbox.errors"
 local naming = require "axosandbox.naming"
 local options = require "axosandbox.options"
+local secrets = require "axosandbox.secrets"
 
 local request = {}
 
@@ -36,7 +37,9 @@ local OPTION_SHAPE = {
   },
   post_create = { type = "table", items = "string" },
   env = { type = "table", values = "string", check = check_env },
+  env_from = secrets.RULE,
   policy = "table",
+  confirm = "function",
   reuse = "boolean",
 }
 
@@ -54,6 +57,8 @@ end
 ---@field ports integer[]
 ---@field post_create string[]
 ---@field env table<string, string>
+---@field env_from table<string, axo.SecretSource>
+---@field confirm (fun(question: axo.Question, answer: fun(agreed: boolean)): (fun())?)?
 ---@field reuse boolean
 
 -- 3000.0 passes for a port, and must not be written as one.
@@ -76,6 +81,8 @@ function request.check(opts, level)
     ports = integers(opts.ports),
     post_create = copy(opts.post_create),
     env = copy(opts.env),
+    env_from = secrets.copy(opts.env_from),
+    confirm = opts.confirm,
     reuse = opts.reuse or false,
   }
 end

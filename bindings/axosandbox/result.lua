@@ -13,6 +13,8 @@ local result = {}
 ---@field limit_hit boolean it was ended for its output (`on_limit = "kill"`)
 ---@field stdout_truncated boolean bytes beyond `max_output` were dropped
 ---@field stderr_truncated boolean
+---@field stdout_total integer bytes that came, dropped ones included
+---@field stderr_total integer
 ---@field duration number seconds
 local Result = {}
 Result.__index = Result
@@ -48,6 +50,7 @@ function result.new(raw, is_cut)
     limit_hit = raw.limit_hit or false,
     stdout_truncated = raw.stdout_truncated or false,
     stderr_truncated = raw.stderr_truncated or false, duration = raw.duration,
+    stdout_total = raw.stdout_total or 0, stderr_total = raw.stderr_total or 0,
   }, Result)
 end
 

@@ -1,6 +1,8 @@
 --- The session object: what a person who started, opened or attached to a container holds. It
 --- speaks to a path object (portable.lua, or a faster one) and never asks which one it is.
 local uv = require "luv"
+local audit = require "axosandbox.audit"
+local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local files = require "axosandbox.files"
@@ -11,6 +13,9 @@ local task = require "axosandbox.task"
 local terminal = require "axosandbox.terminal"
 
 local session = {}
+
+-- Seconds that the end of a session waits for the audit log.
+local FLUSH = 1
 
 ---@class axo.Sandbox
 ---@field private record axo.Record
@@ -98,7 +103,11 @@ local function names_of(env)
   return names
 end
 
-local function denied(spec, kind, reason)
+local function denied(record, spec, kind, reason)
+  audit.emit("denied", record.id, {
+    kind = kind, argv = spec.argv, cwd = spec.cwd, user = spec.user, reason = reason,
+    by = record.policy:source "exec",
+  })
   return nil, errors.new {
     code = "DENIED", op = kind,
     message = ("policy does not allow %s: %s"):format(spec.argv[1], reason or "no reason given"),
@@ -115,7 +124,7 @@ local function permit(self, spec, kind)
     id = self.record.id, dir = self.record.dir,
   })
   if not decision then return nil, err end
-  if not decision.allow then return denied(spec, kind, decision.reason) end
+  if not decision.allow then return denied(self.record, spec, kind, decision.reason) end
   spec.timeout, spec.max_output = decision.timeout, decision.max_output
   return spec
 end
@@ -126,6 +135,7 @@ local function prepare(self, argv, opts, kind)
   local spec = {}
   for key, value in pairs(opts) do spec[key] = value end
   spec.argv, spec.cwd = argv, absolute(opts.cwd, self.driver.root)
+  spec.secrets = self.record.secrets
   return permit(self, spec, kind)
 end
 
@@ -135,6 +145,7 @@ local function run(self, argv, opts, callback)
   return await.call(function(done)
     local spec, err = prepare(self, argv, opts, "exec")
     if not spec then return nil, err end
+    if audit.is_on() then return audit_work.exec(self.record, self.driver, spec, done) end
     return self.driver:exec(spec, done)
   end, callback)
 end
@@ -202,9 +213,13 @@ local function begin(self, kind, argv, opts, wrap, callback)
   return await.call(function(done)
     local spec, err = prepare(self, argv, opts, kind)
     if not spec then return nil, err end
-    return self.driver[kind](self.driver, spec, function(problem, source)
+    local started
+    started, err = self.driver[kind](self.driver, spec, function(problem, source)
+      if audit.is_on() then audit_work.started(self.record, kind, spec, problem, source) end
       done(problem, source and wrap(source))
     end)
+    if not started and audit.is_on() then audit_work.started(self.record, kind, spec, err) end
+    return started, err
   end, callback)
 end
 
@@ -289,6 +304,7 @@ end
 function Sandbox:kill_all(callback)
   return await.call(function(done)
     if self.is_stopped then return nil, self.driver:stopped_error "kill_all" end
+    audit_work.kill(self.driver, { target = "session", signal = "KILL" })
     return self.driver:kill_all(function(err) done(err, not err or nil) end)
   end, callback)
 end
@@ -352,13 +368,22 @@ local function remover(self, is_closing)
   end
 end
 
+-- Who has stopped a session may rely on its events being written.
+local function over(self, is_removed, err, done)
+  if not audit.is_on() or self.was_audited then return done(err, not err or nil) end
+  self.was_audited = not err
+  audit.emit(is_removed and "session_stop" or "session_close", self.record.id,
+    { container = self.record.container, error = err and audit.error_fields(err) or nil })
+  audit.flush(FLUSH, function() done(err, not err or nil) end)
+end
+
 local function finish(self, is_closing, callback)
   return await.call(function(done)
     local remove = remover(self, is_closing)
     self.is_stopped = true
     self.driver:close(remove, function(err)
       if not remove then require("axosandbox.start").release(self.record) end
-      done(err, not err or nil)
+      over(self, remove ~= nil, err, done)
     end)
     return true
   end, callback)

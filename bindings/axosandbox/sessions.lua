@@ -1,5 +1,6 @@
 --- Sessions that exist already: opening, listing and attaching, and removing what nobody owns.
 --- Everything is read from the containers' labels; no file is needed to find a session.
+local audit_session = require "axosandbox.audit_session"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local guest = require "axosandbox.guest"
@@ -11,6 +12,7 @@ local naming = require "axosandbox.naming"
 local options = require "axosandbox.options"
 local podman = require "axosandbox.podman"
 local policy = require "axosandbox.policy"
+local secrets = require "axosandbox.secrets"
 local session_lock = require "axosandbox.session_lock"
 
 local sessions = {}
@@ -112,7 +114,9 @@ local function open_locked(client, set, id, lock)
   record.id, record.container, record.dir = id, naming.container(id), session.dir
   record.kind, record.asked_image, record.lock = "opened", session.image, lock
   record.runtime_dir, err = host.session_dir(id)
-  return record.runtime_dir and record, err
+  if not record.runtime_dir then return nil, err end
+  secrets.recall(record, session.secrets)
+  return record
 end
 
 local function open_record(client, set, id)
@@ -138,6 +142,7 @@ function sessions.reopen(job)
   if record.dir == job.asked.dir and image.same(record.asked_image, job.asked.image) then
     return record
   end
+  secrets.forget(record)
   session_lock.release(record.lock, record.id)
   return nil, errors.new {
     code = "IN_USE", op = "start",
@@ -161,7 +166,9 @@ end
 local function as_handle(body, callback)
   return await.sequence(function()
     local record, err = body()
-    return record and sessions.handle(record), err
+    local sb = record and sessions.handle(record)
+    if sb then audit_session.opened(record, sb) end
+    return sb, err
   end, callback)
 end
 

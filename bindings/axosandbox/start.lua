@@ -2,6 +2,7 @@
 --- leaves nothing behind; one that succeeds says what it had to give up.
 local uv = require "luv"
 local core = require "axosandbox.core"
+local audit_session = require "axosandbox.audit_session"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local guest = require "axosandbox.guest"
@@ -18,6 +19,7 @@ local policy = require "axosandbox.policy"
 local ports = require "axosandbox.ports"
 local provision = require "axosandbox.provision"
 local request = require "axosandbox.request"
+local secrets = require "axosandbox.secrets"
 local session_lock = require "axosandbox.session_lock"
 local sessions = require "axosandbox.sessions"
 
@@ -28,14 +30,20 @@ local REUSE_PAUSE = 0.2
 
 -- ---- deciding ------------------------------------------------------------------------
 
+local function sorted_names(map)
+  local names = {}
+  for name in pairs(map) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
 local function decide_sandbox(job)
   local asked = job.asked
-  local env_names = {}
-  for name in pairs(asked.env) do env_names[#env_names + 1] = name end
-  table.sort(env_names)
+  local env_names = sorted_names(asked.env)
   local decision, err = job.set:decide("sandbox", {
     id = asked.id, dir = asked.dir, dir_real = asked.source, image = asked.image,
     ports = asked.ports, env = asked.env, env_names = env_names,
+    secret_names = sorted_names(asked.env_from),
     host = {
       uid = uv.getuid(), home = uv.os_homedir(), os = uv.os_uname().sysname,
       rootless = uv.getuid() ~= 0,
@@ -72,6 +80,7 @@ local function make_plan(job)
     guest = guest_for(job), owner = host.identity(), version = core.version,
     id = asked.id, dir = asked.dir, source = asked.source, image = asked.image,
     ports = asked.ports, env = asked.env,
+    secret_names = next(asked.env_from) and sorted_names(asked.env_from) or nil,
   }, sandbox, chosen)
   if not job.plan then
     return nil, errors.new { code = "POLICY", op = "start", message = problem }
@@ -177,7 +186,19 @@ local function record_of(job)
     timeouts = job.sandbox.timeouts or {},
     user = job.sandbox.user,
     runtime_dir = job.dir,
+    secrets = job.secrets,
   }
+end
+
+-- Their files and commands have deadlines of their own.
+local function resolve_secrets(job)
+  local found, err = job:off_the_clock(secrets.resolve, job.asked.env_from, {
+    dirs = { job.asked.dir, job.asked.source },
+    on_process = function(process) job.current = process end,
+  })
+  if err then return nil, err end
+  job.secrets = found
+  return true
 end
 
 -- ---- the sequence --------------------------------------------------------------------
@@ -202,6 +223,8 @@ local function start_anew(job)
   ok, err = provision.apply(job, run)
   if not ok then return nil, err end
   local record = record_of(job)
+  ok, err = secrets.keep(record)
+  if not ok then return nil, err end
   ok, err = provision.post_create(job, record)
   if not ok then return nil, err end
   if job.cancelled then return nil, job:stopped() end
@@ -234,11 +257,14 @@ local function establish(job)
     ok, err = lock(job)
     if not ok then return nil, err end
   end
+  ok, err = resolve_secrets(job)
+  if not ok then return nil, err end
   return start_anew(job)
 end
 
 -- A container that this start did not make, and its files, are left alone.
 local function abandon(job)
+  secrets.release(job.secrets)
   if job.container then
     local ok, err = leftovers.remove(job.client, job.container.id)
     if not ok then job:warn("a failed start left a container: " .. tostring(err)) end
@@ -279,10 +305,17 @@ function begin(job)
   return nil, job.cancelled and job:stopped() or err
 end
 
+local function begin_on_record(job)
+  local sb, err = begin(job)
+  audit_session.started(job, sb, err)
+  return sb, err
+end
+
 local function new_job(opts, level)
   local asked = request.check(opts, level + 1)
   local called, set, err = pcall(policy.new, opts.policy)
   if not called then error(set, level + 1) end
+  if set then set.session = asked.id end
   local job = job_of.new { id = asked.id, asked = asked, set = set, set_error = err }
   job:set_deadline(DEFAULT_TIMEOUT)
   return job
@@ -295,7 +328,9 @@ end
 ---@field ports integer[]? published 1:1
 ---@field post_create string[]? shell commands; run only when policy allows it
 ---@field env table<string, string>?
+---@field env_from table<string, axo.SecretSource>? secrets, by the name of their variable
 ---@field policy table? overrides for this session
+---@field confirm (fun(question: axo.Question, answer: fun(agreed: boolean)): (fun())?)? is called where policy wants somebody asked; calls `answer` now or later; may return a function that takes the question back
 ---@field reuse boolean? open the running session of this id, if it is the same
 
 --- Starts a session: its own container, with `dir` mounted read-write at the same path.
@@ -312,7 +347,7 @@ function start.start(opts, callback)
   local job = new_job(opts, 2)
   return await.call(function(done)
     await.defer(function()
-      await.spawn(function() return begin(job) end, done)
+      await.spawn(function() return begin_on_record(job) end, done)
     end)
     return { cancel = function() job:cancel() end }
   end, callback)
@@ -335,10 +370,12 @@ end
 ---@field exec { timeout: number?, max_output: integer? }
 ---@field timeouts { stop: number? }
 ---@field runtime_dir string private files of the session
+---@field secrets axo.Secrets?
 
 --- Lets go of a session that goes on: its lock is released, its container stays.
 ---@param record axo.Record
 function start.release(record)
+  secrets.forget(record)
   local held = record.lock
   record.lock = nil
   session_lock.release(held, record.lock_id or record.id)

@@ -95,6 +95,7 @@ function core.signal_name(signum) end
 ---@field workdir string?
 ---@field user string?
 ---@field env table<string, string>?
+---@field env_names string[]? variables whose values podman takes from its own environment
 ---@field interactive boolean? keep stdin open
 ---@field tty boolean?
 

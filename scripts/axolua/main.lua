@@ -1,5 +1,6 @@
 --- axolua's commands: `axolua COMMAND [ARGS...]`. Runs in a coroutine on luv's loop; returns
 --- the exit code.
+local audit_log = require "axolua.lib.audit_log"
 local cli = require "axolua.lib.cli"
 local commands = require "axolua.lib.commands"
 local signals = require "axolua.lib.signals"
@@ -16,7 +17,10 @@ local function main(name, ...)
     cli.say "try: axolua help"
     return cli.USAGE
   end
-  return cli.guarded(require("axolua." .. name).main, { ... })
+  return cli.guarded(function(arguments)
+    audit_log.begin(name)
+    return require("axolua." .. name).main(arguments)
+  end, { ... })
 end
 
 return main(...)

@@ -26,6 +26,7 @@ static void exec_full(void **state) {
   (void)state;
   static const char *const command[] = {"sh", NULL};
   static const axo_pair_t env[] = {{"A", "1"}, {"B", "x y=z"}};
+  static const char *const env_names[] = {"C", "D_1", NULL};
   static const char *const expected[] = {"/p/podman",
                                          "exec",
                                          "--log-level=error",
@@ -34,6 +35,8 @@ static void exec_full(void **state) {
                                          "--tty",
                                          "--env=A=1",
                                          "--env=B=x y=z",
+                                         "--env=C",
+                                         "--env=D_1",
                                          "--workdir=/a,b \"c\"",
                                          "--user=1000:1000",
                                          "0123abcd",
@@ -45,6 +48,7 @@ static void exec_full(void **state) {
                           .user = "1000:1000",
                           .env = env,
                           .env_count = 2,
+                          .env_names = env_names,
                           .interactive = true,
                           .tty = true};
   axo_argv_t *argv = NULL;
@@ -96,6 +100,14 @@ static void exec_refuses(void **state) {
   spec.env = &bad_env;
   spec.env_count = 1;
   exec_refused(spec, UV_EINVAL, "environment variable");
+  /* A name is no way to smuggle in a value, or all that begins alike. */
+  static const char *const bad_names[] = {"A=1", "A*", "", "1A", "-e"};
+  for (size_t i = 0; i < sizeof bad_names / sizeof bad_names[0]; i++) {
+    const char *const names[] = {"GOOD", bad_names[i], NULL};
+    spec = good;
+    spec.env_names = names;
+    exec_refused(spec, UV_EINVAL, "name of an environment variable");
+  }
 }
 
 /* The kernel counts the terminator: 131071 bytes pass, 131072 do not. */

@@ -378,3 +378,36 @@ describe("axolua doctor", function()
     assert.is_nil(result.stdout:find "\27")
   end)
 end)
+
+describe("axolua run on a terminal", function()
+  e2e.housekeeping(_ENV)
+
+  -- Lets the library ask without a project of its own: what asks is policy.
+  local CODE = [[
+    local axo, confirm = require "axosandbox", require "axolua.lib.confirm"
+    assert(confirm.is_possible())
+    local sb <close> = assert(axo.start {
+      id = arg[1], dir = arg[2], image = arg[3], post_create = { "echo \27[2Jran > ran" },
+      confirm = confirm.ask,
+      policy = { network = "none", allow_untrusted_image = true, post_create = function(r)
+        return { run = false, ask = true, commands = r.commands, timeout = 60,
+          on_failure = "fail" }
+      end },
+    })
+    print("session", sb:exec({ "cat", "ran" }).code)
+  ]]
+
+  for typed, code in pairs { ["y\r"] = 0, ["no\r"] = 1, ["\4"] = 1, ["\r"] = 1 } do
+    it(("asks, and takes %q"):format(typed), function()
+      local file = temp.write(temp.dir() .. "/ask.lua",
+        ("package.path = %q .. package.path\n"):format(support.scripts() .. "/?.lua;") .. CODE)
+      local screen = on_terminal('exec "$AXOLUA" "$@"',
+        { file, e2e.new_id(), temp.dir "project", e2e.images.base() })
+      screen.shows "let it%? %[y/N%] "
+      assert.is_nil(screen.text:find("\27[2J", 1, true))
+      screen.type(typed)
+      screen.shows("session%s+" .. code)
+      assert.equal(0, screen.wait().code)
+    end)
+  end
+end)

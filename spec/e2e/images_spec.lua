@@ -1,5 +1,6 @@
 local e2e = require "spec.support.e2e"
 local axo = require "axosandbox"
+local await = require "axosandbox.await"
 local podman = e2e.podman
 
 describe("an image", function()
@@ -189,5 +190,58 @@ describe("commands that a repository brings", function()
       end },
     }
     assert.truthy(err.code)
+  end)
+
+  local function asks(request, default)
+    request.fields.allow_post_create = true
+    local decision = default(request)
+    decision.ask, decision.run = decision.run, false
+    return decision
+  end
+
+  it("run once whoever started the session agrees, when policy asks", function()
+    local asked
+    local sb <close> = e2e.start {
+      post_create = { "echo ran > ran" }, policy = { post_create = asks },
+      confirm = function(question, answer)
+        asked = question
+        await.after(0.01, function() answer(true) end)
+      end,
+    }
+    assert.same({ "echo ran > ran" }, asked.commands)
+    assert.equal(sb:root(), asked.dir)
+    assert.equal("ran\n", e2e.temp.read(sb:root() .. "/ran"))
+  end)
+
+  it("do not run when the answer is no, there is nobody to ask, or asking fails", function()
+    for why, confirm in pairs {
+      ["the answer was no"] = function(_, answer) answer "yes" end,
+      ["nobody can be asked"] = false,
+      ["asking failed"] = function() error "cannot ask" end,
+    } do
+      local sb = e2e.start {
+        post_create = { "echo ran > ran" }, policy = { post_create = asks },
+        confirm = confirm or nil,
+      }
+      assert.is_nil(e2e.temp.read(sb:root() .. "/ran"))
+      assert.matches("echo ran > ran did not run, because policy asks first and " .. why,
+        table.concat(sb:warnings(), "\n"))
+      assert(sb:stop())
+      e2e.forget_messages()
+    end
+  end)
+
+  it("leave nothing when the start is cancelled while somebody is asked", function()
+    local options = e2e.options { post_create = { "true" }, policy = { post_create = asks } }
+    local handle, taken_back, failure
+    options.confirm = function()
+      handle:cancel()
+      return function() taken_back = true end
+    end
+    handle = axo.start(options, function(err) failure = err end)
+    e2e.eventually(function() return failure end)
+    assert.equal("CANCELLED", failure.code)
+    assert.is_true(taken_back)
+    assert.is_false(e2e.podman.exists("axo-ses-" .. options.id))
   end)
 end)

@@ -3,8 +3,8 @@ local temp = require "spec.support.temp"
 local janitor = require "spec.support.janitor"
 
 local COMMANDS = {
-  "run", "shell", "exec", "ps", "logs", "stats", "port", "stop", "reap", "doctor", "completion",
-  "help",
+  "run", "shell", "exec", "ps", "logs", "stats", "port", "stop", "reap", "audit", "policy",
+  "doctor", "completion", "help",
 }
 
 describe("axolua's command line", function()

@@ -49,6 +49,12 @@ describe("core.argv", function()
     end
   end)
 
+  it("names variables whose values podman has itself", function()
+    local items = assert(argv.exec {
+      podman = "podman", container = "c", command = { "env" }, env_names = { "TOKEN" } })
+    assert.is_truthy(index_of(items, "--env=TOKEN"))
+  end)
+
   it("passes everything that a run can be told", function()
     local items = assert(argv.run(run_spec {
       workdir = "/w", user = "1000:1000", network = "bridge", runtime = "runc",

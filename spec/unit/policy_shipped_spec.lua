@@ -170,6 +170,26 @@ describe("image_trust.lua", function()
     assert.is_false(allows({ registry = "quay.io", digest = DIGEST }, "ghcr.io/x@" .. DIGEST))
   end)
 
+  it("fails on a mistake in an operator's list rather than let it match more", function()
+    for _, case in ipairs {
+      { '{ registry = "docker.io", repositori = "library/debian" }', 'unknown key "repositori"' },
+      { '{ repository = "library/debian" }', "needs its registry" },
+      { '"docker.io"', "holds a string" },
+      { '{ registry = 5 }', "is no text" },
+    } do
+      local set = policies.with("image_trust", ([[
+        return function(request, default)
+          request.fields.allow_images = { %s }
+          return default(request)
+        end]]):format(case[1]))
+      local decision, err = set:decide("image_trust", {
+        image = "debian:12", reference = core.reference.parse "debian:12",
+      })
+      assert.is_nil(decision)
+      assert.matches(case[2], err.message)
+    end
+  end)
+
   it("refuses what is no reference", function()
     local decision = decide("image_trust", { image = "--privileged" })
     assert.matches("is not an image reference", decision.deny)

@@ -40,6 +40,20 @@ function cli.parser(name, description, tail)
   return parser
 end
 
+--- Adds a command beneath a command, with a --help of its own.
+---@param parser table
+---@param name string
+---@param description string
+---@return table command
+function cli.subcommand(parser, name, description)
+  local command = parser:command(name, description)
+  command:add_help(false)
+  command:flag "-h --help"
+    :description "Show this help."
+    :action(function() parser.wants_help = command end)
+  return command
+end
+
 --- Ends the command: it was called wrongly.
 ---@param parser table
 ---@param message string
@@ -55,7 +69,8 @@ end
 ---@return table
 function cli.parse(parser, arguments)
   local ok, result = parser:pparse(arguments)
-  if parser.wants_help then leave(0, 1, parser:get_help() .. "\n") end
+  local help = parser.wants_help
+  if help then leave(0, 1, (help == true and parser or help):get_help() .. "\n") end
   if not ok then cli.usage(parser, result) end
   return result
 end
@@ -145,6 +160,14 @@ function cli.fail(err)
     to_stderr("        " .. text.printable(err.hint))
   end
   return cli.FAILED
+end
+
+--- Ends the command: it cannot be done.
+---@param message string
+---@param hint string what to do next
+function cli.abort(message, hint)
+  leave(cli.FAILED, 2, ("axolua: %s\n        %s\n"):format(
+    text.printable(message), text.printable(hint)))
 end
 
 --- Prints to stdout. A reader that has had enough is no error.

@@ -1,8 +1,10 @@
 --- Which commands there are, in the order that help shows them.
 local commands = {}
 
-commands.names = { "run", "shell", "exec", "ps", "logs", "stats", "port", "stop", "reap", "doctor",
-  "completion", "help" }
+commands.names = {
+  "run", "shell", "exec", "ps", "logs", "stats", "port", "stop", "reap", "audit", "policy",
+  "doctor", "completion", "help",
+}
 
 -- Answered by axolua itself, without these scripts.
 commands.built_in = {
@@ -15,7 +17,7 @@ commands.built_in = {
 -- What the exit status means, for help and for the manual.
 commands.exit_codes = {
   { "0", "All went well. Of `run`, `shell`, `exec` and `logs -f`: so says the command." },
-  { "1", "`doctor`: no session can start here." },
+  { "1", "`doctor`: no session can start here. `policy check`: the files are at fault." },
   { "2", "The command line is wrong." },
   { "124", "The command took longer than its --timeout and was ended." },
   { "125", "axolua itself failed: no podman, no such session, policy says no." },

@@ -4,12 +4,18 @@ local uv = require "luv"
 local axo = require "axosandbox"
 local await = require "axosandbox.await"
 local cli = require "axolua.lib.cli"
+local confirm = require "axolua.lib.confirm"
 local console = require "axolua.lib.console"
 local record = require "axolua.lib.record"
 local signals = require "axolua.lib.signals"
 local terminal = require "axolua.lib.terminal"
 
 local sandbox = {}
+
+local function absolute(path)
+  if path:sub(1, 1) == "/" then return path end
+  return uv.cwd() .. (path == "." and "" or "/" .. path)
+end
 
 local function append(result, target, word)
   local list = result[target] or {}
@@ -30,6 +36,14 @@ local function read_env(word)
     return nil, ("--env: %q is neither NAME=VALUE nor the name of a variable"):format(word)
   end
   return { word, os.getenv(word) }
+end
+
+-- NAME=file:PATH or NAME=cmd:COMMAND.
+local function read_env_from(word)
+  local name, kind, rest = word:match "^([A-Za-z_][A-Za-z0-9_]*)=(%l+):(.+)$"
+  if kind == "file" then return { name, { file = absolute(rest) } } end
+  if kind == "cmd" then return { name, { command = rest } } end
+  return nil, ("--env-from: %q is neither NAME=file:PATH nor NAME=cmd:COMMAND"):format(word)
 end
 
 local function env_and_timeout(parser)
@@ -56,6 +70,9 @@ function sandbox.options(parser)
   parser:option("--port", "Publish this port on 127.0.0.1; may be repeated.")
     :argname "N":count "*":action(append):convert(read_port)
   env_and_timeout(parser)
+  parser:option("--env-from", "A secret for the session's commands, from a file or the output "
+    .. "of a command on this host; may be repeated."):argname "K=file:PATH|K=cmd:COMMAND"
+    :count "*":action(append):convert(read_env_from)
   parser:option("--memory", "Memory limit, such as 512m or 2g."):argname "SIZE"
   parser:option("--cpus", "CPU limit, such as 1.5."):argname "N"
     :convert(cli.number("--cpus", 0.01))
@@ -84,11 +101,6 @@ local function new_id(dir)
   return ("%s-%08x"):format(base, string.unpack("I4", uv.random(4)))
 end
 
-local function absolute(path)
-  if path:sub(1, 1) == "/" then return path end
-  return uv.cwd() .. (path == "." and "" or "/" .. path)
-end
-
 --- The variables that --env named.
 ---@param pairs_given { [1]: string, [2]: string? }[]?
 ---@return table<string, string>
@@ -101,6 +113,16 @@ function sandbox.environment(pairs_given)
     env[pair[1]] = pair[2]
   end
   return env
+end
+
+-- The secrets that --env-from named.
+local function secret_sources(given)
+  local sources
+  for _, pair in ipairs(given or {}) do
+    sources = sources or {}
+    sources[pair[1]] = pair[2]
+  end
+  return sources
 end
 
 local function has_limits(args)
@@ -118,6 +140,8 @@ function sandbox.start_options(args)
     image = args.image,
     ports = args.port,
     env = sandbox.environment(args.env),
+    env_from = secret_sources(args.env_from),
+    confirm = confirm.is_possible() and confirm.ask or nil,
     reuse = args.keep and args.id ~= nil or nil,
     policy = {
       network = args.network,

@@ -1,0 +1,90 @@
+--- axolua policy check: tries a policy file on sample requests.
+local uv = require "luv"
+local policy = require "axosandbox.policy"
+local shapes = require "axosandbox.policy_shapes"
+local cli = require "axolua.lib.cli"
+local json = require "axolua.lib.json"
+local samples = require "axolua.lib.policy_samples"
+local text = require "axolua.lib.text"
+
+local policy_check = {}
+
+--- Adds the command's options.
+---@param command table
+function policy_check.options(command)
+  command:argument("file", "The policy file.")
+  command:option("--as", "What it decides, when its name does not say so: "
+    .. table.concat(shapes.names, ", ") .. "."):argname "DECISION":choices(shapes.names)
+  command:flag("--json", "As JSON, for scripts.")
+end
+
+local function absolute(path)
+  return path:sub(1, 1) == "/" and path or uv.cwd() .. "/" .. path:gsub("^%./", "")
+end
+
+local function decision_of(args)
+  local name = args.as or args.file:match "([^/]+)%.lua$"
+  for _, known in ipairs(shapes.names) do
+    if name == known then return name end
+  end
+end
+
+local function summary(decision)
+  if decision.deny then return "denied: " .. decision.deny end
+  if decision.allow == false then return "denied: " .. (decision.reason or "no reason given") end
+  return decision.allow and "allowed" or decision.image or decision.network or decision.class
+    or decision.action or (decision.ask and "asks first") or (decision.run and "runs" or "skipped")
+end
+
+-- Against the shipped policies alone, so that the result says something about this file.
+local function try(name, path)
+  local set, err = policy.new({ [name] = path }, { dirs = {} })
+  if not set then return { { about = "loading the file", error = err } } end
+  local rows = { { about = "loading the file", says = "ok" } }
+  for _, sample in ipairs(samples.list(name)) do
+    local decision, problem = set:decide(name, sample[2])
+    rows[#rows + 1] = {
+      about = sample[1], says = decision and tostring(summary(decision)), error = problem,
+      decision = decision,
+    }
+  end
+  return rows
+end
+
+local function show(rows)
+  for _, row in ipairs(rows) do
+    cli.print(("%s  %-40s %s\n"):format(row.error and "FAIL" or "ok  ", text.visible(row.about),
+      text.printable(row.error and row.error.message or row.says)))
+    if row.error and row.error.hint then
+      cli.print(("      %-40s %s\n"):format("", text.printable(row.error.hint)))
+    end
+  end
+end
+
+local function as_json(name, rows, failed)
+  local list = json.array {}
+  for i, row in ipairs(rows) do
+    list[i] = {
+      about = row.about, decision = row.decision, error = row.error and row.error.message,
+    }
+  end
+  return json.encode { ok = not failed, decides = name, checks = list } .. "\n"
+end
+
+--- Checks a file; the exit code is 1 when something is wrong with it.
+---@param args table
+---@param usage fun(message: string) ends the command
+---@return integer code
+function policy_check.main(args, usage)
+  local name = decision_of(args)
+  if not name then
+    usage(("%s: the name says not what it decides; say --as DECISION"):format(args.file))
+  end
+  local rows = try(name, absolute(args.file))
+  local failed = false
+  for _, row in ipairs(rows) do failed = failed or row.error ~= nil end
+  if args.json then cli.print(as_json(name, rows, failed)) else show(rows) end
+  return failed and 1 or 0
+end
+
+return policy_check

@@ -1,0 +1,69 @@
+--- axolua policy init: files to begin with, in the user's own policy directory.
+local uv = require "luv"
+local host = require "axosandbox.host"
+local shapes = require "axosandbox.policy_shapes"
+local cli = require "axolua.lib.cli"
+local json = require "axolua.lib.json"
+local templates = require "axolua.lib.policy_templates"
+local text = require "axolua.lib.text"
+
+local policy_init = {}
+
+local PRIVATE, PRIVATE_DIR = 384, 448 -- 0600, 0700
+
+--- Adds the command's options.
+---@param command table
+function policy_init.options(command)
+  command:argument("decision", "Only these: " .. table.concat(shapes.names, ", ") .. ".")
+    :args "*":choices(shapes.names)
+  command:flag("--json", "As JSON, for scripts.")
+end
+
+local function make_directory(path)
+  local parent = path:match "^(.+)/[^/]+$"
+  if parent and not uv.fs_stat(parent) then
+    local ok, problem = make_directory(parent)
+    if not ok then return nil, problem end
+  end
+  local ok, message, code = uv.fs_mkdir(path, PRIVATE_DIR)
+  if ok or code == "EEXIST" then return true end
+  return nil, message
+end
+
+-- What is there stays, whatever it is: also a symbolic link that leads nowhere.
+local function write(path, content)
+  local flags = uv.constants.O_WRONLY | uv.constants.O_CREAT | uv.constants.O_EXCL
+  local fd, message, code = uv.fs_open(path, flags, PRIVATE)
+  if not fd then
+    if code == "EEXIST" then return "is there already, left alone" end
+    return nil, message
+  end
+  local written, problem = uv.fs_write(fd, content)
+  uv.fs_close(fd)
+  if written == #content then return "written" end
+  uv.fs_unlink(path)
+  return nil, problem or "only a part was written"
+end
+
+--- Writes the files that are missing.
+---@param args table
+---@return integer code
+function policy_init.main(args)
+  local config = host.config_dir()
+  if not config then return cli.fail "this user has no home directory" end
+  local dir = config .. "/policy"
+  local ok, problem = make_directory(dir)
+  if not ok then return cli.fail(("cannot make %s: %s"):format(dir, problem)) end
+  local code, report = 0, json.array {}
+  for _, name in ipairs(#args.decision > 0 and args.decision or shapes.names) do
+    local path = ("%s/%s.lua"):format(dir, name)
+    local what, message = write(path, templates[name])
+    if not what then code = cli.fail(("cannot write %s: %s"):format(path, message)) end
+    report[#report + 1] = { file = path, written = what == "written", error = message }
+    if what and not args.json then cli.print(("%s %s\n"):format(text.visible(path), what)) end
+  end
+  if args.json then cli.print(json.encode(report) .. "\n") end
+  return code
+end
+
+return policy_init
