@@ -8,6 +8,7 @@
 --- Every operation can be called in three styles: with a callback as its last argument, inside
 --- a coroutine, or at the top level, where it runs the loop until it is done.
 local core = require "axosandbox.core"
+local devcontainer = require "axosandbox.devcontainer"
 local log = require "axosandbox.log"
 local podman = require "axosandbox.podman"
 local sessions = require "axosandbox.sessions"
@@ -24,6 +25,11 @@ local axo = {
   list = sessions.list,
   reap_orphans = sessions.reap_orphans,
   set_logger = log.set_logger,
+  devcontainer = {
+    load = devcontainer.load,
+    start = devcontainer.start,
+    enter = devcontainer.enter,
+  },
   podman = {
     detect = podman.detect,
     ensure_ready = podman.ensure_ready,

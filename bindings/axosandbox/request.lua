@@ -36,6 +36,7 @@ local OPTION_SHAPE = {
   },
   post_create = { type = "table", items = "string" },
   env = { type = "table", values = "string", check = check_env },
+  user = { type = "string", check = naming.check_user },
   policy = "table",
   reuse = "boolean",
 }
@@ -54,6 +55,7 @@ end
 ---@field ports integer[]
 ---@field post_create string[]
 ---@field env table<string, string>
+---@field user string?
 ---@field reuse boolean
 
 -- 3000.0 passes for a port, and must not be written as one.
@@ -76,6 +78,7 @@ function request.check(opts, level)
     ports = integers(opts.ports),
     post_create = copy(opts.post_create),
     env = copy(opts.env),
+    user = opts.user,
     reuse = opts.reuse or false,
   }
 end

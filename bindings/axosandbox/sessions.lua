@@ -1,6 +1,7 @@
 --- Sessions that exist already: opening, listing and attaching, and removing what nobody owns.
 --- Everything is read from the containers' labels; no file is needed to find a session.
 local await = require "axosandbox.await"
+local devcontainer_state = require "axosandbox.devcontainer_state"
 local errors = require "axosandbox.errors"
 local guest = require "axosandbox.guest"
 local host = require "axosandbox.host"
@@ -112,7 +113,9 @@ local function open_locked(client, set, id, lock)
   record.id, record.container, record.dir = id, naming.container(id), session.dir
   record.kind, record.asked_image, record.lock = "opened", session.image, lock
   record.runtime_dir, err = host.session_dir(id)
-  return record.runtime_dir and record, err
+  if not record.runtime_dir then return nil, err end
+  devcontainer_state.restore(record)
+  return record
 end
 
 local function open_record(client, set, id)
