@@ -174,16 +174,14 @@ end
 local function read(asked, set, opts)
   local ok, err = request.find_directory(asked)
   if not ok then return nil, err end
-  local relative
-  relative, err = file.find(asked.source, opts.name)
-  if not relative then return nil, err end
-  local reading = {
-    root = asked.dir, path = asked.dir .. "/" .. relative, reports = report.new(),
-  }
-  reading.id = id_of(reading.root, reading.path)
-  local allowed, text, config
+  local reading = { root = asked.dir, reports = report.new() }
+  local allowed, relative, text, config
   allowed, err = decide(reading, asked, set)
   if not allowed then return nil, err end
+  relative, err = file.find(asked.source, opts.name)
+  if not relative then return nil, err end
+  reading.path = ("%s/%s"):format(reading.root, relative)
+  reading.id = id_of(reading.root, reading.path)
   text, err = file.read(asked.source, relative)
   if not text then return nil, err end
   config, err = decode(reading.path, text, reading.reports)

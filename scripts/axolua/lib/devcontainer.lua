@@ -78,11 +78,11 @@ local function merge(options, description, args)
     if options.env[name] == nil then options.env[name] = value end
   end
   for _, pair in ipairs(args.env or {}) do description.remote.env[pair[1]] = nil end
-  local listed = {}
+  local known = {}
   options.ports = options.ports or {}
-  for _, port in ipairs(options.ports) do listed[port] = true end
+  for _, port in ipairs(options.ports) do known[port] = true end
   for _, port in ipairs(own.ports) do
-    if not listed[port] then table.insert(options.ports, port) end
+    if not known[port] then table.insert(options.ports, port) end
   end
   description.options = options
 end
