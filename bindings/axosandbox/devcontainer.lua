@@ -148,7 +148,7 @@ local function describe(reading, config, opts)
   properties.init(config, reports)
   found.ports = ports.read(config, reports)
   found.options.ports = port_numbers(found.ports)
-  requirements.check(config, reports, reading.limits, root)
+  found.requirements = requirements.check(config, reports, reading.limits, root)
   found.lifecycle = commands.read(config, reports)
   properties.report_refused(config, reports)
   found.reports = reports:all()
@@ -200,6 +200,7 @@ end
 ---@field options axo.StartOptions for `axo.start`: may be added to
 ---@field remote { env: table<string, string>, user: string?, cwd: string? } what each command gets
 ---@field ports { port: integer, label: string? }[]
+---@field requirements { cpus: integer?, memory: number?, storage: number? } of the machine, in bytes
 ---@field lifecycle axo.LifecycleEvent[]
 ---@field reports axo.DevcontainerReport[] what became of each property
 

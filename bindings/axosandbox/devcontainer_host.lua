@@ -49,30 +49,34 @@ end
 
 local function check_cpus(value, reports, limits)
   if math.type(value) ~= "integer" or value < 1 then
-    return reports:add("hostRequirements.cpus", "invalid", "expected a whole number")
+    reports:add("hostRequirements.cpus", "invalid", "expected a whole number")
+    return nil
   end
   local count = uv.available_parallelism and uv.available_parallelism() or #uv.cpu_info()
   compare(reports, "cpus", value, count, limits.cpus, plain)
+  return value
 end
 
 local function check_size(key, value, reports, host, limit)
   local wanted = bytes_of(value)
   if not wanted then
-    return reports:add("hostRequirements." .. key, "invalid", 'expected a size such as "4gb"')
+    reports:add("hostRequirements." .. key, "invalid", 'expected a size such as "4gb"')
+    return nil
   end
   compare(reports, key, wanted, host, limit, shown)
+  return wanted
 end
 
 local CHECKS = {
-  cpus = function(value, reports, limits) check_cpus(value, reports, limits) end,
+  cpus = check_cpus,
   memory = function(value, reports, limits)
-    check_size("memory", value, reports, uv.get_total_memory(), limits.memory)
+    return check_size("memory", value, reports, uv.get_total_memory(), limits.memory)
   end,
   storage = function(value, reports, _, dir)
-    check_size("storage", value, reports, free_space(dir))
+    return check_size("storage", value, reports, free_space(dir))
   end,
   gpu = function(value, reports)
-    if value == false then return end
+    if value == false then return nil end
     reports:add("hostRequirements.gpu", value == "optional" and "ignored" or "warning",
       "no GPU is given to a session")
   end,
@@ -83,20 +87,23 @@ local CHECKS = {
 ---@param reports axo.DevcontainerReports
 ---@param limits { memory: integer?, cpus: number? } of the session
 ---@param dir string on the file system that `storage` is about
+---@return { cpus: integer?, memory: number?, storage: number? } found in bytes
 function requirements.check(config, reports, limits, dir)
-  local wanted = config.hostRequirements
-  if wanted == nil then return end
+  local wanted, found = config.hostRequirements, {}
+  if wanted == nil then return found end
   if not jsonc.is_object(wanted) then
-    return reports:add("hostRequirements", "invalid", "expected an object")
+    reports:add("hostRequirements", "invalid", "expected an object")
+    return found
   end
   for _, key in ipairs(jsonc.keys(wanted)) do
     local check = CHECKS[key]
     if check then
-      check(wanted[key], reports, limits, dir)
+      found[key] = check(wanted[key], reports, limits, dir)
     else
       reports:add("hostRequirements." .. key, "ignored", "no such requirement is known")
     end
   end
+  return found
 end
 
 return requirements
