@@ -28,8 +28,16 @@ end
 
 -- ---- looking ---------------------------------------------------------------------------
 
+-- nil without an error: there is nothing. What cannot be examined is not taken for nothing.
+local function look(path)
+  local stat, message, code = uv.fs_lstat(path)
+  if stat or code == "ENOENT" or code == "ENOTDIR" then return stat end
+  return refuse(path, message)
+end
+
 local function is_folder(path)
-  local stat = uv.fs_lstat(path)
+  local stat, err = look(path)
+  if err then return nil, err end
   if stat and stat.type == "link" then return refuse(path, "it is a symbolic link") end
   return stat ~= nil and stat.type == "directory"
 end
@@ -41,7 +49,9 @@ local function is_there(root, relative)
     local found, err = is_folder(root .. "/" .. folder)
     if not found then return found, err end
   end
-  return uv.fs_lstat(root .. "/" .. relative) ~= nil
+  local stat, err = look(root .. "/" .. relative)
+  if err then return nil, err end
+  return stat ~= nil
 end
 
 --- The names of `.devcontainer/NAME/devcontainer.json`.

@@ -127,6 +127,8 @@ local function permit(self, spec, kind)
   return spec
 end
 
+local NONE = {}
+
 local function with_defaults(env, defaults)
   if not defaults then return env end
   local merged = {}
@@ -140,7 +142,7 @@ local function prepare(self, argv, opts, kind)
   if self.is_stopped then return nil, self.driver:stopped_error(kind) end
   local spec = {}
   for key, value in pairs(opts) do spec[key] = value end
-  local defaults = self.record.defaults or {}
+  local defaults = self.record.defaults or NONE
   spec.argv, spec.cwd = argv, absolute(opts.cwd, self.driver.root, defaults.cwd)
   spec.user, spec.env = opts.user or defaults.user, with_defaults(opts.env, defaults.env)
   return permit(self, spec, kind)
