@@ -17,7 +17,7 @@ end
 describe("policy/README.md", function()
   policies.housekeeping(_ENV)
 
-  it("has three examples", function() assert.equal(3, #examples()) end)
+  it("has two examples", function() assert.equal(2, #examples()) end)
 
   it("wraps sandbox.lua", function()
     local set = set_of("sandbox", examples()[1])
@@ -39,15 +39,5 @@ describe("policy/README.md", function()
     assert.matches("done by people", ask({ "git", "push" }).reason)
     assert.same({ allow = true, timeout = 60, max_output = 1048576 }, ask { "git", "status" })
     assert.is_nil(ask({ "top" }, "terminal").timeout)
-  end)
-
-  it("decides about a project's users and variables", function()
-    local decision = assert(set_of("sandbox", examples()[3]):decide("sandbox", {
-      dir = "/srv/x", dir_real = "/srv/x", user = "node", remote_user = "root",
-    }))
-    assert.is_nil(decision.deny)
-    assert.same({ "USER" }, decision.local_env)
-    assert.is_nil(decision.user)
-    assert.is_nil(decision.remote_user)
   end)
 end)
