@@ -3,8 +3,9 @@
 --
 -- Asked once at every start, before anything runs. `request` says what was asked for:
 --   id, dir (the directory to mount), dir_real (the same without symbolic links), image,
---   ports, env, secret_names (the names of the variables that carry secrets),
---   host = { uid, home, os, rootless },
+--   ports, env, secret_names (the names of the variables that carry secrets), user and
+--   remote_user (whom the container and its commands are to run as; a project's
+--   devcontainer.json can ask for them), host = { uid, home, os, rootless },
 --   fields = what the calling program set in its `policy` table.
 -- The answer is either { deny = "the reason" } or a whole decision as at the end of this file.
 --
@@ -16,6 +17,10 @@
 local MEMORY = "2g"
 local CPUS = 2
 local PROCESSES = 512
+
+-- Variables of this machine that a project's devcontainer.json may read as ${localEnv:NAME}.
+-- Never one that holds a secret: what is read here goes into the container.
+local LOCAL_ENV = { "LANG", "LC_ALL", "TERM", "TZ" }
 
 -- Seconds that podman may take: to start a container, to pull an image, to remove one.
 local TIMEOUTS = { start = 120, pull = 300, stop = 30 }
@@ -126,6 +131,13 @@ local function limits(asked)
   }
 end
 
+local function with(list, more)
+  local all = {}
+  for _, name in ipairs(list) do all[#all + 1] = name end
+  for _, name in ipairs(more or {}) do all[#all + 1] = name end
+  return all
+end
+
 return function(request)
   local fields = request.fields or {}
   local host = request.host or {}
@@ -146,7 +158,10 @@ return function(request)
     -- Published ports are reached on this address only.
     publish_address = fields.publish_address or "127.0.0.1",
     -- nil: the user that the image names.
-    user = fields.user,
+    user = fields.user or request.user,
+    -- Whom the commands of a devcontainer.json run as; nil: the container's user.
+    remote_user = not fields.user and request.remote_user or nil,
+    local_env = with(LOCAL_ENV, fields.local_env),
     -- Passed on to exec.lua.
     exec = fields.exec or {},
     -- The host's proxy variables often carry passwords.

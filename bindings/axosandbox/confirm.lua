@@ -8,7 +8,7 @@ local confirm = {}
 local PATIENCE = 300
 
 ---@class axo.Question
----@field op string "post_create"
+---@field op string "post_create", or the event of a devcontainer.json
 ---@field commands string[] what would run
 ---@field id string of the session
 ---@field dir string

@@ -9,6 +9,7 @@
 --- a coroutine, or at the top level, where it runs the loop until it is done.
 local audit = require "axosandbox.audit"
 local core = require "axosandbox.core"
+local devcontainer = require "axosandbox.devcontainer"
 local log = require "axosandbox.log"
 local podman = require "axosandbox.podman"
 local sessions = require "axosandbox.sessions"
@@ -26,6 +27,11 @@ local axo = {
   reap_orphans = sessions.reap_orphans,
   set_logger = log.set_logger,
   set_audit = audit.set_audit,
+  devcontainer = {
+    load = devcontainer.load,
+    start = devcontainer.start,
+    enter = devcontainer.enter,
+  },
   podman = {
     detect = podman.detect,
     ensure_ready = podman.ensure_ready,

@@ -38,6 +38,17 @@ function naming.check_env_name(name)
   end
 end
 
+--- What is wrong with NAME|UID[:GROUP|GID]; nil when nothing is.
+---@param user string
+---@return string? problem
+function naming.check_user(user)
+  local name, group = user:match "^([^:]*)(.*)$"
+  local word = "^[A-Za-z0-9_][A-Za-z0-9_.-]*%$?$"
+  if #user > 128 or not name:find(word) or (group ~= "" and not group:sub(2):find(word)) then
+    return ("%q is not a user: NAME or UID, and perhaps :GROUP or :GID"):format(user)
+  end
+end
+
 --- The container of a session.
 ---@param id string
 ---@return string

@@ -3,6 +3,7 @@
 --- A decision is checked after each file of a chain, so that a mistake is laid at the door of
 --- the file that made it.
 local core = require "axosandbox.core"
+local naming = require "axosandbox.naming"
 local options = require "axosandbox.options"
 
 local shapes = {}
@@ -18,6 +19,8 @@ local shapes = {}
 ---@field require_resource_limits boolean true: no start where a limit does not apply
 ---@field publish_address string an IPv4 or IPv6 address
 ---@field user string? NAME|UID[:GROUP|GID]
+---@field remote_user string? the one of devcontainer.json's commands
+---@field local_env string[]? variables of this machine that a devcontainer.json may read
 ---@field exec { timeout: number?, max_output: integer? } seconds, bytes
 ---@field http_proxy boolean pass the host's proxy variables in
 ---@field timeouts { start: number, pull: number, stop: number } seconds
@@ -165,6 +168,10 @@ local address = { type = "string", check = check_address }
 local commands = { type = "table", items = text, required = true }
 local port = { type = "integer", min = 1, max = 65535 }
 
+local env_names = {
+  type = "table", items = { type = "string", check = naming.check_env_name },
+}
+
 local limits = {
   memory = { type = "string|integer|boolean", check = check_size },
   cpus = { type = "number|boolean", min = 0.01, max = 65536, check = check_no_limit_is_false },
@@ -229,6 +236,7 @@ shapes.fields = {
   limits = { type = "table", shape = limits },
   publish_address = address,
   user = word,
+  local_env = env_names,
   exec = { type = "table", shape = exec_limits },
 }
 
@@ -239,6 +247,8 @@ local decisions = {
     require_resource_limits = boolean_required,
     publish_address = required(address),
     user = word,
+    remote_user = word,
+    local_env = env_names,
     exec = { type = "table", shape = exec_limits, required = true },
     http_proxy = boolean_required,
     timeouts = { type = "table", required = true, shape = {

@@ -38,6 +38,7 @@ local OPTION_SHAPE = {
   post_create = { type = "table", items = "string" },
   env = { type = "table", values = "string", check = check_env },
   env_from = secrets.RULE,
+  user = { type = "string", check = naming.check_user },
   policy = "table",
   confirm = "function",
   reuse = "boolean",
@@ -59,6 +60,7 @@ end
 ---@field env table<string, string>
 ---@field env_from table<string, axo.SecretSource>
 ---@field confirm (fun(question: axo.Question, answer: fun(agreed: boolean)): (fun())?)?
+---@field user string?
 ---@field reuse boolean
 
 -- 3000.0 passes for a port, and must not be written as one.
@@ -83,6 +85,7 @@ function request.check(opts, level)
     env = copy(opts.env),
     env_from = secrets.copy(opts.env_from),
     confirm = opts.confirm,
+    user = opts.user,
     reuse = opts.reuse or false,
   }
 end

@@ -33,6 +33,13 @@ function session.new(record, driver)
   return setmetatable({ record = record, driver = driver }, Sandbox)
 end
 
+--- The record that a session object was made of.
+---@param sb axo.Sandbox
+---@return axo.Record
+function session.record(sb)
+  return sb.record
+end
+
 -- ---- options ---------------------------------------------------------------------------
 
 local function check_name(name)
@@ -88,8 +95,8 @@ local function command_of(command, where, level)
   return table.move(command, 1, #command, 1, {})
 end
 
-local function absolute(path, root)
-  if path == nil then return root end
+local function absolute(path, root, default)
+  if path == nil then return default or root end
   if path:sub(1, 1) == "/" then return path end
   return root .. "/" .. path
 end
@@ -129,13 +136,28 @@ local function permit(self, spec, kind)
   return spec
 end
 
+local NONE = {}
+
+-- Defaults come with the repository: they do not take the place of a secret.
+local function with_defaults(env, defaults, secrets)
+  if not defaults then return env end
+  local merged = {}
+  for name, value in pairs(defaults) do
+    if not (secrets and secrets.values[name]) then merged[name] = value end
+  end
+  for name, value in pairs(env or {}) do merged[name] = value end
+  return merged
+end
+
 -- The spec of a piece of work, or nil, err.
 local function prepare(self, argv, opts, kind)
   if self.is_stopped then return nil, self.driver:stopped_error(kind) end
   local spec = {}
   for key, value in pairs(opts) do spec[key] = value end
-  spec.argv, spec.cwd = argv, absolute(opts.cwd, self.driver.root)
-  spec.secrets = self.record.secrets
+  local defaults = self.record.defaults or NONE
+  spec.argv, spec.cwd = argv, absolute(opts.cwd, self.driver.root, defaults.cwd)
+  spec.user, spec.secrets = opts.user or defaults.user, self.record.secrets
+  spec.env = with_defaults(opts.env, defaults.env, spec.secrets)
   return permit(self, spec, kind)
 end
 
@@ -336,6 +358,10 @@ function Sandbox:image() return self.record.image end
 --- The ports that are published.
 ---@return integer[]
 function Sandbox:ports() return copy(self.record.ports) end
+
+--- What the project calls its ports, by port.
+---@return table<integer, string>
+function Sandbox:port_labels() return copy(self.record.port_labels or {}) end
 
 --- The limits, as read back from the container's cgroup; `verified` says whether they could be.
 ---@return table

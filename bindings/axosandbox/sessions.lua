@@ -2,6 +2,7 @@
 --- Everything is read from the containers' labels; no file is needed to find a session.
 local audit_session = require "axosandbox.audit_session"
 local await = require "axosandbox.await"
+local devcontainer_state = require "axosandbox.devcontainer_state"
 local errors = require "axosandbox.errors"
 local guest = require "axosandbox.guest"
 local host = require "axosandbox.host"
@@ -116,6 +117,7 @@ local function open_locked(client, set, id, lock)
   record.runtime_dir, err = host.session_dir(id)
   if not record.runtime_dir then return nil, err end
   secrets.recall(record, session.secrets)
+  devcontainer_state.restore(record)
   return record
 end
 

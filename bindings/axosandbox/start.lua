@@ -37,13 +37,17 @@ local function sorted_names(map)
   return names
 end
 
-local function decide_sandbox(job)
-  local asked = job.asked
-  local env_names = sorted_names(asked.env)
-  local decision, err = job.set:decide("sandbox", {
+--- Asks the sandbox policy.
+---@param set axo.Policy
+---@param asked axo.Asked with `source`
+---@param remote_user string? whom its commands are to run as
+---@return axo.policy.SandboxDecision? decision, axo.Error? err code "POLICY"
+function start.decide_sandbox(set, asked, remote_user)
+  local decision, err = set:decide("sandbox", {
     id = asked.id, dir = asked.dir, dir_real = asked.source, image = asked.image,
-    ports = asked.ports, env = asked.env, env_names = env_names,
+    ports = asked.ports, env = asked.env, env_names = sorted_names(asked.env),
     secret_names = sorted_names(asked.env_from),
+    user = asked.user, remote_user = remote_user,
     host = {
       uid = uv.getuid(), home = uv.os_homedir(), os = uv.os_uname().sysname,
       rootless = uv.getuid() ~= 0,
@@ -53,8 +57,21 @@ local function decide_sandbox(job)
   if not decision.deny then return decision end
   return nil, errors.new {
     code = "POLICY", op = "start", message = "the session is refused: " .. decision.deny,
-    hint = "see " .. job.set:source "sandbox",
+    hint = "see " .. set:source "sandbox",
   }
+end
+
+-- A user that came with an image means nothing in another one.
+local function settle_user(job, sandbox, chosen)
+  local user = job.asked.user
+  if not user then return end
+  local is_replaced = job.asked.image and not image.same(job.asked.image, chosen.image)
+  if is_replaced and sandbox.user == user and job.set:fields().user ~= user then
+    sandbox.user = nil
+  end
+  if sandbox.user == user then return end
+  job:warn(("the user %s was asked for, and the session runs as %s: %s"):format(
+    user, sandbox.user or "the image's own", is_replaced and "another image runs" or "policy"))
 end
 
 -- The native path needs our kernel under the container, and the guest's binary.
@@ -69,12 +86,13 @@ end
 
 local function make_plan(job)
   local asked = job.asked
-  local sandbox, err = decide_sandbox(job)
+  local sandbox, err = start.decide_sandbox(job.set, asked)
   if not sandbox then return nil, err end
   local chosen
   chosen, err = image.decide(job.set, asked.image)
   if not chosen then return nil, err end
   if chosen.warning then job:warn(chosen.warning) end
+  settle_user(job, sandbox, chosen)
   local problem
   job.plan, problem = plan.new({
     guest = guest_for(job), owner = host.identity(), version = core.version,
@@ -329,6 +347,7 @@ end
 ---@field post_create string[]? shell commands; run only when policy allows it
 ---@field env table<string, string>?
 ---@field env_from table<string, axo.SecretSource>? secrets, by the name of their variable
+---@field user string? NAME|UID[:GROUP|GID] of the image; policy decides
 ---@field policy table? overrides for this session
 ---@field confirm (fun(question: axo.Question, answer: fun(agreed: boolean)): (fun())?)? is called where policy wants somebody asked; calls `answer` now or later; may return a function that takes the question back
 ---@field reuse boolean? open the running session of this id, if it is the same
@@ -371,6 +390,8 @@ end
 ---@field timeouts { stop: number? }
 ---@field runtime_dir string private files of the session
 ---@field secrets axo.Secrets?
+---@field defaults { env: table<string, string>?, cwd: string?, user: string? }? of its commands
+---@field port_labels table<integer, string>?
 
 --- Lets go of a session that goes on: its lock is released, its container stays.
 ---@param record axo.Record

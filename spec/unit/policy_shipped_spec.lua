@@ -27,7 +27,24 @@ describe("sandbox.lua", function()
       network = "bridge", limits = { memory = "2g", cpus = 2, pids = 512 },
       require_resource_limits = false, publish_address = "127.0.0.1", exec = {},
       http_proxy = false, timeouts = { start = 120, pull = 300, stop = 30 }, init = true,
+      local_env = { "LANG", "LC_ALL", "TERM", "TZ" },
     }, sandbox())
+  end)
+
+  it("lets a project read no variable of the machine that could hold a secret", function()
+    local fields = { local_env = { "USER", "MINE" } }
+    assert.same({ "LANG", "LC_ALL", "TERM", "TZ", "USER", "MINE" },
+      sandbox(nil, fields).local_env)
+  end)
+
+  it("takes the users that a project asks for, but not against the calling program", function()
+    local asked = { user = "node", remote_user = "root" }
+    local function users(fields)
+      local decision = sandbox(asked, fields)
+      return { decision.user, decision.remote_user }
+    end
+    assert.same({ "node", "root" }, users())
+    assert.same({ "1000" }, users { user = "1000" })
   end)
 
   it("takes the fields of the call, and keeps the defaults of the others", function()
@@ -205,6 +222,14 @@ describe("post_create.lua", function()
     assert.matches("allow_post_create = true", decision.warning)
     assert.matches("1 post%-create command was",
       decide("post_create", { commands = { "x" } }).warning)
+  end)
+
+  it("says the same of each event of a devcontainer.json", function()
+    local function warning(event)
+      return decide("post_create", { commands = { "x" }, event = event }).warning
+    end
+    assert.matches("devcontainer.json's commands were skipped", warning "onCreateCommand")
+    assert.equal(warning "onCreateCommand", warning "postAttachCommand")
   end)
 
   it("runs them in their order when the call allows it", function()

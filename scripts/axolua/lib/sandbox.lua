@@ -7,6 +7,7 @@ local cli = require "axolua.lib.cli"
 local confirm = require "axolua.lib.confirm"
 local console = require "axolua.lib.console"
 local record = require "axolua.lib.record"
+local devcontainer = require "axolua.lib.devcontainer"
 local signals = require "axolua.lib.signals"
 local terminal = require "axolua.lib.terminal"
 
@@ -78,6 +79,7 @@ function sandbox.options(parser)
     :convert(cli.number("--cpus", 0.01))
   parser:option("--pids", "Limit on processes."):argname "N"
     :convert(cli.number("--pids", 1, true))
+  devcontainer.options(parser)
   parser:flag("--keep", "Leave the session running at the end, for `axolua exec`.")
   parser:flag("--allow-untrusted-image", "Run --image even if policy does not know it.")
   parser:flag("--allow-post-create", "Run the project's own set-up scripts.")
@@ -148,6 +150,7 @@ function sandbox.start_options(args)
       allow_untrusted_image = args.allow_untrusted_image,
       allow_post_create = args.allow_post_create,
       require_resource_limits = args.require_resource_limits,
+      local_env = args.local_env,
       limits = has_limits(args) and { memory = args.memory, cpus = args.cpus, pids = args.pids }
         or nil,
     },
@@ -179,6 +182,13 @@ local function finish(sb, args, id, log)
   cli.say(("the session %s goes on: axolua exec %s -- COMMAND; axolua stop %s"):format(id, id, id))
 end
 
+-- What the project's devcontainer.json wants besides, put into the options.
+local function consult_project(options, args)
+  local description, err = devcontainer.read(options, args)
+  if err then return nil, cli.fail(err) end
+  return description
+end
+
 --- Starts a session, lets `work` use it, and removes it again, also after errors and
 --- signals; in a coroutine.
 ---@param args table the parsed command line
@@ -191,6 +201,11 @@ function sandbox.with(args, work)
     cli.say "ended at once: the container may still be there; `axolua reap` removes it"
   end)
   local options = sandbox.start_options(args)
+  local description, failed = consult_project(options, args)
+  if failed then
+    guard:close()
+    return failed
+  end
   log:begin("starting the session")
   local sb, err = start(options, guard)
   log:settle()
@@ -202,6 +217,7 @@ function sandbox.with(args, work)
     return code
   end
   local ok, result = true, guard:code()
+  result = result or description and devcontainer.enter(sb, description, args, guard) or nil
   if not result then ok, result = xpcall(work, debug.traceback, sb, guard) end
   guard:on_signal(nil)
   finish(sb, args, options.id, log)

@@ -1,0 +1,136 @@
+--- A project's devcontainer.json, as `run` and `shell` honour it.
+local axo = require "axosandbox"
+local await = require "axosandbox.await"
+local cli = require "axolua.lib.cli"
+local output = require "axolua.lib.output"
+
+local devcontainer = {}
+
+local function append(result, target, word)
+  local list = result[target] or {}
+  list[#list + 1] = word
+  result[target] = list
+end
+
+local function read_name(word)
+  if word:find "^[A-Za-z_][A-Za-z0-9_]*$" then return word end
+  return nil, ("--local-env: %q is not the name of a variable"):format(word)
+end
+
+--- Adds the options that say what to do with it.
+---@param parser table
+function devcontainer.options(parser)
+  parser:option("--devcontainer", "Use .devcontainer/NAME/devcontainer.json.")
+    :argname "NAME"
+  parser:flag("--no-devcontainer", "Do not look for a devcontainer.json.")
+  parser:option("--local-env", "Let devcontainer.json read this variable of this shell; may be "
+    .. "repeated."):argname "NAME":count "*":action(append):convert(read_name)
+end
+
+-- ---- what became of it -----------------------------------------------------------------
+
+local PLAIN = { honoured = true, policy = true }
+
+-- Properties with the same fate and reason are one line.
+local function grouped(reports)
+  local lines, found = {}, {}
+  for _, it in ipairs(reports) do
+    local key = it.status .. (PLAIN[it.status] and "" or ": " .. it.reason)
+    local line = found[key]
+    if not line then
+      line = { status = it.status, reason = it.reason, names = {}, seen = {} }
+      found[key] = line
+      if not PLAIN[it.status] then lines[#lines + 1] = line end
+    end
+    if not line.seen[it.property] then table.insert(line.names, it.property) end
+    line.seen[it.property] = true
+  end
+  return lines, found
+end
+
+local function listed(line)
+  return line and table.concat(line.names, ", ") or "nothing"
+end
+
+local function show(description, args)
+  if args.quiet then return end
+  local lines, found = grouped(description.reports)
+  cli.say(("%s: honoured: %s; left to policy: %s"):format(
+    description.path:sub(#description.options.dir + 2), listed(found.honoured),
+    listed(found.policy)))
+  for _, line in ipairs(lines) do
+    cli.say(("  %s: %s: %s"):format(line.status, listed(line), line.reason))
+  end
+end
+
+-- ---- honouring it ----------------------------------------------------------------------
+
+-- The command line is the user's own, and goes before what a project says.
+local function merge(options, description, args)
+  local own = description.options
+  if options.image then
+    own.user, description.remote.user = nil, nil
+  else
+    options.image = own.image
+  end
+  options.user = own.user
+  for name, value in pairs(own.env) do
+    if options.env[name] == nil then options.env[name] = value end
+  end
+  for _, pair in ipairs(args.env or {}) do description.remote.env[pair[1]] = nil end
+  local known = {}
+  options.ports = options.ports or {}
+  for _, port in ipairs(options.ports) do known[port] = true end
+  for _, port in ipairs(own.ports) do
+    if not known[port] then table.insert(options.ports, port) end
+  end
+  description.options = options
+end
+
+--- Reads it, says what was honoured and what was not, and puts it into the options.
+---@param options axo.StartOptions
+---@param args table the parsed command line
+---@return axo.Devcontainer? description nil without an error: there is none
+---@return axo.Error? err
+function devcontainer.read(options, args)
+  if args.no_devcontainer then return nil end
+  local ok, description, err = pcall(axo.devcontainer.load, options.dir, {
+    name = args.devcontainer, id = options.id, policy = options.policy,
+  })
+  if not ok then
+    return nil, { op = "devcontainer", message = cli.without_position(description) }
+  end
+  if description then
+    show(description, args)
+    merge(options, description, args)
+    return description
+  end
+  -- That the directory is missing, or may not be mounted, is the start's to say.
+  local is_start = err.op ~= "devcontainer" and err.code ~= "AMBIGUOUS"
+  if is_start or (err.code == "NOT_FOUND" and not args.devcontainer) then return nil end
+  return nil, err
+end
+
+--- Applies it to a session that has started, and runs its lifecycle commands.
+---@param sb axo.Sandbox
+---@param description axo.Devcontainer
+---@param args table
+---@param guard cli.Guard
+---@return integer? code nil: go on
+function devcontainer.enter(sb, description, args, guard)
+  local writer = args.verbose and output.open(2) or nil
+  local result, err = await.call(function(done)
+    local handle = axo.devcontainer.enter(sb, description, {
+      on_output = writer and function(_, bytes) writer:write(bytes) end,
+      confirm = description.options.confirm,
+    }, done)
+    guard:on_signal(function() handle:cancel() end)
+    return handle
+  end)
+  guard:on_signal(nil)
+  if writer then writer:flush(guard.signal and 1 or nil) end
+  if guard:code() then return guard:code() end
+  if not result then return cli.fail(err) end
+end
+
+return devcontainer
