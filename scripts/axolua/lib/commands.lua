@@ -1,7 +1,8 @@
 --- Which commands there are, in the order that help shows them.
 local commands = {}
 
-commands.names = { "run", "shell", "exec", "ps", "logs", "stop", "reap", "doctor", "help" }
+commands.names = { "run", "shell", "exec", "ps", "logs", "stop", "reap", "mcp", "doctor",
+  "help" }
 
 -- Answered by axolua itself, without these scripts.
 commands.built_in = {
