@@ -16,8 +16,9 @@ local DEFAULT_TIMEOUT = 120
 
 local function parser()
   local p = cli.parser("mcp", "Serves a sandbox to an agent by the Model Context Protocol: "
-    .. "JSON-RPC messages on stdin and stdout, one a line; the log on stderr. The container is started at "
-    .. "once, in the background, and removed at the end of stdin, by SIGTERM or by SIGINT.")
+    .. "JSON-RPC messages on stdin and stdout, one a line; the log on stderr. The container is "
+    .. "started, in the background, once a client has introduced itself; it is removed at the end "
+    .. "of stdin, and by SIGTERM or SIGINT.")
   sandbox.options(p, "Seconds that a command of the bash tool may take unless it says otherwise; "
     .. "120 by default.")
   return p
@@ -25,6 +26,7 @@ end
 
 local function hooks(log)
   return {
+    on_begin = function() log:begin() end,
     on_ready = function(sb)
       log:settle()
       log:receive("info", ("the sandbox is ready: %s"):format(sb:container()))
@@ -87,8 +89,6 @@ local function main(arguments)
   end)
   local ending = {}
   local parts = assemble(args, log, ending)
-  log:begin()
-  parts.session:begin()
   local how = serve(parts.channel, guard, ending)
   -- A signal while it ends cuts short what it waits for.
   guard:on_signal(function()

@@ -52,6 +52,7 @@ local function list_tools(server, params)
   if params.cursor ~= nil then
     return invalid "there is no such cursor: the list of tools is one page"
   end
+  server.session:begin()
   return { tools = server.tools:list() }
 end
 
@@ -71,6 +72,8 @@ function legacy.requests.initialize(server, params)
   if type(wanted) ~= "string" then
     return invalid "initialize needs the string protocolVersion"
   end
+  -- Who introduces himself means to stay; who only asks server/discover may be trying doors.
+  server.session:begin()
   server.version = is_one_of(eras.LEGACY, wanted) and wanted or eras.LEGACY[1]
   return {
     protocolVersion = server.version, capabilities = { tools = {} }, serverInfo = identity(),

@@ -1,5 +1,5 @@
---- The sandbox session behind the server: started at once and in the background, waited for by
---- the calls of tools, started again after it was lost.
+--- The sandbox session behind the server: started in the background, waited for by the calls of
+--- tools, started again after it was lost.
 local axo = require "axosandbox"
 local await = require "axosandbox.await"
 local cli = require "axolua.lib.cli"
@@ -15,7 +15,7 @@ local Session = {}
 Session.__index = Session
 
 ---@param options axo.StartOptions
----@param hooks { on_ready: fun(sb: axo.Sandbox), on_failure: fun(err: axo.Error) }
+---@param hooks { on_begin: fun(), on_ready: fun(sb: axo.Sandbox), on_failure: fun(err: axo.Error) }
 ---@return mcp.Session
 function session.new(options, hooks)
   return setmetatable({ options = options, hooks = hooks }, Session)
@@ -33,6 +33,7 @@ end
 function Session:begin()
   if self.settled or self.sandbox or self.is_over then return end
   self.settled = gate.new()
+  self.hooks.on_begin()
   -- What it raises is a wrong option, and the options are the user's.
   local ok, handle, err = pcall(axo.start, self.options, function(problem, sb)
     finish(self, problem, sb)

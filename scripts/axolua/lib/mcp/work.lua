@@ -1,5 +1,6 @@
 --- What the tools for background tasks and for terminals have in common: finding one, reading
 --- what it has printed, waiting for more.
+local uv = require "luv"
 local reply = require "axolua.lib.mcp.reply"
 local shell = require "axolua.lib.mcp.shell"
 local task = require "axosandbox.task"
@@ -7,6 +8,9 @@ local text = require "axolua.lib.mcp.text"
 local short = require "axolua.lib.text"
 
 local work = {}
+
+-- Seconds: what counts as quiet, and how long to wait for that.
+local QUIET, SETTLE = 0.1, 1
 
 --- Bytes of output that a task or a terminal keeps.
 work.RING = 256 * 1024
@@ -60,11 +64,13 @@ function work.is_running(one)
   return one:state().state == "running"
 end
 
+local function clock() return uv.hrtime() / 1e9 end
+
 -- ---- reading -----------------------------------------------------------------------------
 
 -- Waits for output after `cursor`, for the end, or for the time to be over.
 local function wait_for_more(one, cursor, seconds, call)
-  call:wait(function(happened)
+  return call:wait(function(happened)
     local follow = one.follow or one.subscribe
     local subscription = follow(one, function() happened() end, { from = cursor })
     local forget = work.on_end(one, happened)
@@ -101,6 +107,17 @@ local function latest(bytes, cursor, dropped)
   }
 end
 
+-- Output often comes in pieces that belong together: gives it time until it is quiet.
+local function settle(one, cursor, call)
+  local deadline = clock() + SETTLE
+  while work.is_running(one) and clock() < deadline do
+    call:wait(function() return function() end end, QUIET)
+    local bytes, head = one:read(cursor)
+    if bytes == "" then return end
+    cursor = head
+  end
+end
+
 --- Reads output, waiting for some if there is none and the caller wants to wait.
 ---@param one axo.Task|axo.Terminal
 ---@param arguments { cursor: integer?, wait: number }
@@ -108,9 +125,10 @@ end
 ---@return mcp.Span
 function work.read(one, arguments, call)
   local bytes, cursor, dropped = one:read(arguments.cursor)
-  if bytes == "" and arguments.wait > 0 and work.is_running(one) then
-    wait_for_more(one, cursor, arguments.wait, call)
-    bytes, cursor, dropped = one:read(arguments.cursor or cursor)
+  if arguments.wait > 0 and work.is_running(one) then
+    local has_more = bytes ~= "" or wait_for_more(one, cursor, arguments.wait, call)
+    if has_more then settle(one, cursor, call) end
+    bytes, cursor, dropped = one:read(arguments.cursor)
   end
   if not arguments.cursor then return latest(bytes, cursor, dropped) end
   return onwards(bytes, cursor, dropped, not work.is_running(one))

@@ -57,8 +57,9 @@ local function task_over(call, task, port)
   if not result then return nil, err end
   if result.code == 0 then return found(call, port, result.stdout) end
   local output = text.plain(text.tail(task:log(), LAST_OUTPUT))
-  return reply.failure(output, ("the task %s has ended (%s) and nothing listens on port %d; its "
-    .. "last output is above: mend that and start it again"):format(task.id, task:status(), port))
+  return reply.failure(output, ("the task %s has ended (%s) and nothing listens on port %d; %s: "
+    .. "mend that and start it again"):format(task.id, task:status(), port,
+    output == "" and "it printed nothing" or "its last output is above"))
 end
 
 local function too_late(port, timeout)
@@ -67,8 +68,9 @@ local function too_late(port, timeout)
 end
 
 local function wait_for_port(arguments, call)
-  local port, task, problem = arguments.port, nil, nil
+  local port, task = arguments.port, nil
   if arguments.task then
+    local problem
     task, problem = call.sandbox:get_task(arguments.task)
     if not task then return nil, problem end
     if not task:is_running() then return task_over(call, task, port) end

@@ -65,6 +65,10 @@ end
 local function kill(arguments, call)
   local term, err = call.sandbox:get_terminal(arguments.id)
   if not term then return nil, err end
+  -- A shell that is asked nothing minds a hang-up, and not TERM.
+  if work.is_running(term) then
+    call:await(function(done) return term:signal("HUP", nil, done) end)
+  end
   local status
   status, err = call:await(function(done) return term:close(nil, done) end)
   if not status then return nil, err end
