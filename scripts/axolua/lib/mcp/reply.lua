@@ -63,6 +63,7 @@ local ADVICE = {
 ---@param err axo.Error
 ---@return string?
 function reply.advice(err)
+  if err.code == "GONE" then return ADVICE.GONE end
   if err.hint and err.hint ~= "" then return err.hint end
   return ADVICE[err.code]
 end

@@ -81,7 +81,9 @@ local function read_file(arguments, call)
     return sb:read_file(arguments.path, { offset = offset, limit = arguments.limit }, done)
   end)
   if not bytes then return nil, err end
-  return present(bytes, offset, math.max(entry.size, offset + #bytes))
+  -- It may have grown meanwhile.
+  local size = bytes == "" and entry.size or math.max(entry.size, offset + #bytes)
+  return present(bytes, offset, size)
 end
 
 -- ---- write_file, edit_file -----------------------------------------------------------------
