@@ -2,7 +2,8 @@ local support = require "spec.support.cli"
 local temp = require "spec.support.temp"
 local janitor = require "spec.support.janitor"
 
-local COMMANDS = { "run", "shell", "exec", "ps", "logs", "stop", "reap", "doctor", "help" }
+local COMMANDS = { "run", "shell", "exec", "ps", "logs", "stop", "reap", "mcp", "doctor",
+  "help" }
 
 describe("axolua's command line", function()
   local mark
@@ -48,6 +49,8 @@ describe("axolua's command line", function()
     { { "stop" }, "id" },
     { { "stop", "-x" }, "unknown option" },
     { { "logs", "demo" }, "task" },
+    { { "mcp", "--timeout", "soon" }, "%-%-timeout" },
+    { { "mcp", "extra" }, "too many" },
     { { "help", "frobnicate" }, "there is no command" },
   }
   for _, case in ipairs(WRONG) do

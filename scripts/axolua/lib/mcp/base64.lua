@@ -73,7 +73,8 @@ function base64.decode(text)
   local has_padding = text:sub(-1) == "="
   local last = has_padding and #text - 4 or #text
   local bytes = decode_quads(text, last)
-  local rest = has_padding and decode_last(text:sub(-4)) or ""
+  local rest = ""
+  if has_padding then rest = decode_last(text:sub(-4)) end
   if not bytes or not rest then return nil, "it has characters that are not base64" end
   return bytes .. rest
 end

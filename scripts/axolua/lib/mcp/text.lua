@@ -71,7 +71,7 @@ end
 function text.plain(bytes)
   bytes = bytes:gsub("\27%][^\7\27]*\7", ""):gsub("\27[%]P_^X][^\27]*\27\\", "")
   bytes = bytes:gsub("\27%[[0-?]*[ -/]*[@-~]", ""):gsub("\27[ -/]+[0-~]", "")
-  bytes = bytes:gsub("\27[0-~]", "")
+  bytes = bytes:gsub("\27%[?[0-?]*[ -/]*$", ""):gsub("\27[0-~]", "")
   local settled = bytes:gsub("[^\n]+", settle)
   return (settled:gsub("[\0-\8\11-\31\127]", ""))
 end
