@@ -2,6 +2,8 @@
 --- and dropped, up to its end.
 local lines = {}
 
+local JOINED = 64 * 1024
+
 ---@class mcp.Lines
 ---@field limit integer
 ---@field private chunk string what has come and was not looked at yet, from `at` on
@@ -27,7 +29,7 @@ function Lines:feed(bytes)
   self.at = 1
 end
 
--- Pieces of like size are joined: few of them, however small they came, and little copying.
+-- Small pieces of like size are joined: few are kept, however small they came, with little copying.
 function Lines:keep(piece)
   self.size = self.size + #piece
   if self.size > self.limit then
@@ -35,7 +37,7 @@ function Lines:keep(piece)
     return
   end
   local pieces = self.pieces
-  while #pieces > 0 and #pieces[#pieces] <= #piece do
+  while #pieces > 0 and #piece < JOINED and #pieces[#pieces] <= #piece do
     piece = table.remove(pieces) .. piece
   end
   if piece ~= "" then pieces[#pieces + 1] = piece end
