@@ -11,7 +11,7 @@ local signals = require "axolua.lib.signals"
 local tools = require "axolua.lib.mcp.tools"
 
 -- Seconds: for what is under way when stdin ends, and for a client that does not read.
-local DRAIN, FLUSH = 5, 1
+local DRAIN, FLUSH = 5, 0.5
 local DEFAULT_TIMEOUT = 120
 
 local function parser()
@@ -33,7 +33,7 @@ local function hooks(log)
     end,
     on_failure = function(err)
       log:settle()
-      cli.fail(err)
+      if err.code ~= "CANCELLED" then cli.fail(err) end
     end,
   }
 end
