@@ -3,7 +3,7 @@ local temp = require "spec.support.temp"
 local janitor = require "spec.support.janitor"
 
 local COMMANDS = {
-  "run", "shell", "exec", "ps", "logs", "stats", "port", "stop", "reap", "audit", "policy",
+  "run", "shell", "exec", "ps", "logs", "stats", "port", "stop", "reap", "audit", "policy", "mcp",
   "doctor", "completion", "help",
 }
 
@@ -60,6 +60,8 @@ describe("axolua's command line", function()
     { { "port", "-x" }, "unknown option" },
     { { "completion", "tcsh" }, "bash" },
     { { "completion", "tasks" }, "which session" },
+    { { "mcp", "--timeout", "soon" }, "%-%-timeout" },
+    { { "mcp", "extra" }, "too many" },
     { { "help", "frobnicate" }, "there is no command" },
   }
   for _, case in ipairs(WRONG) do

@@ -2,7 +2,7 @@
 local commands = {}
 
 commands.names = {
-  "run", "shell", "exec", "ps", "logs", "stats", "port", "stop", "reap", "audit", "policy",
+  "run", "shell", "exec", "ps", "logs", "stats", "port", "stop", "reap", "audit", "policy", "mcp",
   "doctor", "completion", "help",
 }
 

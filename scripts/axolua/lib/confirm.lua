@@ -2,6 +2,7 @@
 local uv = require "luv"
 local await = require "axosandbox.await"
 local output = require "axolua.lib.output"
+local status = require "axolua.lib.status"
 local text = require "axolua.lib.text"
 
 local confirm = {}
@@ -19,11 +20,16 @@ end
 
 local function read_line(answer)
   local tty = uv.new_tty(0, true)
-  if not tty then return answer "" end
+  if not tty then
+    status.resume()
+    return answer ""
+  end
   local typed = ""
   local function stop()
-    if tty and not tty:is_closing() then tty:close() end
+    if not tty then return end
+    tty:close()
     tty = nil
+    status.resume()
   end
   tty:read_start(function(err, bytes)
     await.protect(function()
@@ -42,6 +48,7 @@ end
 ---@param answer fun(agreed: boolean)
 ---@return fun()? stop
 function confirm.ask(question, answer)
+  status.hold()
   show(question)
   return read_line(function(word)
     local lower = word and word:lower()

@@ -47,10 +47,14 @@ local function read_env_from(word)
   return nil, ("--env-from: %q is neither NAME=file:PATH nor NAME=cmd:COMMAND"):format(word)
 end
 
-local function env_and_timeout(parser)
+local function env_option(parser)
   parser:option("--env", "A variable for the command; without a value, this shell's.")
     :argname "K[=V]":count "*":action(append):convert(read_env)
-  parser:option("--timeout", "End the command after S seconds, with exit status 124.")
+end
+
+local function timeout_option(parser, description)
+  parser:option("--timeout", description
+    or "End the command after S seconds, with exit status 124.")
     :argname "S":convert(cli.number("--timeout", 0.001))
 end
 
@@ -60,7 +64,9 @@ local function verbosity(parser)
 end
 
 --- Adds the options that say what session to make.
-function sandbox.options(parser)
+---@param parser table
+---@param timeout string? what --timeout does, if not what it does for a command
+function sandbox.options(parser, timeout)
   parser:option("--dir", "The directory to work in, mounted read-write at the same path; "
     .. "the current one by default."):argname "DIR"
   parser:option("--id", "The session's name; one is made up by default."):argname "ID"
@@ -70,7 +76,8 @@ function sandbox.options(parser)
     :choices { "bridge", "none" }
   parser:option("--port", "Publish this port on 127.0.0.1; may be repeated.")
     :argname "N":count "*":action(append):convert(read_port)
-  env_and_timeout(parser)
+  env_option(parser)
+  timeout_option(parser, timeout)
   parser:option("--env-from", "A secret for the session's commands, from a file or the output "
     .. "of a command on this host; may be repeated."):argname "K=file:PATH|K=cmd:COMMAND"
     :count "*":action(append):convert(read_env_from)
@@ -89,7 +96,8 @@ end
 
 --- Adds the options of a command in a session that is there already.
 function sandbox.command_options(parser)
-  env_and_timeout(parser)
+  env_option(parser)
+  timeout_option(parser)
   parser:option("--cwd", "The directory to run it in."):argname "DIR"
   parser:option("--user", "The user to run it as."):argname "USER"
   verbosity(parser)

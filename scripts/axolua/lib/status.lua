@@ -9,7 +9,7 @@ local status = {}
 local TICK_MS = 1000
 local CLEAR = "\r\27[K"
 
-local shown, timer
+local shown, timer, held
 
 --- A span for people: "0.4 s", "12 s", "3 min 5 s".
 ---@param seconds number
@@ -55,6 +55,7 @@ end
 ---@param since number? hrtime of its beginning
 function status.show(message, since)
   shown = { message = message, since = since or uv.hrtime() }
+  if held then return end
   timer = timer or uv.new_timer()
   timer:start(TICK_MS, TICK_MS, draw)
   timer:unref()
@@ -65,8 +66,22 @@ end
 function status.hide()
   if not shown then return end
   shown = nil
+  if held then return end
   timer:stop()
   output.open(2):write(CLEAR)
+end
+
+--- A question is on the screen: the line stays away until `status.resume`.
+function status.hold()
+  local before = shown
+  status.hide()
+  held, shown = true, before
+end
+
+--- The question has its answer.
+function status.resume()
+  held = false
+  if shown then status.show(shown.message, shown.since) end
 end
 
 --- Prints something else on stderr: the line makes room, and comes back below.

@@ -1,0 +1,95 @@
+--- The results of tools: text for an agent, and failures that say what to do about them.
+local cli = require "axolua.lib.cli"
+local json = require "axolua.lib.json"
+
+local reply = {}
+
+--- Bytes of text that one result carries at most.
+reply.MAX_TEXT = 64 * 1024
+
+local function block(text)
+  return { type = "text", text = text }
+end
+
+--- A result of some text, then notes on it, each a block of its own.
+---@param text string?
+---@param ... string?
+---@return table
+function reply.text(text, ...)
+  local content = json.array {}
+  if text and text ~= "" then content[1] = block(text) end
+  for i = 1, select("#", ...) do
+    local note = select(i, ...)
+    if note then content[#content + 1] = block("[" .. note .. "]") end
+  end
+  if #content == 0 then content[1] = block "" end
+  return { content = content, isError = false }
+end
+
+--- The same, as a failure.
+---@return table
+function reply.failure(text, ...)
+  local result = reply.text(text, ...)
+  result.isError = true
+  return result
+end
+
+local ADVICE = {
+  NOT_FOUND = "Check the spelling; list_dir and glob show what is there.",
+  OUTSIDE = "Use a path in the session's directory; session_info tells which one that is.",
+  NOT_A_FILE = "Use list_dir for a directory; devices, pipes and sockets cannot be read.",
+  NOT_A_DIRECTORY = "Part of the path is a file; list_dir on its parent shows what is there.",
+  TOO_LARGE = "Take it in parts: read_file has offset and limit, and bash has head and split.",
+  PERMISSION = "The session's user may not do that; `ls -ln` by bash shows who may.",
+  NO_MATCH = "Read the file again: the text must match exactly, white space included.",
+  AMBIGUOUS = "Give more of the lines around it, or set replace_all.",
+  CHANGED = "Somebody else wrote the file meanwhile: read it again, then edit it.",
+  PATTERN = "Mend the regular expression, or set fixed to search for plain text.",
+  NO_DIRECTORY = "The working directory does not exist: check cwd with list_dir.",
+  NO_SPACE = "The disk is full: remove what is not needed.",
+  DENIED = "Policy forbids it, and trying again will not help: do it another way, or ask the "
+    .. "operator.",
+  POLICY = "The operator's policy is in the way: tell the user.",
+  LIMIT = "Too many run already: end some by stop_background or kill_terminal.",
+  GONE = "The container is gone, with all that ran in it. The next call starts a new one; the "
+    .. "files are still there.",
+  STOPPED = "The session was stopped. The next call starts a new one.",
+  EPIPE = "It has ended: read its last output, and start a new one.",
+  ESRCH = "It has ended already.",
+  ENOBUFS = "It does not read what it is sent: read its output, and send less at a time.",
+}
+
+--- What to do about an error.
+---@param err axo.Error
+---@return string?
+function reply.advice(err)
+  if err.code == "GONE" then return ADVICE.GONE end
+  if err.hint and err.hint ~= "" then return err.hint end
+  return ADVICE[err.code]
+end
+
+--- The failure that an error of the engine is.
+---@param err axo.Error
+---@return table
+function reply.of_error(err)
+  local message = cli.without_position(err.message or err)
+  return reply.failure("Error: " .. message, reply.advice(err))
+end
+
+--- A failure, with what to do about it.
+---@param message string
+---@param advice string?
+---@return table
+function reply.refusal(message, advice)
+  return reply.failure("Error: " .. message, advice)
+end
+
+--- "1 line", "2 lines".
+---@param count integer
+---@param noun string
+---@return string
+function reply.count(count, noun)
+  return ("%d %s%s"):format(count, noun, count == 1 and "" or (noun:find "[sx]h?$" and "es" or "s"))
+end
+
+return reply

@@ -1,0 +1,107 @@
+--- axolua mcp: a sandbox as the tools of an agent, over stdin and stdout.
+local axo = require "axosandbox"
+local await = require "axosandbox.await"
+local channel = require "axolua.lib.mcp.channel"
+local cli = require "axolua.lib.cli"
+local console = require "axolua.lib.console"
+local sandbox = require "axolua.lib.sandbox"
+local server = require "axolua.lib.mcp.server"
+local session = require "axolua.lib.mcp.session"
+local signals = require "axolua.lib.signals"
+local tools = require "axolua.lib.mcp.tools"
+
+-- Seconds: for what is under way when stdin ends, and for a client that does not read.
+local DRAIN, FLUSH = 5, 0.5
+local DEFAULT_TIMEOUT = 120
+
+local function parser()
+  local p = cli.parser("mcp", "Serves a sandbox to an agent by the Model Context Protocol: "
+    .. "JSON-RPC messages on stdin and stdout, one a line; the log on stderr. The container is "
+    .. "started, in the background, once a client has introduced itself; it is removed at the end "
+    .. "of stdin, and by SIGTERM or SIGINT.")
+  sandbox.options(p, "Seconds that a command of the bash tool may take unless it says otherwise; "
+    .. "120 by default.")
+  return p
+end
+
+local function hooks(log)
+  return {
+    on_begin = function() log:begin "starting the session" end,
+    on_ready = function(sb)
+      log:settle()
+      log:receive("info", ("the sandbox is ready: %s"):format(sb:container()))
+    end,
+    on_failure = function(err)
+      log:settle()
+      if err.code ~= "CANCELLED" then cli.fail(err) end
+    end,
+  }
+end
+
+-- Waits until stdin ends, stdout is closed or a signal comes: `how` it is to end.
+local function serve(channel_of, guard, ending)
+  return await.call(function(done)
+    local function finish(how)
+      if ending.how then return end
+      ending.how = how
+      await.defer(function() done(nil, how) end)
+    end
+    ending.finish = finish
+    guard:on_signal(function() finish "signal" end)
+    channel_of:start()
+    return true
+  end)
+end
+
+local function leave(parts, how, keep)
+  parts.channel:stop()
+  if how == "end" then parts.server:drain(DRAIN) end
+  parts.server:cancel_all()
+  local ok, err = parts.session:stop(keep)
+  if how ~= "broken" then parts.channel:flush(FLUSH) end
+  parts.channel:close()
+  if ok then return 0 end
+  return cli.fail(err)
+end
+
+local function assemble(args, log, ending)
+  local parts = {}
+  local options = sandbox.start_options(args)
+  -- stdin is the client's, also where it is a terminal.
+  options.confirm = nil
+  parts.session = session.new(options, hooks(log))
+  parts.channel = channel.open {
+    on_message = function(kind, value) parts.server:receive(kind, value) end,
+    on_end = function() ending.finish "end" end,
+    on_broken = function() ending.finish "broken" end,
+  }
+  parts.server = server.new {
+    send = function(line) parts.channel:send(line) end,
+    is_congested = function() return parts.channel:is_congested() end,
+    session = parts.session, limit = channel.MAX_LINE,
+    tools = tools.new { timeout = args.timeout or DEFAULT_TIMEOUT, network = args.network },
+  }
+  return parts
+end
+
+local function main(arguments)
+  local args = cli.parse(parser(), arguments)
+  local log = console.open(args)
+  local guard = signals.guard(function()
+    cli.say "ended at once: the container may still be there; `axolua reap` removes it"
+  end)
+  local ending = {}
+  local parts = assemble(args, log, ending)
+  local how = serve(parts.channel, guard, ending)
+  -- A signal while it ends cuts short what it waits for.
+  guard:on_signal(function()
+    if parts.server.stop_waiting then parts.server.stop_waiting() end
+  end)
+  local code = leave(parts, how, args.keep)
+  local by_signal = guard:code()
+  guard:close()
+  axo.set_logger(nil)
+  return by_signal or code
+end
+
+return { summary = "serve a sandbox to an agent (MCP)", parser = parser, main = main }

@@ -1,0 +1,73 @@
+local e2e = require "spec.support.e2e"
+local images = require "spec.support.images"
+local mcp = require "spec.support.mcp"
+
+describe("axolua mcp over a container", function()
+  e2e.housekeeping { setup = setup, before_each = before_each, after_each = after_each,
+    teardown = teardown }
+
+  local client, id, dir
+  before_each(function()
+    id, dir = e2e.new_id(), e2e.temp.dir "project"
+    client = mcp.start { "--dir", dir, "--id", id, "--image", images.base(),
+      "--allow-untrusted-image", "--network", "none", "--quiet" }
+    client:initialize()
+  end)
+  after_each(function() client:kill() end)
+
+  local function is_there()
+    return e2e.podman.exists("axo-ses-" .. id)
+  end
+
+  it("ends the session at the end of its input, after what is under way", function()
+    local asked = client:request("tools/call", { name = "bash",
+      arguments = { command = "sleep 0.5; echo done" } })
+    client.process:close_stdin()
+    assert.matches("^done\n", (mcp.text(client:answer(asked).result)))
+    local result = client.process:wait()
+    assert.same({ 0, "" }, { result.code, result.stderr })
+    assert.is_false(is_there())
+  end)
+
+  for signal, code in pairs { sigterm = 143, sigint = 130 } do
+    it("ends the session by " .. signal .. ", whatever runs", function()
+      client:call("bash", { command = "true" })
+      client:request("tools/call", { name = "bash",
+        arguments = { command = "touch on; sleep 600" } })
+      e2e.eventually(function() return e2e.temp.read(dir .. "/on") end)
+      client.process:kill(signal)
+      local result = client.process:wait()
+      assert.same({ code, "" }, { result.code, result.stderr })
+      assert.is_false(is_there())
+    end)
+  end
+
+  it("leaves nothing when its input ends while the container starts", function()
+    client.process:close_stdin()
+    assert.equal(0, client.process:wait().code)
+    assert.is_false(is_there())
+  end)
+
+  it("answers a second request of one id by an error, and the first one in the end", function()
+    client:request("tools/call", { name = "bash",
+      arguments = { command = "until [ -e go ]; do sleep 0.05; done; echo first" } }, "same")
+    local again = client:ask("tools/call", { name = "session_info" }, "same")
+    assert.equal(-32600, again.error.code)
+    client:call("bash", { command = "touch go" })
+    assert.matches("^first\n", (mcp.text(client:answer("same").result)))
+  end)
+
+  it("kills what a cancelled call started, and says nothing of it", function()
+    local asked = client:request("tools/call", { name = "bash",
+      arguments = { command = "sleep 61 & touch on; sleep 62" } })
+    e2e.eventually(function() return e2e.temp.read(dir .. "/on") end)
+    client:notify("notifications/cancelled", { requestId = asked })
+    e2e.eventually(function()
+      return not client:call("bash", { command = "ps" }):find "sleep 6[12]"
+    end, "the end of what was cancelled")
+    for _, reply in ipairs(client.replies) do assert.not_equal(asked, reply.id) end
+    e2e.eventually(function()
+      return client:ask("ping", nil, asked).result
+    end, "the id to be free again")
+  end)
+end)

@@ -1,0 +1,82 @@
+require("spec.support.cli").expose_libraries()
+local cjson = require "cjson"
+local json = require "axolua.lib.json"
+local schema = require "axolua.lib.mcp.schema"
+local tools = require "axolua.lib.mcp.tools"
+
+local TYPES = { string = true, integer = true, number = true, boolean = true }
+
+describe("the tools", function()
+  local all = tools.new { timeout = 120 }
+
+  it("are told in one order, as JSON that says the same", function()
+    local first = json.encode(all:list())
+    assert.equal(first, json.encode(tools.new({ timeout = 120 }):list()))
+    local list = cjson.decode(first)
+    assert.equal(19, #list)
+    assert.equal("read_file", list[1].name)
+    assert.equal("session_info", list[19].name)
+    assert.is_truthy(first:find('"properties":{}', 1, true)) -- an object, not an array
+  end)
+
+  it("have schemas that the checks understand whole", function()
+    for _, tool in ipairs(all:list()) do
+      assert.matches("^[a-z_]+$", tool.name)
+      assert.is_true(#tool.description > 40)
+      for name, rule in pairs(tool.inputSchema.properties) do
+        assert.is_true(TYPES[rule.type], tool.name .. "." .. name)
+        assert.is_string(rule.description)
+      end
+      assert.equal("object", tool.inputSchema.type)
+      assert.is_false(tool.inputSchema.additionalProperties)
+      assert.is_boolean(tool.annotations.readOnlyHint)
+    end
+  end)
+
+  local function check(name, arguments)
+    return schema.check(all:get(name).input, cjson.decode(arguments))
+  end
+
+  it("get their defaults, and whole numbers as such", function()
+    local values = check("read_file", '{"path":"x","offset":3.0}')
+    assert.same({ path = "x", offset = 3, limit = 65536 }, values)
+    assert.equal("integer", math.type(values.offset))
+    assert.equal(120, check("bash", '{"command":"x"}').timeout)
+    assert.equal(0.5, check("bash", '{"command":"x","timeout":0.5}').timeout)
+  end)
+
+  it("take null for what is not given", function()
+    assert.equal(120, check("bash", '{"command":"x","timeout":null,"cwd":null}').timeout)
+    local values, problem = check("bash", '{"command":null}')
+    assert.is_nil(values)
+    assert.matches('"command" is required', problem)
+  end)
+
+  local WRONG = {
+    { "bash", "{}", '"command" is required' },
+    { "bash", '{"command":""}', "must not be empty" },
+    { "bash", '{"command":1}', "must be a string, got a number" },
+    { "bash", '{"command":["ls"]}', "must be a string, got an array" },
+    { "bash", '{"command":{}}', "must be a string, got an object" },
+    { "bash", '{"command":"x","timeout":"5"}', "must be a number, got a string" },
+    { "bash", '{"command":"x","timeout":0}', "must be more than 0" },
+    { "bash", '{"command":"x","timeout":1e9}', "must be at most 3600" },
+    { "bash", '{"command":"x","env":{}}', "it takes: command, cwd, timeout" },
+    { "list_background", '{"all":true}', "takes none" },
+    { "read_file", '{"path":"x","offset":-1}', "must be at least 0, got %-1" },
+    { "read_file", '{"path":"x","offset":0.5}', "must be a whole number" },
+    { "read_file", '{"path":"x","limit":1e300}', "whole number" },
+    { "write_file", '{"path":"x","content":"","encoding":"latin1"}', "one of utf%-8, base64" },
+    { "edit_file", '{"path":"x","old_string":"a","new_string":"b","replace_all":"yes"}',
+      "true or false" },
+    { "wait_for_port", '{"port":0}', "at least 1" },
+    { "resize_terminal", '{"id":"x","rows":10}', '"cols" is required' },
+  }
+  for _, case in ipairs(WRONG) do
+    it("refuses " .. case[1] .. " " .. case[2], function()
+      local values, problem = check(case[1], case[2])
+      assert.is_nil(values)
+      assert.matches(case[3], problem)
+    end)
+  end
+end)
