@@ -71,7 +71,7 @@ local CASES = {
   { { "run", "--netw" }, { "--network" } },
   { { "run", "--network", "" }, { "bridge", "none" } },
   { { "run", "--network", "=", "n" }, { "none" } },
-  { { "help", "po" }, { "port" } },
+  { { "help", "por" }, { "port" } },
   { { "completion", "b" }, { "bash" } },
   { { "stop", "" }, { "demo" } },
   { { "exec", "--cwd", "/nowhere/x" }, {} },
