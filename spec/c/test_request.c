@@ -2,6 +2,7 @@
 #include "../../core/guest/guest.h"
 #include "link_support.h"
 
+#include <stdlib.h>
 #include <sys/resource.h>
 
 static int ours, theirs, fds_before;
@@ -75,6 +76,8 @@ static void receive_three(struct packet *p) {
 
 static void makes_no_command_of_what_came_before(void **state) {
   (void)state;
+  if (getenv("AXO_VALGRIND"))
+    return; /* valgrind's limit of descriptors is not the kernel's */
   struct packet p;
   struct spawn_args args;
   send_true();
