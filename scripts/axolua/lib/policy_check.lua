@@ -78,7 +78,7 @@ end
 function policy_check.main(args, usage)
   local name = decision_of(args)
   if not name then
-    usage(("%s: the name says not what it decides; say --as DECISION"):format(args.file))
+    usage(("%s: the name does not say which decision it is; add --as DECISION"):format(args.file))
   end
   local rows = try(name, absolute(args.file))
   local failed = false
