@@ -332,8 +332,8 @@ typedef struct axo_pty_options {
   axo_ring_t *ring;  /* output goes here first; borrowed; may be NULL */
   void *data;
   void (*on_output)(axo_pty_t *pty, const char *bytes, size_t len);
-  /* Exactly once, after exit *and* the last byte. `code` is -1 when a signal ended it.
-   */
+  /* Exactly once, after exit *and* the last byte. `code` is -1 when a signal ended it;
+   * with `signal` 0, somebody else has reaped it, and how it ended is lost. */
   void (*on_exit)(axo_pty_t *pty, int code, int signal);
 } axo_pty_options_t;
 
