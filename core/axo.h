@@ -38,6 +38,15 @@ typedef struct axo_err {
   int stage;                     /* of a guest's refusal: enum axo_stage; else 0 */
 } axo_err_t;
 
+#define AXO_CODE_TEXT_MAX 96
+/* The name ("ENOSPC") and the words of a UV_E* code, also of what libuv has none for
+ * ("EDQUOT", or "E188"). Written into `buf`, which they return; nothing is allocated.
+ */
+AXO_EXTERN const char *axo_code_name(int code, char *buf, size_t size);
+AXO_EXTERN const char *axo_code_text(int code, char *buf, size_t size);
+/* What to do about it, where the code alone says so; else NULL. Static. */
+AXO_EXTERN const char *axo_code_hint(int code);
+
 /* The library's semantic version, e.g. "0.1.0". Static. */
 AXO_EXTERN const char *axo_version(void);
 
