@@ -7,8 +7,8 @@ static void push_object(lua_State *L) {
 }
 
 void laxo_push_code(lua_State *L, int code) {
-  char name[64]; /* uv_err_name would leak a string for a code that it does not know */
-  lua_pushstring(L, uv_err_name_r(code, name, sizeof name));
+  char name[AXO_CODE_TEXT_MAX];
+  lua_pushstring(L, axo_code_name(code, name, sizeof name));
 }
 
 static void set_string(lua_State *L, const char *key, const char *value) {
@@ -17,12 +17,14 @@ static void set_string(lua_State *L, const char *key, const char *value) {
 }
 
 void laxo_push_error(lua_State *L, const axo_err_t *err) {
+  char words[AXO_CODE_TEXT_MAX];
   push_object(L);
   laxo_push_code(L, err->code);
   lua_setfield(L, -2, "code");
   set_string(L, "op", err->op != NULL ? err->op : "axosandbox");
   set_string(L, "message",
-             err->message[0] != '\0' ? err->message : uv_strerror(err->code));
+             err->message[0] != '\0' ? err->message
+                                     : axo_code_text(err->code, words, sizeof words));
   if (err->hint[0] != '\0')
     set_string(L, "hint", err->hint);
   if (err->stage != 0) {
@@ -38,12 +40,17 @@ int laxo_fail(lua_State *L, const axo_err_t *err) {
 }
 
 int laxo_fail_code(lua_State *L, int code, const char *op, const char *message) {
+  char words[AXO_CODE_TEXT_MAX];
+  const char *hint = axo_code_hint(code);
   luaL_pushfail(L);
   push_object(L);
   laxo_push_code(L, code);
   lua_setfield(L, -2, "code");
   set_string(L, "op", op);
-  set_string(L, "message", message != NULL ? message : uv_strerror(code));
+  set_string(L, "message",
+             message != NULL ? message : axo_code_text(code, words, sizeof words));
+  if (hint != NULL)
+    set_string(L, "hint", hint);
   return 2;
 }
 

@@ -253,6 +253,7 @@ void laxo_link_register(lua_State *L);
 void laxo_guest_work_register(lua_State *L);
 void laxo_pty_register(lua_State *L);
 void laxo_lock_register(lua_State *L);
+void laxo_constants_register(lua_State *L);
 void laxo_podman_register(lua_State *L);
 
 #endif /* LAXO_H */

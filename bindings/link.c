@@ -236,11 +236,13 @@ static int link_gc(lua_State *L) {
 typedef struct link_args {
   const char *dir;
   int guest_pid;
+  uint64_t answer_ms;
 } link_args_t;
 
 static const laxo_field_t fields[] = {
     LAXO_NEED("dir", LAXO_STRING, offsetof(link_args_t, dir)),
     LAXO_NEED("guest_pid", LAXO_INT, offsetof(link_args_t, guest_pid)),
+    LAXO_KEY("answer", LAXO_BOUND, offsetof(link_args_t, answer_ms)),
     LAXO_TAKEN("on_up", LAXO_FUNCTION),
     LAXO_TAKEN("on_down", LAXO_FUNCTION),
     LAXO_TAKEN("on_new", LAXO_FUNCTION),
@@ -270,6 +272,7 @@ static int link_new(lua_State *L) {
   lua_pop(L, 1);
   axo_link_options_t options = {.dir = args.dir,
                                 .guest_pid = args.guest_pid,
+                                .answer_ms = args.answer_ms,
                                 .data = self,
                                 .on_up = on_up,
                                 .on_down = on_down,

@@ -55,7 +55,7 @@ static int exit_body(lua_State *L) {
   if (event->signum != 0) {
     laxo_push_signal(L, event->signum);
     lua_setfield(L, -2, "signal");
-  } else {
+  } else if (event->code >= 0) {
     lua_pushinteger(L, event->code);
     lua_setfield(L, -2, "code");
   }

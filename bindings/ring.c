@@ -63,9 +63,11 @@ static int ring_new(lua_State *L) {
 }
 
 static int fail_errno(lua_State *L, const char *op, const char *path, int error) {
+  int code = uv_translate_sys_error(error);
+  char words[AXO_CODE_TEXT_MAX];
   const char *message =
-      lua_pushfstring(L, "%s: %s", path, uv_strerror(uv_translate_sys_error(error)));
-  return laxo_fail_code(L, uv_translate_sys_error(error), op, message);
+      lua_pushfstring(L, "%s: %s", path, axo_code_text(code, words, sizeof words));
+  return laxo_fail_code(L, code, op, message);
 }
 
 static bool check_bell(lua_State *L, int index) {

@@ -38,6 +38,15 @@ typedef struct axo_err {
   int stage;                     /* of a guest's refusal: enum axo_stage; else 0 */
 } axo_err_t;
 
+#define AXO_CODE_TEXT_MAX 96
+/* The name ("ENOSPC") and the words of a UV_E* code, also of what libuv has none for
+ * ("EDQUOT", or "E188"). Written into `buf`, which they return; nothing is allocated.
+ */
+AXO_EXTERN const char *axo_code_name(int code, char *buf, size_t size);
+AXO_EXTERN const char *axo_code_text(int code, char *buf, size_t size);
+/* What to do about it, where the code alone says so; else NULL. Static. */
+AXO_EXTERN const char *axo_code_hint(int code);
+
 /* The library's semantic version, e.g. "0.1.0". Static. */
 AXO_EXTERN const char *axo_version(void);
 
@@ -244,20 +253,22 @@ typedef enum axo_limit_action {
 } axo_limit_action_t;
 
 typedef struct axo_process_result {
-  int code;       /* exit code; -1 when a signal ended it */
-  int signal;     /* signal number; 0 with code -1: it had become another user, could
-                     not be killed at its deadline, and was left */
-  bool timed_out; /* the deadline passed before the end */
-  bool cancelled; /* axo_process_cancel came before the end */
-  bool limit_hit; /* AXO_LIMIT_KILL acted */
-  bool drain_cut; /* a descendant held a pipe beyond the drain bound */
+  int code;           /* exit code; -1 when a signal ended it */
+  int signal;         /* signal number; 0 with code -1: it could not be killed at its
+                         deadline (it had become another user, or hangs in the kernel), and
+                         was left */
+  bool timed_out;     /* the deadline passed before the end */
+  bool cancelled;     /* axo_process_cancel came before the end */
+  bool limit_hit;     /* AXO_LIMIT_KILL acted */
+  bool drain_cut;     /* a descendant held a pipe beyond the drain bound */
   const char *out[2]; /* collected stdout, stderr; borrowed for the callback */
   size_t out_len[2];
   bool truncated[2]; /* bytes were dropped from that stream */
   uint64_t total[2]; /* bytes seen on each stream, dropped ones included */
   uint64_t duration_ms;
   const axo_err_t *failure; /* axo_link_exec: why it never ran, or that the guest has
-                               gone; NULL otherwise. Borrowed for the callback */
+                               gone, or does not answer (UV_ETIMEDOUT); NULL otherwise.
+                               Borrowed for the callback */
 } axo_process_result_t;
 
 typedef struct axo_process_options {
@@ -332,8 +343,8 @@ typedef struct axo_pty_options {
   axo_ring_t *ring;  /* output goes here first; borrowed; may be NULL */
   void *data;
   void (*on_output)(axo_pty_t *pty, const char *bytes, size_t len);
-  /* Exactly once, after exit *and* the last byte. `code` is -1 when a signal ended it.
-   */
+  /* Exactly once, after exit *and* the last byte. `code` is -1 when a signal ended it;
+   * with `signal` 0, somebody else has reaped it, and how it ended is lost. */
   void (*on_exit)(axo_pty_t *pty, int code, int signal);
 } axo_pty_options_t;
 
@@ -363,12 +374,15 @@ typedef struct axo_link_options {
   const char *dir; /* the session's link directory: absolute, private to this user */
   int guest_pid; /* the container's init, as this host numbers it: nobody else may speak
                   */
+  uint64_t answer_ms; /* how long it may take to answer; 0: 30000. Then a request fails
+                         with UV_ETIMEDOUT: a container can be paused. Not how long a
+                         command may run */
   void *data;
   /* The guest has connected and greets: requests may be made. At most once; the socket
    * is then gone. */
   void (*on_up)(axo_link_t *link);
-  /* The connection ended, once and for all; all that was in flight was told so before.
-   */
+  /* The connection ended, once and for all, or this process has no descriptor for it;
+   * all that was in flight was told so before. */
   void (*on_down)(axo_link_t *link, const axo_err_t *why);
   /* Another host has started a task or a terminal of this id. */
   void (*on_new)(axo_link_t *link, const char *name);
@@ -448,7 +462,8 @@ typedef struct axo_work_options {
   void (*on_exit)(axo_work_t *work, const axo_work_end_t *end);
   /* At most once, after an on_exit with `left`: nothing of it runs any more. */
   void (*on_empty)(axo_work_t *work);
-  /* A SIGKILL to the tree ran out its time: some of it cannot be killed. */
+  /* A SIGKILL to the tree ran out its time: some of it cannot be killed, or the guest
+   * does not answer. */
   void (*on_stuck)(axo_work_t *work);
 } axo_work_options_t;
 

@@ -36,7 +36,7 @@ static int fail(axo_err_t *err, const char *path, int code) {
   if (code == UV_EBUSY) {
     return axo__err_set(err, code, "lock", NULL, "%s: another process holds it", path);
   }
-  return axo__err_set(err, code, "lock", NULL, "%s: %s", path, uv_strerror(code));
+  return axo__err_code(err, code, "lock", "%s", path);
 }
 
 /* Sees to it that the file is ours alone. */
@@ -122,8 +122,9 @@ int axo_lock_change(axo_lock_t *lock, bool exclusive, axo_err_t *err) {
     return axo__err_set(err, UV_ECANCELED, op, "take the lock again",
                         "another process took the lock while its mode was changed");
   }
-  return axo__err_set(err, rc, op, NULL, "cannot change the lock's mode: %s",
-                      rc == UV_EBUSY ? "another process holds it" : uv_strerror(rc));
+  if (rc == UV_EBUSY)
+    return axo__err_set(err, rc, op, NULL, "another process holds the lock");
+  return axo__err_code(err, rc, op, "cannot change the lock's mode");
 }
 
 void axo_lock_free(axo_lock_t *lock) {

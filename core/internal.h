@@ -13,6 +13,11 @@ __attribute__((format(printf, 5, 6))) int axo__err_set(axo_err_t *err, int code,
                                                        const char *op, const char *hint,
                                                        const char *fmt, ...);
 
+/* The same in the words of `code`, after what was attempted; with a hint where the code
+ * asks for one. */
+__attribute__((format(printf, 4, 5))) int
+axo__err_code(axo_err_t *err, int code, const char *op, const char *fmt, ...);
+
 /* ---- text (text.c) ---- */
 
 /* The length of the well-formed UTF-8 character at `text`, or 0: overlong forms,

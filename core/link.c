@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #define RECEIVE_TURNS 64
+/* More packets than a socket's buffer holds. */
+#define CATCH_UP_TURNS 1024
 
 uv_loop_t *axo__link_loop(const axo_link_t *link) { return link->loop; }
 void *axo_link_data(const axo_link_t *link) { return link->options.data; }
@@ -70,6 +72,14 @@ static void fail(axo_link_t *link, int code, const char *message) {
   down(link, &err);
 }
 
+void axo__link_fail(axo_link_t *link, int code) {
+  axo_err_t err;
+  axo__err_code(&err, code, "link", "the guest's connection cannot be taken");
+  axo__link_unlisten(link);
+  if (link->options.on_down)
+    link->options.on_down(link, &err);
+}
+
 void axo_link_close(axo_link_t *link) {
   if (link->closed)
     return;
@@ -78,6 +88,7 @@ void axo_link_close(axo_link_t *link) {
   axo__link_unlisten(link);
   close_peer(link);
   fail_calls(link);
+  axo__clock_close(link);
   link->handles--; /* the caller's */
   axo__link_release(link);
 }
@@ -138,6 +149,14 @@ static bool receive(axo_link_t *link) {
   return good;
 }
 
+static void receive_some(axo_link_t *link, int turns) {
+  for (int turn = 0; turn < turns && link->peer; turn++)
+    if (!receive(link))
+      break;
+}
+
+void axo__link_catch_up(axo_link_t *link) { receive_some(link, CATCH_UP_TURNS); }
+
 void axo__link_on_peer(uv_poll_t *poll, int status, int events) {
   axo_link_t *link = AXO__CONTAINER_OF(poll, axo__peer_t, poll)->link;
   (void)status;    /* an error shows itself in recvmsg */
@@ -148,9 +167,7 @@ void axo__link_on_peer(uv_poll_t *poll, int status, int events) {
   /* Our own handle keeps `link` until the release below; the analyser does not count.
    */
   // NOLINTBEGIN(clang-analyzer-unix.Malloc)
-  for (int turn = 0; turn < RECEIVE_TURNS && link->peer; turn++)
-    if (!receive(link))
-      break;
+  receive_some(link, RECEIVE_TURNS);
   axo__link_release(link);
   // NOLINTEND(clang-analyzer-unix.Malloc)
 }
@@ -163,10 +180,13 @@ axo_link_t *axo__link_new(uv_loop_t *loop, const axo_link_options_t *options) {
     return NULL;
   link->options = *options;
   link->options.dir = NULL;
+  if (link->options.answer_ms == 0)
+    link->options.answer_ms = AXO__ANSWER_MS;
   link->loop = loop;
   link->listen_fd = link->dir_fd = -1;
   link->outbox_end = &link->outbox;
   link->handles = 1; /* the caller's, until axo_link_close */
+  axo__clock_init(link);
   return link;
 }
 
@@ -178,8 +198,7 @@ int axo_link_open(uv_loop_t *loop, const axo_link_options_t *options, axo_link_t
   int rc = axo__link_listen(link, options->dir);
   if (rc != 0) {
     axo_link_close(link);
-    return axo__err_set(err, rc, "link", NULL, "cannot listen in %s: %s", options->dir,
-                        uv_strerror(rc));
+    return axo__err_code(err, rc, "link", "cannot listen in %s", options->dir);
   }
   *out = link;
   return 0;

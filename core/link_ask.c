@@ -4,6 +4,7 @@
 #include "process_util.h"
 
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +20,9 @@ typedef struct ask {
 
 /* What looks like a file there and whose reader may wait for ever. */
 static bool is_pseudo(int fd) {
-  static const unsigned long magics[] = {0x9fa0,     0x62656572, 0x74726163,
-                                         0x64626720, 0x27e0eb,   0x63677270};
+  static const unsigned long magics[] = {PROC_SUPER_MAGIC,   SYSFS_MAGIC,
+                                         TRACEFS_MAGIC,      DEBUGFS_MAGIC,
+                                         CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC};
   struct statfs fs;
   if (fstatfs(fd, &fs) != 0)
     return true;
@@ -33,8 +35,7 @@ static bool is_pseudo(int fd) {
 static int take_fd(const ask_t *ask, axo__packet_t *packet, axo_answer_t *answer,
                    axo_err_t *err) {
   if (packet->fds_lost)
-    return axo__err_set(err, UV_EMFILE, "link", NULL, "%s: %s", ask->what,
-                        uv_strerror(UV_EMFILE));
+    return axo__err_code(err, UV_EMFILE, "link", "%s", ask->what);
   if (is_pseudo(packet->fds[0]))
     return axo__err_set(err, UV_EINVAL, "link", NULL, "%s: not a file of a directory",
                         ask->what);
@@ -46,8 +47,7 @@ static int take_fd(const ask_t *ask, axo__packet_t *packet, axo_answer_t *answer
 static int take_entries(const ask_t *ask, const axo__packet_t *packet,
                         axo_answer_t *answer, axo_err_t *err) {
   if (packet->fds_lost)
-    return axo__err_set(err, UV_EMFILE, "link", NULL, "%s: %s", ask->what,
-                        uv_strerror(UV_EMFILE));
+    return axo__err_code(err, UV_EMFILE, "link", "%s", ask->what);
   answer->entries = packet->body;
   answer->count = packet->head.length / sizeof(axo_entry_t);
   return 0;
@@ -108,6 +108,7 @@ static int ask(axo_link_t *link, const request_t *r, axo_answer_cb cb, void *dat
     return axo__link_error(rc, err);
   }
   axo__call_hold(&a->call, true);
+  axo__call_expect(&a->call, link->options.answer_ms);
   return 0;
 }
 

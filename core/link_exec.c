@@ -44,6 +44,7 @@ static int send_signal(const remote_t *r, int signum) {
 
 static void on_exited(remote_t *r, const axo_exited_t *body) {
   r->left = body->left != 0;
+  axo__call_answered(&r->call);
   axo__call_hold(&r->call, r->left && r->p);
   if (r->p)
     axo__process_ended(r->p, body->code, body->signal);
@@ -63,9 +64,20 @@ static void on_failed(remote_t *r, const axo_failed_t *body) {
   axo_process_t *p = r->p;
   if (!p)
     return;
+  if (body == &axo__silence) {
+    axo__failed_error(body, "exec", &p->failure);
+    axo__process_give_up(p);
+    return;
+  }
   r->left = false;
   axo__failed_error(body, "exec", &p->failure);
   axo__process_ended(p, -1, 0);
+}
+
+/* It was killed for long, and some of it lives. */
+static void on_stuck(remote_t *r) {
+  if (r->p && !r->p->exited && r->p->phase == AXO__KILLED)
+    axo__process_give_up(r->p);
 }
 
 static void on_gone(remote_t *r) {
@@ -89,6 +101,8 @@ static void on_packet(axo__call_t *call, axo__packet_t *packet) {
     on_exited(r, packet->body);
   else if (packet->head.type == AXO_EV_EMPTY)
     on_empty(r);
+  else if (packet->head.type == AXO_EV_STUCK)
+    on_stuck(r);
   else if (packet->head.type == AXO_EV_FAILED)
     on_failed(r, packet->body);
 }
@@ -98,6 +112,11 @@ static void on_packet(axo__call_t *call, axo__packet_t *packet) {
 
 static int carry_signal(axo_process_t *p, int signum) {
   return send_signal(p->remote, signum);
+}
+
+static void carry_killed(axo_process_t *p) {
+  remote_t *r = p->remote;
+  axo__call_expect_end(&r->call);
 }
 
 static bool carry_left(const axo_process_t *p) {
@@ -130,7 +149,8 @@ static void carry_release(axo_process_t *p, bool held, uint64_t deadline_ms) {
   uv_unref((uv_handle_t *)&r->guard);
 }
 
-static const axo__carrier_t carrier = {carry_signal, carry_left, carry_release};
+static const axo__carrier_t carrier = {carry_signal, carry_killed, carry_left,
+                                       carry_release};
 
 int axo_link_exec_signal(axo_process_t *p, int signum, bool tree, axo_answer_cb cb,
                          void *data, axo_err_t *err) {

@@ -7,6 +7,11 @@
 
 /* How many requests and pieces of work one link carries at once. */
 #define AXO__CALLS_MAX 4096
+/* How long a guest may take to answer; it needs 10 s at most, to kill all there is. */
+#define AXO__ANSWER_MS 30000
+/* A guest that is there says within 10 s that what was killed has ended, or cannot be.
+ */
+#define AXO__KILL_ANSWER_MS 12000
 
 /* A packet from the guest, checked: the right version, a known type, as many bytes and
  * descriptors as its type has. */
@@ -25,6 +30,7 @@ typedef struct axo__packet {
 typedef struct axo__call {
   uint64_t id; /* 0: not in flight */
   axo_link_t *link;
+  uint64_t deadline; /* uv_now; 0: it has none */
   bool holds;
   void (*on_packet)(struct axo__call *call, axo__packet_t *packet);
 } axo__call_t;
@@ -38,7 +44,7 @@ typedef struct axo__message {
   int fd_count;
 } axo__message_t;
 
-/* Sends a request of `call`. UV_ENOTCONN before the guest is there, UV_EMFILE when too
+/* Sends a request of `call`. UV_ENOTCONN before the guest is there, UV_ENOBUFS when too
  * much is in flight. */
 int axo__link_send(axo_link_t *link, axo__call_t *call, const axo__message_t *message);
 /* Sends one that is not answered. */
@@ -53,6 +59,15 @@ void axo__link_forget(axo__call_t *call);
 void axo__call_hold(axo__call_t *call, bool hold);
 /* Forgets the call: answers that still come are dropped. */
 void axo__call_end(axo__call_t *call);
+/* The guest has `ms` to answer: then `on_packet` gets a FAILED whose body is
+ * axo__silence. Again: from now on. */
+void axo__call_expect(axo__call_t *call, uint64_t ms);
+/* The same for the end of what was killed. */
+void axo__call_expect_end(axo__call_t *call);
+/* It has answered: no deadline any more. */
+void axo__call_answered(axo__call_t *call);
+/* What a guest that says nothing has said. */
+extern const axo_failed_t axo__silence;
 
 typedef struct axo__outgoing {
   struct axo__outgoing *next;
@@ -73,8 +88,11 @@ struct axo_link {
   axo_link_options_t options;
   uv_loop_t *loop;
   uv_poll_t listener;
-  axo__peer_t *peer; /* NULL: none */
-  int listen_fd;     /* -1 once the guest is there: nobody else has business with us */
+  uv_timer_t clock;   /* runs while a call has a deadline */
+  uint64_t due;       /* when it fires; 0: it does not run */
+  unsigned expecting; /* calls with a deadline */
+  axo__peer_t *peer;  /* NULL: none */
+  int listen_fd;      /* -1 once the guest is there: nobody else has business with us */
   int dir_fd;
   char name[48];
   unsigned handles;
@@ -98,6 +116,10 @@ uv_loop_t *axo__link_loop(const axo_link_t *link);
 /* Lets go of one of the link's `handles`; true when that was the last of it. */
 bool axo__link_release(axo_link_t *link);
 void axo__link_on_peer(uv_poll_t *poll, int status, int events);
+/* Hears what has come already; a callback may close the link: the caller holds it. */
+void axo__link_catch_up(axo_link_t *link);
+/* This process cannot take the guest in: says so, and listens no more. */
+void axo__link_fail(axo_link_t *link, int code);
 
 /* link_listen.c */
 
@@ -107,6 +129,12 @@ int axo__link_listen(axo_link_t *link, const char *dir);
 bool axo__link_take_peer(axo_link_t *link, int fd);
 /* The socket goes, too: whoever it was meant for is there, or will not come. */
 void axo__link_unlisten(axo_link_t *link);
+
+/* link_clock.c */
+
+/* At the beginning; the handle is one of the link's. */
+void axo__clock_init(axo_link_t *link);
+void axo__clock_close(axo_link_t *link);
 
 /* link_send.c */
 

@@ -45,6 +45,8 @@ static void on_connection(uv_poll_t *poll, int status, int events) {
   (void)events;
   for (int turn = 0; turn < ACCEPT_TURNS; turn++) {
     int fd = accept4(link->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+      axo__link_fail(link, uv_translate_sys_error(errno));
     if (fd < 0)
       return;
     if (link->peer || !is_guest(link, fd) || !axo__link_take_peer(link, fd))
@@ -53,28 +55,34 @@ static void on_connection(uv_poll_t *poll, int status, int events) {
 }
 
 static int bind_name(axo_link_t *link, char *hidden, size_t size) {
-  static unsigned serial;
   struct sockaddr_un at = {.sun_family = AF_UNIX};
-  snprintf(link->name, sizeof link->name, "%ld-%u-%08x.sock", (long)getpid(), ++serial,
-           (unsigned)uv_hrtime());
+  uint64_t token;
+  int rc = uv_random(NULL, NULL, &token, sizeof token, 0, NULL);
+  if (rc != 0)
+    return rc;
+  snprintf(link->name, sizeof link->name, "%ld-%016llx.sock", (long)getpid(),
+           (unsigned long long)token);
   snprintf(hidden, size, ".%s", link->name);
   /* By the directory's descriptor: a socket's path holds 107 bytes and no more. */
   snprintf(at.sun_path, sizeof at.sun_path, "/proc/self/fd/%d/%s", link->dir_fd,
            hidden);
-  return bind(link->listen_fd, (struct sockaddr *)&at, sizeof at);
+  if (bind(link->listen_fd, (struct sockaddr *)&at, sizeof at) != 0)
+    return uv_translate_sys_error(errno);
+  return 0;
 }
 
 static int bind_socket(axo_link_t *link) {
   char hidden[sizeof link->name + 1];
-  if (bind_name(link, hidden, sizeof hidden) != 0)
-    return uv_translate_sys_error(errno);
+  int rc = bind_name(link, hidden, sizeof hidden);
+  if (rc != 0)
+    return rc;
   /* The guest connects when the name appears: only then is somebody listening. Mode
    * 0666, because a guest that runs as another user must be able to connect; the
    * directory is private, and SO_PEERCRED tells who it is. */
   if (fchmodat(link->dir_fd, hidden, 0666, 0) != 0 ||
       listen(link->listen_fd, BACKLOG) != 0 ||
       renameat(link->dir_fd, hidden, link->dir_fd, link->name) != 0) {
-    int rc = uv_translate_sys_error(errno);
+    rc = uv_translate_sys_error(errno);
     unlinkat(link->dir_fd, hidden, 0);
     return rc;
   }

@@ -56,6 +56,7 @@ void axo__call_end(axo__call_t *call) {
   if (call->id == 0)
     return;
   axo__call_hold(call, false);
+  axo__call_answered(call);
   call->link->calls[call->id % AXO__CALLS_MAX] = NULL;
   call->id = 0;
 }
@@ -207,7 +208,7 @@ int axo__link_send(axo_link_t *link, axo__call_t *call, const axo__message_t *m)
   if (!link->up)
     return UV_ENOTCONN;
   if (!call_begin(link, call))
-    return UV_EMFILE;
+    return UV_ENOBUFS;
   int rc = send_message(link, call->id, m);
   if (rc != 0)
     axo__call_end(call);

@@ -1,5 +1,6 @@
 #include "link_spawn.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,8 +56,8 @@ int axo__spawn_body(const axo_spawn_spec_t *spec, axo__body_t *out, axo_err_t *e
   return 0;
 }
 
-static const char *stage_text(uint32_t stage) {
-  switch (stage) {
+static const char *stage_text(const axo_failed_t *failed) {
+  switch (failed->stage) {
   case AXO_STAGE_LIMIT:
     return "the session runs too much at once";
   case AXO_STAGE_FORK:
@@ -74,6 +75,8 @@ static const char *stage_text(uint32_t stage) {
   case AXO_STAGE_FILE:
     return "the file operation failed";
   case AXO_STAGE_WORK:
+    if (failed->error == ETIMEDOUT)
+      return "some of it cannot be killed";
     return "there is no such task or terminal";
   default:
     return "the guest refused the request";
@@ -83,17 +86,25 @@ static const char *stage_text(uint32_t stage) {
 int axo__failed_error(const axo_failed_t *failed, const char *what, axo_err_t *err) {
   /* The guest's word for it; made negative whatever it is. */
   int code = failed->error > 0 && failed->error < 4096 ? -failed->error : UV_EPROTO;
-  char reason[64]; /* uv_strerror would leak a string for each code that is unknown */
-  axo__err_set(err, code, "guest", NULL, "%s: %s: %s", what ? what : "the request",
-               stage_text(failed->stage), uv_strerror_r(code, reason, sizeof reason));
+  char words[AXO_CODE_TEXT_MAX];
+  if (!what)
+    what = "the request";
+  if (failed == &axo__silence)
+    return axo__err_set(err, code, "link",
+                        "a paused container says nothing: podman unpause",
+                        "%s: the guest does not answer", what);
+  axo__err_set(err, code, "guest", NULL, "%s: %s: %s", what, stage_text(failed),
+               axo_code_text(code, words, sizeof words));
   if (err)
     err->stage = (int)failed->stage;
   return code;
 }
 
 int axo__link_error(int code, axo_err_t *err) {
-  const char *why = code == UV_ENOTCONN ? "the guest is not connected"
-                    : code == UV_EMFILE ? "too much is in flight"
-                                        : uv_strerror(code);
-  return axo__err_set(err, code, "link", NULL, "%s", why);
+  if (code == UV_ENOTCONN)
+    return axo__err_set(err, code, "link", NULL, "the guest is not connected");
+  if (code == UV_ENOBUFS)
+    return axo__err_set(err, code, "link", "wait until some of it has ended",
+                        "too much is in flight");
+  return axo__err_code(err, code, "link", "the guest cannot be asked");
 }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,6 @@
 #include <sys/vfs.h>
 #include <termios.h>
 #include <unistd.h>
-
-#define TMPFS_MAGIC 0x01021994
 
 #define MAX_TYPED ((size_t)1024 * 1024)
 
@@ -133,7 +132,8 @@ static bool is_safe(int fd) {
 
 static int take_ring(axo_work_t *w, const axo__packet_t *packet, axo_err_t *err) {
   if (packet->fds_lost)
-    return axo__err_set(err, UV_EMFILE, "link", NULL, "%s", uv_strerror(UV_EMFILE));
+    return axo__err_code(err, UV_EMFILE, "link", "%s",
+                         w->options.what ? w->options.what : "the task");
   if (!is_safe(packet->fds[0]))
     return axo__err_set(err, UV_EPROTO, "link", NULL, "the guest's ring is not sealed");
   return axo_ring_open_fd(packet->fds[0], &w->ring, err);
@@ -161,19 +161,25 @@ static void started(axo_work_t *w, const axo_err_t *err) {
     w->options.on_started(w, err);
 }
 
+/* It may run there, or run yet: nobody would know of it. */
+static void disown(axo_work_t *w, const axo_err_t *err) {
+  if (!w->attached)
+    axo__link_signal(&w->call, SIGKILL, true, NULL, NULL, NULL);
+  axo__link_forget(&w->call);
+  started(w, err);
+}
+
 static void on_spawned(axo_work_t *w, axo__packet_t *packet) {
   axo_err_t err;
   const axo_spawned_t *body = packet->body;
   if (w->started)
     return;
+  axo__call_answered(&w->call);
   int rc = take_ring(w, packet, &err);
   if (rc == 0)
     rc = take_master(w, packet, &err);
   if (rc != 0) {
-    if (!w->attached)
-      axo__link_signal(&w->call, SIGKILL, true, NULL, NULL, NULL);
-    axo__link_forget(&w->call);
-    started(w, &err);
+    disown(w, &err);
     return;
   }
   w->pid = body->pid;
@@ -195,6 +201,8 @@ static void on_exited(axo_work_t *w, const axo_exited_t *body) {
                         .signal = body->signal,
                         .left = body->left != 0};
   w->left = end.left;
+  if (!end.left)
+    axo__call_answered(&w->call);
   ended(w, &end);
 }
 
@@ -202,11 +210,13 @@ static void on_empty(axo_work_t *w) {
   if (!w->left || w->closed)
     return;
   w->left = false;
+  axo__call_answered(&w->call);
   if (w->options.on_empty)
     w->options.on_empty(w);
 }
 
 static void on_stuck(axo_work_t *w) {
+  axo__call_answered(&w->call);
   if (!w->closed && w->options.on_stuck)
     w->options.on_stuck(w);
 }
@@ -226,9 +236,19 @@ static void on_gone(axo_work_t *w) {
   started(w, &err);
 }
 
+static void on_failed(axo_work_t *w, const axo_failed_t *body) {
+  axo_err_t err;
+  axo__failed_error(body, w->options.what, &err);
+  if (body == &axo__silence) {
+    disown(w, &err);
+    return;
+  }
+  axo__call_end(&w->call);
+  started(w, &err);
+}
+
 static void on_packet(axo__call_t *call, axo__packet_t *packet) {
   axo_work_t *w = AXO__CONTAINER_OF(call, axo_work_t, call);
-  axo_err_t err;
   w->handles++; /* a callback may close it */
   if (!packet) {
     on_gone(w);
@@ -238,12 +258,11 @@ static void on_packet(axo__call_t *call, axo__packet_t *packet) {
     on_exited(w, packet->body);
   } else if (packet->head.type == AXO_EV_EMPTY) {
     on_empty(w);
-  } else if (packet->head.type == AXO_EV_STUCK) {
+  } else if (packet->head.type == AXO_EV_STUCK ||
+             (packet->body == &axo__silence && w->started)) {
     on_stuck(w);
   } else if (packet->head.type == AXO_EV_FAILED && !w->started) {
-    axo__failed_error(packet->body, w->options.what, &err);
-    axo__call_end(call);
-    started(w, &err);
+    on_failed(w, packet->body);
   }
   release(w);
 }
@@ -289,6 +308,7 @@ static int begin(axo_work_t *w, uint8_t type, const void *body, size_t len,
     return axo__link_error(rc, err);
   }
   axo__call_hold(&w->call, true);
+  axo__call_expect(&w->call, w->call.link->options.answer_ms);
   *out = w;
   return 0;
 }
@@ -330,7 +350,10 @@ int axo_work_attach(axo_link_t *link, const char *name,
 
 int axo_work_signal(axo_work_t *w, int signum, bool tree, axo_answer_cb cb, void *data,
                     axo_err_t *err) {
-  return axo__link_signal(&w->call, signum, tree, cb, data, err);
+  int rc = axo__link_signal(&w->call, signum, tree, cb, data, err);
+  if (rc == 0 && signum == SIGKILL && tree)
+    axo__call_expect_end(&w->call);
+  return rc;
 }
 
 /* The guest holds the terminal too, and could make it wait: it must not now. */

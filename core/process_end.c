@@ -109,6 +109,8 @@ static void cut(axo_process_t *p) {
     finish(p);
 }
 
+void axo__process_give_up(axo_process_t *p) { cut(p); }
+
 static void on_drain_over(uv_timer_t *timer) {
   cut(AXO__CONTAINER_OF(timer, axo_process_t, drain));
 }
@@ -125,6 +127,8 @@ static void on_grace_over(uv_timer_t *timer) {
     start_drain(p);
   } else if (rc == UV_EPERM) {
     cut(p); /* it became another user: nothing that we may do will end it */
+  } else if (p->carrier) {
+    p->carrier->killed(p);
   }
 }
 

@@ -38,6 +38,8 @@ typedef enum axo__phase {
 typedef struct axo__carrier {
   /* Signals the child and all that it started. */
   int (*signal)(axo_process_t *p, int signum);
+  /* It was sent SIGKILL: axo__process_ended or axo__process_give_up is to come soon. */
+  void (*killed)(axo_process_t *p);
   /* Whether something that it started may still run. */
   bool (*left)(const axo_process_t *p);
   /* The process object is done with it; called once. What was not over is killed now;
@@ -94,6 +96,8 @@ void axo__process_on_exit(uv_process_t *handle, int64_t code, int signum);
 int axo__process_kill(axo_process_t *p, int signum);
 /* The child has ended. */
 void axo__process_ended(axo_process_t *p, int code, int signum);
+/* Whether it ends is not known, and will not be: it is left. */
+void axo__process_give_up(axo_process_t *p);
 /* Asks it to end, and sees to it that it does. */
 void axo__process_end(axo_process_t *p);
 /* Finishes when it has exited and both streams are at their end. */

@@ -169,24 +169,23 @@ void axo__reap(uv_loop_t *loop, int pid, bool dies) {
 int axo__start_error(axo_err_t *err, int code, const char *op, const char *file,
                      const char *cwd) {
   struct stat st;
+  char words[AXO_CODE_TEXT_MAX];
   if (cwd && stat(cwd, &st) != 0) {
+    axo_code_text(uv_translate_sys_error(errno), words, sizeof words);
     return axo__err_set(err, code, op, "the working directory must exist",
-                        "cannot enter the directory %s: %s", cwd,
-                        uv_strerror(uv_translate_sys_error(errno)));
+                        "cannot enter the directory %s: %s", cwd, words);
   }
+  axo_code_text(code, words, sizeof words);
   if (cwd && (!S_ISDIR(st.st_mode) || access(cwd, X_OK) != 0)) {
     return axo__err_set(err, code, op, "choose a directory that this user may enter",
-                        "cannot enter the directory %s: %s", cwd, uv_strerror(code));
+                        "cannot enter the directory %s: %s", cwd, words);
   }
-  const char *hint = NULL;
+  const char *hint = axo_code_hint(code);
   if (code == UV_ENOENT)
     hint = "check its name and that it is installed and in PATH";
   if (code == UV_EACCES)
     hint = "check that it is a program with the execute permission";
   if (code == UV_EAGAIN)
     hint = "the limit of processes is reached (ulimit -u)";
-  if (code == UV_EMFILE)
-    hint = "the limit of open files is reached (ulimit -n)";
-  return axo__err_set(err, code, op, hint, "cannot run %s: %s", file,
-                      uv_strerror(code));
+  return axo__err_set(err, code, op, hint, "cannot run %s: %s", file, words);
 }

@@ -30,7 +30,7 @@ static void check(axo__watch_t *watch) {
     return;
   /* ECHILD: somebody else in the process reaped it, and how it ended is lost. */
   if (pid < 0)
-    status = 0;
+    status = -1;
   watch->pid = 0;
   if (watch->by_signal) {
     uv_signal_stop(&watch->uv.signal);

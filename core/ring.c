@@ -120,8 +120,7 @@ int axo_ring_create_fd(int fd, size_t capacity, bool bell, axo_ring_t **out,
   }
   if (!ring || rc != 0) {
     axo_ring_free(ring);
-    return axo__err_set(err, rc, op, NULL, "cannot make a ring of %zu bytes: %s", size,
-                        uv_strerror(rc));
+    return axo__err_code(err, rc, op, "cannot make a ring of %zu bytes", size);
   }
   ring_format(ring);
   *out = ring;
@@ -148,7 +147,7 @@ int axo_ring_open_fd(int fd, axo_ring_t **out, axo_err_t *err) {
   struct stat st;
   if (fstat(fd, &st) != 0) {
     int rc = uv_translate_sys_error(errno);
-    return axo__err_set(err, rc, op, NULL, "cannot stat it: %s", uv_strerror(rc));
+    return axo__err_code(err, rc, op, "cannot stat it");
   }
   if (!S_ISREG(st.st_mode) || st.st_size < (off_t)AXO__RING_HEADER_SIZE ||
       !is_capacity((uint64_t)st.st_size - AXO__RING_HEADER_SIZE)) {
@@ -157,7 +156,7 @@ int axo_ring_open_fd(int fd, axo_ring_t **out, axo_err_t *err) {
   int rc;
   axo_ring_t *ring = ring_map(fd, (size_t)st.st_size, false, &rc);
   if (!ring) {
-    return axo__err_set(err, rc, op, NULL, "cannot map it: %s", uv_strerror(rc));
+    return axo__err_code(err, rc, op, "cannot map it");
   }
   const char *problem = header_problem(ring);
   if (problem) {

@@ -39,6 +39,19 @@ end
 
 local spare_timers = {}
 
+-- A timer takes no more; nobody lives to see it.
+local FOR_EVER = 1e9
+
+--- A number of seconds that somebody gave: what is wrong with it, or nil. math.huge is for ever.
+---@param value any
+---@return string? problem
+function await.check_seconds(value)
+  if type(value) ~= "number" then
+    return "expected a number of seconds, got " .. type(value)
+  end
+  if value ~= value or value < 0 then return ("%s is no number of seconds"):format(value) end
+end
+
 --- Calls `fn` after a time, unless it is taken back.
 ---@param seconds number
 ---@param fn fun()
@@ -52,7 +65,7 @@ function await.after(seconds, fn)
     timer = nil
     return true
   end
-  timer:start(math.ceil(seconds * 1000), 0, function()
+  timer:start(math.ceil(math.min(seconds, FOR_EVER) * 1000), 0, function()
     if release() then await.protect(fn) end
   end)
   return release

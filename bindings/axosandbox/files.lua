@@ -123,7 +123,8 @@ local WRITE_SHAPE = {
 }
 
 --- Replaces a file's content, or makes the file, in one step: nobody ever sees half of it, and
---- its mode and owner stay. Through a symbolic link, the file that it leads to is written.
+--- its mode and owner stay, as far as the session's user may see to that. Through a symbolic
+--- link, the file that it leads to is written.
 ---@param path string
 ---@param bytes string
 ---@param opts { parents: boolean?, mode: integer? }? parents: makes missing directories

@@ -65,9 +65,8 @@ end
 ---@return axo.SourceStatus?, axo.Error? code "TIMEOUT"
 function handle.wait(source, timeout, callback)
   timeout, callback = handle.arguments(timeout, callback)
-  if timeout ~= nil and (type(timeout) ~= "number" or timeout < 0) then
-    error("axosandbox: wait takes a number of seconds", 3)
-  end
+  local problem = timeout ~= nil and await.check_seconds(timeout)
+  if problem then error("axosandbox: wait: " .. problem, 3) end
   return await.call(function(done)
     gate.within(function(fn) return source:on_end(fn) end, timeout, function(happened)
       if happened then return done(nil, source:status()) end

@@ -32,6 +32,7 @@ local function gone(self, why)
   self.is_down = true
   self.why = why
   self.down:open()
+  self.up:open() -- it will not come up any more
 end
 
 local function open_link(self)
@@ -46,7 +47,7 @@ local function open_link(self)
 end
 
 local function no_guest(self)
-  return nil, errors.new {
+  return nil, self.why or errors.new {
     code = "NO_GUEST", op = "connect",
     message = ("the guest of %s did not connect"):format(self.container),
   }
@@ -61,7 +62,7 @@ function native.connect(record)
   self.sources, self.up, self.down = {}, gate.new(), gate.new()
   local link, err = open_link(self)
   if not link then return nil, err end
-  if not self.up:wait(CONNECT) then
+  if not self.up:wait(CONNECT) or self.is_down then
     link:close()
     return no_guest(self)
   end
@@ -142,7 +143,11 @@ end
 function Path:kill_all(done)
   local err = check_open(self, "kill_all")
   if err then return nil, err end
-  return self.link:kill_all(function(problem) done(problem and faults.of(problem, self)) end)
+  local ok
+  ok, err = self.link:kill_all(function(problem)
+    done(problem and faults.of(problem, self, "kill_all"))
+  end)
+  return ok, err and faults.of(err, self, "kill_all")
 end
 
 -- A link that is closed tells all that is in flight, and foreground commands die with it.

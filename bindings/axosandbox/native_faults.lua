@@ -1,18 +1,16 @@
 --- What the guest's refusals are called.
+local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
 
 local faults = {}
 
--- The stages of core/protocol.h.
-local STAGE = {
-  REQUEST = 1, LIMIT = 2, FORK = 3, USER = 4, CWD = 5, EXEC = 6, TERMINAL = 7, RING = 8,
-  FILE = 9, WORK = 10,
-}
+local STAGE = core.stage
 
 local HINTS = {
   NO_PROCESS = "the container's limit of processes is reached: stop something in it, or call "
     .. "kill_all",
   LIMIT = "stop one of them first",
+  KILL = "stop the session to end them",
 }
 
 local function of_exec(code)
@@ -28,8 +26,16 @@ local BY_STAGE = {
   [STAGE.EXEC] = of_exec,
   [STAGE.TERMINAL] = function() return "NO_TERMINAL" end,
   [STAGE.RING] = function() return "NO_MEMORY" end,
-  [STAGE.WORK] = function() return "NOT_FOUND" end,
+  [STAGE.WORK] = function(code) return code == "ETIMEDOUT" and "KILL" or "NOT_FOUND" end,
 }
+
+-- It is there, or the link would be down.
+local function silent(path, op)
+  return errors.new {
+    code = "TIMEOUT", op = op, message = ("the guest of %s does not answer"):format(path.container),
+    hint = ("if the container is paused: podman unpause %s"):format(path.container),
+  }
+end
 
 --- An error of the link as the session's callers know it.
 ---@param raw axo.Error as core.link gives it
@@ -40,8 +46,10 @@ local BY_STAGE = {
 function faults.of(raw, path, op, what)
   if not path.is_open then return path:stopped_error(op or "exec") end
   if raw.code == "ECONNRESET" or raw.code == "ENOTCONN" then return path:gone() end
+  if raw.code == "ETIMEDOUT" and not raw.stage then return silent(path, op or "exec") end
   local name = BY_STAGE[raw.stage]
   local code = name and name(raw.code) or raw.code
+  if not raw.stage and code == "ENOBUFS" then code = "LIMIT" end
   local message = raw.message
   if what then message = what .. ": " .. message:gsub("^[^:]+: ", "") end
   return errors.new {

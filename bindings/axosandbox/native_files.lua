@@ -2,6 +2,7 @@
 --- kernel's own confinement, and hands the descriptor over; what has no descriptor to it, and
 --- what is rare, is done by the scripts of the portable path.
 local uv = require "luv"
+local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local faults = require "axosandbox.native_faults"
@@ -11,9 +12,8 @@ local work = require "axosandbox.portable_work"
 ---@class axo.NativePath
 local files = {}
 
--- Linux's, the same on every architecture that podman runs on but a few; core/guest checks them.
-local O = uv.constants
-local O_PATH, O_NOFOLLOW, O_DIRECTORY = 0x200000, O.O_NOFOLLOW or 0x20000, O.O_DIRECTORY or 0x10000
+local O = core.open_flags
+local O_PATH, O_NOFOLLOW, O_DIRECTORY = O.O_PATH, O.O_NOFOLLOW, O.O_DIRECTORY
 local NEW_FILE = 420 -- 0644, as `>` makes one under the usual umask
 
 -- Up to here reading is quicker than handing it to a thread.
@@ -24,7 +24,7 @@ local CODES = {
   ENOENT = "NOT_FOUND", EXDEV = "OUTSIDE", ELOOP = "OUTSIDE", EACCES = "PERMISSION",
   EPERM = "PERMISSION", ENOTDIR = "NOT_A_DIRECTORY", EISDIR = "NOT_A_FILE", ENXIO = "NOT_A_FILE",
   EEXIST = "EXISTS", ENOTEMPTY = "NOT_EMPTY", ENOSPC = "NO_SPACE", EROFS = "READ_ONLY",
-  ENAMETOOLONG = "INVALID", EINVAL = "INVALID",
+  ENAMETOOLONG = "INVALID", EINVAL = "INVALID", EDQUOT = "NO_SPACE",
 }
 
 local TYPES = {
@@ -38,15 +38,17 @@ end
 
 -- An error of the guest; those of the link itself keep their names.
 local function fault(self, op, path, raw)
-  if raw.stage ~= 9 then return faults.of(raw, self, op) end
+  if raw.stage ~= core.stage.FILE then return faults.of(raw, self, op) end
   local text = raw.message:match "([^:]+)$":gsub("^ ", "")
   if raw.code == "EXDEV" then text = "it leads out of the session's directory" end
   return failure(op, path, raw.code, text)
 end
 
--- luv's words: "ENOSPC: no space left on device".
+-- luv's words: "ENOSPC: no space left on device", or "Unknown system error -122: ...".
 local function local_failure(op, path, problem)
-  return failure(op, path, problem:match "^(%u+)" or "IO", problem)
+  local unknown = problem:match "^Unknown system error %-(%d+)"
+  if unknown then problem = ("%s: %s"):format(core.system_error(math.tointeger(unknown))) end
+  return failure(op, path, problem:match "^(E%w+)" or "IO", problem)
 end
 
 -- Opens and gives the descriptor to `use`, which closes it.
@@ -129,35 +131,77 @@ local function fill(fd, bytes, done)
   end)
 end
 
--- As it was: what cannot be kept (another owner, for a host that is not root) is no reason not
--- to write.
-local function keep(fd, stat)
-  if not stat then return end
-  uv.fs_fchown(fd, stat.uid, stat.gid)
-  uv.fs_fchmod(fd, stat.mode & 0xFFF)
+-- Gives the new file the owner and the mode that it shall have. False where this host may not:
+-- one that is not root has no power over the other users of a rootless container.
+local function dress(fd, write)
+  local old, new = write.stat, uv.fs_fstat(fd)
+  local mode = write.mode or old and old.mode & 0xFFF
+  local is_given = old and (old.uid ~= new.uid or old.gid ~= new.gid)
+  if is_given and not uv.fs_fchown(fd, old.uid, old.gid) then return false end
+  -- A file that is given away loses its setuid bit.
+  local is_right = not mode or not is_given and mode == new.mode & 0xFFF
+  return is_right or uv.fs_fchmod(fd, mode) ~= nil
 end
 
-local function replace(self, path, write)
-  local temporary = (path:match "^(.*/)[^/]*$" or "") .. ".axo-write-" .. work.random(8)
+-- Removes the temporary file. A guest that does not answer is not waited for again: it finds the
+-- request when it comes back.
+local function drop(self, temporary, is_silent, dropped)
+  local ok = self.link:path("unlink", temporary, nil, 0, is_silent and function() end or dropped)
+  if is_silent or not ok then dropped() end
+end
+
+local function fill_and_rename(self, fd, temporary, write)
   local function give_up(err)
-    self.link:path("unlink", temporary, nil, 0, function() write.done(err) end)
+    drop(self, temporary, err.code == "TIMEOUT", function() write.done(err) end)
   end
+  fill(fd, write.bytes, function(problem)
+    uv.fs_close(fd)
+    if problem then return give_up(local_failure("write_file", write.path, problem)) end
+    local ok, err = self.link:path("rename", temporary, write.path, 0, function(raw)
+      if raw then return give_up(fault(self, "write_file", write.path, raw)) end
+      write.done(nil, true)
+    end)
+    if not ok then give_up(faults.of(err, self, "write_file")) end
+  end)
+end
+
+local replace
+
+-- There is no shell, or none that this user may run.
+local function has_no_scripts(err)
+  return err.op == "exec" and (err.code == "NOT_FOUND" or err.code == "NOT_EXECUTABLE")
+end
+
+-- A script in the container is the container's root, and may. Where none can run, what cannot be
+-- kept is no reason not to write.
+local function write_by_script(self, write)
+  local ok, problem = scripted.write_file(self, write.path, write.bytes, {
+    mode = write.mode, parents = false,
+  }, function(err, written)
+    if not err or not has_no_scripts(err) then return write.done(err, written) end
+    write.is_plain = true
+    local begun, failed = replace(self, write)
+    if not begun then write.done(failed) end
+  end)
+  if not ok then write.done(problem) end
+end
+
+function replace(self, write)
+  local path = write.path
+  local temporary = (path:match "^(.*/)[^/]*$" or "") .. ".axo-write-" .. work.random(8)
   return open(self, {
     op = "write_file", path = temporary, mode = write.mode or NEW_FILE,
     flags = O.O_WRONLY | O.O_CREAT | O.O_EXCL,
   }, function(fd)
-    keep(fd, write.stat)
-    if write.mode then uv.fs_fchmod(fd, write.mode) end
-    fill(fd, write.bytes, function(problem)
-      uv.fs_close(fd)
-      if problem then return give_up(local_failure("write_file", path, problem)) end
-      local ok, err = self.link:path("rename", temporary, path, 0, function(raw)
-        if raw then return give_up(fault(self, "write_file", path, raw)) end
-        write.done(nil, true)
-      end)
-      if not ok then write.done(faults.of(err, self, "write_file")) end
-    end)
-  end, write.done)
+    if dress(fd, write) or write.is_plain then
+      return fill_and_rename(self, fd, temporary, write)
+    end
+    uv.fs_close(fd)
+    drop(self, temporary, false, function() write_by_script(self, write) end)
+  end, function(err)
+    if err.code ~= "TIMEOUT" then return write.done(err) end
+    drop(self, temporary, true, function() write.done(err) end)
+  end)
 end
 
 local function changed(path)
@@ -214,8 +258,8 @@ function files:write_file(path, bytes, opts, done)
       return done(failure("write_file", path, "NOT_A_FILE", "it is a " .. kind))
     end
     if is_stale(opts, stat) then return done(changed(path)) end
-    local begun, problem = replace(self, path, {
-      bytes = bytes, stat = stat, mode = opts.mode, done = done,
+    local begun, problem = replace(self, {
+      path = path, bytes = bytes, stat = stat, mode = opts.mode, done = done,
     })
     if not begun then done(problem) end
   end)

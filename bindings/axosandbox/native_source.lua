@@ -271,11 +271,12 @@ function source.adopt_all(path)
   end)
   if not entries then return nil, err end
   for _, entry in ipairs(entries) do
-    -- One that has been forgotten meanwhile is not missed.
-    await.call(function(done)
-      attach(path, entry, function(_, one) done(nil, one or false) end)
+    local _, problem = await.call(function(done)
+      attach(path, entry, done)
       return true
     end)
+    -- One that has been forgotten meanwhile is not missed.
+    if problem and problem.code == "TIMEOUT" then return nil, problem end
   end
   return true
 end

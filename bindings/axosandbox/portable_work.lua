@@ -143,7 +143,7 @@ end
 ---@param outcome { code: integer?, signal: string?, argv0: string, stderr: string, stdout_total: integer }
 ---@return axo.Error?
 function Work:judge(outcome)
-  if self.is_cut then return nil end
+  if self.is_cut or not (outcome.code or outcome.signal) then return nil end
   if outcome.signal then
     return errors.new {
       code = "PODMAN", op = "exec", signal = outcome.signal, stderr = outcome.stderr,

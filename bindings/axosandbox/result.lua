@@ -43,7 +43,7 @@ end
 ---@return axo.Result
 function result.new(raw, is_cut)
   local code
-  if not is_cut then code = raw.code end
+  if not is_cut and raw.code ~= -1 then code = raw.code end
   return setmetatable({
     stdout = raw.stdout, stderr = raw.stderr, code = code, signal = signals.of_code(code),
     timed_out = raw.timed_out or false, cancelled = raw.cancelled or false,

@@ -191,7 +191,8 @@ end
 --- `h:close_stdin()`. A timeout, a cancel and a limit end the command's whole tree inside the
 --- container, before the result comes. Codes: "NOT_FOUND", "NOT_EXECUTABLE", "NO_DIRECTORY",
 --- "NO_USER", "DENIED" and "POLICY", "CALLBACK" (a function of the options raised), "GONE" (the
---- container vanished), "STOPPED", "PODMAN".
+--- container vanished), "TIMEOUT" (it was to be killed, and the container, paused perhaps, does
+--- not answer), "STOPPED", "PODMAN".
 ---@param argv string[]
 ---@param opts axo.ExecOptions?
 ---@param callback fun(err: axo.Error?, result: axo.Result?)?

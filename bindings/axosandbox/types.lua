@@ -14,6 +14,7 @@
 ---@field exit_code integer? podman's
 ---@field signal string? what ended podman
 ---@field class string? podman's complaint, classified (PORT_CONFLICT, ...)
+---@field stage integer? of core.stage: a refusal of the guest
 
 ---The C module: no policy, no sessions. A wrong type, an unknown key or a closed ring or lock
 ---raises; anything else that fails returns nil and an error.
@@ -22,6 +23,8 @@
 ---@field argv axo.core.Argv
 ---@field reference axo.core.Reference
 ---@field podman axo.core.Podman
+---@field open_flags table<string, integer> O_RDONLY and the others of this machine, for Link:open_file
+---@field stage table<string, integer> how far the guest came with what it refused: EXEC, FILE, ...
 local core = {}
 
 -- ---- errors ------------------------------------------------------------------------------
@@ -40,6 +43,11 @@ function core.is_error(value) end
 ---traceback. nil: Lua's own `warn`.
 ---@param fn fun(message: string)?
 function core.set_uncaught(fn) end
+
+---The name and the words of an errno, also of one that luv does not know.
+---@param errno integer
+---@return string name "EDQUOT", or "E188", string words
+function core.system_error(errno) end
 
 ---"KILL" for 9; nil for a number without a name.
 ---@param signum integer
@@ -354,7 +362,7 @@ local Pty = {}
 ---Starts a child whose controlling terminal has the given size before it runs.
 ---@param argv string[]
 ---@param options axo.core.PtyOptions?
----@param on_exit fun(result: { code: integer?, signal: string? }) once, after the last byte
+---@param on_exit fun(result: { code: integer?, signal: string? }) once, after the last byte; neither: how it ended is lost
 ---@return axo.core.Pty?, axo.Error? code "ENOENT", "EACCES", ...
 function core.pty(argv, options, on_exit) end
 
@@ -386,8 +394,9 @@ function Pty:close() end
 ---@class axo.core.LinkOptions
 ---@field dir string the container's link directory
 ---@field guest_pid integer its first process, as this host numbers it
+---@field answer number? seconds that it has to answer a request, 30 by default; then the request fails with code "ETIMEDOUT"
 ---@field on_up fun()? the guest is there
----@field on_down fun(why: axo.Error)? it has gone; all that was in flight was told before
+---@field on_down fun(why: axo.Error)? it has gone, or cannot be let in; all that was in flight was told before
 ---@field on_new fun(name: string)? another host has started a task or a terminal
 
 --- The host's end of the link to a container's guest. Collected when nobody holds it and nothing
@@ -452,7 +461,7 @@ function Link:attach(name, options) end
 
 --- Opens a path beneath the session's root.
 ---@param path string relative to it
----@param flags integer O_*
+---@param flags integer of core.open_flags
 ---@param mode integer
 ---@param done fun(err: axo.Error?, fd: integer?) the descriptor is the receiver's
 ---@return true?, axo.Error?

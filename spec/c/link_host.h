@@ -12,6 +12,7 @@ static uv_loop_t loop;
 static axo_link_t *link_;
 static char dir[] = "/tmp/axo-test-link-XXXXXX";
 static int fds_before;
+static uint64_t answer_ms; /* of links that are opened; 0: as usual */
 static int guest = -1;
 
 /* What the link has said. */
@@ -164,6 +165,7 @@ static inline void open_link(int guest_pid) {
   axo_err_t err;
   axo_link_options_t options = {.dir = dir,
                                 .guest_pid = guest_pid,
+                                .answer_ms = answer_ms,
                                 .on_up = on_up,
                                 .on_down = on_down,
                                 .on_new = on_new};

@@ -158,6 +158,7 @@ static void is_not_held_up_by_a_flood(void **state) {
 static struct {
   int answers, code, fd;
   size_t count;
+  char message[AXO_MESSAGE_MAX];
   bool closes;
 } answered;
 
@@ -165,6 +166,7 @@ static void on_answer(void *data, const axo_answer_t *answer) {
   (void)data;
   answered.answers++;
   answered.code = answer->err ? answer->err->code : 0;
+  strcpy(answered.message, answer->err ? answer->err->message : "");
   answered.fd = answer->fd;
   answered.count = answer->count;
   if (answered.closes) {
@@ -262,6 +264,7 @@ static void keeps_nothing_of_an_unknown_failure(void **state) {
   say(&(event_t){AXO_EV_FAILED, id, &body, sizeof body, NULL, 0, 0});
   run_until(&answered.answers, 1);
   assert_int_equal(answered.code, -4000);
+  assert_non_null(strstr(answered.message, "error 4000 of the system"));
 }
 
 static void reads_a_huge_listing(void **state) {
@@ -298,7 +301,8 @@ static void bounds_what_is_in_flight(void **state) {
   memset(&answered, 0, sizeof answered);
   while ((rc = axo_link_list(link_, NULL, on_answer, NULL, &err)) == 0)
     sent++;
-  assert_true(rc == UV_ENOBUFS || rc == UV_EMFILE);
+  assert_int_equal(rc, UV_ENOBUFS);
+  assert_string_equal(err.message, "too much is in flight");
   assert_in_range(sent, 1000, 5000);
   axo_link_close(link_);
   link_ = NULL;

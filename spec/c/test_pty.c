@@ -325,6 +325,19 @@ static void on_text_close(axo_pty_t *pty, const char *bytes, size_t len) {
   axo_pty_close(pty);
 }
 
+/* A host that reaps all its children, whoever started them. */
+static void an_exit_that_others_reap_is_not_a_success(void **state) {
+  (void)state;
+  term_t term = {0};
+  assert_int_equal(term_start(&term, SH("exit 3"), NULL), 0);
+  assert_int_equal(waitpid(axo_pty_pid(term.pty), NULL, 0), axo_pty_pid(term.pty));
+  uv_run(&loop, UV_RUN_DEFAULT);
+  assert_int_equal(term.exits, 1);
+  assert_int_equal(term.code, -1);
+  assert_int_equal(term.signal, 0);
+  term_free(&term);
+}
+
 static void closes_within_on_output(void **state) {
   (void)state;
   term_t term = {.options = {.on_output = on_text_close}};
@@ -465,6 +478,7 @@ int main(void) {
       LOOP_TEST(a_late_loop_loses_nothing),
       LOOP_TEST(a_signal_ends_it),
       LOOP_TEST(after_the_exit_there_is_nothing),
+      LOOP_TEST(an_exit_that_others_reap_is_not_a_success),
       LOOP_TEST(closes_within_on_output),
       LOOP_TEST(close_ends_the_foreground_job),
       LOOP_TEST(closes_what_has_ended),

@@ -49,6 +49,26 @@ local function describe_files(what, image)
       end
     end)
 
+    -- In a rootless container that is nobody whom the host's user has power over.
+    it("stay with the user of the container whose they are", function()
+      local function who()
+        return assert(sb:exec { "stat", "-c", "%u:%g %a", "owned" }).stdout
+      end
+      assert(sb:write_file("owned", "old"))
+      assert(assert(sb:exec { "chown", "1234:2345", "owned" }):ok())
+      assert(assert(sb:exec { "chmod", "640", "owned" }):ok())
+      assert(sb:write_file("owned", "new"))
+      assert.equal("1234:2345 640\n", who())
+      assert.equal(1, assert(sb:edit_file("owned", "new", "newer")))
+      assert.equal("1234:2345 640\n", who())
+      assert(sb:write_file("owned", "newest", { mode = tonumber("600", 8) }))
+      assert.equal("1234:2345 600\n", who())
+      assert.equal("newest", assert(sb:read_file "owned"))
+      for _, entry in ipairs(assert(sb:list_dir ".")) do
+        assert.is_nil(entry.name:find "^%.axo")
+      end
+    end)
+
     it("are made with their directories when that is asked", function()
       fails("NOT_FOUND", sb:write_file("deep/er/file", "x"))
       assert(sb:write_file("deep/er/file", "x", { parents = true }))
