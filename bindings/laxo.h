@@ -16,6 +16,7 @@
 #define LAXO_PTY "axo.pty"
 #define LAXO_RING "axo.ring"
 #define LAXO_LOCK "axo.lock"
+#define LAXO_HANGUP "axo.hangup"
 #define LAXO_BUDGET "axo.budget"
 #define LAXO_LINK "axo.link"
 #define LAXO_GUEST_WORK "axo.guest_work"
@@ -254,6 +255,7 @@ void laxo_guest_work_register(lua_State *L);
 void laxo_pty_register(lua_State *L);
 void laxo_lock_register(lua_State *L);
 void laxo_constants_register(lua_State *L);
+void laxo_hangup_register(lua_State *L);
 void laxo_podman_register(lua_State *L);
 
 #endif /* LAXO_H */

@@ -517,6 +517,20 @@ AXO_EXTERN int axo_link_list(axo_link_t *link, const char *name, axo_answer_cb c
 AXO_EXTERN int axo_link_kill_all(axo_link_t *link, axo_answer_cb cb, void *data,
                                  axo_err_t *err);
 
+/* ---- a reader that goes away (hangup.c)
+ * ------------------------------------------------- */
+
+typedef struct axo_hangup axo_hangup_t;
+typedef void (*axo_hangup_cb)(void *data);
+
+/* Watches what `fd` writes to: `cb` is called once, when a pipe's last reader has gone
+ * or a socket's or terminal's other end has. Does not keep the loop running. `fd`
+ * becomes non-blocking, stays the caller's, and stays open until this is closed. */
+AXO_EXTERN int axo_hangup_watch(uv_loop_t *loop, int fd, axo_hangup_cb cb, void *data,
+                                axo_hangup_t **out, axo_err_t *err);
+/* Also inside `cb`, which is not called any more. */
+AXO_EXTERN void axo_hangup_close(axo_hangup_t *watch);
+
 /* ---- podman (podman.c)
  * --------------------------------------------------------------- */
 

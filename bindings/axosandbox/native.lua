@@ -165,7 +165,6 @@ function Path:close(remove, done)
     self.is_closing = true
     for run in pairs(self.runs or {}) do run.stopped = true end
     for _, one in pairs(self.sources) do one.stopped = remove ~= nil end
-    self.is_removing = remove ~= nil
   end
   portable.Path.close(self, remove, function(err)
     if err then return done(err) end

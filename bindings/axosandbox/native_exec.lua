@@ -2,7 +2,7 @@
 local uv = require "luv"
 local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
-local errors = require "axosandbox.errors"
+local callbacks = require "axosandbox.exec_callbacks"
 local faults = require "axosandbox.native_faults"
 local environment = require "axosandbox.native_env"
 local log = require "axosandbox.log"
@@ -13,13 +13,11 @@ local exec = {}
 
 local GRACE = 2
 
----@class axo.NativeRun
+---@class axo.NativeRun: axo.ExecCallbacks
 ---@field path axo.NativePath
 ---@field spec axo.ExecSpec
----@field process any
----@field callback_error string?
 ---@field stopped boolean?
-local Run = {}
+local Run = setmetatable({}, { __index = callbacks })
 Run.__index = Run
 
 ---@class axo.NativeExec: axo.Exec
@@ -69,34 +67,6 @@ function Run:signal(name, tree, callback)
   end)
 end
 
--- A user's function that raises ends the command, and its error becomes the result.
-function Run:guard(fn)
-  return function(...)
-    if self.callback_error then return nil end
-    local ok, value = xpcall(fn, debug.traceback, ...)
-    if ok then return value end
-    self.callback_error = value
-    if self.process then self.process:cancel() end
-  end
-end
-
-function Run:pull()
-  local bytes = self.next_input()
-  if self.callback_error then return end
-  if bytes == nil then return self.process:close_stdin() end
-  if bytes == "" then return await.defer(function() self:pull() end) end
-  self.process:write(bytes)
-end
-
-function Run:reader(fn)
-  self.next_input = self:guard(function()
-    local bytes = fn()
-    if bytes == nil or type(bytes) == "string" then return bytes end
-    error("axosandbox: the stdin function must return a string or nil, got " .. type(bytes))
-  end)
-  return function() self:pull() end
-end
-
 function Run:options()
   local spec = self.spec
   local opts = {
@@ -118,12 +88,8 @@ end
 
 function Run:verdict(raw, done)
   self.path.runs[self] = nil
-  if self.callback_error then
-    return done(errors.new {
-      code = "CALLBACK", op = "exec",
-      message = "a callback of this exec raised: " .. self.callback_error,
-    })
-  end
+  local failure = self:callback_failure()
+  if failure then return done(failure) end
   if self.stopped then return done(self.path:stopped_error "exec") end
   if raw.failure then
     return done(faults.of(raw.failure, self.path, "exec", self.spec.argv[1]))

@@ -6,6 +6,7 @@ local errors = require "axosandbox.errors"
 local faults = require "axosandbox.native_faults"
 local gate = require "axosandbox.gate"
 local environment = require "axosandbox.native_env"
+local signals = require "axosandbox.signals"
 local work = require "axosandbox.portable_work"
 
 local source = {}
@@ -40,24 +41,40 @@ function Source:hold()
   if self.work then self.work:hold(self.waiters > 0) end
 end
 
-local function waiter(self, forget)
+local function waiter(self)
   local is_waiting = true
   self.waiters = self.waiters + 1
   self:hold()
   return function()
-    if is_waiting then
-      is_waiting = false
-      self.waiters = self.waiters - 1
-      self:hold()
-    end
-    forget()
+    if not is_waiting then return end
+    is_waiting = false
+    self.waiters = self.waiters - 1
+    self:hold()
   end
 end
 
+-- Waits for a gate: whoever does so keeps the loop running until then.
+local function await_gate(self, one, fn)
+  local release = waiter(self)
+  local forget = one:on(function()
+    release()
+    fn()
+  end)
+  return function()
+    forget()
+    release()
+  end
+end
+
+-- What a command has left behind may print after its end: that is told, and not waited for.
 function Source:on_data(fn)
   local token = {}
   self.listeners[token] = fn
-  return waiter(self, function() self.listeners[token] = nil end)
+  local release = await_gate(self, self.ended, function() end)
+  return function()
+    self.listeners[token] = nil
+    release()
+  end
 end
 
 function Source:announce()
@@ -69,7 +86,7 @@ function Source:announce()
 end
 
 function Source:on_end(fn)
-  return waiter(self, self.ended:on(fn))
+  return await_gate(self, self.ended, fn)
 end
 
 function Source:signal(name, tree, done)
@@ -89,28 +106,14 @@ local function end_tree(self, grace)
   self.is_stopping, self.kill_error = true, nil
   self.work:signal("TERM", true)
   local cancel = await.after(grace or GRACE, function()
-    if self.work then
-      self.was_killed = not self.ended.is_open
-      self.work:signal("KILL", true)
-    end
+    if self.work then self.work:signal("KILL", true) end
   end)
   self.empty:on(cancel)
 end
 
-local function stuck(self)
-  self.kill_error = errors.new {
-    code = "KILL", op = "kill",
-    message = ("processes of %s still run: they cannot be killed"):format(self.id),
-    hint = "stop the session to end them",
-  }
-  local settled = self.settled
-  self.settled = gate.new()
-  settled:open()
-end
-
 function Source:stop(grace, done)
   if self.work then end_tree(self, grace) end
-  waiter(self, self.settled:on(function() done(self.kill_error) end))
+  await_gate(self, self.settled, function() done(self.kill_error) end)
   return true
 end
 
@@ -130,20 +133,30 @@ end
 
 -- ---- what the guest says ---------------------------------------------------------------
 
-local function final_state(self, last)
-  if last.gone then
-    local reason = self.stopped and "the session was stopped" or self.path:gone().message
-    if self.stopped then return { state = "killed", signal = "KILL", reason = reason } end
-    return { state = "failed", reason = reason }
-  end
-  if self.is_stopping or self.is_late then
+local function gone_state(self)
+  if self.stopped then
     return {
-      state = "killed", signal = last.signal or (self.was_killed and "KILL" or "TERM"),
-      code = last.code, reason = self.is_late and "timed out" or nil,
+      state = "killed", signal = "KILL", code = signals.code_of "KILL",
+      reason = "the session was stopped",
     }
   end
-  if last.signal then return { state = "killed", signal = last.signal } end
-  return { state = "exited", code = last.code }
+  local err = self.path.is_open and self.path:gone() or self.path:closed_error()
+  return { state = "failed", reason = err.message, fault = err.code }
+end
+
+-- A death by a signal has the exit code that shells give it.
+local function final_state(self, last)
+  if last.gone then return gone_state(self) end
+  local signal = last.signal
+  local code = signal and signals.code_of(signal) or last.code
+  if self.is_stopping then
+    return {
+      state = "killed", signal = signal or "TERM", code = code,
+      reason = self.timed_out and "timed out" or nil, timed_out = self.timed_out,
+    }
+  end
+  if signal then return { state = "killed", signal = signal, code = code } end
+  return { state = "exited", code = code }
 end
 
 local function forget_oldest(path)
@@ -155,21 +168,41 @@ local function forget_oldest(path)
   for i = 1, #ended - MAX_ENDED do path.sources[ended[i].id] = nil end
 end
 
+local function finish(self)
+  if self.ended.is_open or not self.last then return end
+  self.state = final_state(self, self.last)
+  self:announce()
+  self.ended:open()
+end
+
 local function over(self)
   self.work = nil
   self.path.order = (self.path.order or 0) + 1
   self.order = self.path.order
   self.kill_error = nil
+  finish(self)
   self.empty:open()
   self.settled:open()
   forget_oldest(self.path)
 end
 
+-- What is being ended has ended once nothing of it runs any more.
 local function ended(self, last)
-  self.state = final_state(self, last)
-  self:announce()
-  self.ended:open()
+  self.last = last
+  if not self.is_stopping then finish(self) end
   if not last.left then over(self) end
+end
+
+local function stuck(self)
+  self.kill_error = errors.new {
+    code = "KILL", op = "kill",
+    message = ("processes of %s still run: they cannot be killed"):format(self.id),
+    hint = "stop the session to end them",
+  }
+  finish(self)
+  local settled = self.settled
+  self.settled = gate.new()
+  settled:open()
 end
 
 -- What link:task, link:terminal and link:attach are told to call.
@@ -200,8 +233,8 @@ end
 local function bound(self, timeout, grace)
   if not timeout or timeout <= 0 then return end
   local cancel = await.after(timeout, function()
-    if self.work then
-      self.is_late = true
+    if self.work and not self.is_stopping then
+      self.timed_out = true
       end_tree(self, grace)
     end
   end)

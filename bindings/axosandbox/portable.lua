@@ -47,6 +47,7 @@ local CLIENTS_WAIT = 3
 ---@field client axo.Client
 ---@field key string what the marks of its works begin with
 ---@field works table<axo.PortableWork, true>
+---@field watched table<axo.ForeignSource, true> tasks of other processes that somebody here waits for
 local Path = { kind = "portable" }
 Path.__index = Path
 
@@ -60,7 +61,7 @@ for name, method in pairs(files) do Path[name] = method end
 function portable.new(record)
   return setmetatable({
     record = record, client = record.client, container = record.container, root = record.dir,
-    key = work.random(8), works = {}, local_tasks = {}, local_terminals = {},
+    key = work.random(8), works = {}, local_tasks = {}, local_terminals = {}, watched = {},
     is_open = true,
   }, Path)
 end
@@ -80,6 +81,15 @@ function Path:stopped_error(op)
   return errors.new {
     code = "STOPPED", op = op,
     message = ("the session %s was stopped"):format(self.record.id or self.container),
+  }
+end
+
+--- What runs on where this handle does not look any more.
+---@return axo.Error
+function Path:closed_error()
+  return errors.new {
+    code = "CLOSED", op = "wait",
+    message = ("the session %s was closed here"):format(self.record.id or self.container),
   }
 end
 
@@ -299,8 +309,11 @@ function Path:close(remove, done)
   if not self.closed then
     self.closed = gate.new()
     for one in pairs(self.works) do one.stopped = true end
+    self.is_ending = remove ~= nil
+    if not remove then foreign.close(self) end
     await.spawn(function() return close_works(self, remove) end, function(err)
-      self.close_error = err
+      self.close_error, self.is_ending = err, false
+      foreign.close(self, remove and not err)
       task.release(self)
       self.closed:open()
     end)

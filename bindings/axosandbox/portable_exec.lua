@@ -2,6 +2,7 @@
 local uv = require "luv"
 local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
+local callbacks = require "axosandbox.exec_callbacks"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
 local log = require "axosandbox.log"
@@ -15,13 +16,11 @@ local exec = {}
 -- the whole, whatever happens to the sequence.
 local BACKSTOP = 120
 
----@class axo.ExecRun
+---@class axo.ExecRun: axo.ExecCallbacks
 ---@field spec table
 ---@field work axo.PortableWork
----@field process any
 ---@field complaint string the first bytes of a streamed stderr
----@field callback_error string?
-local Run = {}
+local Run = setmetatable({}, { __index = callbacks })
 Run.__index = Run
 
 ---@class axo.Exec
@@ -80,17 +79,6 @@ function Run:signal(name, tree, callback)
   end)
 end
 
--- A user's function that raises ends the command, and its error becomes the exec's.
-function Run:guard(fn)
-  return function(...)
-    if self.callback_error then return nil end
-    local ok, value = xpcall(fn, debug.traceback, ...)
-    if ok then return value end
-    self.callback_error = value
-    if self.process then self.process:cancel() end
-  end
-end
-
 function Run:stderr_stream(fn)
   local guarded = self:guard(fn)
   return function(bytes)
@@ -98,30 +86,6 @@ function Run:stderr_stream(fn)
     if room > 0 then self.complaint = self.complaint .. bytes:sub(1, room) end
     guarded(bytes)
   end
-end
-
-function Run:pull()
-  local bytes = self.next_input()
-  if self.callback_error then return end
-  if bytes == nil then return self.process:close_stdin() end
-  if type(bytes) ~= "string" then
-    return self.next_input(bytes)
-  end
-  if bytes == "" then return await.defer(function() self:pull() end) end
-  local _, err = self.process:write(bytes)
-  if err and err.code == "ENOBUFS" then self.next_input(bytes) end
-end
-
-function Run:reader(fn)
-  self.next_input = self:guard(function(wrong)
-    if type(wrong) == "string" then
-      error(("axosandbox: the stdin function returned %d bytes at once"):format(#wrong))
-    elseif wrong ~= nil then
-      error("axosandbox: the stdin function must return a string or nil, got " .. type(wrong))
-    end
-    return fn()
-  end)
-  return function() self:pull() end
 end
 
 function Run:spawn_options()
@@ -171,12 +135,8 @@ end
 -- Everything has ended: what is there to say?
 function Run:verdict(done)
   local raw = self.raw or self:lost_result()
-  if self.callback_error then
-    return done(errors.new {
-      code = "CALLBACK", op = "exec", message = "a callback of this exec raised: "
-        .. self.callback_error,
-    })
-  end
+  local failure = self:callback_failure()
+  if failure then return done(failure) end
   if self.work.stopped then return done(self.work.path:stopped_error "exec") end
   local fault = self.work:judge {
     code = raw.code, signal = raw.signal, argv0 = self.spec.argv[1],

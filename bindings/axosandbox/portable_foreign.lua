@@ -18,16 +18,19 @@ local foreign = {}
 local Foreign = setmetatable({}, { __index = source.Source })
 Foreign.__index = Foreign
 
-local GONE = { state = "failed", reason = "its session has ended" }
-local ORPHANED = { state = "failed", reason = "the process that ran it has ended" }
+local GONE = { state = "failed", reason = "its session has ended", fault = "GONE" }
+local ORPHANED = {
+  state = "failed", reason = "the process that ran it has ended", fault = "GONE",
+}
 
 local function is_dead(description)
   return require("axosandbox.host").is_alive(description.owner) == false
 end
 
--- Reads the description again: what a running task has come to.
+-- Reads the description again: what a running task has come to. While its session is being
+-- removed, that is still to be seen.
 function Foreign:refresh()
-  if self.final then return end
+  if self.final or self.path.is_ending then return end
   local description = store.load(self.dir, self.id)
   if not description then
     self.state, self.final = GONE, true
@@ -56,8 +59,21 @@ function Foreign:end_watch()
   self.ended:open()
 end
 
+-- Of a session that is closed here nothing more is waited for.
+local function close(self, is_removed)
+  if not self.final then
+    self.state = is_removed and self:stopped_state() or self:lost_state(self.path:closed_error())
+    self.final = true
+  end
+  self:end_watch()
+end
+
 function Foreign:watch()
-  if self.watcher then return end
+  if self.watcher or self.ended.is_open then return end
+  if not self.path.is_open and not self.path.is_ending then
+    return await.defer(function() close(self) end)
+  end
+  self.path.watched[self] = true
   self.watcher = uv.new_fs_event()
   local started = self.watcher:start(self.dir, {}, function(_, name)
     if name and name:sub(1, #self.id + 1) == self.id .. "." then
@@ -77,6 +93,7 @@ function Foreign:watch()
 end
 
 function Foreign:unwatch()
+  self.path.watched[self] = nil
   if self.watcher then
     self.watcher:stop()
     await.close(self.watcher)
@@ -177,6 +194,15 @@ function foreign.find(path, id)
   }, Foreign)
   self:refresh()
   return self
+end
+
+--- Ends the waiting of everyone who waits for one of them.
+---@param path axo.Path
+---@param is_removed boolean? its container was removed
+function foreign.close(path, is_removed)
+  local watched = {}
+  for one in pairs(path.watched) do watched[#watched + 1] = one end
+  for _, one in ipairs(watched) do close(one, is_removed) end
 end
 
 --- All of them.

@@ -226,7 +226,6 @@ end
 ---@field is_clientless boolean? there is no client any more, though nobody knows whether it ended
 ---@field seen boolean? something with the mark was found
 ---@field seeds axo.KillReport?
----@field killed boolean? KILL was needed
 
 local function pass(job, signal, user)
   local report, err = await.call(function(done)
@@ -280,7 +279,6 @@ local function sweep(job)
     local over = job.client.is_open
     local report, err = pass(job, "KILL")
     if err and err.code == "GONE" then return true end
-    if report and report.found > 0 then job.killed = true end
     if report and report.left == 0 and (over or job.seen) then
       return sweep_users(job, report.users)
     end
@@ -300,7 +298,7 @@ local function sweep_or_reach_in(job)
   if swept then return true end
   local killed = outside.kill(job.path, kill.VARIABLE .. "=" .. job.mark)
   if not killed then return nil, err end
-  job.seen, job.killed = job.seen or killed > 0, true
+  job.seen = job.seen or killed > 0
   return true
 end
 
@@ -310,7 +308,6 @@ end
 ---@return boolean? done, axo.Error? what may have been left running, and why
 function kill.tree(job)
   terminate(job)
-  if not job.client.is_open then job.killed = true end
   local swept, err = sweep_or_reach_in(job)
   if not job.is_clientless and not job.client:wait(SETTLE) then
     job.cut()

@@ -2,7 +2,7 @@
 --- (portable_foreign.lua) and of other paths have the same face:
 ---
 ---   source.id, .argv, .started (seconds since the epoch), .ring
----   source:status()                     a table: state, code, signal, reason
+---   source:status()                     a table: axo.SourceStatus
 ---   source:on_data(fn) -> unsubscribe   there is more in the ring
 ---   source:on_end(fn) -> forget         the status is final, and so is the ring
 ---   source:signal(name, tree, done)     done(err, count)
@@ -19,9 +19,11 @@ local source = {}
 
 ---@class axo.SourceStatus
 ---@field state "running"|"exited"|"killed"|"failed"
----@field code integer?
+---@field code integer? the exit code; 128+n for a death by signal n
 ---@field signal string?
 ---@field reason string?
+---@field timed_out boolean? its deadline ended it
+---@field fault string? of one that has failed: the code of the error, as an exec has it
 
 ---@class axo.Source
 ---@field id string
@@ -109,6 +111,13 @@ function Source:stop(grace, done)
   return true
 end
 
+--- Its deadline has passed: as `stop` does.
+---@param grace number?
+function Source:time_out(grace)
+  if not self.is_stopping and not self.work.killing then self.timed_out = true end
+  self.work:kill(grace)
+end
+
 function Source:was_orphaned()
   local raw = self.raw
   return raw and raw.signal and not self.work.is_cut and not self.work.stopped
@@ -130,31 +139,50 @@ function Source:fault()
   }
 end
 
--- The state of one that we ended: by the signal that did it.
+-- The state of one that we ended, by TERM unless its code says otherwise. One whose client had
+-- to be ended too has no code.
 function Source:ended_by_us(reason)
-  local by_kill = self.work.killed or self.work.stopped
   local code
   if self.raw and not self.work.is_cut then code = self.raw.code end
-  return { state = "killed", signal = by_kill and "KILL" or "TERM", code = code, reason = reason }
+  code = code or signals.code_of "KILL"
+  return {
+    state = "killed", signal = signals.of_code(code) or "TERM", code = code, reason = reason,
+  }
+end
+
+function Source:stopped_state()
+  return {
+    state = "killed", signal = "KILL", code = signals.code_of "KILL",
+    reason = "the session was stopped",
+  }
+end
+
+---@param err axo.Error
+function Source:lost_state(err)
+  return { state = "failed", reason = err.message, fault = err.code }
 end
 
 function Source:final_state()
-  if self.work.stopped then return self:ended_by_us "the session was stopped" end
+  if self.work.stopped then return self:stopped_state() end
+  if self.timed_out then
+    local state = self:ended_by_us "timed out"
+    state.timed_out = true
+    return state
+  end
   if self.is_stopping then return self:ended_by_us() end
-  if self.raw and self.raw.timed_out then return self:ended_by_us "timed out" end
   local fault = self:fault()
-  if fault then return { state = "failed", reason = fault.message } end
+  if fault then return self:lost_state(fault) end
   local code = self.raw and self.raw.code
   local signal = signals.of_code(code)
   if signal then return { state = "killed", signal = signal, code = code } end
   if code then return { state = "exited", code = code } end
-  return { state = "failed", reason = "its podman client was lost" }
+  return { state = "failed", reason = "its podman client was lost", fault = "PODMAN" }
 end
 
 -- Its work is over: the state becomes final.
 function Source:settle()
   self.work:check_gone(self.raw and self.raw.code, function(gone)
-    self.state = gone and { state = "failed", reason = gone.message } or self:final_state()
+    self.state = gone and self:lost_state(gone) or self:final_state()
     if self.on_final then await.protect(self.on_final, self) end
     self:announce()
     self.listeners = {}

@@ -60,7 +60,7 @@ local function spawn(self, spec)
     env = self.work:client_env(spec), cwd = "/", ring = self.ring, merge_stderr = true,
     timeout = spec.timeout, grace = BACKSTOP + (spec.grace or 0),
     on_output = function() self:announce() end,
-    on_deadline = function() self.work:kill(spec.grace) end,
+    on_deadline = function() self:time_out(spec.grace) end,
   }, function(raw)
     self.raw = raw
     self.work:client_ended()

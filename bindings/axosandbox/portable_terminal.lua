@@ -45,6 +45,11 @@ function Terminal:resize(rows, cols)
   return ok, err
 end
 
+local function bound(self, timeout, grace)
+  if not timeout or timeout <= 0 then return end
+  self.work.client:on(await.after(timeout, function() self:time_out(grace) end))
+end
+
 -- podman hands the size on when it starts, and the program may come too late or too early for
 -- it. Its first output shows that it is there: so podman is told to look again.
 local function on_output(self)
@@ -72,6 +77,7 @@ local function spawn(self, spec)
   end)
   if not self.pty then return nil, err end
   self.work:attach(self.pty)
+  bound(self, spec.timeout, spec.grace)
   return true
 end
 
@@ -83,7 +89,7 @@ end
 
 --- Starts a program on a terminal. Fails with code "LIMIT" when too many are open.
 ---@param path axo.Path
----@param spec { argv: string[], rows: integer?, cols: integer?, env: table<string, string>?, cwd: string?, user: string?, ring: integer? }
+---@param spec { argv: string[], rows: integer?, cols: integer?, env: table<string, string>?, cwd: string?, user: string?, timeout: number?, grace: number?, ring: integer? }
 ---@return axo.Source?, axo.Error?
 function terminal.start(path, spec)
   if source.count_running(path.local_terminals) >= terminal.MAX_RUNNING then

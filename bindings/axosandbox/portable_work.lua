@@ -22,7 +22,6 @@ work.COMPLAINT_MAX = 16 * 1024
 ---@field over axo.Gate open once nothing of it runs any more, inside or out
 ---@field stopped boolean? the session was stopped under it
 ---@field killing axo.Gate?
----@field killed boolean? KILL was needed
 ---@field kill_error axo.Error? some of it may run on
 local Work = {}
 Work.__index = Work
@@ -105,7 +104,7 @@ function Work:kill(grace)
     cut = function() self:cut() end,
   }
   await.spawn(function() return kill.tree(job) end, function(err)
-    self.killed, self.kill_error = job.killed, err
+    self.kill_error = err
     if err and not self.stopped then self.path:warn(err.message) end
     self.killing:open()
     if not self.client.is_open then self:lose_client() end

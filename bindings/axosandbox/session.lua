@@ -261,7 +261,7 @@ end
 
 --- Starts a program on a terminal of its own: a string runs by `sh -c`, a table is an argv.
 ---@param command string|string[]
----@param opts { rows: integer?, cols: integer?, env: table<string, string>?, cwd: string?, user: string?, ring: integer? }? 24 by 80 by default; ring: bytes of scrollback, 256 KiB by default
+---@param opts { rows: integer?, cols: integer?, env: table<string, string>?, cwd: string?, user: string?, timeout: number?, grace: number?, ring: integer? }? 24 by 80 by default; timeout: seconds until its whole tree is ended; ring: bytes of scrollback, 256 KiB by default
 ---@param callback fun(err: axo.Error?, terminal: axo.Terminal?)?
 ---@return axo.Terminal? terminal, axo.Error? code "LIMIT" when too many are open
 function Sandbox:spawn_pty(command, opts, callback)

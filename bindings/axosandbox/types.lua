@@ -538,6 +538,23 @@ function podman.judge(outcome) end
 ---@return string
 function podman.cause(stderr) end
 
+-- ---- a reader that goes away ----------------------------------------------------------------
+
+---A watch on what a descriptor writes to.
+---@class axo.core.Hangup
+local Hangup = {}
+
+---Calls `fn` once when nobody reads any more what is written to `fd`, a pipe, a socket or a
+---terminal. Does not keep the loop running. The descriptor becomes non-blocking, and must stay
+---open until the watch is closed.
+---@param fd integer
+---@param fn fun()
+---@return axo.core.Hangup?, axo.Error? code "EPERM" for a file
+function core.hangup(fd, fn) end
+
+---Ends it. Idempotent, and done by <close> too.
+function Hangup:close() end
+
 -- ---- the host --------------------------------------------------------------------------------
 
 ---An advisory lock on a file, held until it is closed, collected or the process ends.

@@ -9,7 +9,8 @@ local signals = require "axolua.lib.signals"
 
 local function parser()
   local p = cli.parser("logs", "Prints what a background task, or a terminal, has printed and "
-    .. "is still remembered. With -f goes on until it ends, and exits with its exit status.",
+    .. "is still remembered. With -f goes on until it ends, or its reader does, and exits with "
+    .. "its exit status.",
     " ID TASK")
   p:argument("id", "The session."):convert(cli.session_id)
   p:argument("task", "The task; `axolua ps --tasks` lists them.")
@@ -24,7 +25,8 @@ local function warn_lost(dropped)
   end
 end
 
--- Prints until the work ends, our reader goes away or we are told to stop.
+-- Prints until the work ends, our reader goes away or we are told to stop. What of that came
+-- first is the result: the work's status, or the code to exit with.
 local function follow(work, writer, guard)
   local function print_bytes(bytes, _, dropped)
     warn_lost(dropped)
@@ -32,26 +34,35 @@ local function follow(work, writer, guard)
   end
   local subscribe = work.follow or work.subscribe
   local subscription = subscribe(work, print_bytes, { from = 0 })
-  local result, err = await.call(function(done)
+  local status, err = await.call(function(done)
     local over = false
     local function finish(...)
       if over then return end
       over = true
       done(...)
     end
-    writer.on_broken = function() await.defer(function() finish(nil, {}) end) end
-    guard:on_signal(function() await.defer(function() finish(nil, {}) end) end)
+    local function leave(code)
+      await.defer(function() finish(nil, { state = "exited", code = code }) end)
+    end
+    writer.on_broken = function() leave(cli.BROKEN_PIPE) end
+    writer:watch_reader()
+    guard:on_signal(function() leave(guard:code()) end)
     return work:wait(nil, finish)
   end)
   subscription:close()
-  return result, err
+  guard:on_signal(nil)
+  if not status then return cli.fail(err) end
+  writer:flush(guard.signal and 1 or nil)
+  if status.state ~= "failed" then return status.code or 0 end
+  return cli.fail_to_run { code = status.fault, message = status.reason }
 end
 
 local function print_once(work, writer)
   local bytes, _, dropped = work:read(0)
   warn_lost(dropped)
   writer:write(bytes)
-  return {}
+  writer:flush()
+  return 0
 end
 
 -- The cursor counts bytes since the beginning; what was lost is not in the output any more.
@@ -76,15 +87,8 @@ local function show(sb, args, guard)
   if not work then return cli.fail(err) end
   if args.json then return print_record(sb, work) end
   local writer = output.open(1)
-  local result
-  if args.follow then
-    result, err = follow(work, writer, guard)
-  else
-    result, err = print_once(work, writer)
-  end
-  writer:flush(guard.signal and 1 or nil)
-  if not result then return cli.fail(err) end
-  return guard:code() or result.code or 0
+  if args.follow then return follow(work, writer, guard) end
+  return print_once(work, writer)
 end
 
 local function main(arguments)
@@ -94,6 +98,7 @@ local function main(arguments)
   local sb <close>, err = axo.open(args.id)
   if not sb then return cli.fail(err) end
   local code = show(sb, args, guard)
+  code = guard:code() or code
   guard:close()
   return code
 end

@@ -258,6 +258,44 @@ describe("axolua logs", function()
     assert.equal(6, result.code)
     assert(sb:stop())
   end)
+
+  describe("-f ends at once", function()
+    local sb
+    setup(function() sb = e2e.start() end)
+    teardown(function() sb:stop() end)
+
+    it("at ctrl-c, with 130", function()
+      local task = assert(sb:spawn_background "echo one; exec sleep 1000")
+      local follower = start { "logs", "-f", sb:id(), task.id }
+      follower:wait_for "one\n"
+      follower:kill "sigint"
+      local result = follower:wait()
+      assert.equal(130, result.code, result.stderr)
+      assert.equal("one\n", result.stdout)
+      assert.equal("running", task:status())
+      assert(task:stop())
+    end)
+
+    for how, command in pairs { quiet = "echo one; exec sleep 1000",
+      noisy = "echo one; while :; do echo more; sleep 0.05; done" } do
+      it("with its reader, with 141: of a task that is " .. how, function()
+        local task = assert(sb:spawn_background(command))
+        local result = proc.run({ "/bin/sh", "-c", '{ "$@"; echo "code $?" >&2; } | head -n 1',
+          "sh", support.axolua(), "logs", "-f", sb:id(), task.id })
+        assert.equal("one\n", result.stdout)
+        assert.equal("code 141\n", result.stderr)
+        assert(task:stop())
+      end)
+    end
+
+    it("with its task, with the code of that, a signal's too", function()
+      for command, code in pairs { ["exit 6"] = 6, ["kill -KILL $$"] = 137 } do
+        local task = assert(sb:spawn_background(command))
+        local result = support.run { "logs", "-f", sb:id(), task.id }
+        assert.equal(code, result.code, result.stderr)
+      end
+    end)
+  end)
 end)
 
 describe("axolua shell", function()
@@ -344,6 +382,24 @@ describe("axolua shell", function()
     screen = on_terminal(SCRIPT, { "exec", "-T", id, "--", "tty" })
     screen.wait()
     screen.shows "not a tty.*terminal as before, code 1"
+    assert.equal(0, support.run({ "stop", id }).code)
+  end)
+
+  it("and exec give the codes that shells give, on a terminal too", function()
+    local id = e2e.new_id()
+    assert.equal(0, support.run(run_arguments({ "true" },
+      { "--dir", temp.dir "codes", "--keep" }, id)).code)
+    for _, case in ipairs {
+      { 127, "no-such-command" }, { 126, "/etc/passwd" }, { 200, "sh", "-c", "exit 200" },
+      { 143, "sh", "-c", "kill -TERM $$" },
+    } do
+      local screen = on_terminal(SCRIPT, { "exec", id, "--", table.unpack(case, 2) })
+      screen.wait()
+      screen.shows("terminal as before, code " .. case[1])
+    end
+    local screen = on_terminal(SCRIPT, { "exec", "--timeout", "2", id, "--", "sleep", "1000" })
+    screen.wait()
+    screen.shows "longer than 2 s.*terminal as before, code 124"
     assert.equal(0, support.run({ "stop", id }).code)
   end)
 end)

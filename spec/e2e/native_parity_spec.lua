@@ -161,8 +161,8 @@ describe("both paths, side by side:", function()
         local told = {}
         for i, sb in ipairs(pair) do
           local task = assert(sb:spawn_background(script))
-          assert(task:wait())
-          told[i] = { task:status(), task:log() }
+          local status = assert(task:wait())
+          told[i] = { task:status(), task:log(), status }
         end
         assert.same(told[2], told[1])
       end

@@ -61,6 +61,45 @@ describe("stdin", function()
     assert.equal("100", r.stdout:match "%d+")
   end)
 
+  it("of a function that returns what cannot be taken ends the command, and is its error",
+    function()
+      local view, mark = e2e.probe.container(sb:container()), e2e.probe.unique_sleep()
+      for _, case in ipairs {
+        { ("x"):rep(17 * 1024 * 1024), "the stdin function returned 17825792 bytes at once" },
+        { {}, "the stdin function must return a string or nil, got table" },
+      } do
+        local calls = 0
+        local r, err = sb:exec({ "sleep", mark }, {
+          timeout = 60,
+          stdin = function()
+            calls = calls + 1
+            return case[1]
+          end,
+        })
+        assert.is_nil(r)
+        assert.equal("CALLBACK", err.code)
+        assert.matches(case[2], tostring(err), 1, true)
+        assert.equal(1, calls)
+        assert.equal(0, #view.find(mark))
+      end
+    end)
+
+  it("of a function is not asked for any more once the command has ended", function()
+    local calls = 0
+    local r = assert(sb:exec({ "true" }, {
+      timeout = 60,
+      stdin = function()
+        calls = calls + 1
+        return ""
+      end,
+    }))
+    assert.equal(0, r.code)
+    e2e.proc.turn(3)
+    local seen = calls
+    e2e.proc.turn(10)
+    assert.equal(seen, calls)
+  end)
+
   it("is written and closed through the handle", function()
     local done
     local handle = assert(sb:exec({ "cat" }, { stdin = "pipe" }, function(err, r)

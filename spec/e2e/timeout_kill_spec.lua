@@ -90,4 +90,47 @@ describe("ending work inside the container", function()
     e2e.eventually(function() return done end, "the callback")
     assert.equal(0, #view.find(mark))
   end)
+
+  -- What a deadline, or a stop, makes of a task or a terminal.
+  local ENDS = {
+    { "sleep MARK", { signal = "TERM", code = 143 } },
+    { "trap 'exit 7' TERM; while :; do sleep MARK & wait; done", { signal = "TERM", code = 7 } },
+    { "trap '' TERM; setsid sleep MARK & while :; do sleep MARK; done",
+      { signal = "KILL", code = 137 } },
+    { "(trap '' TERM; exec setsid sleep MARK) & exec sleep MARK",
+      { signal = "TERM", code = 143 } },
+  }
+
+  for _, spawn in ipairs { "spawn_background", "spawn_pty" } do
+    it("of " .. spawn .. " happens at its deadline, of the whole tree", function()
+      for _, case in ipairs(ENDS) do
+        local mark = e2e.probe.unique_sleep()
+        local work = assert(sb[spawn](sb, (case[1]:gsub("MARK", mark)),
+          { timeout = 2, grace = 0.5 }))
+        local status = assert(work:wait())
+        assert.equal(0, #view.find(mark))
+        assert.same({
+          state = "killed", signal = case[2].signal, code = case[2].code, reason = "timed out",
+          timed_out = true,
+        }, status)
+      end
+    end)
+
+    it("of " .. spawn .. " by a stop tells the same", function()
+      for _, case in ipairs(ENDS) do
+        local mark = e2e.probe.unique_sleep()
+        local work = assert(sb[spawn](sb, (case[1]:gsub("MARK", mark)), { timeout = 1000 }))
+        view.await("sleep " .. mark)
+        local status = assert((work.stop or work.close)(work, { grace = 0.5 }))
+        assert.equal(0, #view.find(mark))
+        assert.same({ state = "killed", signal = case[2].signal, code = case[2].code }, status)
+        assert.same(status, work:wait())
+      end
+    end)
+
+    it("of " .. spawn .. " that ends before its deadline does not happen", function()
+      local work = assert(sb[spawn](sb, "exit 3", { timeout = 60 }))
+      assert.same({ state = "exited", code = 3 }, assert(work:wait()))
+    end)
+  end
 end)

@@ -127,6 +127,7 @@ describe("the annotations of axosandbox.core", function()
     Process = getmetatable(assert(core.spawn({ "true" }, nil, function() end))).__index,
     Pty = getmetatable(assert(core.pty({ "true" }, nil, function() end))).__index,
     Lock = getmetatable(assert(core.lock(name, true))).__index,
+    Hangup = debug.getregistry()["axo.hangup"].__index,
     Link = debug.getregistry()["axo.link"].__index,
     Budget = debug.getregistry()["axo.budget"].__index,
     GuestWork = debug.getregistry()["axo.guest_work"].__index,

@@ -9,20 +9,11 @@ local terminal = require "axolua.lib.terminal"
 
 local attach = {}
 
-local BROKEN_PIPE = 128 + 13
-
--- What an agent or a person sees of a failure to run the command at all, as shells have it.
-local CODES = { NOT_FOUND = cli.NOT_FOUND, NOT_EXECUTABLE = cli.NOT_EXECUTABLE }
-
-local function fail(err)
-  cli.fail(err)
-  return CODES[err.code] or cli.FAILED
-end
-
 local function code_of(result, opts, guard)
   if guard:code() then return guard:code() end
   if result.timed_out then
-    cli.say(("the command took longer than %g s and was ended"):format(opts.timeout or 0))
+    local limit = opts.timeout and ("%g s"):format(opts.timeout) or "policy allows"
+    cli.say(("the command took longer than %s and was ended"):format(limit))
     return cli.TIMED_OUT
   end
   return result.code or cli.FAILED
@@ -73,8 +64,8 @@ local function run_plain(sb, argv, opts, guard)
   local patience = guard.signal and 1 or nil
   out:flush(patience)
   err_out:flush(patience)
-  if not result then return guard:code() or fail(err) end
-  if is_broken then return BROKEN_PIPE end
+  if not result then return guard:code() or cli.fail_to_run(err) end
+  if is_broken then return cli.BROKEN_PIPE end
   return code_of(result, opts, guard)
 end
 
@@ -86,18 +77,7 @@ local function run_recorded(sb, argv, opts, guard)
     return code_of(result, opts, guard)
   end
   record.failure(err)
-  return guard:code() or fail(err)
-end
-
--- The deadline of a program on a terminal is ours: the engine gives those none.
-local function watch_deadline(term, opts)
-  if not opts.timeout then return nil end
-  local timer = uv.new_timer()
-  timer:start(math.ceil(opts.timeout * 1000), 0, function()
-    opts.has_timed_out = true
-    term:close(function() end)
-  end)
-  return timer
+  return guard:code() or cli.fail_to_run(err)
 end
 
 local function run_terminal(sb, argv, opts, guard)
@@ -106,17 +86,16 @@ local function run_terminal(sb, argv, opts, guard)
   for name, value in pairs(opts.env or {}) do env[name] = value end
   local term, err = sb:spawn_pty(argv, {
     rows = rows, cols = cols, env = env, cwd = opts.cwd, user = opts.user,
+    timeout = opts.timeout or 0,
   })
-  if not term then return guard:code() or fail(err) end
-  local timer = watch_deadline(term, opts)
+  if not term then return guard:code() or cli.fail_to_run(err) end
   local result
   result, err = terminal.attach(term, guard)
-  if timer then timer:close() end
-  if not result then return guard:code() or fail(err) end
+  if not result then return guard:code() or cli.fail_to_run(err) end
   if result.state == "failed" then
-    return fail { code = result.fault, message = result.reason }
+    return guard:code() or cli.fail_to_run { code = result.fault, message = result.reason }
   end
-  return code_of({ code = result.code, timed_out = opts.has_timed_out }, opts, guard)
+  return code_of(result, opts, guard)
 end
 
 --- Runs a command, on a terminal when we are on one; in a coroutine.

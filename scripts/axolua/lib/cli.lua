@@ -13,6 +13,7 @@ cli.USAGE = 2
 cli.NOT_EXECUTABLE = 126
 cli.NOT_FOUND = 127
 cli.TIMED_OUT = 124
+cli.BROKEN_PIPE = 128 + 13 -- our reader went away
 
 -- Thrown and caught by `cli.guarded`: an early end of a command.
 local Exit = {}
@@ -160,6 +161,17 @@ function cli.fail(err)
     to_stderr("        " .. text.printable(err.hint))
   end
   return cli.FAILED
+end
+
+-- What an agent or a person sees of a failure to run a command at all, as shells have it.
+local CODES = { NOT_FOUND = cli.NOT_FOUND, NOT_EXECUTABLE = cli.NOT_EXECUTABLE }
+
+--- Says why a command could not be run, or not to its end.
+---@param err axo.Error
+---@return integer code the exit code for it
+function cli.fail_to_run(err)
+  cli.fail(err)
+  return CODES[err.code] or cli.FAILED
 end
 
 --- Ends the command: it cannot be done.

@@ -3,6 +3,7 @@
 --- instead of filling the memory.
 local uv = require "luv"
 local await = require "axosandbox.await"
+local core = require "axosandbox.core"
 
 local output = {}
 
@@ -43,7 +44,7 @@ end
 ---@return cli.Writer
 function output.new(fd)
   local kind = uv.guess_handle(fd)
-  local writer = setmetatable({ fd = fd, queue = {}, queued = 0 }, Writer)
+  local writer = setmetatable({ fd = fd, kind = kind, queue = {}, queued = 0 }, Writer)
   writer.is_blocking = kind == "file" or kind == "unknown"
   if writer.is_blocking then return writer end
   writer.fd, writer.stream = own_descriptor(fd)
@@ -52,10 +53,17 @@ function output.new(fd)
 end
 
 function Writer:give_up(code)
+  if self.broken then return end
   self.broken = code
   self.queue, self.queued = {}, 0
   self:rest()
   if self.on_broken then self.on_broken(code) end
+end
+
+--- Notices a reader that goes away at once, and not only at the next write. For pipes.
+function Writer:watch_reader()
+  if self.kind ~= "pipe" or self.stream or self.hangup then return end
+  self.hangup = core.hangup(self.fd, function() self:give_up "EPIPE" end)
 end
 
 -- Nothing is left to do: tells whoever waits for that.
