@@ -312,12 +312,14 @@ local function join(base, name)
 end
 
 local function add_lines(matches, path, lines, max)
-  for number, text in lines:gmatch "(%d+):([^\n]*)\n?" do
-    if #matches == max then
+  for line in lines:gmatch "[^\n]+" do
+    local number, text = line:match "^(%d+):(.*)$"
+    if number and #matches == max then
       matches.truncated = true
       return
     end
-    matches[#matches + 1] = { path = path, line = math.tointeger(tonumber(number)), text = text }
+    number = number and math.tointeger(tonumber(number))
+    if number then matches[#matches + 1] = { path = path, line = number, text = text } end
   end
 end
 

@@ -39,7 +39,7 @@ end
 -- An error of the guest; those of the link itself keep their names.
 local function fault(self, op, path, raw)
   if raw.stage ~= 9 then return faults.of(raw, self, op) end
-  local text = raw.message:match "([^:]+)$":gsub("^ ", "")
+  local text = (raw.message:match "^.*:(.+)$" or raw.message):gsub("^ ", "")
   if raw.code == "EXDEV" then text = "it leads out of the session's directory" end
   return failure(op, path, raw.code, text)
 end

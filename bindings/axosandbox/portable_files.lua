@@ -2,6 +2,7 @@
 --- the session's directory and lexically inside it already (files.lua); the script sees to it
 --- that they are inside really.
 local errors = require "axosandbox.errors"
+local last_line = require "axosandbox.last_line"
 local scripts = require "axosandbox.portable_scripts"
 local work = require "axosandbox.portable_work"
 
@@ -34,7 +35,7 @@ local function message_of(request, code, text, complaint)
     return ("%s: %s bytes are more than the %d that are read at once"):format(
       request.path, text, request.max)
   end
-  local said = complaint:match "([^\n]+)\n*$"
+  local said = last_line(complaint)
   return ("%s: %s%s"):format(request.path, text, said and " (" .. said .. ")" or "")
 end
 
@@ -66,7 +67,7 @@ local function failure(request, result)
   return errors.new {
     code = "IO", op = request.op, exit_code = result.code, stderr = result.stderr,
     message = ("%s: %s"):format(request.path,
-      result.stderr:match "([^\n]+)\n*$" or "exit code " .. tostring(result.code)),
+      last_line(result.stderr) or "exit code " .. tostring(result.code)),
   }
 end
 
