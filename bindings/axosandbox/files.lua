@@ -13,6 +13,8 @@ local files = {}
 
 --- What one read returns at most.
 files.MAX_READ = 16 * 1024 * 1024
+--- How many entries of a directory one list has at most.
+files.MAX_ENTRIES = 100000
 local MAX_MATCHES = 1000
 local MAX_PATHS = 10000
 
@@ -229,7 +231,8 @@ end
 ---@field mtime integer seconds since the epoch
 ---@field mode integer permission bits
 
---- Lists a directory, sorted by name; names may hold any byte but NUL and "/".
+--- Lists a directory, sorted by name; names may hold any byte but NUL and "/". Of more than
+--- 100000 entries, some 100000 are listed.
 ---@param path string? the session's directory by default
 ---@param callback fun(err: axo.Error?, entries: axo.Entry[]?)?
 ---@return axo.Entry[]? entries with `truncated` set when there are more, axo.Error?
@@ -237,7 +240,9 @@ function methods:list_dir(path, callback)
   path, callback = handle.arguments(path, callback)
   return operate(self, {
     op = "list_dir", path = path or ".",
-    start = function(relative, done) return self.driver:list_dir(relative, done) end,
+    start = function(relative, done)
+      return self.driver:list_dir(relative, files.MAX_ENTRIES, done)
+    end,
   }, callback)
 end
 

@@ -141,13 +141,17 @@ local function entry_of(mode, size, mtime, name)
 end
 
 -- Names hold any byte but NUL and "/": records begin with a token that nobody could know.
-local function parse_list(text, token)
+local function parse_list(text, token, max)
   local entries = {}
   local from = 1
   while true do
     local _, stop, mode, size, mtime = text:find(
       "^" .. token .. " (%x+) (%d+) (%-?%d+) %./", from)
     if not stop then break end
+    if #entries == max then
+      entries.truncated = true
+      break
+    end
     local after = text:find("\n" .. token, stop, true)
     local last = after and after - 1 or #text - 1
     if not after and text:sub(-1) ~= "\n" then break end
@@ -159,16 +163,18 @@ end
 
 --- The entries of a directory, sorted by name; `truncated` is set when there are more.
 ---@param path string
+---@param max integer how many at most
 ---@param done fun(err: axo.Error?, entries: table[]?)
 ---@return any handle, axo.Error?
-function files:list_dir(path, done)
+function files:list_dir(path, max, done)
   local token = work.random(16)
   return run(self, {
     op = "list_dir", script = "list", path = path, arguments = { token },
     max_output = LIST_MAX, is_lenient = true,
     answer = function(result)
-      local entries = parse_list(result.stdout, token)
-      if result.stdout_truncated then
+      local entries = parse_list(result.stdout, token, max)
+      -- The last one may be cut short.
+      if result.stdout_truncated and not entries.truncated then
         entries.truncated = true
         table.remove(entries)
       end
