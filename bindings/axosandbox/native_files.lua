@@ -4,9 +4,9 @@
 local uv = require "luv"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
+local naming = require "axosandbox.naming"
 local faults = require "axosandbox.native_faults"
 local scripted = require "axosandbox.portable_files"
-local work = require "axosandbox.portable_work"
 
 ---@class axo.NativePath
 local files = {}
@@ -137,7 +137,7 @@ local function keep(fd, stat)
 end
 
 local function replace(self, path, write)
-  local temporary = (path:match "^(.*/)[^/]*$" or "") .. ".axo-write-" .. work.random(8)
+  local temporary = (path:match "^(.*/)[^/]*$" or "") .. ".axo-write-" .. naming.token(8)
   local function give_up(err)
     self.link:path("unlink", temporary, nil, 0, function() write.done(err) end)
   end

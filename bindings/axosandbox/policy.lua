@@ -8,6 +8,7 @@ local audit = require "axosandbox.audit"
 local env = require "axosandbox.policy_env"
 local errors = require "axosandbox.errors"
 local file = require "axosandbox.policy_file"
+local host = require "axosandbox.host"
 local options = require "axosandbox.options"
 local plain = require "axosandbox.policy_plain"
 local shapes = require "axosandbox.policy_shapes"
@@ -60,13 +61,6 @@ local function shipped_dir()
   return parent(here, 2) .. "/policy"
 end
 
-local function config_dir()
-  local home = os.getenv "XDG_CONFIG_HOME"
-  if home and home:sub(1, 1) == "/" then return home end
-  home = os.getenv "HOME" or uv.os_homedir()
-  return home and home:sub(1, 1) == "/" and home .. "/.config" or nil
-end
-
 --- The operator's directories, first wins.
 ---@return string[]? dirs
 ---@return axo.Error? err a relative directory: it would depend on where the host was started
@@ -80,8 +74,8 @@ local function operator_dirs()
     end
     dirs[#dirs + 1] = dir
   end
-  local config = config_dir()
-  if config then dirs[#dirs + 1] = config .. "/axosandbox/policy" end
+  local config = host.config_dir()
+  if config then dirs[#dirs + 1] = config .. "/policy" end
   dirs[#dirs + 1] = "/etc/axosandbox/policy"
   return dirs
 end

@@ -3,8 +3,8 @@
 --- that they are inside really.
 local errors = require "axosandbox.errors"
 local last_line = require "axosandbox.last_line"
+local naming = require "axosandbox.naming"
 local scripts = require "axosandbox.portable_scripts"
-local work = require "axosandbox.portable_work"
 
 local files = {}
 
@@ -121,7 +121,7 @@ function files:write_file(path, bytes, opts, done)
   return run(self, {
     op = "write_file", script = "write", path = path, stdin = bytes, answer = always_true,
     arguments = {
-      ("%d"):format(#bytes), ".axo-write-" .. work.random(8), opts.parents and "1" or "",
+      ("%d"):format(#bytes), ".axo-write-" .. naming.token(8), opts.parents and "1" or "",
       opts.mode and ("%o"):format(opts.mode) or "", opts.unchanged or "",
     },
   }, done)
@@ -167,7 +167,7 @@ end
 ---@param done fun(err: axo.Error?, entries: table[]?)
 ---@return any handle, axo.Error?
 function files:list_dir(path, max, done)
-  local token = work.random(16)
+  local token = naming.token(16)
   return run(self, {
     op = "list_dir", script = "list", path = path, arguments = { token },
     max_output = LIST_MAX, is_lenient = true,

@@ -33,16 +33,8 @@ local function decide(job)
   })
 end
 
--- FNV-1a. The key is policy's; what it is made from is ours to tell apart.
-local function digest(text)
-  local hash = 0xcbf29ce484222325
-  for i = 1, #text do hash = (hash ~ text:byte(i)) * 0x100000001b3 end
-  return ("%016x"):format(hash)
-end
-
 local function cached_image(job, decision)
-  local made_from = table.concat(decision.commands, "\0") .. "\0" .. job.plan.image
-  return ("%s:%s-%s"):format(naming.CACHE_IMAGE, decision.key, digest(made_from))
+  return naming.cached_image(decision.key, decision.commands, job.plan.image)
 end
 
 --- Puts the image that an earlier provisioning made in the place of the plan's, when there is
