@@ -113,10 +113,10 @@ local function describe_files(what, image)
     -- looked at.
     for _, mode in ipairs { "700", "744" } do
       it("are listed where another user of the container owns them: mode " .. mode, function()
-        assert(assert(sb:exec({ "sh", "-c", "mkdir theirs && echo 12345 >theirs/f && "
-          .. "chown -R 1000 theirs && chmod " .. mode .. " theirs" })):ok())
-        local entries = assert(sb:list_dir "theirs")
-        assert(sb:remove("theirs", { recursive = true }))
+        assert(assert(sb:exec({ "sh", "-c", "mkdir foreign && echo 12345 >foreign/f && "
+          .. "chown -R 1000 foreign && chmod " .. mode .. " foreign" })):ok())
+        local entries = assert(sb:list_dir "foreign")
+        assert(sb:remove("foreign", { recursive = true }))
         assert.equal(1, #entries)
         assert.same({ "f", "file", 6 }, { entries[1].name, entries[1].type, entries[1].size })
       end)
