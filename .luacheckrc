@@ -4,9 +4,9 @@ max_line_length = 100
 max_comment_line_length = false
 self = false
 files["policy/"] = {
-  -- Policy runs with a whitelisted environment (bindings/axosandbox/policy_env.lua).
+  -- Policy runs with a whitelisted environment (bindings/axosandbox/policy_env.lua) and `part`.
   std = { read_globals = {
-    "assert", "error", "ipairs", "math", "next", "pairs", "select", "string", "table",
+    "assert", "error", "ipairs", "math", "next", "pairs", "part", "select", "string", "table",
     "tonumber", "tostring", "type", "utf8",
   } },
 }

@@ -53,9 +53,7 @@ static int build(lua_State *L, const char *op, const laxo_shape_t *shape, void *
   return 1;
 }
 
-/* ---- run
- * -----------------------------------------------------------------------------------
- */
+/* ---- run ------------------------------------------------------------------------- */
 
 static const laxo_field_t mount_fields[] = {
     LAXO_NEED("source", LAXO_STRING, offsetof(axo_mount_t, source)),
@@ -122,8 +120,7 @@ static int argv_run(lua_State *L) {
   return build(L, "run", &run_shape, &args, build_run);
 }
 
-/* ---- exec
- * ---------------------------------------------------------------------------------- */
+/* ---- exec ------------------------------------------------------------------------ */
 
 typedef struct exec_args {
   const char *podman;
@@ -155,8 +152,7 @@ static int argv_exec(lua_State *L) {
   return build(L, "exec", &exec_shape, &args, build_exec);
 }
 
-/* ---- the short ones
- * ------------------------------------------------------------------------- */
+/* ---- the short ones -------------------------------------------------------------- */
 
 typedef struct short_args {
   const char *podman;

@@ -11,8 +11,7 @@
 static const char context_key = 0;
 static const char uncaught_key = 0;
 
-/* ---- callbacks
- * -------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------- */
 
 static int add_traceback(lua_State *L) {
   luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
@@ -63,8 +62,7 @@ bool laxo_push_callback(lua_State *L, laxo_work_t *work, int slot) {
   return false;
 }
 
-/* ---- works
- * --------------------------------------------------------------------------------- */
+/* ---- works ----------------------------------------------------------------------- */
 
 void *laxo_work_new(lua_State *L, size_t size, const char *metatable, int values) {
   laxo_context_t *context = laxo_context(L);
@@ -155,8 +153,7 @@ void laxo_work_close(lua_State *L, laxo_work_t *work) {
   laxo_work_end(L, work);
 }
 
-/* ---- the context
- * ----------------------------------------------------------------------------- */
+/* ---- the context ----------------------------------------------------------------- */
 
 static int context_gc(lua_State *L) {
   laxo_context_t *context = lua_touserdata(L, 1);

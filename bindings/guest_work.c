@@ -23,8 +23,7 @@ static guest_work_t *check_work(lua_State *L) {
   return luaL_checkudata(L, 1, LAXO_GUEST_WORK);
 }
 
-/* ---- callbacks
- * -------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------- */
 
 typedef struct started_event {
   guest_work_t *self;
@@ -147,9 +146,7 @@ static void on_exit_(axo_work_t *handle, const axo_work_end_t *end) {
   laxo_protect(self->work.context, end_body, &event);
 }
 
-/* ---- starting
- * -----------------------------------------------------------------------------------
- */
+/* ---- starting -------------------------------------------------------------------- */
 
 static const laxo_field_t fields[] = {
     LAXO_NEED("name", LAXO_STRING, offsetof(axo_spawn_spec_t, name)),
@@ -258,9 +255,7 @@ int laxo_guest_attach(lua_State *L) {
   return begun(L, self, status, &err);
 }
 
-/* ---- the list
- * -----------------------------------------------------------------------------------
- */
+/* ---- the list -------------------------------------------------------------------- */
 
 static void set_integer(lua_State *L, const char *key, uint64_t value) {
   lua_pushinteger(L, (lua_Integer)value);
@@ -315,9 +310,7 @@ void laxo_push_entries(lua_State *L, const void *entries, size_t count) {
   }
 }
 
-/* ---- methods
- * ------------------------------------------------------------------------------------
- */
+/* ---- methods --------------------------------------------------------------------- */
 
 static int succeed(lua_State *L, int status, const char *op) {
   if (status != 0)

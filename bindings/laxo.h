@@ -21,8 +21,7 @@
 #define LAXO_LINK "axo.link"
 #define LAXO_GUEST_WORK "axo.guest_work"
 
-/* ---- errors (error.c) --------------------------------------------------------------
- */
+/* ---- errors (error.c) ------------------------------------------------------------ */
 
 /* Pushes nil and an error object, for `return laxo_fail(L, &err)`. Raises. */
 int laxo_fail(lua_State *L, const axo_err_t *err);
@@ -35,8 +34,7 @@ void laxo_push_code(lua_State *L, int code);
 /* Adds error, is_error to the module table at the top. Raises. */
 void laxo_error_register(lua_State *L);
 
-/* ---- options (options.c) ------------------------------------------------------------
- */
+/* ---- options (options.c) --------------------------------------------------------- */
 
 typedef enum laxo_kind {
   LAXO_STRING,   /* const char *, no NUL inside */
@@ -117,8 +115,7 @@ const char *laxo_check_text(lua_State *L, int index);
 const char *const *laxo_read_strings(laxo_reader_t *reader, int index,
                                      const char *where);
 
-/* ---- signals (signal.c) -------------------------------------------------------------
- */
+/* ---- signals (signal.c) ---------------------------------------------------------- */
 
 /* "KILL" for 9; NULL for a number without a name. */
 const char *laxo_signal_name(int signum);
@@ -129,8 +126,7 @@ int laxo_check_signal(lua_State *L, int index);
 /* Adds signal_name to the module table at the top. Raises. */
 void laxo_signal_register(lua_State *L);
 
-/* ---- rings (ring.c)
- * ------------------------------------------------------------------ */
+/* ---- rings (ring.c) -------------------------------------------------------------- */
 
 /* `users` counts the running works that write into it: a ring closed meanwhile is freed
  * by the last of them. */
@@ -144,15 +140,13 @@ typedef struct laxo_ring {
 void laxo_ring_unref(laxo_ring_t *box);
 void laxo_ring_register(lua_State *L);
 
-/* ---- luv (luv_guard.c)
- * ----------------------------------------------------------------- */
+/* ---- luv (luv_guard.c) ----------------------------------------------------------- */
 
 /* Keeps luv's handles from being freed while they close, at the end of the state.
  * Raises. */
 void laxo_guard_luv(lua_State *L);
 
-/* ---- work in flight (callback.c)
- * ------------------------------------------------------ */
+/* ---- work in flight (callback.c) ------------------------------------------------- */
 
 /* One for each lua_State: made right after luv's loop, so collected right before it.
  * Its finaliser closes what is still running. */
@@ -209,8 +203,7 @@ bool laxo_push_callback(lua_State *L, laxo_work_t *work, int slot);
 void laxo_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
                     const luaL_Reg *meta);
 
-/* ---- links (link.c, guest_work.c) ---------------------------------------------------
- */
+/* ---- links (link.c, guest_work.c) ------------------------------------------------ */
 
 /* What link:exec runs instead of a child of this process. */
 typedef struct laxo_remote {
@@ -242,8 +235,7 @@ int laxo_asked(lua_State *L, laxo_ask_t *ask, int status, const axo_err_t *err);
 /* A ring's userdata around `ring`, which it owns. Raises. */
 void laxo_push_ring(lua_State *L, axo_ring_t *ring);
 
-/* ---- the rest
- * -------------------------------------------------------------------------- */
+/* ---- the rest -------------------------------------------------------------------- */
 
 void laxo_argv_register(lua_State *L);
 void laxo_reference_register(lua_State *L);

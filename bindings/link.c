@@ -21,8 +21,7 @@ axo_link_t *laxo_check_link(lua_State *L, int index) {
   return self->link;
 }
 
-/* ---- callbacks
- * -------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------- */
 
 typedef struct link_event {
   laxo_link_t *self;
@@ -61,8 +60,7 @@ static void on_new(axo_link_t *link, const char *name) {
   tell(link, (link_event_t){.slot = ON_NEW, .name = name});
 }
 
-/* ---- requests with one answer
- * ------------------------------------------------------------ */
+/* ---- requests with one answer ---------------------------------------------------- */
 
 struct laxo_ask {
   laxo_context_t *context;
@@ -195,8 +193,7 @@ static int link_kill_all(lua_State *L) {
   return laxo_asked(L, ask, status, &err);
 }
 
-/* ---- the link
- * --------------------------------------------------------------------------------- */
+/* ---- the link -------------------------------------------------------------------- */
 
 /* link:exec(argv, options?, on_exit): core.spawn in the container; `user` besides. */
 static int link_exec(lua_State *L) {

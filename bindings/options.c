@@ -73,8 +73,7 @@ static void *anchored_memory(laxo_reader_t *reader, size_t count, size_t size) {
   return memory;
 }
 
-/* ---- single values
- * -------------------------------------------------------------------- */
+/* ---- single values --------------------------------------------------------------- */
 
 static laxo_bytes_t read_bytes(laxo_reader_t *reader, int index, const char *where) {
   laxo_bytes_t bytes;
@@ -148,8 +147,7 @@ static uint64_t read_bound(laxo_reader_t *reader, int index, const char *where) 
   return ms > 0 ? ms : 1;
 }
 
-/* ---- sequences and maps
- * ----------------------------------------------------------------- */
+/* ---- sequences and maps ---------------------------------------------------------- */
 
 static place_t item_place(const char *where, lua_Integer i) {
   return place_at("%s[%lld]", where, (long long)i);
@@ -246,8 +244,7 @@ static void *read_array(laxo_reader_t *reader, int index, const laxo_shape_t *it
   return memory;
 }
 
-/* ---- tables with known keys
- * -------------------------------------------------------------- */
+/* ---- tables with known keys ------------------------------------------------------ */
 
 #define PUT(type, value) (*(type *)target = (type)(value))
 

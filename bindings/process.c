@@ -24,8 +24,7 @@ static laxo_process_t *check_process(lua_State *L) {
   return luaL_checkudata(L, 1, LAXO_PROCESS);
 }
 
-/* ---- callbacks
- * -------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------- */
 
 typedef struct output_event {
   laxo_process_t *self;
@@ -145,8 +144,7 @@ static void on_exit_(axo_process_t *process, const axo_process_result_t *result)
   laxo_protect(self->work.context, exit_body, &event);
 }
 
-/* ---- spawn
- * --------------------------------------------------------------------------------- */
+/* ---- spawn ----------------------------------------------------------------------- */
 
 typedef struct spawn_args {
   axo_process_options_t options;
@@ -311,8 +309,7 @@ static int process_spawn(lua_State *L) {
   return laxo_process_start(L, NULL);
 }
 
-/* ---- methods
- * --------------------------------------------------------------------------------- */
+/* ---- methods --------------------------------------------------------------------- */
 
 static int succeed(lua_State *L, int status, const char *op) {
   if (status != 0)

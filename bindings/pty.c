@@ -11,8 +11,7 @@ typedef struct laxo_pty {
 
 static laxo_pty_t *check_pty(lua_State *L) { return luaL_checkudata(L, 1, LAXO_PTY); }
 
-/* ---- callbacks
- * -------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------- */
 
 typedef struct output_event {
   laxo_pty_t *self;
@@ -70,8 +69,7 @@ static void on_exit_(axo_pty_t *pty, int code, int signum) {
   laxo_protect(self->work.context, exit_body, &event);
 }
 
-/* ---- spawn
- * --------------------------------------------------------------------------------- */
+/* ---- spawn ----------------------------------------------------------------------- */
 
 #define OPTION(field) offsetof(axo_pty_options_t, field)
 
@@ -140,8 +138,7 @@ static int pty_spawn(lua_State *L) {
   return start(L, self, &options);
 }
 
-/* ---- methods
- * --------------------------------------------------------------------------------- */
+/* ---- methods --------------------------------------------------------------------- */
 
 static int answer(lua_State *L, int status, const char *op) {
   if (status != 0)

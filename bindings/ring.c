@@ -5,8 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- the box
- * ------------------------------------------------------------------------------- */
+/* ---- the box --------------------------------------------------------------------- */
 
 static laxo_ring_t *new_box(lua_State *L) {
   laxo_ring_t *box = lua_newuserdatauv(L, sizeof *box, 0);
@@ -44,8 +43,7 @@ static int ring_close(lua_State *L) {
   return 0;
 }
 
-/* ---- making one
- * ----------------------------------------------------------------------------- */
+/* ---- making one ------------------------------------------------------------------ */
 
 static size_t check_capacity(lua_State *L, int index) {
   lua_Integer capacity = luaL_optinteger(L, index, (lua_Integer)AXO_RING_DEFAULT);
@@ -122,8 +120,7 @@ static int ring_open(lua_State *L) {
   return 1;
 }
 
-/* ---- using one
- * ------------------------------------------------------------------------------ */
+/* ---- using one ------------------------------------------------------------------- */
 
 static int ring_write(lua_State *L) {
   laxo_ring_t *box = check_ring(L);

@@ -23,8 +23,7 @@
 #define AXO_EXTERN
 #endif
 
-/* ---- errors (error.c) --------------------------------------------------------------
- */
+/* ---- errors (error.c) ------------------------------------------------------------ */
 
 #define AXO_MESSAGE_MAX 1024
 #define AXO_HINT_MAX 512
@@ -50,8 +49,7 @@ AXO_EXTERN const char *axo_code_hint(int code);
 /* The library's semantic version, e.g. "0.1.0". Static. */
 AXO_EXTERN const char *axo_version(void);
 
-/* ---- argument vectors (argv*.c) ----------------------------------------------------
- */
+/* ---- argument vectors (argv*.c) -------------------------------------------------- */
 
 /* An owned, NULL-terminated argument vector. Building one has no side effects. */
 typedef struct axo_argv axo_argv_t;
@@ -179,8 +177,7 @@ AXO_EXTERN int axo_argv_import(const char *podman, const char *image, axo_argv_t
 AXO_EXTERN int axo_argv_commit(const char *podman, const char *container,
                                const char *image, axo_argv_t **out, axo_err_t *err);
 
-/* ---- image references (reference.c) -------------------------------------------------
- */
+/* ---- image references (reference.c) ---------------------------------------------- */
 
 /* The OCI distribution grammar (github.com/distribution/reference): registry,
  * repository, tag, digest. Limits from there: 255 bytes of name, 128 of tag. */
@@ -201,8 +198,7 @@ AXO_EXTERN int axo_reference_parse(const char *text, axo_reference_t *out,
  * bytes hold any reference. */
 AXO_EXTERN int axo_reference_format(const axo_reference_t *ref, char *buf, size_t size);
 
-/* ---- byte rings (ring.c) ------------------------------------------------------------
- */
+/* ---- byte rings (ring.c) --------------------------------------------------------- */
 
 /* A ring of bytes in memory that processes can share, addressed by absolute 64-bit
  * offsets that only grow. One writer; any number of readers, each of which owns its
@@ -240,8 +236,7 @@ AXO_EXTERN int axo_ring_write(axo_ring_t *ring, const void *data, size_t len);
 AXO_EXTERN size_t axo_ring_read(const axo_ring_t *ring, uint64_t *cursor, void *buf,
                                 size_t len, uint64_t *dropped);
 
-/* ---- child processes (process.c) ----------------------------------------------------
- */
+/* ---- child processes (process.c) ------------------------------------------------- */
 
 typedef struct axo_process axo_process_t;
 
@@ -325,8 +320,7 @@ AXO_EXTERN void axo_process_cancel(axo_process_t *p);
 /* Abandons it: SIGKILL to the group; no callback fires any more. */
 AXO_EXTERN void axo_process_close(axo_process_t *p);
 
-/* ---- pseudo-terminals (pty.c)
- * -------------------------------------------------------- */
+/* ---- pseudo-terminals (pty.c) ---------------------------------------------------- */
 
 typedef struct axo_pty axo_pty_t;
 
@@ -364,8 +358,7 @@ AXO_EXTERN int axo_pty_signal(axo_pty_t *pty, int signum);
 /* SIGHUP and SIGKILL to the group, closes the master; no callback fires any more. */
 AXO_EXTERN void axo_pty_close(axo_pty_t *pty);
 
-/* ---- the link to a guest (link*.c; Linux)
- * ------------------------------------------------ */
+/* ---- the link to a guest (link*.c; Linux) ---------------------------------------- */
 
 /* The host's end of the link to one container's guest (core/guest, core/protocol.h). */
 typedef struct axo_link axo_link_t;
@@ -517,8 +510,7 @@ AXO_EXTERN int axo_link_list(axo_link_t *link, const char *name, axo_answer_cb c
 AXO_EXTERN int axo_link_kill_all(axo_link_t *link, axo_answer_cb cb, void *data,
                                  axo_err_t *err);
 
-/* ---- a reader that goes away (hangup.c)
- * ------------------------------------------------- */
+/* ---- a reader that goes away (hangup.c) ------------------------------------------ */
 
 typedef struct axo_hangup axo_hangup_t;
 typedef void (*axo_hangup_cb)(void *data);
@@ -531,8 +523,7 @@ AXO_EXTERN int axo_hangup_watch(uv_loop_t *loop, int fd, axo_hangup_cb cb, void 
 /* Also inside `cb`, which is not called any more. */
 AXO_EXTERN void axo_hangup_close(axo_hangup_t *watch);
 
-/* ---- podman (podman.c)
- * --------------------------------------------------------------- */
+/* ---- podman (podman.c) ----------------------------------------------------------- */
 
 /* Finds podman: `override` (a path, or a name to look up) when not NULL, else "podman"
  * in `path` (a PATH string; NULL or "" finds nothing). Writes an absolute path.
@@ -571,8 +562,7 @@ AXO_EXTERN axo_podman_fault_t axo_podman_judge(const axo_exec_outcome_t *outcome
 AXO_EXTERN size_t axo_podman_cause(const char *stderr_text, size_t len, char *buf,
                                    size_t size);
 
-/* ---- the host (host.c)
- * ---------------------------------------------------------------- */
+/* ---- the host (host.c) ----------------------------------------------------------- */
 
 /* An advisory lock on a file (flock): held until freed or until the process dies, and
  * not inherited by children. */

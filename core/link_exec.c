@@ -39,8 +39,7 @@ static int send_signal(const remote_t *r, int signum) {
   return axo__link_signal(&r->call, signum, true, NULL, NULL, NULL);
 }
 
-/* ---- what the guest says
- * ------------------------------------------------------------------ */
+/* ---- what the guest says --------------------------------------------------------- */
 
 static void on_exited(remote_t *r, const axo_exited_t *body) {
   r->left = body->left != 0;
@@ -107,8 +106,7 @@ static void on_packet(axo__call_t *call, axo__packet_t *packet) {
     on_failed(r, packet->body);
 }
 
-/* ---- a carrier of processes
- * ---------------------------------------------------------------- */
+/* ---- a carrier of processes ------------------------------------------------------ */
 
 static int carry_signal(axo_process_t *p, int signum) {
   return send_signal(p->remote, signum);
@@ -160,8 +158,7 @@ int axo_link_exec_signal(axo_process_t *p, int signum, bool tree, axo_answer_cb 
   return axo__link_signal(&r->call, signum, tree, cb, data, err);
 }
 
-/* ---- starting
- * -------------------------------------------------------------------------------- */
+/* ---- starting -------------------------------------------------------------------- */
 
 typedef struct start {
   axo_link_t *link;

@@ -47,8 +47,7 @@ axo_ring_t *axo_work_take_ring(axo_work_t *w) {
 
 void axo_work_hold(axo_work_t *w, bool hold) { axo__call_hold(&w->call, hold); }
 
-/* ---- the end
- * ----------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------- */
 
 static void release(axo_work_t *w) {
   if (--w->handles > 0)
@@ -92,8 +91,7 @@ void axo_work_close(axo_work_t *w) {
   release(w);
 }
 
-/* ---- what the guest says
- * ------------------------------------------------------------------ */
+/* ---- what the guest says --------------------------------------------------------- */
 
 static void output(axo_work_t *w) {
   if (!w->closed && w->options.on_output)
@@ -267,8 +265,7 @@ static void on_packet(axo__call_t *call, axo__packet_t *packet) {
   release(w);
 }
 
-/* ---- starting
- * ------------------------------------------------------------------------------ */
+/* ---- starting -------------------------------------------------------------------- */
 
 static int work_new(axo_link_t *link, const axo_work_options_t *options,
                     axo_work_t **out) {
@@ -345,8 +342,7 @@ int axo_work_attach(axo_link_t *link, const char *name,
   return begin(w, AXO_REQ_ATTACH, &body, sizeof body, out, err);
 }
 
-/* ---- talking to it
- * --------------------------------------------------------------------------- */
+/* ---- talking to it --------------------------------------------------------------- */
 
 int axo_work_signal(axo_work_t *w, int signum, bool tree, axo_answer_cb cb, void *data,
                     axo_err_t *err) {

@@ -5,6 +5,7 @@ local await = require "axosandbox.await"
 local confirm = require "axosandbox.confirm"
 local errors = require "axosandbox.errors"
 local image = require "axosandbox.image"
+local last_line = require "axosandbox.last_line"
 local log = require "axosandbox.log"
 local naming = require "axosandbox.naming"
 local properties = require "axosandbox.devcontainer_properties"
@@ -128,10 +129,6 @@ local function settle(job)
 end
 
 -- ---- one event -------------------------------------------------------------------------
-
-local function last_line(tail)
-  return tail:match "([^\r\n]+)[\r\n]*$"
-end
 
 local function failure_of(err, result, tail)
   if err then return err.message end

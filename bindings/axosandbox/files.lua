@@ -13,6 +13,8 @@ local files = {}
 
 --- What one read returns at most.
 files.MAX_READ = 16 * 1024 * 1024
+--- How many entries of a directory one list has at most.
+files.MAX_ENTRIES = 100000
 local MAX_MATCHES = 1000
 local MAX_PATHS = 10000
 
@@ -230,7 +232,8 @@ end
 ---@field mtime integer seconds since the epoch
 ---@field mode integer permission bits
 
---- Lists a directory, sorted by name; names may hold any byte but NUL and "/".
+--- Lists a directory, sorted by name; names may hold any byte but NUL and "/". Of more than
+--- 100000 entries, some 100000 are listed.
 ---@param path string? the session's directory by default
 ---@param callback fun(err: axo.Error?, entries: axo.Entry[]?)?
 ---@return axo.Entry[]? entries with `truncated` set when there are more, axo.Error?
@@ -238,7 +241,9 @@ function methods:list_dir(path, callback)
   path, callback = handle.arguments(path, callback)
   return operate(self, {
     op = "list_dir", path = path or ".",
-    start = function(relative, done) return self.driver:list_dir(relative, done) end,
+    start = function(relative, done)
+      return self.driver:list_dir(relative, files.MAX_ENTRIES, done)
+    end,
   }, callback)
 end
 
@@ -313,12 +318,14 @@ local function join(base, name)
 end
 
 local function add_lines(matches, path, lines, max)
-  for number, text in lines:gmatch "(%d+):([^\n]*)\n?" do
-    if #matches == max then
+  for line in lines:gmatch "[^\n]+" do
+    local number, text = line:match "^(%d+):(.*)$"
+    if number and #matches == max then
       matches.truncated = true
       return
     end
-    matches[#matches + 1] = { path = path, line = math.tointeger(tonumber(number)), text = text }
+    number = number and math.tointeger(tonumber(number))
+    if number then matches[#matches + 1] = { path = path, line = number, text = text } end
   end
 end
 

@@ -4,6 +4,8 @@
 local glob = {}
 
 local MAX_ALTERNATIVES = 64
+-- As long as the longest path.
+local MAX_LENGTH = 4096
 
 -- The alternatives of the first `{...}`, which may nest; nil when there is none.
 local function split_braces(pattern)
@@ -25,65 +27,71 @@ local function split_braces(pattern)
   end
 end
 
-local function expand_into(pattern, into)
+-- `before` has no braces to expand any more.
+local function expand_into(before, rest, into)
   if #into > MAX_ALTERNATIVES then return end
-  local before, parts, after = split_braces(pattern)
-  if not before then
-    into[#into + 1] = pattern
+  local plain, parts, after = split_braces(rest)
+  if not plain then
+    into[#into + 1] = before .. rest
     return
   end
-  for _, part in ipairs(parts) do expand_into(before .. part .. after, into) end
+  for _, part in ipairs(parts) do expand_into(before .. plain, part .. after, into) end
 end
 
 local function expand(pattern)
+  if #pattern > MAX_LENGTH then
+    return nil, ("a glob has at most %d bytes"):format(MAX_LENGTH)
+  end
   local texts = {}
-  expand_into(pattern, texts)
+  expand_into("", pattern, texts)
   if #texts <= MAX_ALTERNATIVES then return texts end
   return nil, ("a glob has at most %d alternatives in braces"):format(MAX_ALTERNATIVES)
 end
 
+-- A character class as a Lua pattern, and where it ends; nil when it is none. A "]" that comes
+-- first is one of its characters.
 local function class_at(pattern, i)
-  local stop = pattern:find("]", i + 2, true)
+  local negated = pattern:find("^[!^]", i + 1) ~= nil
+  local from = i + (negated and 2 or 1)
+  local stop = pattern:find("]", from + 1, true)
   if not stop then return nil end
-  local body = pattern:sub(i + 1, stop - 1)
-  local negated = body:match "^[!^]"
-  if negated then body = body:sub(2) end
-  body = body:gsub("[%%%]%^]", "%%%0")
+  local body = pattern:sub(from, stop - 1):gsub("[%%%]%^]", "%%%0")
   return "[" .. (negated and "^" or "") .. body .. "]", stop
 end
 
--- One name's glob as a Lua pattern.
-local function name_pattern(text)
-  local out, i = { "^" }, 1
+local STAR, ANY = {}, {}
+local DOT = ("."):byte()
+
+-- One name's glob as a list of what its bytes must be: a byte, a class, ANY, or STAR for any
+-- number of them.
+local function compile_name(text)
+  local rule, i = { is_literal = true }, 1
   while i <= #text do
     local c = text:sub(i, i)
     local class, stop
     if c == "[" then class, stop = class_at(text, i) end
-    if class then
-      out[#out + 1], i = class, stop
-    elseif c == "*" then
-      out[#out + 1] = ".*"
-    elseif c == "?" then
-      out[#out + 1] = "."
+    if c == "\\" and i < #text then
+      i = i + 1
+      rule[#rule + 1] = text:byte(i)
     else
-      if c == "\\" and i < #text then
-        i = i + 1
-        c = text:sub(i, i)
-      end
-      out[#out + 1] = c:gsub("%W", "%%%0")
+      local magic = class or c == "*" and STAR or c == "?" and ANY
+      if magic then rule.is_literal = false end
+      rule[#rule + 1] = magic or text:byte(i)
+      i = stop or i
     end
     i = i + 1
   end
-  return table.concat(out) .. "$"
+  rule.is_dotted = rule[1] == DOT
+  if rule.is_literal then rule.text = string.char(table.unpack(rule)) end
+  return rule
 end
 
 local function compile_one(text)
-  local names = {}
+  local rules = {}
   for part in text:gmatch "[^/]+" do
-    names[#names + 1] = part == "**" and "**"
-      or { pattern = name_pattern(part), dotted = part:sub(1, 1) == "." }
+    rules[#rules + 1] = part == "**" and "**" or compile_name(part)
   end
-  return names
+  return rules
 end
 
 local function split(path)
@@ -92,9 +100,37 @@ local function split(path)
   return names
 end
 
+local function fits(wanted, name, at)
+  if wanted == ANY or wanted == name:byte(at) then return true end
+  return type(wanted) == "string" and name:sub(at, at):find(wanted) ~= nil
+end
+
+-- Where it goes wrong, the last star takes one byte more. What came before that star was matched
+-- at its earliest, so no other way could do better: at most #rule times #name steps.
+local function match_bytes(rule, name)
+  local r, n, star, from = 1, 1, nil, nil
+  while n <= #name do
+    local wanted = rule[r]
+    if wanted == STAR then
+      star, from = r, n
+      r = r + 1
+    elseif wanted and fits(wanted, name, n) then
+      r, n = r + 1, n + 1
+    elseif star then
+      from = from + 1
+      r, n = star + 1, from
+    else
+      return false
+    end
+  end
+  while rule[r] == STAR do r = r + 1 end
+  return rule[r] == nil
+end
+
 local function match_name(rule, name, hidden)
-  if name:sub(1, 1) == "." and not (rule.dotted or hidden) then return false end
-  return name:find(rule.pattern) ~= nil
+  if name:byte() == DOT and not (rule.is_dotted or hidden) then return false end
+  if rule.is_literal then return name == rule.text end
+  return match_bytes(rule, name)
 end
 
 -- Which positions in the path can be reached after each rule: no backtracking, so no pattern

@@ -82,18 +82,4 @@ function guest.forget(instance)
   if path then uv.fs_rmdir(path) end
 end
 
---- The instances that have a link directory.
----@return string[]
-function guest.instances()
-  local names = {}
-  local base = links_dir()
-  local entries = base and uv.fs_scandir(base)
-  while entries do
-    local name = uv.fs_scandir_next(entries)
-    if not name then break end
-    names[#names + 1] = name
-  end
-  return names
-end
-
 return guest

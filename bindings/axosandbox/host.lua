@@ -145,7 +145,7 @@ local function xdg_home(variable, fallback)
   local set = os.getenv(variable)
   if set and set:sub(1, 1) == "/" then return set end
   local base = home()
-  return base and base .. fallback
+  return base and base:sub(1, 1) == "/" and base .. fallback or nil
 end
 
 --- Where what was learnt about this host is kept: `$XDG_STATE_HOME/axosandbox`. Made when

@@ -5,6 +5,7 @@ local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local host = require "axosandbox.host"
+local last_line = require "axosandbox.last_line"
 local log = require "axosandbox.log"
 local options = require "axosandbox.options"
 local podman = require "axosandbox.podman"
@@ -110,7 +111,7 @@ local function perform(argv, timeout)
   return nil, errors.new {
     code = result.timed_out and "TIMEOUT" or "INSTALL", op = "install",
     message = ("%s failed: %s"):format(table.concat(argv, " "),
-      (result.stderr ~= "" and result.stderr or result.stdout):match "([^\n]*)\n*$"),
+      last_line(result.stderr) or last_line(result.stdout) or "it said nothing"),
     stderr = result.stderr, exit_code = result.code, signal = result.signal, hint = install.hint(),
   }
 end

@@ -1,5 +1,6 @@
 --- The names that a session carries in the world: its id, its container, its labels.
 local uv = require "luv"
+local core = require "axosandbox.core"
 
 local naming = {}
 
@@ -56,10 +57,25 @@ function naming.container(id)
   return naming.CONTAINER_PREFIX .. id
 end
 
---- A random token of 128 bits, in hexadecimal.
+-- With policy's longest key a tag has 125 characters, and may have 128.
+local DIGITS = 24
+
+--- The image that provisioning makes. The key is policy's; what it is made from is ours to tell
+--- apart.
+---@param key string
+---@param commands string[]
+---@param image string what they run in
 ---@return string
-function naming.token()
-  return (uv.random(16):gsub(".", function(c)
+function naming.cached_image(key, commands, image)
+  local made_from = core.digest(table.concat(commands, "\0") .. "\0" .. image)
+  return ("%s:%s-%s"):format(naming.CACHE_IMAGE, key, made_from:match "%x+$":sub(1, DIGITS))
+end
+
+--- Random bytes in hexadecimal.
+---@param length integer? bytes, 16 by default
+---@return string
+function naming.token(length)
+  return (assert(uv.random(length or 16)):gsub(".", function(c)
     return ("%02x"):format(c:byte())
   end))
 end

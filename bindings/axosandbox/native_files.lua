@@ -5,9 +5,9 @@ local uv = require "luv"
 local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
+local naming = require "axosandbox.naming"
 local faults = require "axosandbox.native_faults"
 local scripted = require "axosandbox.portable_files"
-local work = require "axosandbox.portable_work"
 
 ---@class axo.NativePath
 local files = {}
@@ -18,7 +18,6 @@ local NEW_FILE = 420 -- 0644, as `>` makes one under the usual umask
 
 -- Up to here reading is quicker than handing it to a thread.
 local AT_ONCE = 256 * 1024
-local LIST_MAX = 100000
 
 local CODES = {
   ENOENT = "NOT_FOUND", EXDEV = "OUTSIDE", ELOOP = "OUTSIDE", EACCES = "PERMISSION",
@@ -39,7 +38,7 @@ end
 -- An error of the guest; those of the link itself keep their names.
 local function fault(self, op, path, raw)
   if raw.stage ~= core.stage.FILE then return faults.of(raw, self, op) end
-  local text = raw.message:match "([^:]+)$":gsub("^ ", "")
+  local text = (raw.message:match "^.*:(.+)$" or raw.message):gsub("^ ", "")
   if raw.code == "EXDEV" then text = "it leads out of the session's directory" end
   return failure(op, path, raw.code, text)
 end
@@ -188,7 +187,7 @@ end
 
 function replace(self, write)
   local path = write.path
-  local temporary = (path:match "^(.*/)[^/]*$" or "") .. ".axo-write-" .. work.random(8)
+  local temporary = (path:match "^(.*/)[^/]*$" or "") .. ".axo-write-" .. naming.token(8)
   return open(self, {
     op = "write_file", path = temporary, mode = write.mode or NEW_FILE,
     flags = O.O_WRONLY | O.O_CREAT | O.O_EXCL,
@@ -288,31 +287,73 @@ function files:stat(path, follow, done)
   end, done)
 end
 
-local function scan(dir)
-  local entries = {}
-  local request = uv.fs_scandir(dir)
-  while request do
-    local name = uv.fs_scandir_next(request)
-    if not name then break end
-    if #entries == LIST_MAX then
-      entries.truncated = true
-      break
-    end
-    local stat = uv.fs_lstat(dir .. "/" .. name)
-    if stat then entries[#entries + 1] = entry_of(name, stat) end
+-- ---- listing ---------------------------------------------------------------------------
+
+-- Names that are read and looked at in one turn of the loop.
+local BATCH = 128
+
+local function is_refused(problem)
+  return problem:find "^EACCES" ~= nil or problem:find "^EPERM" ~= nil
+end
+
+-- What is gone by now is left out. nil, problem when an entry may not be looked at.
+local function add(listing, name)
+  if #listing.entries == listing.max then
+    listing.entries.truncated = true
+    return true
   end
-  table.sort(entries, function(a, b) return a.name < b.name end)
-  return entries
+  local stat, problem = uv.fs_lstat(listing.dir .. "/" .. name)
+  if stat then table.insert(listing.entries, entry_of(name, stat)) end
+  if problem and is_refused(problem) then return nil, problem end
+  return true
+end
+
+local function add_all(listing, batch)
+  for _, found in ipairs(batch) do
+    local ok, problem = add(listing, found.name)
+    if not ok then return nil, problem end
+    if listing.entries.truncated then break end
+  end
+  return true
+end
+
+local function read_on(listing, handle, finish)
+  uv.fs_readdir(handle, function(problem, batch)
+    local ok = batch ~= nil
+    if ok then ok, problem = add_all(listing, batch) end
+    if ok and not listing.entries.truncated then return read_on(listing, handle, finish) end
+    uv.fs_closedir(handle, function() await.protect(finish, problem) end)
+  end)
+end
+
+-- Closes the descriptor at the end.
+local function list(fd, max, done)
+  local listing = { dir = "/proc/self/fd/" .. fd, max = max, entries = {} }
+  local function finish(problem)
+    uv.fs_close(fd)
+    if problem then return done(problem) end
+    table.sort(listing.entries, function(a, b) return a.name < b.name end)
+    done(nil, listing.entries)
+  end
+  uv.fs_opendir(listing.dir, function(problem, handle)
+    if problem then return await.protect(finish, problem) end
+    read_on(listing, handle, finish)
+  end, BATCH)
 end
 
 ---@param path string
+---@param max integer
 ---@param done fun(err: axo.Error?, entries: table[]?)
 ---@return any handle, axo.Error?
-function files:list_dir(path, done)
+function files:list_dir(path, max, done)
   return open(self, { op = "list_dir", path = path, flags = O.O_RDONLY | O_DIRECTORY }, function(fd)
-    local entries = scan("/proc/self/fd/" .. fd)
-    uv.fs_close(fd)
-    done(nil, entries)
+    list(fd, max, function(problem, entries)
+      if not problem then return done(nil, entries) end
+      if not is_refused(problem) then return done(local_failure("list_dir", path, problem)) end
+      -- A host that is not root may not read what belongs to another user of the container.
+      local ok, err = scripted.list_dir(self, path, max, done)
+      if not ok then done(err) end
+    end)
   end, done)
 end
 

@@ -3,11 +3,11 @@
 local uv = require "luv"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
+local naming = require "axosandbox.naming"
 local faults = require "axosandbox.native_faults"
 local gate = require "axosandbox.gate"
 local environment = require "axosandbox.native_env"
 local signals = require "axosandbox.signals"
-local work = require "axosandbox.portable_work"
 
 local source = {}
 
@@ -249,7 +249,7 @@ end
 ---@return true? started, axo.Error?
 function source.start(path, kind, spec, done)
   local self = new(path, {
-    id = LETTER[kind] .. work.random(6), kind = kind, argv = spec.argv, started = now(),
+    id = LETTER[kind] .. naming.token(6), kind = kind, argv = spec.argv, started = now(),
   })
   local env = spec.env
   if kind == "terminal" then

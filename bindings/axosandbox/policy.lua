@@ -8,22 +8,18 @@ local audit = require "axosandbox.audit"
 local env = require "axosandbox.policy_env"
 local errors = require "axosandbox.errors"
 local file = require "axosandbox.policy_file"
+local host = require "axosandbox.host"
 local options = require "axosandbox.options"
 local plain = require "axosandbox.policy_plain"
+local policy_load = require "axosandbox.policy_load"
 local shapes = require "axosandbox.policy_shapes"
 
 local policy = {}
 
+local failure = policy_load.failure
+
 --- Bytes of podman's complaint that policy gets to see: the end of it, where the cause is.
 policy.MAX_COMPLAINT = 16 * 1024
-
----@class axo.policy.Layer
----@field fn fun(request: table, default: fun(request: table?): table): table
----@field path string? of a file
----@field real string? the same without symbolic links
----@field chunk string? the chunk's name, of a file
----@field where string file and line of the function
----@field shipped boolean?
 
 ---@class axo.Policy
 ---@field private layers table<string, axo.policy.Layer[]>
@@ -32,12 +28,6 @@ policy.MAX_COMPLAINT = 16 * 1024
 local Policy = {}
 Policy.__index = Policy
 Policy.__name = "axo.policy"
-
-local function failure(message, hint, traceback)
-  return errors.new {
-    code = "POLICY", op = "policy", message = message, hint = hint, stderr = traceback,
-  }
-end
 
 -- ---- where the files are --------------------------------------------------------------
 
@@ -60,13 +50,6 @@ local function shipped_dir()
   return parent(here, 2) .. "/policy"
 end
 
-local function config_dir()
-  local home = os.getenv "XDG_CONFIG_HOME"
-  if home and home:sub(1, 1) == "/" then return home end
-  home = os.getenv "HOME" or uv.os_homedir()
-  return home and home:sub(1, 1) == "/" and home .. "/.config" or nil
-end
-
 --- The operator's directories, first wins.
 ---@return string[]? dirs
 ---@return axo.Error? err a relative directory: it would depend on where the host was started
@@ -80,65 +63,13 @@ local function operator_dirs()
     end
     dirs[#dirs + 1] = dir
   end
-  local config = config_dir()
-  if config then dirs[#dirs + 1] = config .. "/axosandbox/policy" end
+  local config = host.config_dir()
+  if config then dirs[#dirs + 1] = config .. "/policy" end
   dirs[#dirs + 1] = "/etc/axosandbox/policy"
   return dirs
 end
 
 -- ---- loading --------------------------------------------------------------------------
-
---- Puts the whole path where Lua put a shortened one.
-local function with_full_path(message, short, path)
-  if short == path then return message end
-  local at, stop = message:find(short, 1, true)
-  if not at then return message end
-  return message:sub(1, at - 1) .. path .. message:sub(stop + 1)
-end
-
---- The error for something that a file did when it ran.
----@param what { value: any, frame: table?, traceback: string }
----@param otherwise string the file and line to name when no frame is known
-local function error_of_run(what, otherwise)
-  local value, frame = what.value, what.frame
-  if errors.is_error(value) then return value end
-  local message = type(value) == "string" and value or ("raised a " .. type(value))
-  if type(value) ~= "string" and type(value) ~= "table" then
-    message = message .. ": " .. tostring(value)
-  end
-  if not frame then return failure(otherwise .. ": " .. message, nil, what.traceback) end
-  message = with_full_path(message, frame.short, frame.path)
-  if message:sub(1, #frame.path + 1) ~= frame.path .. ":" then
-    message = ("%s:%d: %s"):format(frame.path, frame.line, message)
-  end
-  return failure(message, nil, what.traceback)
-end
-
----@return axo.policy.Layer? layer nil when it failed, or when there is no such file
----@return axo.Error? err
-local function load_file(path, shipped)
-  local text, err, real = file.read(path, { shipped = shipped })
-  if not text then return nil, err end
-  local chunk_name = "@" .. path
-  local chunk, problem = load(text, chunk_name, "t", env.new())
-  if not chunk then
-    local short = debug.getinfo(load("", chunk_name), "S").short_src
-    problem = with_full_path(problem, short, path)
-    if problem:sub(1, #path + 1) ~= path .. ":" then problem = path .. ":1: " .. problem end
-    return nil, failure(problem)
-  end
-  local owners = { [chunk_name] = path }
-  local fn, what = env.run(function() return chunk() end, owners)
-  if what then return nil, error_of_run(what, path .. ":1") end
-  if type(fn) ~= "function" then
-    return nil, failure(("%s:1: must return one function, but returned a %s"):format(
-      path, type(fn)))
-  end
-  return {
-    fn = fn, path = path, real = real, chunk = chunk_name, shipped = shipped,
-    where = ("%s:%d"):format(path, math.max(debug.getinfo(fn, "S").linedefined, 1)),
-  }
-end
 
 local function host_layer(fn)
   local info = debug.getinfo(fn, "S")
@@ -150,7 +81,7 @@ local function add_override(layers, override)
     layers[#layers + 1] = host_layer(override)
     return
   end
-  local layer, err = load_file(override)
+  local layer, err = policy_load.file(override)
   if err then return err end
   if not layer then return failure(override .. ":1: there is no such file") end
   layers[#layers + 1] = layer
@@ -166,12 +97,12 @@ local function load_chain(name, override, dirs, shipped)
     if err then return nil, err end
   end
   for _, dir in ipairs(dirs) do
-    local layer, err = load_file(("%s/%s.lua"):format(dir, name))
+    local layer, err = policy_load.file(("%s/%s.lua"):format(dir, name))
     if err then return nil, err end
     layers[#layers + 1] = layer
   end
   local path = ("%s/%s.lua"):format(shipped, name)
-  local layer, err = load_file(path, true)
+  local layer, err = policy_load.file(path, true)
   if err then return nil, err end
   if not layer then
     return nil, failure(path .. ":1: the shipped policy is missing", "install axosandbox again")
@@ -272,15 +203,21 @@ local function is_beneath(path, dir)
   return dir == "/" or path == dir or path:sub(1, #dir + 1) == dir .. "/"
 end
 
+local function check_file(one, dirs)
+  for _, dir in pairs(dirs) do
+    if is_beneath(one.path, dir) or is_beneath(one.real, dir) then
+      return failure(
+        ("%s:1: refused, because it lies in the session's directory"):format(one.path),
+        "move policy to a directory that no session mounts")
+    end
+  end
+end
+
 local function check_chain(layers, dirs)
   for _, layer in ipairs(layers) do
-    for _, dir in pairs(dirs) do
-      if layer.path and not layer.shipped
-        and (is_beneath(layer.path, dir) or is_beneath(layer.real, dir)) then
-        return failure(
-          ("%s:1: refused, because it lies in the session's directory"):format(layer.path),
-          "move policy to a directory that no session mounts")
-      end
+    for _, one in ipairs(not layer.shipped and layer.files or {}) do
+      local err = check_file(one, dirs)
+      if err then return err end
     end
   end
 end
@@ -308,14 +245,6 @@ local function blame(layer, budget, watching, problem)
   error(failure(where .. ": " .. problem), 0)
 end
 
-local function paused(budget, fn, ...)
-  if not budget then return fn(...) end
-  local before = budget:pause()
-  local first, second = fn(...)
-  budget:resume(before)
-  return first, second
-end
-
 local ask_files
 
 --- Asks layer `i`; raises an error object when the answer is no answer.
@@ -323,12 +252,12 @@ local ask_files
 ---@param watching boolean?
 local function ask(layers, i, name, request, budget, watching)
   local layer = layers[i]
-  local copy = paused(budget, plain.copy, request)
+  local copy = env.paused(budget, plain.copy, request)
   local function default(changed)
     -- Without a position: whoever catches it knows the file and line that were in control.
     if not layers[i + 1] then error("there is no further default", 0) end
     if changed == nil then changed = request end
-    local passed, problem = paused(budget, plain.copy, changed)
+    local passed, problem = env.paused(budget, plain.copy, changed)
     if problem or type(passed) ~= "table" then
       error("default: the request must be a table of plain data, and this is or holds "
         .. (problem or "a " .. type(passed)), 0)
@@ -340,9 +269,9 @@ local function ask(layers, i, name, request, budget, watching)
     return ask_files(layers, i + 1, name, passed)
   end
   local answer = layer.fn(copy, default)
-  local decision, problem = paused(budget, plain.copy, answer)
+  local decision, problem = env.paused(budget, plain.copy, answer)
   problem = problem and ("%s decision: %s, which is not plain data"):format(name, problem)
-    or paused(budget, shapes.check, name, request, decision)
+    or env.paused(budget, shapes.check, name, request, decision)
   if problem then blame(layer, budget, watching, problem) end
   return decision
 end
@@ -350,7 +279,7 @@ end
 function ask_files(layers, i, name, request)
   local owners, watched = {}, {}
   for at = i, #layers do
-    owners[layers[at].chunk] = layers[at].path
+    for chunk, path in pairs(layers[at].owners) do owners[chunk] = path end
     watched[layers[at].fn] = true
   end
   local function run(watching)
@@ -361,7 +290,7 @@ function ask_files(layers, i, name, request)
   local decision, what = run()
   -- Asked once more, slowly, so that the message can name the line.
   if what and what.value == UNPLACED then decision, what = run(watched) end
-  if what then error(error_of_run(what, layers[i].where), 0) end
+  if what then error(policy_load.error_of_run(what, layers[i].where), 0) end
   return decision
 end
 

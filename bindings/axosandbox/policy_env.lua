@@ -220,6 +220,19 @@ local function frame_of(co, owners)
   end
 end
 
+--- Calls a function of the host, whose instructions policy does not pay for.
+---@param budget axo.core.Budget? nil: nothing is counted
+---@param fn function
+---@param ... any
+---@return any first, any second its results
+function env.paused(budget, fn, ...)
+  if not budget then return fn(...) end
+  local before = budget:pause()
+  local first, second = fn(...)
+  budget:resume(before)
+  return first, second
+end
+
 --- Runs `fn(budget)` under the budget.
 ---@param fn fun(budget: axo.core.Budget): any
 ---@param owners table<string, string> chunk name to path, of the files that may be blamed

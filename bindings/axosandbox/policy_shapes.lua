@@ -57,7 +57,7 @@ local shapes = {}
 ---@field max_output integer? bytes kept of each stream
 
 ---@class axo.policy.Complaint
----@field class string see policy/retry.lua for the list
+---@field class string see policy/retry/rules.lua
 ---@field subclass string?
 ---@field port integer? the published port that the complaint names
 ---@field alternatives string[]? other classes that the same words can stand for

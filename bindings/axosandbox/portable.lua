@@ -2,7 +2,7 @@
 --- works, and it is what the session falls back to.
 ---
 --- A path is what the session object speaks to. Besides `kind`, it offers exec, task, terminal,
---- tasks, terminals, find, kill and close, and the files of portable_files.lua; all are
+--- tasks, terminals, find, kill_all and close, and the files of portable_files.lua; all are
 --- asynchronous, with `done(err, ...)` as the last argument, and are used with sources: see
 --- portable_source.lua.
 local cjson = require "cjson.safe"
@@ -10,6 +10,7 @@ local audit = require "axosandbox.audit"
 local await = require "axosandbox.await"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
+local naming = require "axosandbox.naming"
 local exec = require "axosandbox.portable_exec"
 local files = require "axosandbox.portable_files"
 local foreign = require "axosandbox.portable_foreign"
@@ -18,7 +19,6 @@ local kill = require "axosandbox.portable_kill"
 local log = require "axosandbox.log"
 local task = require "axosandbox.portable_task"
 local terminal = require "axosandbox.portable_terminal"
-local work = require "axosandbox.portable_work"
 
 local portable = {}
 
@@ -61,7 +61,7 @@ for name, method in pairs(files) do Path[name] = method end
 function portable.new(record)
   return setmetatable({
     record = record, client = record.client, container = record.container, root = record.dir,
-    key = work.random(8), works = {}, local_tasks = {}, local_terminals = {}, watched = {},
+    key = naming.token(8), works = {}, local_tasks = {}, local_terminals = {}, watched = {},
     is_open = true,
   }, Path)
 end
@@ -180,17 +180,6 @@ end
 function Path:find(kind, id)
   if kind == "terminal" then return self.local_terminals[id] end
   return self.local_tasks[id] or foreign.find(self, id)
-end
-
---- Sends a signal to everything that carries a mark.
----@param mark string
----@param signal string
----@param user string?
----@param done fun(err: axo.Error?, found: integer?)
-function Path:kill(mark, signal, user, done)
-  return kill.pass(self, { mark = mark, signal = signal, user = user }, function(err, report)
-    done(err, report and report.found)
-  end)
 end
 
 -- What every pass of KILL finds is stopped before it is killed, so a few are enough.

@@ -2,8 +2,9 @@
 --- the session's directory and lexically inside it already (files.lua); the script sees to it
 --- that they are inside really.
 local errors = require "axosandbox.errors"
+local last_line = require "axosandbox.last_line"
+local naming = require "axosandbox.naming"
 local scripts = require "axosandbox.portable_scripts"
-local work = require "axosandbox.portable_work"
 
 local files = {}
 
@@ -34,7 +35,7 @@ local function message_of(request, code, text, complaint)
     return ("%s: %s bytes are more than the %d that are read at once"):format(
       request.path, text, request.max)
   end
-  local said = complaint:match "([^\n]+)\n*$"
+  local said = last_line(complaint)
   return ("%s: %s%s"):format(request.path, text, said and " (" .. said .. ")" or "")
 end
 
@@ -66,7 +67,7 @@ local function failure(request, result)
   return errors.new {
     code = "IO", op = request.op, exit_code = result.code, stderr = result.stderr,
     message = ("%s: %s"):format(request.path,
-      result.stderr:match "([^\n]+)\n*$" or "exit code " .. tostring(result.code)),
+      last_line(result.stderr) or "exit code " .. tostring(result.code)),
   }
 end
 
@@ -120,7 +121,7 @@ function files:write_file(path, bytes, opts, done)
   return run(self, {
     op = "write_file", script = "write", path = path, stdin = bytes, answer = always_true,
     arguments = {
-      ("%d"):format(#bytes), ".axo-write-" .. work.random(8), opts.parents and "1" or "",
+      ("%d"):format(#bytes), ".axo-write-" .. naming.token(8), opts.parents and "1" or "",
       opts.mode and ("%o"):format(opts.mode) or "", opts.unchanged or "",
     },
   }, done)
@@ -140,13 +141,17 @@ local function entry_of(mode, size, mtime, name)
 end
 
 -- Names hold any byte but NUL and "/": records begin with a token that nobody could know.
-local function parse_list(text, token)
+local function parse_list(text, token, max)
   local entries = {}
   local from = 1
   while true do
     local _, stop, mode, size, mtime = text:find(
       "^" .. token .. " (%x+) (%d+) (%-?%d+) %./", from)
     if not stop then break end
+    if #entries == max then
+      entries.truncated = true
+      break
+    end
     local after = text:find("\n" .. token, stop, true)
     local last = after and after - 1 or #text - 1
     if not after and text:sub(-1) ~= "\n" then break end
@@ -158,16 +163,18 @@ end
 
 --- The entries of a directory, sorted by name; `truncated` is set when there are more.
 ---@param path string
+---@param max integer how many at most
 ---@param done fun(err: axo.Error?, entries: table[]?)
 ---@return any handle, axo.Error?
-function files:list_dir(path, done)
-  local token = work.random(16)
+function files:list_dir(path, max, done)
+  local token = naming.token(16)
   return run(self, {
     op = "list_dir", script = "list", path = path, arguments = { token },
     max_output = LIST_MAX, is_lenient = true,
     answer = function(result)
-      local entries = parse_list(result.stdout, token)
-      if result.stdout_truncated then
+      local entries = parse_list(result.stdout, token, max)
+      -- The last one may be cut short.
+      if result.stdout_truncated and not entries.truncated then
         entries.truncated = true
         table.remove(entries)
       end

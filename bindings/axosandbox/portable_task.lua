@@ -3,6 +3,7 @@
 --- along.
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
+local naming = require "axosandbox.naming"
 local source = require "axosandbox.portable_source"
 local store = require "axosandbox.portable_store"
 local work = require "axosandbox.portable_work"
@@ -82,7 +83,7 @@ end
 function task.start(path, spec)
   if source.count_running(path.local_tasks) >= task.MAX_RUNNING then return too_many() end
   if path.store == nil then path.store = store.open(path) or false end
-  local id = "t" .. work.random(6)
+  local id = "t" .. naming.token(6)
   local ring, err, is_shared = make_ring(path, id, spec.ring or task.RING)
   if not ring then return nil, err end
   local self = source.new {

@@ -3,6 +3,7 @@
 local await = require "axosandbox.await"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
+local naming = require "axosandbox.naming"
 local source = require "axosandbox.portable_source"
 local work = require "axosandbox.portable_work"
 
@@ -102,7 +103,7 @@ function terminal.start(path, spec)
   local ring, err = core.ring(spec.ring or terminal.RING)
   if not ring then return nil, err end
   local self = setmetatable(source.new {
-    id = "p" .. work.random(6), argv = spec.argv, ring = ring,
+    id = "p" .. naming.token(6), argv = spec.argv, ring = ring,
     work = work.new(path, spec.user), on_final = on_final,
   }, Terminal)
   local started

@@ -1,10 +1,10 @@
 --- One piece of work on the portable path: a podman client out here, a marked tree of processes
 --- inside, and their common end.
-local uv = require "luv"
 local await = require "axosandbox.await"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
 local gate = require "axosandbox.gate"
+local naming = require "axosandbox.naming"
 local kill = require "axosandbox.portable_kill"
 local secrets = require "axosandbox.secrets"
 local signals = require "axosandbox.signals"
@@ -26,19 +26,12 @@ work.COMPLAINT_MAX = 16 * 1024
 local Work = {}
 Work.__index = Work
 
---- `length` random bytes in hexadecimal.
----@param length integer
----@return string
-function work.random(length)
-  return (assert(uv.random(length)):gsub(".", function(c) return ("%02x"):format(c:byte()) end))
-end
-
 ---@param path axo.Path
 ---@param user string? whose processes they are; nil: the container's own user
 ---@return axo.PortableWork
 function work.new(path, user)
   local self = setmetatable({
-    path = path, user = user, mark = path.key .. "." .. work.random(8),
+    path = path, user = user, mark = path.key .. "." .. naming.token(8),
     client = gate.new(), over = gate.new(),
   }, Work)
   path.works[self] = true

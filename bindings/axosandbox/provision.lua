@@ -11,6 +11,7 @@ local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local guest = require "axosandbox.guest"
 local image = require "axosandbox.image"
+local last_line = require "axosandbox.last_line"
 local learnt = require "axosandbox.learnt"
 local leftovers = require "axosandbox.leftovers"
 local naming = require "axosandbox.naming"
@@ -32,16 +33,8 @@ local function decide(job)
   })
 end
 
--- FNV-1a. The key is policy's; what it is made from is ours to tell apart.
-local function digest(text)
-  local hash = 0xcbf29ce484222325
-  for i = 1, #text do hash = (hash ~ text:byte(i)) * 0x100000001b3 end
-  return ("%016x"):format(hash)
-end
-
 local function cached_image(job, decision)
-  local made_from = table.concat(decision.commands, "\0") .. "\0" .. job.plan.image
-  return ("%s:%s-%s"):format(naming.CACHE_IMAGE, decision.key, digest(made_from))
+  return naming.cached_image(decision.key, decision.commands, job.plan.image)
 end
 
 --- Puts the image that an earlier provisioning made in the place of the plan's, when there is
@@ -57,7 +50,7 @@ end
 -- ---- making the cached image -----------------------------------------------------------
 
 local function complaint_of(err)
-  local tail = (err.stderr or ""):match "([^\n]+)\n*$"
+  local tail = last_line(err.stderr or "")
   return tail and tail ~= err.message and ("%s (%s)"):format(err.message, tail) or err.message
 end
 
@@ -187,7 +180,7 @@ local function failure_of(command, err, result)
   if err then return err.message end
   if result.timed_out then return ("%s: timed out"):format(command) end
   if result.code == 0 then return nil end
-  local tail = (result.stderr ~= "" and result.stderr or result.stdout):match "([^\n]+)\n*$"
+  local tail = last_line(result.stderr) or last_line(result.stdout)
   return ("%s: %s%s"):format(command,
     result.signal and "killed by SIG" .. result.signal or "exit code " .. tostring(result.code),
     tail and ": " .. tail or "")

@@ -8,6 +8,7 @@ local uv = require "luv"
 local await = require "axosandbox.await"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
+local last_line = require "axosandbox.last_line"
 local naming = require "axosandbox.naming"
 local redact = require "axosandbox.redact"
 
@@ -227,7 +228,7 @@ local function problem_of(result)
     return ("it printed more than %d bytes"):format(secrets.MAX_BYTES)
   end
   if result.code == 0 then return nil end
-  local said = result.stderr:match "([^\n]+)\n*$"
+  local said = last_line(result.stderr)
   return (result.signal and "it was ended by SIG" .. result.signal
     or ("it failed with exit code %d"):format(result.code)) .. (said and ": " .. said or "")
 end
@@ -295,7 +296,7 @@ function secrets.resolve(sources, context)
     local source = sources[name]
     local value, err = (source.file and read_file or run_command)(name, source, context)
     -- As $(...) does.
-    value = value and value:gsub("[\r\n]+$", "")
+    value = value and (value:match "^.*[^\r\n]" or "")
     if value then value, err = check_value(name, value) end
     if not value then return nil, err end
     values[name] = value

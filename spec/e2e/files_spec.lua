@@ -129,6 +129,19 @@ local function describe_files(what, image)
       assert.equal(5, assert(sb:stat "list/file").size)
     end)
 
+    -- For a host that is not root, the first cannot be read, and what is in the second cannot be
+    -- looked at.
+    for _, mode in ipairs { "700", "744" } do
+      it("are listed where another user of the container owns them: mode " .. mode, function()
+        assert(assert(sb:exec({ "sh", "-c", "mkdir foreign && echo 12345 >foreign/f && "
+          .. "chown -R 1000 foreign && chmod " .. mode .. " foreign" })):ok())
+        local entries = assert(sb:list_dir "foreign")
+        assert(sb:remove("foreign", { recursive = true }))
+        assert.equal(1, #entries)
+        assert.same({ "f", "file", 6 }, { entries[1].name, entries[1].type, entries[1].size })
+      end)
+    end
+
     it("cannot lie outside: not by dots, not absolutely", function()
       for _, path in ipairs { "../x", "a/../../x", "/etc/passwd", root .. "/../x", "/" } do
         fails("OUTSIDE", sb:read_file(path))

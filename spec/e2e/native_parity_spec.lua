@@ -1,4 +1,6 @@
+local uv = require "luv"
 local axo = require "axosandbox"
+local files = require "axosandbox.files"
 local e2e = require "spec.support.e2e"
 local native = require "spec.support.native"
 
@@ -143,6 +145,28 @@ describe("both paths, side by side:", function()
         assert_alike(pair, { "env" }, { env = { PATH = "/nowhere" } })
         assert_alike(pair, { "busybox", "true" }, { env = { PATH = "/bin" } })
       end)
+
+    it("a directory has the same entries, and no more than one list may have", function()
+      local dir = pair[1]:root() .. "/many"
+      e2e.proc.must { "mkdir", dir }
+      for i = 1, files.MAX_ENTRIES do
+        uv.fs_close(assert(uv.fs_open(("%s/%d"):format(dir, i), "wx", 420)))
+      end
+      local here, there = assert(pair[1]:list_dir "many"), assert(pair[2]:list_dir "many")
+      assert.same({ files.MAX_ENTRIES, nil }, { #here, here.truncated })
+      assert.same({ files.MAX_ENTRIES, nil }, { #there, there.truncated })
+      for i, entry in ipairs(here) do
+        if entry.name ~= there[i].name or entry.type ~= there[i].type then
+          assert.same(there[i], entry)
+        end
+      end
+      for i = 1, 3 do e2e.temp.write(("%s/more%d"):format(dir, i), "") end
+      for _, sb in ipairs(pair) do
+        local entries = assert(sb:list_dir "many")
+        assert.same({ files.MAX_ENTRIES, true }, { #entries, entries.truncated })
+      end
+      e2e.proc.must { "rm", "-r", dir }
+    end)
 
     it("time-outs end alike", function()
       assert_shell_alike(pair, "echo before; exec sleep 1000", { timeout = 1 })

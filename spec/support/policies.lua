@@ -15,11 +15,13 @@ function policies.housekeeping(hooks)
   hooks.teardown(function() janitor.sweep(mark) end)
 end
 
---- Writes `texts` (decision to file text) into a fresh directory.
+--- Writes `texts` (decision, or decision/part, to file text) into a fresh directory.
 ---@return string dir
 function policies.dir(texts)
   local dir = temp.dir()
   for name, text in pairs(texts) do
+    local decision = name:match "^(.*)/"
+    if decision then uv.fs_mkdir(dir .. "/" .. decision, 448) end
     temp.write(("%s/%s.lua"):format(dir, name), text, "600")
   end
   return dir

@@ -94,6 +94,16 @@ describe("the directories of a user", function()
     end)
   end)
 
+  it("are not where the process happened to be started", function()
+    with_env({ XDG_CONFIG_HOME = "relative", XDG_STATE_HOME = "relative", HOME = "home" },
+      function()
+        assert.is_nil(host.config_dir())
+        local path, err = host.state_dir()
+        assert.is_nil(path)
+        assert.matches("no home directory", err.message)
+      end)
+  end)
+
   it("keep locks where no session directory can be", function()
     assert.matches("/%.locks/x%.lock%.lock$", assert(host.lock_path "x.lock"))
   end)

@@ -137,6 +137,13 @@ describe("a command line", function()
     end)
   end
 
+  -- Each took as long as the square of its length.
+  it("and what it prints take no time when they are made to take long", function()
+    local long = ("make"):rep(10) .. (" "):rep(500000) .. "x"
+    assert.is_true(shell.without_ampersand(long) == long)
+    assert.equal("x", text.plain(("\r"):rep(500000) .. "x"))
+  end)
+
   it("is shown as it was given", function()
     assert.equal("ls -l | wc", shell.describe(shell.argv "ls -l | wc"))
     assert.equal("printf '%s\\n' x", shell.describe { "printf", "%s\\n", "x" })

@@ -34,7 +34,7 @@ describe("a policy file", function()
 
   it("has what it needs, and no more", function()
     assert.equal(table.concat({
-      "assert", "error", "ipairs", "math", "next", "pairs", "select", "string", "table",
+      "assert", "error", "ipairs", "math", "next", "pairs", "part", "select", "string", "table",
       "tonumber", "tostring", "type", "utf8",
     }, " "), reason [[(function()
       local names = {}

@@ -1,5 +1,5 @@
 -- Everything public is annotated: what is written in Lua where it stands, the C module in
--- types.lua. Compares the names that exist with the names that are declared.
+-- types.lua and types_*.lua. Compares the names that exist with the names that are declared.
 local core = require "axosandbox.core"
 local uv = require "luv"
 local unit = require "spec.support.unit"
@@ -118,8 +118,24 @@ local function check_all(name, functions, missing)
   table.sort(missing)
 end
 
+--- What a file of annotations declares, and what is missing there.
+local function annotated(file, declared, missing)
+  local lines = read_lines(DIRECTORY .. file)
+  for _, item in ipairs(functions_of(lines)) do
+    assert(not declared[item.name], item.name .. " is declared twice")
+    declared[item.name] = true
+    for _, problem in ipairs(problems(lines, item.at, item.params)) do
+      missing[#missing + 1] = item.name .. ": " .. problem
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
 describe("the annotations of axosandbox.core", function()
-  local lines = read_lines(DIRECTORY .. "types.lua")
+  local text, declared, missing = "", {}, {}
+  for _, file in ipairs(modules()) do
+    if file:find "^types" then text = text .. annotated(file, declared, missing) end
+  end
   local name = unit.temporary_name()
   local owners = {
     core = core, argv = core.argv, reference = core.reference, podman = core.podman,
@@ -136,29 +152,21 @@ describe("the annotations of axosandbox.core", function()
   os.remove(name)
 
   it("declare what exists, and nothing else", function()
-    local exist, declared = {}, {}
+    local exist = {}
     for owner, members in pairs(owners) do
       local joint = owner:find "^%u" and ":" or "."
       for key, value in pairs(members) do
         if type(value) == "function" then exist[owner .. joint .. key] = true end
       end
     end
-    for _, item in ipairs(functions_of(lines)) do declared[item.name] = true end
     assert.same(sorted(exist), sorted(declared))
   end)
 
   it("say what each function does, takes and returns", function()
-    local missing = {}
-    for _, item in ipairs(functions_of(lines)) do
-      for _, problem in ipairs(problems(lines, item.at, item.params)) do
-        missing[#missing + 1] = item.name .. ": " .. problem
-      end
-    end
     assert.same({}, missing)
   end)
 
   it("declare the fields that are no functions", function()
-    local text = table.concat(lines, "\n")
     for key, value in pairs(core) do
       if type(value) ~= "function" then
         assert.is_truthy(text:find("---@field " .. key .. " ", 1, true), key)

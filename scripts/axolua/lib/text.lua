@@ -74,7 +74,8 @@ end
 ---@param value any
 ---@return string
 function text.printable(value)
-  return (tostring(value):gsub("[^\n]+", text.visible):gsub("\n+$", ""):gsub("\n", "\n        "))
+  local lines = tostring(value):match "^.*[^\n]" or ""
+  return (lines:gsub("[^\n]+", text.visible):gsub("\n", "\n        "))
 end
 
 local function quote(word)

@@ -31,7 +31,9 @@ end
 ---@param command string
 ---@return string command, boolean was_there
 function shell.without_ampersand(command)
-  local front = command:match "^(.-)%s*&%s*$"
+  -- From its end: "^(.-)%s*&%s*$" would take the square of a long command's length.
+  local front = command:reverse():match "^%s*&%s*(.*)$"
+  front = front and front:reverse()
   if not front or front == "" or front:find "[&\\<>|]$" then return command, false end
   return front, true
 end

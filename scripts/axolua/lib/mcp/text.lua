@@ -61,7 +61,7 @@ end
 
 -- A line is written over from its beginning after a carriage return.
 local function settle(line)
-  line = line:gsub("\r+$", "")
+  line = line:match "^.*[^\r]" or ""
   return take_back(line:match "^.*\r(.*)$" or line)
 end
 

@@ -1,4 +1,5 @@
 --- Tool: a command that ends by itself.
+local last_line = require "axosandbox.last_line"
 local excerpt = require "axolua.lib.mcp.excerpt"
 local reply = require "axolua.lib.mcp.reply"
 local shell = require "axolua.lib.mcp.shell"
@@ -39,7 +40,7 @@ local function follow(call, out)
   return function(bytes)
     out:add(bytes)
     if not call.token then return end
-    local line = text.plain(text.tail(bytes, 400)):match "([^\n]+)\n*$"
+    local line = last_line(text.plain(text.tail(bytes, 400)))
     if line then call:report(text.head(line, 200)) end
   end
 end
