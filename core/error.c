@@ -60,7 +60,7 @@ static const struct errno_words {
 
 static const struct errno_words *extra_of(int code) {
   for (size_t i = 0; i < sizeof extras / sizeof *extras; i++)
-    if (extras[i].error == -code)
+    if (-extras[i].error == code)
       return &extras[i];
   return NULL;
 }

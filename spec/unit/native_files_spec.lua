@@ -82,6 +82,20 @@ describe("a directory on the native path", function()
     end)
   end
 
+  it("has at most as many entries as one list may have", function()
+    local asked
+    local driver = { root = root, list_dir = function(_, _, max, done)
+      asked = max
+      done(nil, {})
+      return {}
+    end }
+    local sb = setmetatable({ driver = driver }, { __index = files.methods })
+    sb:list_dir(".", function() end)
+    uv.run()
+    assert.equal(100000, asked)
+    assert.equal(asked, files.MAX_ENTRIES)
+  end)
+
   it("lets the loop turn between its parts", function()
     fill(1000)
     local turns, idle = 0, uv.new_idle()
