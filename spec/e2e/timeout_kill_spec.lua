@@ -93,11 +93,11 @@ describe("ending work inside the container", function()
 
   -- What a deadline, or a stop, makes of a task or a terminal.
   local ENDS = {
-    { "sleep MARK", { signal = "TERM", code = 143 } },
-    { "trap 'exit 7' TERM; while :; do sleep MARK & wait; done", { signal = "TERM", code = 7 } },
-    { "trap '' TERM; setsid sleep MARK & while :; do sleep MARK; done",
+    { "echo up; exec sleep MARK", { signal = "TERM", code = 143 } },
+    { "trap 'exit 7' TERM; echo up; while :; do sleep MARK & wait; done", { signal = "TERM", code = 7 } },
+    { "trap '' TERM; echo up; setsid sleep MARK & while :; do sleep MARK; done",
       { signal = "KILL", code = 137 } },
-    { "(trap '' TERM; exec setsid sleep MARK) & exec sleep MARK",
+    { "(trap '' TERM; echo up; exec setsid sleep MARK) & exec sleep MARK",
       { signal = "TERM", code = 143 } },
   }
 
@@ -120,7 +120,7 @@ describe("ending work inside the container", function()
       for _, case in ipairs(ENDS) do
         local mark = e2e.probe.unique_sleep()
         local work = assert(sb[spawn](sb, (case[1]:gsub("MARK", mark)), { timeout = 1000 }))
-        view.await("sleep " .. mark)
+        e2e.eventually(function() return work:read(0):find "up" end, "its traps")
         local status = assert((work.stop or work.close)(work, { grace = 0.5 }))
         assert.equal(0, #view.find(mark))
         assert.same({ state = "killed", signal = case[2].signal, code = case[2].code }, status)
