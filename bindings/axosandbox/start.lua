@@ -190,7 +190,7 @@ local function run(job)
   if not container then return nil, err end
   job.container = container
   -- The container is a new one: what an older one of this id left here means nothing any more.
-  leftovers.remove_directory(job.dir)
+  leftovers.remove_directory(job.dir, container.instance)
   job.dir, err = host.session_dir(job.id)
   if not job.dir then return nil, err end
   return settle(job)
@@ -301,8 +301,8 @@ local function abandon(job)
   if job.container then
     local ok, err = leftovers.remove(job.client, job.container.id)
     if not ok then job:warn("a failed start left a container: " .. tostring(err)) end
-    guest.forget(job.container.instance)
     leftovers.remove_directory(job.dir)
+    guest.forget(job.container.instance)
   elseif job.dir then
     uv.fs_rmdir(job.dir)
   end
@@ -395,6 +395,8 @@ end
 ---@field container string its name
 ---@field container_id string
 ---@field pid integer? its first process, when it runs on this machine
+---@field link_dir string? where its guest looks for our socket
+---@field no_link any? why there is no such directory, though it has a guest
 ---@field dir string
 ---@field image string
 ---@field ports integer[] published
@@ -433,7 +435,7 @@ function start.remove(record, done)
       local ok, err = leftovers.remove(record.client, record.container_id)
       if not ok then return nil, err end
       leftovers.remove_directory(record.runtime_dir)
-      guest.forget(record.instance)
+      if record.link_dir then guest.forget(record.instance) end
     end
     record.removed = true
     start.release(record)
