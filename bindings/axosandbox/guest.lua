@@ -50,36 +50,82 @@ local function links_dir()
   return host.private_dir(base .. "/.links")
 end
 
---- The link directory of one container, which is mounted into it read-only. It is private
---- because the directory that holds it is; inside, whoever the guest runs as must get in.
----@param instance string the container's label
----@param make boolean? makes it when it is missing
----@return string? path, axo.Error?
-function guest.link_dir(instance, make)
-  local base, err = links_dir()
-  if not base then return nil, err end
-  local path = base .. "/" .. instance
-  if make then
-    local made
-    made, err = host.private_dir(path)
-    if not made then return nil, err end
-    uv.fs_chmod(path, 493) -- 0755
+local function invalid(message)
+  return nil, errors.new { code = "INVALID", op = "guest", message = message }
+end
+
+--- The link directory of one container, which is mounted into it read-only.
+---@param instance string the container's label, whoever wrote it
+---@return string? path beneath this user's runtime directory, axo.Error?
+function guest.link_dir(instance)
+  if not instance:find "^%x+$" then
+    return invalid(("%q names no start of a session"):format(instance))
   end
+  local base, err = links_dir()
+  return base and base .. "/" .. instance, err
+end
+
+--- The name of the note, in a session's private directory, that it has a link directory: for
+--- whoever clears up after a host that was killed.
+---@param instance string
+---@return string
+function guest.note(instance)
+  return instance .. ".link"
+end
+
+local function make_note(path)
+  local fd, message, code = uv.fs_open(path, "w", 384) -- 0600
+  if fd then return uv.fs_close(fd) end
+  return nil, errors.new {
+    code = code, op = "guest", message = ("cannot make %s: %s"):format(path, message),
+  }
+end
+
+--- Makes a link directory. It is private because the directory that holds it is; inside, whoever
+--- the guest runs as must get in.
+---@param instance string
+---@param session_dir string the session's private directory
+---@return string? path, axo.Error?
+function guest.make_link_dir(instance, session_dir)
+  local path, err = guest.link_dir(instance)
+  if not path then return nil, err end
+  local ok
+  ok, err = make_note(session_dir .. "/" .. guest.note(instance))
+  if not ok then return nil, err end
+  ok, err = host.private_dir(path)
+  if not ok then return nil, err end
+  uv.fs_chmod(path, 493) -- 0755
   return path
 end
 
---- Removes the link directory of a container that is gone.
----@param instance string?
-function guest.forget(instance)
-  if not instance or not instance:match "^%x+$" then return end
-  local path = guest.link_dir(instance)
-  local entries = path and uv.fs_scandir(path)
+local function each_entry(path, fn)
+  local entries = uv.fs_scandir(path)
   while entries do
     local name = uv.fs_scandir_next(entries)
     if not name then break end
-    uv.fs_unlink(path .. "/" .. name)
+    fn(name)
   end
-  if path then uv.fs_rmdir(path) end
+end
+
+--- Removes the link directory of a container that is gone, and the note of it.
+---@param instance string?
+---@param session_dir string?
+function guest.forget(instance, session_dir)
+  local path = instance and guest.link_dir(instance)
+  if not path then return end
+  each_entry(path, function(name) uv.fs_unlink(path .. "/" .. name) end)
+  uv.fs_rmdir(path)
+  if session_dir then uv.fs_unlink(session_dir .. "/" .. guest.note(instance)) end
+end
+
+--- Removes the link directories that a session's private directory has notes of.
+---@param session_dir string
+---@param but string? an instance that lives
+function guest.forget_all(session_dir, but)
+  each_entry(session_dir, function(name)
+    local instance = name:match "^(%x+)%.link$"
+    if instance and instance ~= but then guest.forget(instance, session_dir) end
+  end)
 end
 
 return guest

@@ -35,7 +35,7 @@ end
 -- Without a place for its socket there is no guest.
 local function link_dir(job)
   if not job.plan.guest then return nil end
-  local path, err = guest.link_dir(job.plan.instance, true)
+  local path, err = guest.make_link_dir(job.plan.instance, job.dir)
   if path then return path end
   job.plan.guest = nil
   job:warn("the portable path is used: " .. tostring(err))
@@ -69,7 +69,7 @@ end
 local function check_alive(job, container)
   if not container.pid or uv.fs_stat("/proc/" .. container.pid) then return container end
   leftovers.remove(job.client, container.id)
-  guest.forget(container.instance)
+  guest.forget(container.instance, job.dir)
   return nil, errors.new {
     code = "PODMAN", op = "start", final = true, ended = true,
     message = ("the container ended as soon as it was started (image %s)"):format(job.plan.image),
@@ -92,7 +92,7 @@ local function run(job)
   result, err = job:ask(argv, { op = "start" })
   if not result then
     leftovers.clean(job.client, attempt, err)
-    guest.forget(attempt.instance)
+    guest.forget(attempt.instance, job.dir)
     return nil, err
   end
   return check_alive(job, container_of(attempt, result))

@@ -4,10 +4,12 @@ local uv = require "luv"
 local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
+local guest = require "axosandbox.guest"
 local host = require "axosandbox.host"
 local log = require "axosandbox.log"
 local monitors = require "axosandbox.monitors"
 local naming = require "axosandbox.naming"
+local podman = require "axosandbox.podman"
 
 local leftovers = {}
 
@@ -24,10 +26,7 @@ function leftovers.remove(client, container)
   if not argv then return nil, err end
   local result
   result, err = client:ask(argv, { op = "remove", timeout = REMOVE_TIMEOUT })
-  if result or tostring(err.stderr):find "no such container"
-    or tostring(err.stderr):find "no container with" then
-    return true
-  end
+  if result or podman.is_missing(err) then return true end
   return nil, err
 end
 
@@ -94,36 +93,54 @@ local function in_use(id, why)
   }
 end
 
-local function remove_tree(path)
+local function remove_tree(path, spared)
   local entries = uv.fs_scandir(path)
   while entries do
     local name, kind = uv.fs_scandir_next(entries)
     if not name then break end
     local child = path .. "/" .. name
-    if kind == "directory" then remove_tree(child) else uv.fs_unlink(child) end
+    if kind == "directory" then
+      remove_tree(child)
+    elseif name ~= spared then
+      uv.fs_unlink(child)
+    end
   end
   uv.fs_rmdir(path)
 end
 
---- Removes a session's private directory with all that is in it. Symbolic links are removed,
---- never followed.
+--- Removes a session's private directory with all that is in it, and the link directories of
+--- its containers. Symbolic links are removed, never followed.
 ---@param path string?
-function leftovers.remove_directory(path)
-  if path then remove_tree(path) end
+---@param but string? an instance that lives: its link directory stays, and the note of it
+function leftovers.remove_directory(path, but)
+  if not path then return end
+  guest.forget_all(path, but)
+  remove_tree(path, but and guest.note(but))
 end
 
---- Removes a container that holds this session's name, unless it is foreign or a live host
---- uses it; in a coroutine. The caller holds the session's lock exclusively.
+-- Whose it is cannot be told, so it stays.
+local function unknown(name, err)
+  return nil, errors.new {
+    code = err.code, op = "start", stderr = err.stderr, exit_code = err.exit_code,
+    signal = err.signal,
+    message = ("what holds the name %s cannot be examined: %s"):format(name, err.message),
+    hint = "podman inspect " .. name,
+  }
+end
+
+--- Removes a container that holds this session's name, unless it is foreign, a live host uses it
+--- or podman cannot tell; in a coroutine. The caller holds the session's lock exclusively.
 ---@param client axo.Client
 ---@param id string of the session
----@return true? removed, axo.Error? code "IN_USE"
+---@return true? removed, axo.Error? code "IN_USE", or of podman's failure
 function leftovers.remove_stale(client, id)
   local name = naming.container(id)
-  local container = client:inspect(name, "start")
+  local container, err = client:inspect(name, "start")
   -- podman can know a name from its storage alone, when a client was killed in mid-start.
-  if not container then return leftovers.remove(client, name) end
-  local session = naming.parse_labels(container.Config and container.Config.Labels)
-  if not session or session.id ~= id then
+  if not container and podman.is_missing(err) then return leftovers.remove(client, name) end
+  if not container then return unknown(name, err) end
+  local session = naming.session_of(container.Name, container.Config and container.Config.Labels)
+  if not session then
     return in_use(id, ("the container %s is not one of this session"):format(name))
   end
   if host.is_alive(session.owner) ~= false then

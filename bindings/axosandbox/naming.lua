@@ -104,7 +104,8 @@ end
 ---@field path string?
 ---@field secrets string[]? names
 
---- The labels of a session's container: everything that is needed to find it again.
+--- The labels of a session's container: everything that is needed to find it again, and nothing
+--- left out, since what is left out an image can say.
 ---@param session axo.SessionLabels
 ---@return table<string, string>
 function naming.labels(session)
@@ -118,7 +119,7 @@ function naming.labels(session)
     ports = table.concat(session.ports, ","),
     limits = naming.format_limits(session.limits),
     path = session.path or "portable",
-    secrets = session.secrets and table.concat(session.secrets, ",") or nil,
+    secrets = table.concat(session.secrets or {}, ","),
   }
   local labels = {}
   for key, value in pairs(values) do labels[naming.LABEL .. key] = value end
@@ -137,47 +138,92 @@ function naming.format_limits(limits)
   return table.concat(parts, ",")
 end
 
+-- Each item of a list; nil when one of them is none.
+local function parse_list(text, read)
+  local list = {}
+  for item in text:gmatch "[^,]+" do
+    local value = read(item)
+    if value == nil then return nil end
+    list[#list + 1] = value
+  end
+  return list
+end
+
+local function parse_port(text)
+  local port = text:find "^%d%d?%d?%d?%d?$" and math.tointeger(tonumber(text))
+  return port and port >= 1 and port <= 65535 and port or nil
+end
+
+local function parse_name(text)
+  return not naming.check_env_name(text) and text or nil
+end
+
+local LIMIT_NAMES = { memory = true, cpus = true, pids = true }
+
 local function parse_limits(text)
   local limits = {}
-  for key, value in text:gmatch "(%l+)=([%d.]+)" do limits[key] = tonumber(value) end
-  return limits
+  local items = parse_list(text, function(item)
+    local key, value = item:match "^(%l+)=([%d.]+)$"
+    if not LIMIT_NAMES[key] or not tonumber(value) then return nil end
+    limits[key] = tonumber(value)
+    return true
+  end)
+  return items and limits
 end
 
-local function parse_names(text)
-  local names = {}
-  for name in text:gmatch "[%w_]+" do names[#names + 1] = name end
-  return names
+local function matching(pattern)
+  return function(text) return text:match(pattern) end
 end
 
-local function parse_ports(text)
-  local ports = {}
-  for port in text:gmatch "%d+" do ports[#ports + 1] = math.tointeger(tonumber(port)) end
-  return ports
-end
+local READERS = {
+  id = function(text) return not naming.check_id(text) and text or nil end,
+  dir = function(text)
+    return text:find "^/" and not text:find "[%z\n]" and text or nil
+  end,
+  version = matching "^[%w.+-]+$",
+  owner = matching "^%d+:[%d-]+:[%x-]+:[%d-]+$",
+  instance = matching "^%x+$",
+  image = matching "^%g*$",
+  ports = function(text) return parse_list(text, parse_port) end,
+  limits = parse_limits,
+  path = function(text) return (text == "native" or text == "portable") and text or nil end,
+  secrets = function(text) return parse_list(text, parse_name) end,
+}
 
---- Reads the labels back. nil when they are not those of a session.
+local MAX_LABEL = 65536
+
+--- Reads the labels back. Their words may be anybody's: an image has labels too, and its
+--- container carries them.
 ---@param labels table<string, string>? as podman reports them
----@return axo.SessionLabels?
+---@return axo.SessionLabels? session
+---@return string? problem nil when they do not even claim to be a session's
 function naming.parse_labels(labels)
-  if type(labels) ~= "table" then return nil end
-  local function get(key)
-    local value = labels[naming.LABEL .. key]
-    return type(value) == "string" and value or ""
+  if type(labels) ~= "table" or labels[naming.LABEL .. "id"] == nil then return nil end
+  local session = {}
+  for key, read in pairs(READERS) do
+    local text = labels[naming.LABEL .. key]
+    if text == nil then text = "" end
+    local is_text = type(text) == "string" and #text <= MAX_LABEL
+    session[key] = is_text and read(text) or nil
+    if session[key] == nil then
+      return nil, ("its label %s%s is not one of a session"):format(naming.LABEL, key)
+    end
   end
-  local id = get "id"
-  if naming.check_id(id) then return nil end
-  return {
-    id = id,
-    dir = get "dir",
-    version = get "version",
-    owner = get "owner",
-    instance = get "instance",
-    image = get "image" ~= "" and get "image" or nil,
-    ports = parse_ports(get "ports"),
-    limits = parse_limits(get "limits"),
-    path = get "path",
-    secrets = parse_names(get "secrets"),
-  }
+  if session.image == "" then session.image = nil end
+  return session
+end
+
+--- The session that a container is, by its labels and its name.
+---@param name string of the container
+---@param labels table<string, string>?
+---@return axo.SessionLabels? session
+---@return string? problem when the labels claim that it is one
+function naming.session_of(name, labels)
+  local session, problem = naming.parse_labels(labels)
+  if session and name ~= naming.container(session.id) then
+    return nil, ("its labels are those of the container %s"):format(naming.container(session.id))
+  end
+  return session, problem
 end
 
 return naming

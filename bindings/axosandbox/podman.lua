@@ -113,7 +113,22 @@ function Client:inspect(name, op)
   local answer
   answer, err = self:ask_json(argv, { op = op })
   if not answer then return nil, err end
-  return answer[1]
+  local container = type(answer) == "table" and answer[1]
+  if type(container) == "table" then return container end
+  return nil, errors.new {
+    code = "PODMAN", op = op, message = "podman's answer describes no container",
+  }
+end
+
+--- Whether podman said that there is no such container. Any other failure leaves that open.
+---@param err axo.Error
+---@return boolean
+function podman.is_missing(err)
+  if err.code ~= "PODMAN" then return false end
+  for _, words in ipairs { "no such container", "no such object", "no container with" } do
+    if err.message:find(words, 1, true) then return true end
+  end
+  return false
 end
 
 --- True when podman's work is done on another machine, where this one's /proc and cgroups say

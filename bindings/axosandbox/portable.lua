@@ -17,6 +17,7 @@ local foreign = require "axosandbox.portable_foreign"
 local gate = require "axosandbox.gate"
 local kill = require "axosandbox.portable_kill"
 local log = require "axosandbox.log"
+local podman = require "axosandbox.podman"
 local task = require "axosandbox.portable_task"
 local terminal = require "axosandbox.portable_terminal"
 
@@ -111,7 +112,7 @@ function Path:is_running(done)
   local process = argv and self.client:request(argv, { timeout = 15, op = "inspect" },
     function(err, answer)
       if err then
-        return done(tostring(err.stderr):find("no such", 1, true) and false or nil)
+        return done(podman.is_missing(err) and false or nil)
       end
       local found = cjson.decode(answer.stdout)
       local state = found and found[1] and found[1].State

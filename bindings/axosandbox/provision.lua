@@ -133,7 +133,7 @@ end
 local function swap(job, name, run)
   local ok, err = leftovers.remove(job.client, job.container.id)
   if not ok then return nil, err end
-  guest.forget(job.container.instance)
+  guest.forget(job.container.instance, job.dir)
   job.container = nil
   job.plan.base_image, job.plan.image = job.plan.image, name
   return run(job)

@@ -1,6 +1,6 @@
 --- What the caller of `axo.start` asks for: checked, and copied so that it stays as it was.
-local uv = require "luv"
 local errors = require "axosandbox.errors"
+local mounted = require "axosandbox.mounted"
 local naming = require "axosandbox.naming"
 local options = require "axosandbox.options"
 local secrets = require "axosandbox.secrets"
@@ -54,6 +54,7 @@ end
 ---@field id string
 ---@field dir string tidied
 ---@field source string? what is mounted: `dir` without symbolic links
+---@field identity axo.DirectoryIdentity? of that directory, as policy judges it
 ---@field image string?
 ---@field ports integer[]
 ---@field post_create string[]
@@ -90,22 +91,22 @@ function request.check(opts, level)
   }
 end
 
---- Finds the session's directory: sets `asked.source` to what is really mounted.
+--- Finds the session's directory: sets `asked.source` to what is really mounted, and
+--- `asked.identity` to what it is known by afterwards.
 ---@param asked axo.Asked from `request.check`
 ---@return true? found, axo.Error? code "ENOENT", "ENOTDIR" or "EACCES"
 function request.find_directory(asked)
-  local real, message, code = uv.fs_realpath(asked.dir)
-  local stat = real and uv.fs_stat(real)
-  if stat and stat.type == "directory" then
+  local real, identity, code = mounted.examine(asked.dir)
+  if real then
     -- ".." in a path with symbolic links names another directory inside than outside.
     if (asked.dir .. "/"):find("/../", 1, true) then asked.dir = real end
-    asked.source = real
+    asked.source, asked.identity = real, identity
     return true
   end
   return nil, errors.new {
-    code = code or "ENOTDIR", op = "start",
+    code = code, op = "start",
     message = ("the directory %s cannot be used: %s"):format(
-      asked.dir, message and message:match "^%w+: ([^:]*)" or "it is not a directory"),
+      asked.dir, identity:match "^%u+: ([^:]*)" or identity),
     hint = code == "ENOENT" and "mkdir -p " .. asked.dir or nil,
   }
 end

@@ -1,5 +1,6 @@
 --- Sessions that exist already: opening, listing and attaching, and removing what nobody owns.
 --- Everything is read from the containers' labels; no file is needed to find a session.
+local uv = require "luv"
 local audit_session = require "axosandbox.audit_session"
 local await = require "axosandbox.await"
 local devcontainer_state = require "axosandbox.devcontainer_state"
@@ -9,6 +10,7 @@ local host = require "axosandbox.host"
 local image = require "axosandbox.image"
 local leftovers = require "axosandbox.leftovers"
 local limits = require "axosandbox.limits"
+local log = require "axosandbox.log"
 local naming = require "axosandbox.naming"
 local options = require "axosandbox.options"
 local podman = require "axosandbox.podman"
@@ -33,12 +35,13 @@ end
 ---@param record axo.Record
 ---@return axo.Path
 function sessions.path(record)
-  local portable = require "axosandbox.portable"
-  if not record.link_dir or not record.pid then return portable.new(record) end
-  local path, err = require("axosandbox.native").connect(record)
+  local path, err = nil, record.no_link
+  if record.link_dir and record.pid then
+    path, err = require("axosandbox.native").connect(record)
+  end
   if path then return path end
-  local fallback = portable.new(record)
-  fallback:warn("the portable path is used: " .. tostring(err))
+  local fallback = require("axosandbox.portable").new(record)
+  if err then fallback:warn("the portable path is used: " .. tostring(err)) end
   return fallback
 end
 
@@ -46,16 +49,10 @@ local function failure(code, message, hint)
   return nil, errors.new { code = code, op = "open", message = message, hint = hint }
 end
 
-local function is_missing(err)
-  local text = tostring(err.stderr)
-  return text:find "no such container" ~= nil or text:find "no such object" ~= nil
-    or text:find "no container with" ~= nil
-end
-
 local function running_container(client, name)
   local container, err = client:inspect(name, "open")
   if not container then
-    if err and is_missing(err) then
+    if podman.is_missing(err) then
       return failure("NOT_FOUND", ("there is no container %s"):format(name), "axolua ps")
     end
     return nil, err
@@ -76,8 +73,28 @@ local function published_ports(container, asked)
   return list
 end
 
+local function labels_of(container)
+  return container.Config and container.Config.Labels
+end
+
+-- The directory by which its guest finds us: our own, and only where it is really mounted.
+local function link_dir_of(container, session)
+  if session.path ~= "native" then return nil end
+  local ours, err = guest.link_dir(session.instance)
+  local real = ours and uv.fs_realpath(ours)
+  for _, mount in ipairs(real and container.Mounts or {}) do
+    if mount.Destination == guest.LINK_TARGET
+      and uv.fs_realpath(tostring(mount.Source)) == real then
+      return ours
+    end
+  end
+  return nil, err or "its guest does not look for sockets where we make them"
+end
+
 local function record_of(client, set, container, session)
   local pid = not client:is_remote() and math.tointeger(container.State.Pid) or nil
+  local link_dir, no_link
+  if pid then link_dir, no_link = link_dir_of(container, session) end
   return {
     container_id = container.Id,
     pid = pid,
@@ -91,7 +108,8 @@ local function record_of(client, set, container, session)
     timeouts = {},
     ports = published_ports(container, session.ports),
     instance = session.instance,
-    link_dir = session.path == "native" and pid and guest.link_dir(session.instance) or nil,
+    link_dir = link_dir,
+    no_link = no_link,
   }
 end
 
@@ -106,10 +124,10 @@ end
 local function open_locked(client, set, id, lock)
   local container, err = running_container(client, naming.container(id))
   if not container then return nil, err end
-  local session = naming.parse_labels(container.Config and container.Config.Labels)
-  if not session or session.id ~= id then
-    return failure("NOT_FOUND", ("the container %s is not a session's"):format(
-      naming.container(id)))
+  local session, problem = naming.session_of(container.Name, labels_of(container))
+  if not session then
+    return failure("NOT_FOUND", ("the container %s is not a session's%s"):format(
+      naming.container(id), problem and ": " .. problem or ""))
   end
   local record = record_of(client, set, container, session)
   record.id, record.container, record.dir = id, naming.container(id), session.dir
@@ -198,16 +216,24 @@ end
 
 -- ---- foreign containers ----------------------------------------------------------------
 
+-- An image can carry any labels.
+local function warn_of_labels(record, problem)
+  local text = ("the container %s is not taken for a session: %s"):format(record.container, problem)
+  record.warnings[#record.warnings + 1] = text
+  log.emit("warn", text, { op = "attach", container = record.container })
+end
+
 local function attach_record(client, set, name, dir)
   local container, err = running_container(client, name)
   if not container then return nil, err end
-  local session = naming.parse_labels(container.Config and container.Config.Labels)
-    or { limits = {}, ports = {} }
+  local session, problem = naming.session_of(container.Name, labels_of(container))
+  session = session or { limits = {}, ports = {} }
   local record = record_of(client, set, container, session)
   record.kind, record.id, record.container, record.dir = "attached", name, name, dir
   -- No id begins with "@": the files of a foreign container never meet a session's.
   record.runtime_dir, err = host.session_dir("@" .. container.Id:sub(1, 16))
   if not record.runtime_dir then return nil, err end
+  if problem then warn_of_labels(record, problem) end
   if session.id then
     record.lock, err = take_shared(session.id)
     record.lock_id = session.id
@@ -263,8 +289,16 @@ local function publications(container)
 end
 
 local function describe(client, container)
-  local session = naming.parse_labels(container.Labels)
-  if not session or name_of(container) ~= naming.container(session.id) then return nil end
+  local name = tostring(name_of(container))
+  local session, problem = naming.session_of(name, container.Labels)
+  if not session then
+    -- Another name is nothing odd: a container of an image that was made of a session.
+    if problem and name:find(naming.CONTAINER_PREFIX, 1, true) == 1 then
+      log.emit("warn", ("the container %s is not taken for a session: %s"):format(name, problem),
+        { container = name })
+    end
+    return nil
+  end
   local owner_alive = host.is_alive(session.owner)
   return {
     id = session.id,
@@ -351,8 +385,9 @@ end
 local function reap_builders(client)
   local containers = leftovers.with_label(client, naming.LABEL .. "provision", "reap") or {}
   for _, container in ipairs(containers) do
-    local owner = container.Labels and container.Labels[naming.LABEL .. "owner"]
-    if name_of(container):sub(1, #naming.BUILDER_PREFIX) == naming.BUILDER_PREFIX
+    local labels = container.Labels or {}
+    local owner, instance = labels[naming.LABEL .. "owner"], labels[naming.LABEL .. "instance"]
+    if name_of(container) == naming.BUILDER_PREFIX .. tostring(instance)
       and owner and host.is_alive(owner) == false then
       leftovers.remove(client, container.Id)
     end

@@ -13,6 +13,7 @@ local launch = require "axosandbox.launch"
 local learnt = require "axosandbox.learnt"
 local leftovers = require "axosandbox.leftovers"
 local limits = require "axosandbox.limits"
+local mounted = require "axosandbox.mounted"
 local plan = require "axosandbox.plan"
 local podman = require "axosandbox.podman"
 local policy = require "axosandbox.policy"
@@ -163,8 +164,22 @@ local function verify_ports(job)
   job.ports = published
 end
 
+local function verify_directory(job)
+  local asked = job.asked
+  if mounted.is_same(job.container, asked.dir, asked.source, asked.identity) then return true end
+  return nil, errors.new {
+    code = "CHANGED", op = "start",
+    message = ("the directory %s is not the one that policy judged: another one took its place "
+      .. "while the container started"):format(asked.dir),
+    hint = "find out who replaces it, then start again",
+  }
+end
+
+-- Before anything of ours runs in the container.
 local function settle(job)
-  local ok, err = verify_limits(job)
+  local ok, err = verify_directory(job)
+  if not ok then return nil, err end
+  ok, err = verify_limits(job)
   if not ok then return nil, err end
   verify_ports(job)
   return true
@@ -175,7 +190,7 @@ local function run(job)
   if not container then return nil, err end
   job.container = container
   -- The container is a new one: what an older one of this id left here means nothing any more.
-  leftovers.remove_directory(job.dir)
+  leftovers.remove_directory(job.dir, container.instance)
   job.dir, err = host.session_dir(job.id)
   if not job.dir then return nil, err end
   return settle(job)
@@ -286,8 +301,8 @@ local function abandon(job)
   if job.container then
     local ok, err = leftovers.remove(job.client, job.container.id)
     if not ok then job:warn("a failed start left a container: " .. tostring(err)) end
-    guest.forget(job.container.instance)
     leftovers.remove_directory(job.dir)
+    guest.forget(job.container.instance)
   elseif job.dir then
     uv.fs_rmdir(job.dir)
   end
@@ -357,8 +372,9 @@ end
 --- A stale container of this id is removed; one that a live host uses is an error with code
 --- "IN_USE", unless `reuse` is set and it has the same directory and image: then that session
 --- is opened. Further codes: "ENOENT" (no podman, no such directory), "POLICY", "LIMITS",
---- "TIMEOUT", "CANCELLED", "PODMAN" (with `class`, `stderr`, `exit_code`). A wrong option
---- raises. With a callback, the returned handle has `:cancel()`.
+--- "TIMEOUT", "CANCELLED", "CHANGED" (the directory was replaced meanwhile), "PODMAN" (with
+--- `class`, `stderr`, `exit_code`). A wrong option raises. With a callback, the returned handle
+--- has `:cancel()`.
 ---@param opts axo.StartOptions
 ---@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
 ---@return axo.Sandbox? sandbox, axo.Error? err
@@ -379,6 +395,8 @@ end
 ---@field container string its name
 ---@field container_id string
 ---@field pid integer? its first process, when it runs on this machine
+---@field link_dir string? where its guest looks for our socket
+---@field no_link any? why there is no such directory, though it has a guest
 ---@field dir string
 ---@field image string
 ---@field ports integer[] published
@@ -417,7 +435,7 @@ function start.remove(record, done)
       local ok, err = leftovers.remove(record.client, record.container_id)
       if not ok then return nil, err end
       leftovers.remove_directory(record.runtime_dir)
-      guest.forget(record.instance)
+      if record.link_dir then guest.forget(record.instance) end
     end
     record.removed = true
     start.release(record)

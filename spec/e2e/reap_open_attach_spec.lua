@@ -1,5 +1,7 @@
 local e2e = require "spec.support.e2e"
 local axo = require "axosandbox"
+local engine_host = require "axosandbox.host"
+local uv = require "luv"
 local podman = e2e.podman
 
 local function ids_of(list)
@@ -69,6 +71,73 @@ describe("reaping orphans", function()
     reap()
     assert.is_true(podman.exists(container))
     assert(opened:stop())
+  end)
+end)
+
+-- What lies in the runtime directory of a session and of its container.
+local function remains(id, instance)
+  local base = assert(engine_host.runtime_dir())
+  local found = {}
+  for _, path in ipairs { id, ".locks/" .. id .. ".lock", ".links/" .. instance } do
+    if uv.fs_lstat(base .. "/" .. path) then found[#found + 1] = path end
+  end
+  return found
+end
+
+local function instance_of(container)
+  return podman.inspect(container).Config.Labels["axosandbox.instance"]
+end
+
+describe("what a host that was killed left in the runtime directory", function()
+  e2e.housekeeping(_ENV)
+
+  it("is removed with its container", function()
+    local container, options = orphan()
+    local instance = instance_of(container)
+    assert(#remains(options.id, instance) > 0)
+    reap()
+    assert.same({}, remains(options.id, instance))
+  end)
+
+  it("is removed when its container is gone already", function()
+    local container, options = orphan()
+    local instance = instance_of(container)
+    podman.must("rm", "-f", "-t", "0", container)
+    reap()
+    assert.same({}, remains(options.id, instance))
+  end)
+
+  it("is removed when the session is started anew", function()
+    for _, is_gone in ipairs { true, false } do
+      local container, options = orphan()
+      local instance = instance_of(container)
+      if is_gone then podman.must("rm", "-f", "-t", "0", container) end
+      local sb = assert(axo.start(options))
+      assert.is_nil(uv.fs_lstat(engine_host.runtime_dir() .. "/.links/" .. instance))
+      local current = instance_of(container)
+      assert.equal("here\n", assert(sb:exec { "echo", "here" }).stdout)
+      assert(sb:stop())
+      assert.same({}, remains(options.id, current))
+    end
+  end)
+
+  it("is removed when the host was killed in mid-start", function()
+    local options = e2e.options()
+    local file = e2e.temp.dir() .. "/pid"
+    local program, calls = podman.recording(
+      ('[ "$1" = run ] && { echo $$ > %s; exec sleep 1000; }'):format(file))
+    local host = e2e.host.start("axo.start(options)",
+      { options = options, env = { AXOSANDBOX_PODMAN = program } })
+    local pid = e2e.eventually(function()
+      return tonumber(e2e.temp.read(file) or "")
+    end, "podman run")
+    local instance = table.concat(calls(), "\n"):match "axosandbox%.instance=(%x+)"
+    assert(#remains(options.id, instance) > 0)
+    host:kill()
+    host:wait(true)
+    uv.kill(pid, "sigkill")
+    reap()
+    assert.same({}, remains(options.id, instance))
   end)
 end)
 
@@ -169,6 +238,21 @@ describe("starting again", function()
     assert.equal(before, podman.id(container))
     host:kill()
     host:wait(true)
+  end)
+
+  it("is an error while podman cannot tell whose container holds the name", function()
+    local container, options = orphan()
+    local before = podman.id(container)
+    local program = podman.recording([[
+case "$*" in *inspect*) echo "Error: database is locked" >&2; exit 125 ;; esac]])
+    podman.with(program, function()
+      local sb, err = axo.start(options)
+      assert.is_nil(sb)
+      assert.equal("PODMAN", err.code)
+      assert.matches(container .. " cannot be examined: database is locked", err.message, 1, true)
+    end)
+    assert.equal(before, podman.id(container))
+    assert(assert(axo.open(options.id)):stop())
   end)
 
   it("is an error when the name belongs to a container that is not ours", function()

@@ -109,6 +109,23 @@ function images.volume()
   return import("volume", "busybox", BUSYBOX_ROOT, { "VOLUME /data" })
 end
 
+--- Carries labels.
+---@param name string of the image, for this run
+---@param labels table<string, string>
+function images.labelled(name, labels)
+  local changes = {}
+  for key, value in pairs(labels) do
+    changes[#changes + 1] = ('LABEL %s="%s"'):format(key, value)
+  end
+  return import("labelled-" .. name, "busybox", BUSYBOX_ROOT, changes)
+end
+
+--- Has an absolute symbolic link at /tmp, to a place of its own.
+function images.linked()
+  return import("linked", "linked", BUSYBOX_ROOT
+    .. 'mkdir -p "$root/var/own"; rmdir "$root/tmp"; ln -s /var/own "$root/tmp"\n')
+end
+
 --- dash as sh, bash, and GNU tools.
 function images.debian() return import("debian", "debian", DEBIAN_ROOT) end
 

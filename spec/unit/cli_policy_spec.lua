@@ -105,6 +105,63 @@ describe("axolua policy", function()
       end)
     end
 
+    local LATE = {
+      sandbox = {
+        "if request.user then error 'late' end", "if request.remote_user then error 'late' end",
+        "if request.secret_names[1] then error 'late' end",
+        "if request.fields.local_env then error 'late' end",
+        "if request.fields.user and request.remote_user then error 'late' end",
+      },
+      post_create = {
+        "if request.event == 'onCreateCommand' then error 'late' end",
+        "if request.event == 'postAttachCommand' then error 'late' end",
+        "if request.event == 'postStartCommand' and request.fields.allow_post_create then "
+          .. "error 'late' end",
+        "if not request.event and #request.commands > 0 then error 'late' end",
+      },
+    }
+    for name, lines in pairs(LATE) do
+      it("asks about all that a " .. name .. " policy may be asked about", function()
+        for _, line in ipairs(lines) do
+          local path = temp.write(("%s/%s.lua"):format(temp.dir(), name),
+            "return function(request, default)\n  " .. line .. "\n  return default(request)\nend",
+            "600")
+          local result = run("check", path)
+          assert.equal(1, result.code, line .. "\n" .. result.stdout)
+          assert.is_truthy(result.stdout:find(path .. ":2: late", 1, true), result.stdout)
+        end
+      end)
+    end
+
+    it("knows what may be decided about users, variables and questions", function()
+      local function check(name, line)
+        local path = temp.write(("%s/%s.lua"):format(temp.dir(), name),
+          "return function(request, default)\n  local decision = default(request)\n  " .. line
+            .. "\n  return decision\nend", "600")
+        return run("check", path)
+      end
+      local WRONG = {
+        sandbox = {
+          "decision.remote_user = '-x'", "decision.remote_user = 7", "decision.local_env = 'LANG'",
+          "decision.local_env = { 'A B' }",
+        },
+        post_create = { "decision.ask = 'yes'", "decision.run, decision.ask = true, true" },
+      }
+      for name, lines in pairs(WRONG) do
+        for _, line in ipairs(lines) do
+          local result = check(name, line)
+          assert.equal(1, result.code, line .. "\n" .. result.stdout)
+        end
+      end
+      local asks = check("post_create", "decision.ask, decision.run = true, false")
+      assert.equal(0, asks.code, asks.stdout)
+      assert.matches("onCreateCommand +asks first\n", asks.stdout)
+      local users = check("sandbox", "decision.local_env = { 'HOME' }").stdout
+      assert.matches("asks for users +bridge, as 1000:1000, devcontainer.json's commands as "
+        .. "somebody\n", users)
+      assert.matches("the caller names one +bridge, as nobody\n", users)
+    end)
+
     it("refuses a file that others can write, and one that is missing", function()
       local path = temp.write(temp.dir() .. "/exec.lua", "return function() end", "666")
       local result = run("check", path)

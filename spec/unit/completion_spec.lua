@@ -55,7 +55,8 @@ end)
 local LISTING = [=[#!/bin/sh
 case $1 in
 ps) echo '[{"Id":"%s","Names":["axo-ses-demo"],"Image":"i","State":"running","Created":1,
-  "Labels":{"axosandbox.id":"demo","axosandbox.owner":"1:2:3:4"}}]' ;;
+  "Labels":{"axosandbox.id":"demo","axosandbox.owner":"1:2:3:4","axosandbox.dir":"/d",
+    "axosandbox.version":"1","axosandbox.instance":"ab","axosandbox.path":"portable"}}]' ;;
 *) exit 125 ;;
 esac
 ]=]

@@ -29,11 +29,21 @@ local function decision_of(args)
   end
 end
 
+local function of_sandbox(decision)
+  local words = { decision.network }
+  if decision.user then words[2] = "as " .. decision.user end
+  if decision.remote_user then
+    words[#words + 1] = "devcontainer.json's commands as " .. decision.remote_user
+  end
+  return table.concat(words, ", ")
+end
+
 local function summary(decision)
   if decision.deny then return "denied: " .. decision.deny end
   if decision.allow == false then return "denied: " .. (decision.reason or "no reason given") end
-  return decision.allow and "allowed" or decision.image or decision.network or decision.class
-    or decision.action or (decision.ask and "asks first") or (decision.run and "runs" or "skipped")
+  if decision.network then return of_sandbox(decision) end
+  return decision.allow and "allowed" or decision.image or decision.class or decision.action
+    or (decision.ask and "asks first") or (decision.run and "runs" or "skipped")
 end
 
 -- Against the shipped policies alone, so that the result says something about this file.

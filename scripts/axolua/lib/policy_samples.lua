@@ -1,5 +1,6 @@
 --- Requests as the engine makes them, to try a policy on.
 local uv = require "luv"
+local commands = require "axosandbox.devcontainer_commands"
 local core = require "axosandbox.core"
 local image = require "axosandbox.image"
 local naming = require "axosandbox.naming"
@@ -43,10 +44,11 @@ function samples.image(name)
 end
 
 --- What it asks about the commands of a repository.
----@param commands string[]
+---@param list string[]
+---@param event string? of its devcontainer.json
 ---@return table
-function samples.post_create(commands)
-  return { commands = commands, image = image.DEFAULT, id = "sample", dir = DIR }
+function samples.post_create(list, event)
+  return { commands = list, event = event, image = image.DEFAULT, id = "sample", dir = DIR }
 end
 
 --- What it asks about a fresh container.
@@ -95,6 +97,16 @@ local LISTS = {
       { "limits and a network of the caller's own", samples.sandbox {
         fields = { network = "none", limits = { memory = "512m" }, exec = { timeout = 60 } },
       } },
+      { "a project that asks for users", samples.sandbox {
+        image = "debian:12", user = "1000:1000", remote_user = "somebody",
+      } },
+      { "the same, where the caller names one", samples.sandbox {
+        image = "debian:12", user = "1000:1000", remote_user = "somebody",
+        fields = { user = "nobody" },
+      } },
+      { "variables of this machine, by the caller", samples.sandbox {
+        fields = { local_env = { "EDITOR" } },
+      } },
       { "a directory of the system", samples.sandbox { dir = "/etc", dir_real = "/etc" } },
     }
   end,
@@ -114,11 +126,18 @@ local LISTS = {
   post_create = function()
     local allowed = samples.post_create { "npm ci" }
     allowed.fields = { allow_post_create = true }
-    return {
+    local list = {
       { "no commands", samples.post_create {} },
       { "two commands", samples.post_create { "npm ci", "make" } },
       { "npm ci, the caller allows it", allowed },
     }
+    for _, it in ipairs(commands.EVENTS) do
+      list[#list + 1] = { it.event, samples.post_create({ "npm ci" }, it.event) }
+      local asked = samples.post_create({ "npm ci" }, it.event)
+      asked.fields = { allow_post_create = true }
+      list[#list + 1] = { it.event .. ", the caller allows it", asked }
+    end
+    return list
   end,
   provision = function()
     return {

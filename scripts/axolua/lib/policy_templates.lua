@@ -21,6 +21,10 @@ return function(request, default)
   -- No session where a limit does not really apply.
   -- decision.require_resource_limits = true
 
+  -- A project's devcontainer.json chooses no users, and reads no variables of this machine.
+  -- decision.user, decision.remote_user = request.fields.user, nil
+  -- decision.local_env = {}
+
   -- Sessions only for projects beneath this directory.
   -- if not request.dir_real:find "^/srv/projects/" then
   --   return { deny = "sessions live in /srv/projects" }
