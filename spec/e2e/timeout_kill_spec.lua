@@ -94,7 +94,8 @@ describe("ending work inside the container", function()
   -- What a deadline, or a stop, makes of a task or a terminal.
   local ENDS = {
     { "echo up; exec sleep MARK", { signal = "TERM", code = 143 } },
-    { "trap 'exit 7' TERM; echo up; while :; do sleep MARK & wait; done", { signal = "TERM", code = 7 } },
+    { "trap 'exit 7' TERM; echo up; while :; do sleep MARK & wait; done",
+      { signal = "TERM", code = 7 } },
     { "trap '' TERM; echo up; setsid sleep MARK & while :; do sleep MARK; done",
       { signal = "KILL", code = 137 } },
     { "(trap '' TERM; echo up; exec setsid sleep MARK) & exec sleep MARK",
