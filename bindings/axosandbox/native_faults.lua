@@ -17,10 +17,13 @@ local function of_exec(code)
   return code == "ENOENT" and "NOT_FOUND" or "NOT_EXECUTABLE"
 end
 
+-- Descriptors can be short where processes are not.
+local DESCRIPTORS = { EMFILE = true, ENFILE = true, ETOOMANYREFS = true }
+
 local BY_STAGE = {
   [STAGE.REQUEST] = function() return "INVALID" end,
   [STAGE.LIMIT] = function() return "LIMIT" end,
-  [STAGE.FORK] = function() return "NO_PROCESS" end,
+  [STAGE.FORK] = function(code) return DESCRIPTORS[code] and "LIMIT" or "NO_PROCESS" end,
   [STAGE.USER] = function(code) return code == "EPERM" and "PERMISSION" or "NO_USER" end,
   [STAGE.CWD] = function() return "NO_DIRECTORY" end,
   [STAGE.EXEC] = of_exec,

@@ -37,6 +37,12 @@ describe("a fault of the native path", function()
     assert.equal("EMFILE", of("EMFILE").code)
   end)
 
+  it("tells a container without processes from one without descriptors", function()
+    assert.equal("NO_PROCESS", of("EAGAIN", core.stage.FORK).code)
+    assert.equal("LIMIT", of("EMFILE", core.stage.FORK).code)
+    assert.equal("LIMIT", of("ETOOMANYREFS", core.stage.FORK).code)
+  end)
+
   it("knows a link that is down, and a session that is over", function()
     assert.equal("GONE", of("ECONNRESET").code)
     assert.equal("GONE", of("ENOTCONN").code)
