@@ -94,7 +94,8 @@ local PODMAN = [=[#!/bin/sh
 echo '[{"Id":"%s","Names":["axo-ses-demo"],"Image":"a\u001bb","State":"running","Created":1,
   "Ports":[{"host_ip":"::1","host_port":80,"container_port":8080,"range":2,"protocol":"tcp"}],
   "Labels":{"axosandbox.id":"demo","axosandbox.owner":"1:2:3:4","axosandbox.dir":"/d",
-    "axosandbox.version":"1","axosandbox.instance":"ab","axosandbox.path":"portable","axosandbox.ports":"8080,9000"}}]'
+    "axosandbox.version":"1","axosandbox.instance":"ab","axosandbox.path":"portable",
+    "axosandbox.ports":"8080,9000"}}]'
 ]=]
 
 describe("what commands print", function()
