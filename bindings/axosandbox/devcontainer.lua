@@ -247,7 +247,8 @@ local function start_and_enter(job, description, opts)
   local result
   result, err = step(job, function(done) return lifecycle.enter(sb, description, opts, done) end)
   if result then return sb, result end
-  sb:stop()
+  -- One that ran before (`reuse`) goes on.
+  sb:__close()
   return nil, err
 end
 
@@ -267,8 +268,8 @@ local function cancellable(body, callback)
 end
 
 --- Starts a session of a description and enters it: `axo.start` and `axo.devcontainer.enter`.
---- Where policy says that a failing command counts, the session is ended again. With a callback,
---- the returned handle has `:cancel()`.
+--- Where policy says that a failing command counts, the session is ended again, unless it ran
+--- before (`reuse`). A wrong option raises. With a callback, the returned handle has `:cancel()`.
 ---@param description axo.Devcontainer
 ---@param opts { on_output: fun(event: string, bytes: string)?, confirm: function? }? gets what the commands print; is asked as in `axo.start`
 ---@param callback fun(err: axo.Error?, sb: axo.Sandbox?, result: axo.LifecycleResult?)?
@@ -276,6 +277,8 @@ end
 function devcontainer.start(description, opts, callback)
   opts, callback = split(opts, callback)
   opts = options.check(SHAPE, opts, "axosandbox.devcontainer.start", 2)
+  request.check(description.options, 2)
+  policy_of(description.options.policy, 2)
   return cancellable(function(job) return start_and_enter(job, description, opts) end, callback)
 end
 

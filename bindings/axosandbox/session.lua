@@ -299,7 +299,8 @@ function Sandbox:get_task(id)
   return find(self, "task", id, task.wrap)
 end
 
---- The terminals that were opened by this handle, oldest first.
+--- The session's terminals, oldest first: those that are open, and the last that have ended.
+--- Those of the user's other processes are among them; on the portable path only this handle's.
 ---@return axo.Terminal[]
 function Sandbox:list_terminals()
   return wrap_all(self.driver:terminals(), terminal.wrap)
@@ -341,7 +342,8 @@ local function copy(value)
   return copied
 end
 
----@return string? id nil for an attached container that is not a session's
+--- The session's id; of a container that was attached to, the name or id that was given.
+---@return string
 function Sandbox:id() return self.record.id end
 
 --- The session's directory: the same path outside and in the container.
@@ -437,7 +439,7 @@ function Sandbox:__close()
 end
 
 function Sandbox:__tostring()
-  return ("axo.sandbox %s (%s)"):format(self.record.id or "attached", self.record.container)
+  return ("axo.sandbox %s (%s)"):format(self.record.id, self.record.container)
 end
 
 return session

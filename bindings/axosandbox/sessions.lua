@@ -1,5 +1,6 @@
 --- Sessions that exist already: opening, listing and attaching, and removing what nobody owns.
---- Everything is read from the containers' labels; no file is needed to find a session.
+--- Everything is read from the containers' labels; no file is needed to find a session. An image
+--- can carry any label: see naming.session_of for when they are believed.
 local uv = require "luv"
 local audit_session = require "axosandbox.audit_session"
 local await = require "axosandbox.await"
@@ -216,7 +217,6 @@ end
 
 -- ---- foreign containers ----------------------------------------------------------------
 
--- An image can carry any labels.
 local function warn_of_labels(record, problem)
   local text = ("the container %s is not taken for a session: %s"):format(record.container, problem)
   record.warnings[#record.warnings + 1] = text
@@ -243,9 +243,10 @@ local function attach_record(client, set, name, dir)
 end
 
 --- A handle on an existing container, rooted at a directory in it (a git worktree, say). It
---- never removes the container.
+--- never removes the container. That of a session is entered by its guest, any other by
+--- `podman exec`.
 ---
---- Codes: "NOT_FOUND", "NOT_RUNNING", "POLICY". A name or a path that cannot be one raises.
+--- Codes: "NOT_FOUND", "NOT_RUNNING", "STARTING", "POLICY". A name or a path that cannot be one raises.
 ---@param container string name or id
 ---@param dir string absolute, in the container
 ---@param opts { policy: table? }?

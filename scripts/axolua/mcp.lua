@@ -4,6 +4,7 @@ local await = require "axosandbox.await"
 local channel = require "axolua.lib.mcp.channel"
 local cli = require "axolua.lib.cli"
 local console = require "axolua.lib.console"
+local devcontainer = require "axolua.lib.devcontainer"
 local sandbox = require "axolua.lib.sandbox"
 local server = require "axolua.lib.mcp.server"
 local session = require "axolua.lib.mcp.session"
@@ -17,8 +18,9 @@ local DEFAULT_TIMEOUT = 120
 local function parser()
   local p = cli.parser("mcp", "Serves a sandbox to an agent by the Model Context Protocol: "
     .. "JSON-RPC messages on stdin and stdout, one a line; the log on stderr. The container is "
-    .. "started, in the background, once a client has introduced itself; it is removed at the end "
-    .. "of stdin, and by SIGTERM or SIGINT.")
+    .. "started, in the background, once a client has introduced itself, as the project's "
+    .. "devcontainer.json has it and policy allows; it is removed at the end of stdin, and by "
+    .. "SIGTERM or SIGINT.")
   sandbox.options(p, "Seconds that a command of the bash tool may take unless it says otherwise; "
     .. "120 by default.")
   return p
@@ -64,12 +66,23 @@ local function leave(parts, how, keep)
   return cli.fail(err)
 end
 
-local function assemble(args, log, ending)
-  local parts = {}
+-- How a session is started: nil and an exit code where the project says what cannot be.
+local function starter(args)
   local options = sandbox.start_options(args)
   -- stdin is the client's, also where it is a terminal.
   options.confirm = nil
-  parts.session = session.new(options, hooks(log))
+  -- Once: what a command of the agent writes there later is for the next server.
+  local description, failed = sandbox.consult_project(options, args)
+  if failed then return nil, failed end
+  return function(done)
+    if description then return devcontainer.start(description, args, done) end
+    return axo.start(options, done)
+  end
+end
+
+local function assemble(args, start, log, ending)
+  local parts = {}
+  parts.session = session.new(start, hooks(log))
   parts.channel = channel.open {
     on_message = function(kind, value) parts.server:receive(kind, value) end,
     on_end = function() ending.finish "end" end,
@@ -90,8 +103,13 @@ local function main(arguments)
   local guard = signals.guard(function()
     cli.say "ended at once: the container may still be there; `axolua reap` removes it"
   end)
+  local start, failed = starter(args)
+  if not start then
+    guard:close()
+    return failed
+  end
   local ending = {}
-  local parts = assemble(args, log, ending)
+  local parts = assemble(args, start, log, ending)
   local how = serve(parts.channel, guard, ending)
   -- A signal while it ends cuts short what it waits for.
   guard:on_signal(function()

@@ -48,6 +48,32 @@ describe("a session of a devcontainer.json", function()
     assert.is_nil(env:find("OUT=", 1, true))
   end)
 
+  it("puts nothing in a secret's place", function()
+    local description = describe_project {
+      containerEnv = { KEY = "the container's" },
+      remoteEnv = { TOKEN = "the project's", KEY = "the project's", OTHER = "the project's" },
+      onCreateCommand = 'echo "$TOKEN" > seen',
+    }
+    local dir = e2e.temp.dir()
+    description.options.env_from = {
+      TOKEN = { file = e2e.temp.write(dir .. "/token", "the secret", "600") },
+      KEY = { file = e2e.temp.write(dir .. "/key", "the other secret", "600") },
+    }
+    local sb <close>, result = axo.devcontainer.start(description)
+    assert(sb, tostring(result))
+    local show = 'echo "$TOKEN, $KEY, $OTHER"'
+    local expected = "the secret, the other secret, the project's\n"
+    assert.equal(expected, output(sb, show))
+    assert.equal("the secret\n", e2e.temp.read(sb:root() .. "/seen"))
+    local again <close> = assert(axo.open(sb:id()))
+    assert.equal(expected, output(again, show))
+    local task = assert(again:spawn_background(show))
+    task:wait()
+    assert.equal(expected, task:log())
+    -- Whoever gives a command its own variable means it.
+    assert.equal("mine\n", output(sb, 'echo "$TOKEN"', { env = { TOKEN = "mine" } }))
+  end)
+
   it("runs as the container's user", function()
     local sb <close> = started { containerUser = "worker" }
     assert.equal("worker\n", output(sb, "id -un"))
@@ -89,6 +115,35 @@ describe("a session of a devcontainer.json", function()
     })
     assert.equal("quay.example/other:1", asked)
     assert.equal(e2e.images.base(), sb:image())
+  end)
+
+  it("asks policy about nothing that `axolua policy check` does not try", function()
+    support.expose_libraries()
+    local samples = require "axolua.lib.policy_samples"
+    local asked, policy = {}, {}
+    for _, name in ipairs { "sandbox", "image_trust", "post_create", "provision", "exec" } do
+      policy[name] = function(request, default)
+        asked[#asked + 1] = { name = name, request = request }
+        return default(request)
+      end
+    end
+    local sb <close> = started({
+      containerUser = "worker", remoteUser = "worker", containerEnv = { A = "b" },
+      onCreateCommand = "true",
+    }, policy)
+    assert(sb:exec({ "true" }, { timeout = 60 }))
+    local seen = {}
+    for _, it in ipairs(asked) do
+      local known = { fields = true }
+      for _, sample in ipairs(samples.list(it.name)) do
+        for key in pairs(sample[2]) do known[key] = true end
+      end
+      for key in pairs(it.request) do
+        seen[it.name .. "." .. key] = true
+        assert(known[key], ("no sample of %s has %s"):format(it.name, key))
+      end
+    end
+    assert.is_true(seen["sandbox.remote_user"] and seen["post_create.event"])
   end)
 
   if podman.has_bridge() then

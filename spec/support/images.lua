@@ -112,8 +112,9 @@ end
 --- Carries labels.
 ---@param name string of the image, for this run
 ---@param labels table<string, string>
-function images.labelled(name, labels)
-  local changes = {}
+---@param volume string? it declares besides
+function images.labelled(name, labels, volume)
+  local changes = volume and { "VOLUME " .. volume } or {}
   for key, value in pairs(labels) do
     changes[#changes + 1] = ('LABEL %s="%s"'):format(key, value)
   end

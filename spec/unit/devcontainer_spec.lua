@@ -419,6 +419,11 @@ describe("axosandbox.devcontainer.load", function()
       assert.has_error(function() devcontainer.load(dir, opts) end)
     end
     assert.has_error(function() devcontainer.load "relative" end)
+    for option, value in pairs { image = 7, unknown = 1, policy = { nonsense = 1 } } do
+      local description = projects.load "{}"
+      description.options[option] = value
+      assert.has_error(function() devcontainer.start(description, function() end) end)
+    end
   end)
 
   it("names the file, line and column of what is wrong", function()

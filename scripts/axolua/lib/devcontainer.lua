@@ -1,4 +1,4 @@
---- A project's devcontainer.json, as `run` and `shell` honour it.
+--- A project's devcontainer.json, as `run`, `shell` and `mcp` honour it.
 local axo = require "axosandbox"
 local await = require "axosandbox.await"
 local cli = require "axolua.lib.cli"
@@ -111,6 +111,21 @@ function devcontainer.read(options, args)
   return nil, err
 end
 
+-- What its commands print is for stderr, and for those who want to see everything.
+local function listener(args)
+  local writer = args.verbose and output.open(2) or nil
+  return writer and function(_, bytes) writer:write(bytes) end, writer
+end
+
+--- Starts a session of it, without anybody who could be asked or a signal that is waited for.
+---@param description axo.Devcontainer
+---@param args table
+---@param done fun(err: axo.Error?, sb: axo.Sandbox?) once its commands have run
+---@return { cancel: fun() }? handle, axo.Error?
+function devcontainer.start(description, args, done)
+  return axo.devcontainer.start(description, { on_output = listener(args) }, done)
+end
+
 --- Applies it to a session that has started, and runs its lifecycle commands.
 ---@param sb axo.Sandbox
 ---@param description axo.Devcontainer
@@ -118,10 +133,10 @@ end
 ---@param guard cli.Guard
 ---@return integer? code nil: go on
 function devcontainer.enter(sb, description, args, guard)
-  local writer = args.verbose and output.open(2) or nil
+  local on_output, writer = listener(args)
   local result, err = await.call(function(done)
     local handle = axo.devcontainer.enter(sb, description, {
-      on_output = writer and function(_, bytes) writer:write(bytes) end,
+      on_output = on_output,
       confirm = description.options.confirm,
     }, done)
     guard:on_signal(function() handle:cancel() end)

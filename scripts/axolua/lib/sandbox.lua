@@ -190,8 +190,12 @@ local function finish(sb, args, id, log)
   cli.say(("the session %s goes on: axolua exec %s -- COMMAND; axolua stop %s"):format(id, id, id))
 end
 
--- What the project's devcontainer.json wants besides, put into the options.
-local function consult_project(options, args)
+--- What the project's devcontainer.json wants besides, put into the options.
+---@param options axo.StartOptions
+---@param args table
+---@return axo.Devcontainer? description nil: there is none
+---@return integer? code it cannot be used, which has been said
+function sandbox.consult_project(options, args)
   local description, err = devcontainer.read(options, args)
   if err then return nil, cli.fail(err) end
   return description
@@ -209,7 +213,7 @@ function sandbox.with(args, work)
     cli.say "ended at once: the container may still be there; `axolua reap` removes it"
   end)
   local options = sandbox.start_options(args)
-  local description, failed = consult_project(options, args)
+  local description, failed = sandbox.consult_project(options, args)
   if failed then
     guard:close()
     return failed

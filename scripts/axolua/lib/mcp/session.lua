@@ -1,6 +1,5 @@
 --- The sandbox session behind the server: started in the background, waited for by the calls of
 --- tools, started again after it was lost.
-local axo = require "axosandbox"
 local await = require "axosandbox.await"
 local cli = require "axolua.lib.cli"
 local errors = require "axosandbox.errors"
@@ -9,16 +8,16 @@ local gate = require "axosandbox.gate"
 local session = {}
 
 ---@class mcp.Session
----@field options axo.StartOptions
+---@field start fun(done: fun(err: axo.Error?, sb: axo.Sandbox?)): { cancel: fun() }?, axo.Error?
 ---@field sandbox axo.Sandbox?
 local Session = {}
 Session.__index = Session
 
----@param options axo.StartOptions
+---@param start fun(done: fun(err: axo.Error?, sb: axo.Sandbox?)): { cancel: fun() }?, axo.Error? begins to start one that is ready for commands
 ---@param hooks { on_begin: fun(), on_ready: fun(sb: axo.Sandbox), on_failure: fun(err: axo.Error) }
 ---@return mcp.Session
-function session.new(options, hooks)
-  return setmetatable({ options = options, hooks = hooks }, Session)
+function session.new(start, hooks)
+  return setmetatable({ start = start, hooks = hooks }, Session)
 end
 
 local function finish(self, err, sb)
@@ -35,9 +34,7 @@ function Session:begin()
   self.settled = gate.new()
   self.hooks.on_begin()
   -- What it raises is a wrong option, and the options are the user's.
-  local ok, handle, err = pcall(axo.start, self.options, function(problem, sb)
-    finish(self, problem, sb)
-  end)
+  local ok, handle, err = pcall(self.start, function(problem, sb) finish(self, problem, sb) end)
   if ok and handle then
     self.starting = handle
     return

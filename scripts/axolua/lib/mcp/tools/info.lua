@@ -32,8 +32,11 @@ local function running(list)
 end
 
 local function ports_of(sb)
-  local ports = {}
-  for i, port in ipairs(sb:ports()) do ports[i] = tostring(port) end
+  local ports, labels = {}, sb:port_labels()
+  for i, port in ipairs(sb:ports()) do
+    local label = labels[port] and text.visible(labels[port])
+    ports[i] = label and ("%d (%s)"):format(port, label) or tostring(port)
+  end
   return #ports > 0 and table.concat(ports, ", ") or "none"
 end
 
