@@ -218,8 +218,8 @@ describe('the tools, by the SDK\'s client', () => {
   it('terminals: typed at, read, resized, listed, ended', async () => {
     const id = find(await works('spawn_terminal', { rows: 30, cols: 90 }), /terminal (\S+)\./);
     let cursor = 0;
-    const answer = async (text, pattern) => {
-      const typed = await works('write_terminal', { id, text, enter: true });
+    const answer = async (text, pattern, enter = true) => {
+      const typed = await works('write_terminal', { id, text, enter });
       cursor = Number(find(typed, /cursor (\d+)/));
       let shown = '';
       await eventually(async () => {
@@ -238,7 +238,8 @@ describe('the tools, by the SDK\'s client', () => {
     assert.match(last, /^red\n/);
     await answer('echo ready; cat', /^ready$/m);
     await answer('meow', /^meow\nmeow$/m);
-    await works('write_terminal', { id, text: '\u0003' });
+    // What is typed before the shell is back may be dropped with what was typed at cat.
+    await answer('\u0003', /[#$] *$/, false);
     await answer('echo back', /^back$/m);
     assert.match(await works('list_terminals'), new RegExp(`^${id} {2}running`, 'm'));
     assert.match(await works('kill_terminal', { id }), /was ended/);
