@@ -19,6 +19,8 @@ uint32_t axo_link_uid(const axo_link_t *link) { return link->uid; }
 bool axo__link_release(axo_link_t *link) {
   if (--link->handles > 0)
     return false;
+  if (link->null_fd >= 0)
+    close(link->null_fd);
   free(link);
   return true;
 }
@@ -149,8 +151,8 @@ void axo__link_on_peer(uv_poll_t *poll, int status, int events) {
    */
   // NOLINTBEGIN(clang-analyzer-unix.Malloc)
   for (int turn = 0; turn < RECEIVE_TURNS && link->peer; turn++)
-    if (!receive(link))
-      break;
+    if (!receive(link) || !link->holding)
+      break; /* while nothing is awaited, more is not likely, and would show itself */
   axo__link_release(link);
   // NOLINTEND(clang-analyzer-unix.Malloc)
 }
@@ -164,7 +166,7 @@ axo_link_t *axo__link_new(uv_loop_t *loop, const axo_link_options_t *options) {
   link->options = *options;
   link->options.dir = NULL;
   link->loop = loop;
-  link->listen_fd = link->dir_fd = -1;
+  link->listen_fd = link->dir_fd = link->null_fd = -1;
   link->outbox_end = &link->outbox;
   link->handles = 1; /* the caller's, until axo_link_close */
   return link;
