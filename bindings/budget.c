@@ -11,6 +11,7 @@ typedef struct laxo_budget {
   lua_Integer growth_mb; /* of memory, for the message */
   int ceiling_kb;        /* of the whole state's memory */
   int step;              /* instructions from hook to hook */
+  int mask;              /* of the hook */
   bool counting;
 } laxo_budget_t;
 
@@ -42,12 +43,10 @@ static void note_return(lua_State *L, lua_Debug *ar) {
   lua_pop(L, 2);
 }
 
-static void spend(lua_State *L, laxo_budget_t *budget) {
+static void spend(lua_State *L, laxo_budget_t *budget, lua_Integer instructions) {
   if (lua_gc(L, LUA_GCCOUNT) > budget->ceiling_kb)
     exceeded(L, "used more than %I MiB of memory", budget->growth_mb);
-  if (!budget->counting)
-    return;
-  budget->left -= budget->step;
+  budget->left -= instructions;
   if (budget->left < 0)
     exceeded(L, "used up its budget of %I instructions (an endless loop?)",
              budget->total);
@@ -58,8 +57,9 @@ static void on_hook(lua_State *L, lua_Debug *ar) {
     lua_pop(L, 1);
     return;
   }
+  laxo_budget_t *budget = lua_touserdata(L, -1);
   if (ar->event == LUA_HOOKCOUNT)
-    spend(L, lua_touserdata(L, -1));
+    spend(L, budget, budget->step);
   else
     note_return(L, ar);
   lua_pop(L, 1);
@@ -94,26 +94,36 @@ static int budget_new(lua_State *L) {
   lua_setiuservalue(L, 3, WATCHED);
   lua_pushvalue(L, 3);
   lua_rawsetp(L, LUA_REGISTRYINDEX, co);
-  lua_sethook(co, on_hook, LUA_MASKCOUNT | (watches ? LUA_MASKRET : 0), budget->step);
+  budget->mask = LUA_MASKCOUNT | (watches ? LUA_MASKRET : 0);
+  lua_sethook(co, on_hook, budget->mask, budget->step);
   return 1;
 }
 
-/* budget:pause() -> whether it was counting */
+/* A hook costs each instruction of whatever runs below it, so while the engine's own
+ * code runs there is none. It begins to count anew: what was used before is looked at
+ * here. */
+static void count(lua_State *L, laxo_budget_t *budget, bool counting) {
+  budget->counting = counting;
+  lua_sethook(L, counting ? on_hook : NULL, counting ? budget->mask : 0, budget->step);
+  spend(L, budget, 0);
+}
+
+/* budget:pause() -> whether it was counting; in the coroutine itself */
 static int budget_pause(lua_State *L) {
   laxo_budget_t *budget = check_budget(L);
   lua_pushboolean(L, budget->counting);
-  budget->counting = false;
+  count(L, budget, false);
   return 1;
 }
 
+/* budget:resume(counting); in the coroutine itself */
 static int budget_resume(lua_State *L) {
-  laxo_budget_t *budget = check_budget(L);
-  budget->counting = lua_toboolean(L, 2);
+  count(L, check_budget(L), lua_toboolean(L, 2));
   return 0;
 }
 
 static int budget_charge(lua_State *L) {
-  check_budget(L)->left -= luaL_checkinteger(L, 2);
+  spend(L, check_budget(L), luaL_checkinteger(L, 2));
   return 0;
 }
 

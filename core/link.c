@@ -21,6 +21,8 @@ uint32_t axo_link_uid(const axo_link_t *link) { return link->uid; }
 bool axo__link_release(axo_link_t *link) {
   if (--link->handles > 0)
     return false;
+  if (link->null_fd >= 0)
+    close(link->null_fd);
   free(link);
   return true;
 }
@@ -149,13 +151,14 @@ static bool receive(axo_link_t *link) {
   return good;
 }
 
-static void receive_some(axo_link_t *link, int turns) {
+/* While nothing is awaited, more is not likely, and would show itself. */
+static void receive_some(axo_link_t *link, int turns, bool all) {
   for (int turn = 0; turn < turns && link->peer; turn++)
-    if (!receive(link))
+    if (!receive(link) || (!all && !link->holding))
       break;
 }
 
-void axo__link_catch_up(axo_link_t *link) { receive_some(link, CATCH_UP_TURNS); }
+void axo__link_catch_up(axo_link_t *link) { receive_some(link, CATCH_UP_TURNS, true); }
 
 void axo__link_on_peer(uv_poll_t *poll, int status, int events) {
   axo_link_t *link = AXO__CONTAINER_OF(poll, axo__peer_t, poll)->link;
@@ -167,7 +170,7 @@ void axo__link_on_peer(uv_poll_t *poll, int status, int events) {
   /* Our own handle keeps `link` until the release below; the analyser does not count.
    */
   // NOLINTBEGIN(clang-analyzer-unix.Malloc)
-  receive_some(link, RECEIVE_TURNS);
+  receive_some(link, RECEIVE_TURNS, false);
   axo__link_release(link);
   // NOLINTEND(clang-analyzer-unix.Malloc)
 }
@@ -183,7 +186,7 @@ axo_link_t *axo__link_new(uv_loop_t *loop, const axo_link_options_t *options) {
   if (link->options.answer_ms == 0)
     link->options.answer_ms = AXO__ANSWER_MS;
   link->loop = loop;
-  link->listen_fd = link->dir_fd = -1;
+  link->listen_fd = link->dir_fd = link->null_fd = -1;
   link->outbox_end = &link->outbox;
   link->handles = 1; /* the caller's, until axo_link_close */
   axo__clock_init(link);

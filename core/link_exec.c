@@ -165,9 +165,11 @@ typedef struct start {
   axo__body_t body;
 } start_t;
 
-static int null_input(const int fds[3]) {
-  return fds[0] >= 0 ? fcntl(fds[0], F_DUPFD_CLOEXEC, 3)
-                     : open("/dev/null", O_RDONLY | O_CLOEXEC);
+/* The guest puts its own in the place of our /dev/null. */
+static int null_input(axo_link_t *link) {
+  if (link->null_fd < 0)
+    link->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  return link->null_fd;
 }
 
 /* Whoever a command runs as may open its own /dev/stdout again. Only a guest that is
@@ -179,16 +181,14 @@ static void open_to_all(const axo_link_t *link, const int fds[3]) {
 }
 
 static int send_spawn(const start_t *s, remote_t *r, const int fds[3]) {
-  int in = null_input(fds);
+  int in = fds[0] >= 0 ? fds[0] : null_input(s->link);
   if (in < 0)
     return uv_translate_sys_error(errno);
   int ends[3] = {in, fds[1], fds[2] >= 0 ? fds[2] : fds[1]};
   open_to_all(s->link, fds);
-  int rc = axo__link_send(
+  return axo__link_send(
       s->link, &r->call,
       &(axo__message_t){AXO_REQ_SPAWN, s->body.bytes, s->body.len, ends, 3});
-  close(in);
-  return rc;
 }
 
 static int start_remote(axo_process_t *p, const int fds[3], void *data) {

@@ -94,6 +94,7 @@ struct axo_link {
   axo__peer_t *peer;  /* NULL: none */
   int listen_fd;      /* -1 once the guest is there: nobody else has business with us */
   int dir_fd;
+  int null_fd; /* for commands without stdin; -1 until the first */
   char name[48];
   unsigned handles;
   unsigned holding; /* calls that somebody waits for: they keep the loop running */

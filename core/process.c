@@ -23,7 +23,7 @@ static void close_ends(child_ends_t *ends) {
  * only when it is a pipe. */
 static int open_input(axo_process_t *p, child_ends_t *ends) {
   int fds[2];
-  int rc = uv_pipe(fds, 0, UV_NONBLOCK_PIPE);
+  int rc = uv_pipe(fds, 0, 0); /* our end becomes non-blocking when it is watched */
   if (rc != 0)
     return rc;
   ends->fd[0] = fds[0];
@@ -35,7 +35,7 @@ static int open_input(axo_process_t *p, child_ends_t *ends) {
 
 static int open_output(axo_process_t *p, child_ends_t *ends, int stream) {
   int fds[2];
-  int rc = uv_pipe(fds, UV_NONBLOCK_PIPE, 0);
+  int rc = uv_pipe(fds, 0, 0);
   if (rc != 0)
     return rc;
   ends->fd[stream] = fds[1];

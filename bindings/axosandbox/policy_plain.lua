@@ -3,7 +3,7 @@
 local plain = {}
 
 plain.MAX_DEPTH = 16
-plain.MAX_VALUES = 1000000
+plain.MAX_VALUES = 200000 -- a command has at most 65535 arguments
 
 local SCALARS = { ["nil"] = true, boolean = true, number = true, string = true }
 

@@ -59,11 +59,12 @@ function core.signal_name(signum) end
 ---@class axo.core.Budget what a coroutine may use; core.unbudget takes it away
 local Budget = {}
 
----Stops counting instructions; the bound of memory stays.
+---Stops watching while code runs that is known to end: what it allocated counts afterwards.
+---Called in the coroutine itself, as is `resume`.
 ---@return boolean was_counting
 function Budget:pause() end
 
----Counts again, or not.
+---Watches again, or not.
 ---@param counting boolean as `pause` gave it
 function Budget:resume(counting) end
 

@@ -102,8 +102,9 @@ static bool stdio(void) {
   while (fd >= 0 && fd <= 2);
   if (fd < 0)
     return fcntl(2, F_GETFD) >= 0 && (g.null = fcntl(0, F_DUPFD_CLOEXEC, 3)) >= 0;
-  g.null = fd;
-  return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
+  close(fd);
+  g.null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  return g.null >= 0;
 }
 
 /* podman gives HOSTNAME to the first process alone. */

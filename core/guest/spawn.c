@@ -99,13 +99,14 @@ static bool take_stdio(const int fds[3]) {
   return true;
 }
 
-/* A program that is there, but not what it needs to run, is not 'not found'. */
+/* A program that is there, but not what it needs to run, is not 'not found'. One that
+ * is not there is looked for first: execve takes longer to say so. */
 static void run_file(const char *path, char **argv, char **env) {
+  if (access(path, F_OK) != 0 && errno == ENOENT)
+    return;
   execve(path, argv, env);
-  int error = errno;
-  if (error == ENOENT && access(path, F_OK) == 0)
-    error = ENOEXEC;
-  errno = error;
+  if (errno == ENOENT)
+    errno = ENOEXEC;
 }
 
 /* execvp with the child's own PATH: the first that runs, else the most telling error.

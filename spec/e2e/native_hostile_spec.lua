@@ -53,6 +53,17 @@ describe("a hostile process in the container", function()
     assert(impostor:stop())
   end)
 
+  it("has the container's own /dev/null for its stdin, not the host's", function()
+    local r = assert(sb:exec { "sh", "-c",
+      "stat -L -c '%d %i' /proc/self/fd/0; stat -c '%d %i' /dev/null; echo x >&0" })
+    local given, own = r.stdout:match "^(%d+ %d+)\n(%d+ %d+)\n$"
+    assert.truthy(given)
+    assert.equal(own, given)
+    assert.are_not.equal(("%d %d"):format(uv.fs_stat("/dev/null").dev, uv.fs_stat("/dev/null").ino),
+      given)
+    assert.are_not.equal(0, r.code) -- it is open for reading alone
+  end)
+
   it("finds no socket while nobody is awaited", function()
     assert.equal("", assert(sb:exec { "ls", "-A", LINKS }).stdout)
   end)
