@@ -23,10 +23,14 @@ local function of_forward(value)
   return number(digits), "it is not the number of a port"
 end
 
+local MAX_TEXT = 64
+
 -- A number, or what `docker run -p` takes: [[ADDRESS:]PORT:]PORT[/tcp].
 local function of_app(value)
   if type(value) == "number" then return number(value), "it is not the number of a port" end
   local text = tostring(value):gsub("/tcp$", "")
+  -- Nor is a pattern without an anchor tried on a megabyte of digits.
+  if #text > MAX_TEXT then return nil, "it is not the number of a port" end
   local outside, inside = text:match "(%d+):(%d+)$"
   if not outside then return number(text:match "^%d+$" or ""), ONE_TO_ONE end
   if outside ~= inside then return nil, ONE_TO_ONE end

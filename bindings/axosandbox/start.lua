@@ -297,7 +297,6 @@ end
 
 -- A container that this start did not make, and its files, are left alone.
 local function abandon(job)
-  secrets.release(job.secrets)
   if job.container then
     local ok, err = leftovers.remove(job.client, job.container.id)
     if not ok then job:warn("a failed start left a container: " .. tostring(err)) end
@@ -341,6 +340,8 @@ end
 local function begin_on_record(job)
   local sb, err = begin(job)
   audit_session.started(job, sb, err)
+  -- Not before: the error may hold what a command printed.
+  if not sb then secrets.release(job.secrets) end
   return sb, err
 end
 

@@ -360,6 +360,17 @@ describe("the audit log", function()
       assert.equal("/<redacted:TOKEN>", event.cwd)
     end)
 
+    it("replaces a value that is written a hundred thousand times in one go", function()
+      redact.add { TOKEN = SECRET }
+      local count = 0
+      debug.sethook(function() count = count + 1 end, "", 1000)
+      local text = redact.text((SECRET .. " "):rep(100000))
+      debug.sethook()
+      redact.remove { TOKEN = SECRET }
+      assert.equal(("<redacted:TOKEN> "):rep(100000), text)
+      assert.is_true(count < 10000)
+    end)
+
     it("knows long lines of a value, and the longer of two values", function()
       local key = "-----BEGIN-----\nAAAABBBBCCCCDDDDEEEE\nend"
       redact.add { KEY = key, SHORT = "abcd", LONG = "abcdefgh" }

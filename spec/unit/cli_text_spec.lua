@@ -25,6 +25,8 @@ describe("text for people", function()
   it("shows control characters instead of obeying them", function()
     assert.equal("a\\x1b[31mb\\x0ac", text.visible "a\27[31mb\nc")
     assert.equal("one\n        two\\x07", text.printable "one\ntwo\7\n")
+    assert.equal("a\\xc2\\x9b2Jé", text.visible "a\u{9b}2Jé")
+    assert.equal("a\\xe2\\x80\\xaeb–c", text.visible "a\u{202e}b–c")
   end)
 
   it("quotes a command so that a shell reads it back", function()

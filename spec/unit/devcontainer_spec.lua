@@ -149,6 +149,11 @@ describe("a devcontainer.json's variables", function()
     assert.equal("ignored", report(found, "remoteEnv.A"))
   end)
 
+  it("are not looked for in a megabyte of digits", function()
+    local found = load(('{ "appPort": "%s" }'):format(("1"):rep(1000000)))
+    assert.same({}, found.options.ports)
+  end)
+
   it("are bounded in number", function()
     local parts = {}
     for i = 1, 300 do parts[i] = ('"V%d":"x"'):format(i) end

@@ -76,13 +76,16 @@ local SAYS = {
 }
 SAYS.terminal_start, SAYS.terminal_end = SAYS.task_start, SAYS.task_end
 
+-- string.format takes no zero byte where it pads.
+local function visible(value) return text.visible(word(value) or "-") end
+
 --- One line, without its end.
 ---@param event table as it was read
 ---@return string
 function audit_text.line(event)
   local says = SAYS[event.event]
   return text.visible(("%s  %-16s %-14s %s"):format(
-    word(event.time) or "-", word(event.session) or "-", event.event, says and says(event) or ""))
+    visible(event.time), visible(event.session), visible(event.event), says and says(event) or ""))
 end
 
 return audit_text

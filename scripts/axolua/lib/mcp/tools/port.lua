@@ -32,11 +32,14 @@ local function look(call, port, how, timeout, on_started)
   end)
 end
 
+-- Bytes: the container says them, and some kilobytes are many addresses.
+local MAX_LISTED = 4096
+
 local LOOPBACK = { ["0100007F"] = true, ["00000000000000000000000001000000"] = true,
   ["0000000000000000FFFF00000100007F"] = true }
 
 local function reachable_note(call, port, addresses)
-  for address in addresses:gmatch "(%x+):" do
+  for address in addresses:sub(1, MAX_LISTED):gmatch "%f[%x](%x+):" do
     if not LOOPBACK[address] then return nil end
   end
   for _, published in ipairs(call.sandbox:ports()) do
