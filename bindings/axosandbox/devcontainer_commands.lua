@@ -1,6 +1,7 @@
 --- The lifecycle commands of a devcontainer.json, in their three forms: a text runs by `sh -c`,
 --- an array is an argv, an object holds several that run at the same time.
 local jsonc = require "axosandbox.jsonc"
+local unseen = require "axosandbox.unseen"
 
 local commands = {}
 
@@ -68,7 +69,7 @@ end
 local function several(object)
   local list = {}
   for _, name in ipairs(jsonc.keys(object)) do
-    local command, problem = one(object[name], (name:gsub("%c", "?"):sub(1, 80)))
+    local command, problem = one(object[name], unseen.replace(name, "?"):sub(1, 80))
     if command == nil then return nil, problem end
     if command then list[#list + 1] = command end
   end

@@ -4,6 +4,7 @@ local uv = require "luv"
 local errors = require "axosandbox.errors"
 local host = require "axosandbox.host"
 local jsonc = require "axosandbox.jsonc"
+local unseen = require "axosandbox.unseen"
 
 local file = {}
 
@@ -23,7 +24,7 @@ end
 
 -- Control characters come from names of files, and go to terminals.
 local function visible(name)
-  return (name:gsub("%c", "?"))
+  return unseen.replace(name, "?")
 end
 
 -- ---- looking ---------------------------------------------------------------------------

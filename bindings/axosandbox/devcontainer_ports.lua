@@ -1,6 +1,7 @@
 --- The ports of a devcontainer.json: `forwardPorts`, `appPort` and the labels of
 --- `portsAttributes`.
 local jsonc = require "axosandbox.jsonc"
+local unseen = require "axosandbox.unseen"
 
 local ports = {}
 
@@ -76,7 +77,7 @@ end
 local function label_of(attributes)
   local label = jsonc.is_object(attributes) and attributes.label
   if type(label) ~= "string" or label == "" then return nil end
-  return (label:sub(1, 200):gsub("%c", " "))
+  return unseen.replace(label:sub(1, 200), " ")
 end
 
 -- A port, a range, or "host:port". The other keys are patterns for command lines.

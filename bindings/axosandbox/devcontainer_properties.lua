@@ -4,6 +4,7 @@ local uv = require "luv"
 local core = require "axosandbox.core"
 local jsonc = require "axosandbox.jsonc"
 local naming = require "axosandbox.naming"
+local unseen = require "axosandbox.unseen"
 
 local properties = {}
 
@@ -96,7 +97,7 @@ end
 ---@return string?
 function properties.name(config, reports)
   local name = text_of(config, "name", reports)
-  return name and (name:sub(1, 200):gsub("%c", " "))
+  return name and unseen.replace(name:sub(1, 200), " ")
 end
 
 --- The image, when it can be one.

@@ -1,4 +1,6 @@
 --- What became of each property of a devcontainer.json, for whoever has to know.
+local unseen = require "axosandbox.unseen"
+
 local report = {}
 
 local MAX = 100
@@ -21,7 +23,7 @@ end
 -- A name in the file can be a megabyte long, and hold what a terminal obeys.
 local function visible(name)
   if #name > 80 then name = name:sub(1, 80):gsub("[\xC2-\xF4][\x80-\xBF]*$", "") .. "..." end
-  return (name:gsub("%c", "?"))
+  return unseen.replace(name, "?")
 end
 
 --- Adds one; the same twice is one. Of very many the last ones are only counted.

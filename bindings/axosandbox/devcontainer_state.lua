@@ -1,10 +1,9 @@
 --- What a session remembers of its devcontainer.json: which commands have run in its container,
 --- and what its commands get. It lies in the session's private directory, which no container
 --- sees, and ends with the container.
-local uv = require "luv"
 local cjson = require "cjson.safe"
-local host = require "axosandbox.host"
 local options = require "axosandbox.options"
+local private_file = require "axosandbox.private_file"
 
 local state = {}
 
@@ -32,11 +31,7 @@ local SHAPE = {
 ---@field defaults { env: table<string, string>, cwd: string?, user: string? }
 
 local function read(path)
-  local stat = uv.fs_lstat(path)
-  if not stat or stat.type ~= "file" or stat.uid ~= uv.getuid() or stat.size > MAX_BYTES then
-    return nil
-  end
-  local data = cjson.decode(host.read_file(path) or "")
+  local data = cjson.decode(private_file.read(path, MAX_BYTES) or "")
   if type(data) ~= "table" or data.version ~= VERSION then return nil end
   if options.validate(SHAPE, data, "state") then return nil end
   return data
@@ -59,15 +54,7 @@ function state.keep(record, value)
   value.version = VERSION
   local text, problem = cjson.encode(value)
   if not text then return nil, problem end
-  local fd, temporary = uv.fs_mkstemp(record.runtime_dir .. FILE .. ".XXXXXX")
-  if not fd then return nil, temporary end
-  local written, message = uv.fs_write(fd, text)
-  uv.fs_close(fd)
-  local ok = written == #text
-  if ok then ok, message = uv.fs_rename(temporary, record.runtime_dir .. FILE) end
-  if ok then return true end
-  uv.fs_unlink(temporary)
-  return nil, message or "not all of it could be written"
+  return private_file.replace(record.runtime_dir .. FILE, text)
 end
 
 --- Names one start of a container; a restarted one has another first process.

@@ -2,6 +2,7 @@
 --- missing file is an empty one, and a failure to write it is nobody's concern.
 local uv = require "luv"
 local cjson = require "cjson.safe"
+local private_file = require "axosandbox.private_file"
 
 local memory = {}
 
@@ -17,14 +18,7 @@ local function scope_of(program)
 end
 
 local function read(path)
-  local stat = uv.fs_lstat(path)
-  if not stat or stat.type ~= "file" or stat.uid ~= uv.getuid() or stat.size > MAX_BYTES then
-    return {}
-  end
-  local file = io.open(path, "rb")
-  if not file then return {} end
-  local data = cjson.decode(file:read "a")
-  file:close()
+  local data = cjson.decode(private_file.read(path, MAX_BYTES) or "")
   if type(data) ~= "table" or data.version ~= VERSION or type(data.programs) ~= "table" then
     return {}
   end
@@ -34,11 +28,7 @@ end
 local function write(path, programs)
   local text = cjson.encode { version = VERSION, programs = programs }
   if not text or #text > MAX_BYTES then return end
-  local fd, temporary = uv.fs_mkstemp(path .. ".XXXXXX")
-  if not fd then return end
-  local written = uv.fs_write(fd, text)
-  uv.fs_close(fd)
-  if written ~= #text or not uv.fs_rename(temporary, path) then uv.fs_unlink(temporary) end
+  private_file.replace(path, text)
 end
 
 local function is_current(entry, now)

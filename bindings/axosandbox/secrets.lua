@@ -10,6 +10,7 @@ local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
 local last_line = require "axosandbox.last_line"
 local naming = require "axosandbox.naming"
+local private_file = require "axosandbox.private_file"
 local redact = require "axosandbox.redact"
 
 local secrets = {}
@@ -320,24 +321,12 @@ function secrets.keep(record)
   if not record.secrets then return true end
   local path = record.runtime_dir .. FILE
   local text = cjson.encode { instance = record.instance, values = record.secrets.values }
-  local fd, temporary = uv.fs_mkstemp(path .. ".XXXXXX") -- mode 0600
-  if not fd then return cannot_keep(path) end
-  local written = uv.fs_write(fd, text)
-  uv.fs_close(fd)
-  if written == #text and uv.fs_rename(temporary, path) then return true end
-  uv.fs_unlink(temporary)
+  if private_file.replace(path, text) then return true end
   return cannot_keep(path)
 end
 
 local function read_kept(path)
-  local stat = uv.fs_lstat(path)
-  if not stat or stat.type ~= "file" or stat.uid ~= uv.getuid() or stat.size > MAX_STORED
-    or stat.mode & 63 ~= 0 then
-    return nil
-  end
-  local file = io.open(path, "rb")
-  local kept = file and cjson.decode(file:read "a")
-  if file then file:close() end
+  local kept = cjson.decode(private_file.read(path, MAX_STORED) or "")
   return type(kept) == "table" and type(kept.values) == "table" and kept or nil
 end
 

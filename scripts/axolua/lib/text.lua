@@ -1,4 +1,6 @@
 --- Text for people: tables, ages, sizes, quoted commands.
+local unseen = require "axosandbox.unseen"
+
 local text = {}
 
 local function width_of(cell)
@@ -66,21 +68,12 @@ local function escaped(bytes)
   return (bytes:gsub(".", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
 
--- What a terminal obeys or does not show: C0, C1, marks without width, and those that turn the
--- direction of writing.
-local UNSEEN = {
-  "%c", "\xC2[\x80-\x9F]", "\xE2\x80[\x8B-\x8F\xA8-\xAE]", "\xE2\x81[\xA6-\xA9]",
-  "\xEF\xBB\xBF",
-}
-
 --- Control characters made visible: names and paths come from elsewhere, and a terminal
 --- obeys what it is sent.
 ---@param value any
 ---@return string
 function text.visible(value)
-  local shown = tostring(value)
-  for _, pattern in ipairs(UNSEEN) do shown = shown:gsub(pattern, escaped) end
-  return shown
+  return unseen.replace(tostring(value), escaped)
 end
 
 --- The same for messages of several lines: the lines stay, indented.
