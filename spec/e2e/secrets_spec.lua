@@ -165,4 +165,26 @@ describe("a session's secrets", function()
     assert.equal(secret, temp.read(dir .. "/made"))
     assert.equal(dir, sb:root())
   end)
+
+  it("are not written down by a start that fails, whatever its commands print", function()
+    local path = audit.on()
+    local secret = new_secret()
+    local err = e2e.refused {
+      env_from = { TOKEN = { file = temp.write(temp.dir() .. "/token", secret, "600") } },
+      post_create = { 'echo "$TOKEN"; exit 1' },
+      policy = {
+        allow_post_create = true,
+        post_create = function(request, default)
+          local decision = default(request)
+          decision.on_failure = "fail"
+          return decision
+        end,
+      },
+    }
+    assert.equal("POST_CREATE", err.code)
+    audit.flush()
+    local failed = audit.of(audit.events(path), "session_failed")[1]
+    assert.matches("<redacted:TOKEN>", failed.error.message, 1, true)
+    assert.is_nil(temp.read(path):find(secret, 1, true))
+  end)
 end)

@@ -109,7 +109,8 @@ describe("an event as text", function()
       { event = "file", op = {}, path = 5 }, { event = "task_end", id = {}, code = {} },
       { event = "lost", count = {}, since = {} }, { event = "kill" }, { event = "policy" },
       { event = "session_start", image = {}, dir = 1 }, { event = "of tomorrow\27" },
-      { event = "denied", argv = { {} } }, { event = "fallback" }, { event = "terminal_start" },
+      { event = "denied", argv = { {} } }, { event = "x", session = "a\0b", time = "\0" },
+      { event = "fallback" }, { event = "terminal_start" },
     } do
       assert.is_nil(audit_text.line(event):find "%c")
     end

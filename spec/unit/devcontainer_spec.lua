@@ -125,6 +125,7 @@ describe("a devcontainer.json's properties", function()
     local found = load("{" .. table.concat(parts, ",") .. "}")
     assert.equal(101, #found.reports)
     assert.equal("4900 more", found.reports[101].property)
+    assert.equal("x?y?z", load('{ "x\u{9b}y\u{202e}z": 1 }').reports[1].property)
     local long = load(property(("é"):rep(5000), "1")).reports[2].property
     assert(#long < 100 and utf8.len(long))
   end)

@@ -37,6 +37,25 @@ describe("the tools", function()
     return schema.check(all:get(name).input, cjson.decode(arguments))
   end
 
+  it("find an address in what the container says only where one begins", function()
+    local call = {
+      await = function(_, begin)
+        local found
+        begin(function(_, result) found = result end)
+        return found
+      end,
+      sandbox = {
+        exec = function(_, _, _, done)
+          done(nil, { code = 0, stdout = ("a"):rep(1000000), stderr = "" })
+          return {}
+        end,
+        ports = function() return {} end,
+      },
+    }
+    local result = all:get("wait_for_port").call({ port = 3000, timeout = 1 }, call)
+    assert.matches("listens on port 3000", result.content[1].text)
+  end)
+
   it("get their defaults, and whole numbers as such", function()
     local values = check("read_file", '{"path":"x","offset":3.0}')
     assert.same({ path = "x", offset = 3, limit = 65536 }, values)
