@@ -239,7 +239,7 @@ describe('the tools, by the SDK\'s client', () => {
     await answer('echo ready; cat', /^ready$/m);
     await answer('meow', /^meow\nmeow$/m);
     // What is typed before the shell is back may be dropped with what was typed at cat.
-    await answer('\u0003', /[#$] *$/, false);
+    await answer('\u0003', /[#$] *$/m, false);
     await answer('echo back', /^back$/m);
     assert.match(await works('list_terminals'), new RegExp(`^${id} {2}running`, 'm'));
     assert.match(await works('kill_terminal', { id }), /was ended/);

@@ -41,7 +41,7 @@ function host.start(code, opts)
   local changes = { LUA_PATH = package.path, LUA_CPATH = package.cpath }
   for key, value in pairs(opts.env or {}) do changes[key] = value end
   return proc.start({ uv.exepath(), file }, {
-    env = proc.environment(changes), stdin = true, cwd = opts.cwd,
+    env = proc.interpreter_environment(changes), stdin = true, cwd = opts.cwd,
   })
 end
 

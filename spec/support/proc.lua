@@ -148,4 +148,22 @@ function proc.environment(changes)
   return list
 end
 
+-- What this process was started with: the helper of the sanitised build takes it out of the
+-- environment, since only an interpreter that loads the module needs it.
+local function preloaded()
+  local file = io.open "/proc/self/environ"
+  local environment = file and file:read "a" or ""
+  if file then file:close() end
+  return ("\0" .. environment):match "%zLD_PRELOAD=(%Z*)"
+end
+
+--- The same for an interpreter that loads the module, in whatever build.
+---@param changes table<string, string|false>?
+---@return string[]
+function proc.interpreter_environment(changes)
+  local all = { LD_PRELOAD = preloaded() }
+  for key, value in pairs(changes or {}) do all[key] = value end
+  return proc.environment(all)
+end
+
 return proc

@@ -1,5 +1,6 @@
 --- What the unit specs of the C module share.
 local uv = require "luv"
+local proc = require "spec.support.proc"
 local core = require "axosandbox.core"
 
 local unit = {}
@@ -79,32 +80,11 @@ function unit.paths()
   return ("package.path = %q; package.cpath = %q; "):format(package.path, package.cpath)
 end
 
--- What this process was started with: the helper of the sanitised build takes it out of the
--- environment, since only an interpreter that loads the module needs it.
-local function preloaded()
-  local file = io.open "/proc/self/environ"
-  local environment = file and file:read "a" or ""
-  if file then file:close() end
-  return ("\0" .. environment):match "%zLD_PRELOAD=(%Z*)"
-end
-
---- This process's environment with changes, for an interpreter.
----@return string[]
-function unit.environment(changes)
-  changes.LD_PRELOAD = changes.LD_PRELOAD or preloaded()
-  local list = {}
-  for name, value in pairs(uv.os_environ()) do
-    if changes[name] == nil then list[#list + 1] = name .. "=" .. value end
-  end
-  for name, value in pairs(changes) do list[#list + 1] = name .. "=" .. value end
-  return list
-end
-
 --- Runs code in an interpreter of its own, with the same paths.
 ---@return table result
 function unit.lua(code, ...)
   return assert(unit.run({ unit.interpreter(), "-W", "-e", unit.paths() .. code, ... },
-    { env = unit.environment {} }))
+    { env = proc.interpreter_environment() }))
 end
 
 --- A name in the temporary directory that nothing has yet.

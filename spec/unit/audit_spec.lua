@@ -296,7 +296,9 @@ describe("the audit log", function()
       ]]):format(path, path, path, path .. ".1"))
       local result = proc.run({ "/bin/sh", "-c",
         'trap "" XFSZ; ulimit -f 8; exec "$@"', "sh", uv.exepath(), file },
-        { env = proc.environment { LUA_PATH = package.path, LUA_CPATH = package.cpath } })
+        { env = proc.interpreter_environment {
+          LUA_PATH = package.path, LUA_CPATH = package.cpath,
+        } })
       assert.equal(0, result.code, result.stderr)
       local size = tonumber(result.stdout)
       assert.is_true(size == 4096 or size == 8192, result.stdout)

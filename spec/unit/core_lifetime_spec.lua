@@ -1,5 +1,6 @@
 -- Who keeps what alive: work in flight, callbacks that raise, the end of a Lua state.
 local core = require "axosandbox.core"
+local proc = require "spec.support.proc"
 local uv = require "luv"
 local unit = require "spec.support.unit"
 
@@ -287,7 +288,7 @@ describe("the end of a Lua state", function()
       -- What luv's old versions leave behind then is no concern of a leak checker.
       local r = assert(unit.run({ unit.interpreter(), "-W", "-e", unit.paths()
         .. "require 'axosandbox.core' local uv = require 'luv' " .. code },
-        { env = unit.environment { ASAN_OPTIONS = "detect_leaks=0" } }))
+        { env = proc.interpreter_environment { ASAN_OPTIONS = "detect_leaks=0" } }))
       assert.equal("", r.stderr, code)
       assert.equal(0, r.code, code)
     end

@@ -1,5 +1,6 @@
 -- axolua itself: what its first argument means, the main coroutine, exit codes.
 local unit = require "spec.support.unit"
+local proc = require "spec.support.proc"
 
 local AXOLUA = unit.prefix() .. "/axolua"
 if not io.open(AXOLUA) then AXOLUA = unit.prefix() .. "/bin/axolua" end
@@ -154,7 +155,7 @@ describe("axolua", function()
         "unset LUA_PATH LUA_CPATH LUA_PATH_5_4 LUA_CPATH_5_4;" .. extra .. line
           .. ' printf "%s\\n" "$LUA_PATH" "$LUA_PATH_5_4" "$LUA_CPATH"; cd /;'
           .. ' "$2" -e "io.write(require [[axosandbox.core]].version)"',
-        "sh", AXOLUA, unit.interpreter() }, { env = unit.environment {} }))
+        "sh", AXOLUA, unit.interpreter() }, { env = proc.interpreter_environment() }))
     end
     local once, twice = evaluate(1, ""), evaluate(2, "")
     assert.equal("", once.stderr)

@@ -33,7 +33,7 @@ describe("presence", function()
       local uv = require "luv"
       uv.new_timer():start(1e9, 0, function() end)
       uv.run()
-    ]]):format(path) }, { env = unit.environment {} })
+    ]]):format(path) }, { env = proc.interpreter_environment() })
     child:wait_for "ready"
     local over
     presence.watch(path, function() over = true end)
