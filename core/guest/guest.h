@@ -263,6 +263,8 @@ void work_unsubscribe(struct work *w, int link, uint64_t id);
 bool work_unsubscribe_link(struct work *w, int link);
 /* Ended, with nothing left: the oldest such is forgotten when there are many. */
 void work_shelve(struct work *w);
+/* The next of those after `before`, or the oldest for NULL; NULL at the end. */
+const struct work *work_shelf(const struct work *before);
 void work_free(struct work *w);
 
 /* ---- tell.c */

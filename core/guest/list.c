@@ -47,6 +47,19 @@ static bool append(int fd, const struct work *w, uint32_t *length) {
   return write(fd, &entry, sizeof entry) == (ssize_t)sizeof entry;
 }
 
+/* What has ended comes last, the oldest first: a host that remembers fewer knows which. */
+static bool append_all(int fd, uint32_t *length) {
+  for (int i = 0; i < WORKS_MAX; i++) {
+    const struct work *w = &g.works[i];
+    if (is_listed(w) && !w->shelved && !append(fd, w, length))
+      return false;
+  }
+  for (const struct work *w = work_shelf(NULL); w; w = work_shelf(w))
+    if (!append(fd, w, length))
+      return false;
+  return true;
+}
+
 int list_file(const char *only, uint32_t *length) {
   bool good = true;
   *length = 0;
@@ -57,8 +70,7 @@ int list_file(const char *only, uint32_t *length) {
     const struct work *w = work_by_name(only);
     good = !w || !is_listed(w) || append(fd, w, length);
   }
-  for (int i = 0; !only && good && i < WORKS_MAX; i++)
-    good = !is_listed(&g.works[i]) || append(fd, &g.works[i], length);
+  good = good && (only || append_all(fd, length));
   if (good && fcntl(fd, F_ADD_SEALS,
                     F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0)
     return fd;

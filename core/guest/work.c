@@ -66,6 +66,11 @@ static void unshelve(struct work *w) {
     newest = w->previous;
 }
 
+const struct work *work_shelf(const struct work *before) {
+  int index = before ? before->next : oldest;
+  return index >= 0 ? &g.works[index] : NULL;
+}
+
 /* The oldest of which every host has heard the end. */
 static void forget_one(void) {
   for (int i = oldest; i >= 0; i = g.works[i].next)

@@ -207,4 +207,21 @@ describe("several hosts of one session", function()
     end
     assert.equal(0, assert(sb:exec { "true" }).code)
   end)
+
+  it("remember the latest of what has ended, whichever host ran it", function()
+    local ids = {}
+    local function run(session, i)
+      local task = assert(session:spawn_background { "echo", tostring(i) })
+      assert(task:wait())
+      ids[i] = task.id
+    end
+    for i = 1, 70 do run(sb, i) end
+    local again <close> = native.open(sb:id())
+    for i = 71, 80 do run(again, i) end
+    for i = 80 - 60, 80 do
+      local task = assert(again:get_task(ids[i]), i)
+      assert.equal(i .. "\n", task:log())
+      assert.equal("exited (0)", task:status())
+    end
+  end)
 end)
