@@ -269,6 +269,11 @@ end
 
 -- ---- those of others -------------------------------------------------------------------
 
+-- As source.start makes them. Others are of no engine: they reach shells, paths and screens.
+local function is_id(name)
+  return name:find "^[tp]%x+$" ~= nil
+end
+
 local function attach(path, entry, done)
   local self = new(path, {
     id = entry.name, kind = entry.kind, argv = entry.argv, started = entry.started,
@@ -305,7 +310,7 @@ function source.adopt_all(path)
   if not entries then return nil, err end
   for _, entry in ipairs(entries) do
     local _, problem = await.call(function(done)
-      attach(path, entry, done)
+      if is_id(entry.name) then attach(path, entry, done) else done() end
       return true
     end)
     -- One that has been forgotten meanwhile is not missed.
@@ -318,6 +323,7 @@ end
 ---@param path axo.NativePath
 ---@param name string
 function source.adopt(path, name)
+  if not is_id(name) then return end
   list(path, name, function(_, entries)
     local entry = entries and entries[1]
     if entry and entry.name == name and not path.sources[name] then

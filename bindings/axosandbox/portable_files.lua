@@ -12,6 +12,8 @@ local TIMEOUT = 60
 local SEARCH_TIMEOUT = 120
 local LIST_MAX = 16 * 1024 * 1024
 local SPARE = 64 * 1024
+-- Bytes of what the container says of itself that an error repeats.
+local MAX_SAID = 4096
 
 ---@class axo.FileFailure
 ---@field code string "NOT_FOUND", "OUTSIDE", "NOT_A_FILE", "NOT_A_DIRECTORY", "TOO_LARGE", "EXISTS", "NOT_EMPTY", "PERMISSION", "NO_SPACE", "READ_ONLY", "CHANGED", "PATTERN", "NO_ROOT", "IO"
@@ -31,7 +33,7 @@ local function cause_of(complaint)
 end
 
 local function message_of(request, code, text, complaint)
-  if code == "TOO_LARGE" then
+  if code == "TOO_LARGE" and request.max then
     return ("%s: %s bytes are more than the %d that are read at once"):format(
       request.path, text, request.max)
   end
@@ -42,6 +44,7 @@ end
 local function refused(request, result)
   local complaint, code, text = result.stderr:match "^(.*)\naxo%-files (%u[%u_]*) ([^\n]*)\n$"
   if not code then return nil end
+  text = text:sub(1, MAX_SAID)
   if code == "IO" then code = cause_of(complaint) or code end
   return errors.new {
     code = code, op = request.op, stderr = complaint ~= "" and complaint or nil,

@@ -1,3 +1,4 @@
+local uv = require "luv"
 local support = require "spec.support.cli"
 support.expose_libraries()
 local grammar = require "axolua.lib.grammar"
@@ -106,6 +107,21 @@ describe("completion in bash", function()
       assert.same(case[2], words)
     end)
   end
+
+  it("neither runs nor offers a name that the shell would run", function()
+    local dir = temp.dir()
+    temp.write(dir .. "/axolua", ([=[#!/bin/sh
+case $2 in
+bash) exec %s completion bash ;;
+*) printf '%%s\n' good '$(touch %s/ran)' 'g;ls' 'g`id`' 'good-2' ;;
+esac
+]=]):format(support.axolua(), dir), "755")
+    local result = proc.run({ "bash", "-c", SCRIPT, "bash", "logs", "good", "" },
+      { env = proc.environment { AXOLUA = dir .. "/axolua" } })
+    assert.equal("", result.stderr)
+    assert.equal("good\ngood-2\n", result.stdout)
+    assert.is_nil(uv.fs_stat(dir .. "/ran"))
+  end)
 
   it("covers every option of every command", function()
     local script = support.run({ "completion", "bash" }).stdout

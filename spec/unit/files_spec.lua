@@ -2,6 +2,7 @@ local uv = require "luv"
 local core = require "axosandbox.core"
 local files = require "axosandbox.files"
 local portable_files = require "axosandbox.portable_files"
+local scripts = require "axosandbox.portable_scripts"
 local result = require "axosandbox.result"
 local janitor = require "spec.support.janitor"
 local proc = require "spec.support.proc"
@@ -33,6 +34,25 @@ describe("confine", function()
     for _, path in ipairs { "", "a\0b" } do
       local _, err = files.confine(path, "/s/dir", "test")
       assert.equal("INVALID", err and err.code)
+    end
+  end)
+end)
+
+describe("files, when the container lies,", function()
+  it("repeat only so much of what it says", function()
+    local lie = ("x"):rep(1e6)
+    for _, stderr in ipairs { "\naxo-files IO " .. lie .. "\n", "\naxo-files TOO_LARGE " .. lie
+      .. "\n", lie } do
+      local driver = setmetatable({ root = "/", exec = function(_, _, done)
+        uv.new_timer():start(0, 0, function()
+          done(nil, { code = scripts.FAILED, stdout = "", stderr = stderr })
+        end)
+        return true
+      end }, { __index = portable_files })
+      local sb = setmetatable({ driver = driver }, { __index = files.methods })
+      local value, err = sb:grep("a", { path = "d" })
+      assert.is_nil(value)
+      assert.is_true(#err.message < 5000, #err.message)
     end
   end)
 end)

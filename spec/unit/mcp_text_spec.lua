@@ -1,6 +1,7 @@
 require("spec.support.cli").expose_libraries()
 local base64 = require "axolua.lib.mcp.base64"
 local excerpt = require "axolua.lib.mcp.excerpt"
+local reply = require "axolua.lib.mcp.reply"
 local shell = require "axolua.lib.mcp.shell"
 local temp = require "spec.support.temp"
 local text = require "axolua.lib.mcp.text"
@@ -85,6 +86,21 @@ describe("text for a client", function()
       -- What grows with the square would take ten times as long.
       assert.is_true(whole < 5 * (os.clock() - before) + 0.05, ("%q"):format(evil:sub(1, 4)))
     end
+  end)
+end)
+
+describe("a reply that fails", function()
+  it("is bounded, whatever the container said, and says what is left out", function()
+    for _, made in ipairs { reply.refusal(("é"):rep(1e6), "again"),
+      reply.of_error { code = "IO", message = ("é"):rep(1e6), hint = "again" } } do
+      assert.is_true(made.isError)
+      local said = made.content[1].text
+      assert.is_true(#said < 10000)
+      assert.truthy(utf8.len(said))
+      assert.matches("^Error: é.*%(1991808 bytes left out%)$", said)
+      assert.equal("[again]", made.content[2].text)
+    end
+    assert.equal("Error: no", reply.refusal("no").content[1].text)
   end)
 end)
 

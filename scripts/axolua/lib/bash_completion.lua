@@ -18,16 +18,24 @@ local TAIL = [=[
   esac
 }
 
+# Those of the names on stdin that begin with $1. They are another program's words: `compgen -W`
+# would expand what stands in them, and the line that they end up in is run.
+_axolua_names() {
+  local name
+  while IFS= read -r name; do
+    if [[ $name =~ ^[[:alnum:]][[:alnum:]_.-]*$ && $name == "$1"* ]]; then COMPREPLY+=("$name"); fi
+  done
+}
+
 _axolua_complete() {
   local kind=$1 cur=$2 session=$3
   case $kind in
   dir) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
   file) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-  session)
-    mapfile -t COMPREPLY < <(compgen -W "$("$axolua" completion sessions 2>/dev/null)" -- "$cur") ;;
+  session) _axolua_names "$cur" < <("$axolua" completion sessions 2>/dev/null) ;;
   task)
-    mapfile -t COMPREPLY < <(compgen -W \
-      "$([[ -n $session ]] && "$axolua" completion tasks "$session" 2>/dev/null)" -- "$cur") ;;
+    [[ -z $session ]] ||
+      _axolua_names "$cur" < <("$axolua" completion tasks "$session" 2>/dev/null) ;;
   command) mapfile -t COMPREPLY < <(compgen -W "$_axolua_commands" -- "$cur") ;;
   words=*) mapfile -t COMPREPLY < <(compgen -W "${kind#words=}" -- "$cur") ;;
   esac

@@ -1,23 +1,27 @@
 --- The results of tools: text for an agent, and failures that say what to do about them.
 local cli = require "axolua.lib.cli"
 local json = require "axolua.lib.json"
+local text = require "axolua.lib.mcp.text"
 
 local reply = {}
 
 --- Bytes of text that one result carries at most.
 reply.MAX_TEXT = 64 * 1024
 
-local function block(text)
-  return { type = "text", text = text }
+-- Bytes of an error's message: the container may have had a say in it.
+local MAX_MESSAGE = 8 * 1024
+
+local function block(words)
+  return { type = "text", text = words }
 end
 
 --- A result of some text, then notes on it, each a block of its own.
----@param text string?
+---@param words string?
 ---@param ... string?
 ---@return table
-function reply.text(text, ...)
+function reply.text(words, ...)
   local content = json.array {}
-  if text and text ~= "" then content[1] = block(text) end
+  if words and words ~= "" then content[1] = block(words) end
   for i = 1, select("#", ...) do
     local note = select(i, ...)
     if note then content[#content + 1] = block("[" .. note .. "]") end
@@ -28,8 +32,8 @@ end
 
 --- The same, as a failure.
 ---@return table
-function reply.failure(text, ...)
-  local result = reply.text(text, ...)
+function reply.failure(words, ...)
+  local result = reply.text(words, ...)
   result.isError = true
   return result
 end
@@ -68,20 +72,23 @@ function reply.advice(err)
   return ADVICE[err.code]
 end
 
---- The failure that an error of the engine is.
----@param err axo.Error
----@return table
-function reply.of_error(err)
-  local message = cli.without_position(err.message or err)
-  return reply.failure("Error: " .. message, reply.advice(err))
-end
-
 --- A failure, with what to do about it.
 ---@param message string
 ---@param advice string?
 ---@return table
 function reply.refusal(message, advice)
-  return reply.failure("Error: " .. message, advice)
+  local shown = text.head(message, MAX_MESSAGE)
+  if #shown < #message then
+    shown = ("%s... (%d bytes left out)"):format(shown, #message - #shown)
+  end
+  return reply.failure("Error: " .. shown, advice)
+end
+
+--- The failure that an error of the engine is.
+---@param err axo.Error
+---@return table
+function reply.of_error(err)
+  return reply.refusal(cli.without_position(err.message or err), reply.advice(err))
 end
 
 --- "1 line", "2 lines".

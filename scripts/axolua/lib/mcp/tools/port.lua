@@ -1,4 +1,5 @@
 --- Tool: waiting until something listens on a port.
+local last_line = require "axosandbox.last_line"
 local reply = require "axolua.lib.mcp.reply"
 local text = require "axolua.lib.mcp.text"
 local work = require "axolua.lib.mcp.work"
@@ -91,7 +92,8 @@ local function wait_for_port(arguments, call)
   if result.code == 0 and not result.cancelled then return found(call, port, result.stdout) end
   if has_ended then return task_over(call, task, port) end
   if result.timed_out then return too_late(port, arguments.timeout) end
-  return reply.refusal("the sandbox cannot tell who listens: " .. result.stderr,
+  return reply.refusal("the sandbox cannot tell who listens: "
+    .. (last_line(result.stderr) or "exit code " .. tostring(result.code)),
     "Try to connect to the port by bash.")
 end
 
