@@ -58,6 +58,10 @@ local function running_container(client, name)
     end
     return nil, err
   end
+  if container.State and container.State.Paused then
+    return failure("PAUSED", ("the container %s is paused"):format(name),
+      "podman unpause " .. name)
+  end
   if not (container.State and container.State.Running) then
     return failure("NOT_RUNNING", ("the container %s is not running"):format(name),
       "start the session again")
