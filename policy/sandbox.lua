@@ -19,8 +19,21 @@ local CPUS = 2
 local PROCESSES = 512
 
 -- Variables of this machine that a project's devcontainer.json may read as ${localEnv:NAME}.
--- Never one that holds a secret: what is read here goes into the container.
+-- Never one that holds a secret: what is read here goes into the container, and in an image's
+-- name to that image's registry.
 local LOCAL_ENV = { "LANG", "LC_ALL", "TERM", "TZ" }
+
+-- Variables that choose which code a session's commands run: a project's devcontainer.json sets
+-- them only where its commands may run too. A star at the end stands for any rest of the name.
+local GUARDED_ENV = {
+  "PATH", "LD_*", "GCONV_PATH", "HOME", "XDG_CONFIG_*", "XDG_DATA_*", "SHELL", "ENV", "BASH*",
+  "SHELLOPTS", "IFS", "PS4", "PROMPT_COMMAND", "ZDOTDIR", "EDITOR", "VISUAL", "PAGER", "LESSOPEN",
+  "LESSCLOSE", "GIT_*", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONINSPECT",
+  "PYTHONUSERBASE", "PYTHONBREAKPOINT", "PYTHONWARNINGS", "NODE_OPTIONS", "NODE_PATH",
+  "npm_config_*", "NPM_CONFIG_*", "PERL5*", "PERLLIB", "RUBYOPT", "RUBYLIB", "GEM_*", "BUNDLE_*",
+  "LUA_*", "CLASSPATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "PHPRC",
+  "PHP_INI_SCAN_DIR", "MAKEFLAGS", "MAKEFILES", "CARGO_*", "RUSTC*", "GOFLAGS", "OPENSSL_CONF",
+}
 
 -- Seconds that podman may take: to start a container, to pull an image, to remove one.
 local TIMEOUTS = { start = 120, pull = 300, stop = 30 }
@@ -162,6 +175,7 @@ return function(request)
     -- Whom the commands of a devcontainer.json run as; nil: the container's user.
     remote_user = not fields.user and request.remote_user or nil,
     local_env = with(LOCAL_ENV, fields.local_env),
+    guarded_env = fields.allow_post_create and {} or GUARDED_ENV,
     -- Passed on to exec.lua.
     exec = fields.exec or {},
     -- The host's proxy variables often carry passwords.

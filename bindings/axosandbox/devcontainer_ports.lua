@@ -38,18 +38,25 @@ local function of_app(value)
   return number(inside), "it is not the number of a port"
 end
 
+-- Ports below are the machine's own services', and root's to give away.
+local FIRST = 1024
+local MACHINES = "ports below 1024 are for the machine's own services; --port publishes one"
+
 local function add(found, property, reader, value, reports)
   local port, why = reader(value)
   if not port then
     return reports:add(("%s %s"):format(property, tostring(value)), "ignored", why)
   end
   if found.seen[port] then return end
+  if port < FIRST then
+    return reports:add(("%s %d"):format(property, port), "denied", MACHINES)
+  end
   if #found.list >= MAX then
     return reports:add(property, "ignored", ("at most %d ports are published"):format(MAX))
   end
   found.seen[port] = true
   found.list[#found.list + 1] = { port = port }
-  reports:add(property, "honoured")
+  reports:add(property, "honoured", "published: " .. port)
 end
 
 local function is_scalar(value)

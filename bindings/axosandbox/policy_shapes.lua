@@ -21,6 +21,7 @@ local shapes = {}
 ---@field user string? NAME|UID[:GROUP|GID]
 ---@field remote_user string? the one of devcontainer.json's commands
 ---@field local_env string[]? variables of this machine that a devcontainer.json may read
+---@field guarded_env string[]? variables that one may not set: names, or their beginnings before a "*"; nil: all
 ---@field exec { timeout: number?, max_output: integer? } seconds, bytes
 ---@field http_proxy boolean pass the host's proxy variables in
 ---@field timeouts { start: number, pull: number, stop: number } seconds
@@ -168,6 +169,12 @@ local address = { type = "string", check = check_address }
 local commands = { type = "table", items = text, required = true }
 local port = { type = "integer", min = 1, max = 65535 }
 
+-- A name, or the beginning of one before a star.
+local function check_env_pattern(value)
+  local name = value:gsub("%*$", "")
+  return name ~= "" and naming.check_env_name(name) or nil
+end
+
 local env_names = {
   type = "table", items = { type = "string", check = naming.check_env_name },
 }
@@ -249,6 +256,7 @@ local decisions = {
     user = word,
     remote_user = word,
     local_env = env_names,
+    guarded_env = { type = "table", items = { type = "string", check = check_env_pattern } },
     exec = { type = "table", shape = exec_limits, required = true },
     http_proxy = boolean_required,
     timeouts = { type = "table", required = true, shape = {

@@ -1,5 +1,6 @@
 local support = require "spec.support.cli"
 support.expose_libraries()
+local confirm = require "axolua.lib.confirm"
 local json = require "axolua.lib.json"
 local text = require "axolua.lib.text"
 local cjson = require "cjson"
@@ -50,5 +51,30 @@ describe("JSON for scripts", function()
 
   it("keeps large integers whole", function()
     assert.equal("1763958061", json.encode(1763958061))
+  end)
+end)
+
+describe("the question whether a project's commands may run", function()
+  local function asked(...) return confirm.text { op = "postCreateCommand", commands = { ... } } end
+
+  it("shows them, and that there is a choice", function()
+    assert.equal("axolua: this project wants to run (postCreateCommand, 2 commands):\n"
+      .. "        npm ci\n        make\naxolua: let it? [y/N] ", asked("npm ci", "make"))
+  end)
+
+  it("fits a screen, whatever is asked", function()
+    local blank = (" "):rep(5000)
+    for _, command in ipairs { "true;" .. blank .. "evil", "true" .. ("\n"):rep(5000) .. "evil",
+      ("x"):rep(100000) .. "evil", ("é"):rep(100000) .. "evil", ("\27[2J"):rep(2000) .. "evil" } do
+      local shown = asked(command, command, command, command, command, command, command)
+      assert.truthy(utf8.len(shown))
+      assert.is_nil(shown:find "[\27\t]")
+      local rows = 0
+      for line in shown:gmatch "[^\n]+" do rows = rows + (#line + 79) // 80 end
+      assert.is_true(rows <= 24, rows)
+      local _, times = shown:gsub("evil", "")
+      assert.equal(5, times)
+      assert.matches("and 2 more", shown)
+    end
   end)
 end)

@@ -150,6 +150,19 @@ describe("a devcontainer.json's variables", function()
     assert.equal("ignored", report(found, "remoteEnv.A"))
   end)
 
+  it("publish none of the machine's own, and say which they do", function()
+    local found = load [[{ "forwardPorts": [22, 1024, 1023, "localhost:80"],
+      "appPort": ["443:443", 8443] }]]
+    assert.same({ 1024, 8443 }, found.options.ports)
+    for _, name in ipairs {
+      "forwardPorts 22", "forwardPorts 1023", "forwardPorts 80", "appPort 443",
+    } do
+      assert.equal("denied", report(found, name), name)
+    end
+    local _, reason = report(found, "forwardPorts")
+    assert.equal("published: 1024", reason)
+  end)
+
   it("are not looked for in a megabyte of digits", function()
     local found = load(('{ "appPort": "%s" }'):format(("1"):rep(1000000)))
     assert.same({}, found.options.ports)
@@ -178,6 +191,42 @@ describe("a devcontainer.json's variables", function()
       assert.same({ A = "secret" }, allowed.options.env)
       assert.is_nil(report(allowed, "localEnv:AXO_TEST_SECRET"))
     end)
+  end)
+
+  it("choose no code that runs, unless its commands may run too", function()
+    local names = { "PATH", "LD_PRELOAD", "LD_x", "BASH_ENV", "BASH_FUNC_ls", "ENV",
+      "GIT_SSH_COMMAND", "NODE_OPTIONS", "PYTHONPATH", "HOME" }
+    for _, property_name in ipairs { "containerEnv", "remoteEnv" } do
+      for _, name in ipairs(names) do
+        local json = ('{"%s":"/x","NODE_ENV":"test"}'):format(name)
+        local found = read(property_name, json)
+        local env = property_name == "remoteEnv" and found.remote.env or found.options.env
+        assert.same({ NODE_ENV = "test" }, env)
+        local status, reason = report(found, property_name .. "." .. name)
+        assert.equal("denied", status, name)
+        assert.matches("allow_post_create", reason)
+        found = read(property_name, json, { policy = { allow_post_create = true } })
+        env = property_name == "remoteEnv" and found.remote.env or found.options.env
+        assert.same({ [name] = "/x", NODE_ENV = "test" }, env)
+      end
+    end
+  end)
+
+  it("set what a policy does not guard, and nothing where it does not say", function()
+    local guarded
+    local policy = { sandbox = function(request, default)
+      local decision = default(request)
+      decision.guarded_env = guarded
+      return decision
+    end }
+    local function env_of()
+      return read("containerEnv", '{"A":"1","PATH":"2"}', { policy = policy }).options.env
+    end
+    assert.same({}, env_of())
+    guarded = { "A*" }
+    assert.same({ PATH = "2" }, env_of())
+    guarded = {}
+    assert.same({ A = "1", PATH = "2" }, env_of())
   end)
 
   it("read nothing when a policy knows of no such list", function()
@@ -233,19 +282,19 @@ describe("a devcontainer.json's ports", function()
   end)
 
   it("have labels: one for a port goes before one for a range", function()
-    local found = load [[{ "forwardPorts": [3000, 3001, 4000, 5], "portsAttributes": {
+    local found = load [[{ "forwardPorts": [3000, 3001, 4000, 5000], "portsAttributes": {
       "3000-3999": { "label": "range" }, "3001": { "label": "App\n" }, "1-9999": { "label": "all" },
-      "localhost:5": { "label": "five" }, ".+/server.js": { "label": "x" }, "4000": {} } }]]
+      "localhost:5000": { "label": "five" }, ".+/server.js": { "label": "x" }, "4000": {} } }]]
     assert.same({
       { port = 3000, label = "range" }, { port = 3001, label = "App " },
-      { port = 4000, label = "all" }, { port = 5, label = "five" },
+      { port = 4000, label = "all" }, { port = 5000, label = "five" },
     }, found.ports)
     assert.equal("ignored", report(found, "portsAttributes..+/server.js"))
   end)
 
   it("are bounded in number", function()
     local list = {}
-    for i = 1, 100 do list[i] = i end
+    for i = 1, 100 do list[i] = 3000 + i end
     local found = read("forwardPorts", "[" .. table.concat(list, ",") .. "]")
     assert.equal(32, #found.options.ports)
     assert.equal("honoured", report(found, "forwardPorts"))

@@ -1,6 +1,7 @@
 --- Asks the person at the terminal a question of policy's.
 local uv = require "luv"
 local await = require "axosandbox.await"
+local task = require "axosandbox.task"
 local output = require "axolua.lib.output"
 local status = require "axolua.lib.status"
 local text = require "axolua.lib.text"
@@ -9,13 +10,32 @@ local confirm = {}
 
 local MAX_ANSWER = 256
 
-local function show(question)
-  local lines = { "axolua: this project wants to run:\n" }
-  for _, command in ipairs(question.commands) do
-    lines[#lines + 1] = "        " .. text.visible(command) .. "\n"
+-- Bytes of a command's beginning and end, and commands: together a screen of 24 lines holds them.
+local HEAD, TAIL, MAX_COMMANDS = 160, 80, 5
+
+-- Nothing moves out of sight what is asked about: neither blanks nor a great length.
+local function shorten(command)
+  local shown = text.visible(command:gsub("%s+", " "))
+  if #shown <= HEAD + TAIL then return shown end
+  return ("%s ...[%d bytes]... %s"):format(task.whole_characters(shown:sub(1, HEAD), false),
+    #shown - HEAD - TAIL, task.whole_characters(shown:sub(-TAIL), true))
+end
+
+--- A question as it is put to a person.
+---@param question axo.Question
+---@return string text some 20 lines of a terminal at most
+function confirm.text(question)
+  local count = #question.commands
+  local lines = { ("axolua: this project wants to run (%s, %d %s):\n"):format(
+    text.visible(question.op), count, count == 1 and "command" or "commands") }
+  for i = 1, math.min(count, MAX_COMMANDS) do
+    lines[#lines + 1] = "        " .. shorten(question.commands[i]) .. "\n"
+  end
+  if count > MAX_COMMANDS then
+    lines[#lines + 1] = ("        ... and %d more\n"):format(count - MAX_COMMANDS)
   end
   lines[#lines + 1] = "axolua: let it? [y/N] "
-  output.print(2, table.concat(lines))
+  return table.concat(lines)
 end
 
 local function read_line(answer)
@@ -49,7 +69,7 @@ end
 ---@return fun()? stop
 function confirm.ask(question, answer)
   status.hold()
-  show(question)
+  output.print(2, confirm.text(question))
   return read_line(function(word)
     local lower = word and word:lower()
     answer(lower == "y" or lower == "yes")
