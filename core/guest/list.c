@@ -47,8 +47,7 @@ static bool append(int fd, const struct work *w, uint32_t *length) {
   return write(fd, &entry, sizeof entry) == (ssize_t)sizeof entry;
 }
 
-/* What has ended comes first, in the order of its end: a host that remembers fewer knows
-   which. */
+/* What has ended comes first, the oldest first: who remembers fewer knows which. */
 static bool append_all(int fd, uint32_t *length) {
   for (const struct work *w = work_shelf(NULL); w; w = work_shelf(w))
     if (!append(fd, w, length))

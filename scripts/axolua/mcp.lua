@@ -5,6 +5,7 @@ local channel = require "axolua.lib.mcp.channel"
 local cli = require "axolua.lib.cli"
 local console = require "axolua.lib.console"
 local devcontainer = require "axolua.lib.devcontainer"
+local request = require "axosandbox.request"
 local sandbox = require "axolua.lib.sandbox"
 local server = require "axolua.lib.mcp.server"
 local session = require "axolua.lib.mcp.session"
@@ -69,6 +70,8 @@ end
 -- How a session is started: nil and an exit code where the project says what cannot be.
 local function starter(args)
   local options = sandbox.start_options(args)
+  local ok, err = request.find_directory { dir = options.dir }
+  if not ok then return nil, cli.fail(err) end
   -- stdin is the client's, also where it is a terminal.
   options.confirm = nil
   -- Once: what a command of the agent writes there later is for the next server.

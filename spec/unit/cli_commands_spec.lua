@@ -61,6 +61,7 @@ describe("axolua's command line", function()
     { { "completion", "tcsh" }, "bash" },
     { { "completion", "tasks" }, "which session" },
     { { "mcp", "--timeout", "soon" }, "%-%-timeout" },
+    { { "run", "--memory", "lots", "--", "true" }, "%-%-memory: .*512m" },
     { { "mcp", "extra" }, "too many" },
     { { "help", "frobnicate" }, "there is no command" },
   }
@@ -71,8 +72,16 @@ describe("axolua's command line", function()
       assert.equal("", result.stdout)
       assert.matches(case[2], result.stderr)
       assert.matches("axolua .*help", result.stderr)
+      assert.is_nil(result.stderr:find "traceback")
     end)
   end
+
+  it("serves no directory that is not there to an agent", function()
+    local result = support.run { "mcp", "--dir", "/axo/nowhere" }
+    assert.equal(125, result.code)
+    assert.equal("", result.stdout)
+    assert.matches("the directory /axo/nowhere cannot be used", result.stderr)
+  end)
 
   it("says which command installs podman where there is none, and exits with 125", function()
     local nowhere = temp.dir()
@@ -100,12 +109,5 @@ describe("axolua's command line", function()
     result = support.run { "run", "--dir", "/etc", "--", "true" }
     assert.equal(125, result.code)
     assert.matches("/etc", result.stderr)
-  end)
-
-  it("reports a memory limit that is none without a traceback", function()
-    local result = support.run { "run", "--dir", temp.dir "x", "--memory", "lots", "--", "true" }
-    assert.equal(125, result.code)
-    assert.matches("memory", result.stderr)
-    assert.is_nil(result.stderr:find "traceback")
   end)
 end)

@@ -1,6 +1,7 @@
 --- What every command shares: its command line, its errors, its exit codes.
 local argparse = require "argparse"
 local naming = require "axosandbox.naming"
+local shapes = require "axosandbox.policy_shapes"
 local output = require "axolua.lib.output"
 local status = require "axolua.lib.status"
 local style = require "axolua.lib.style"
@@ -115,6 +116,16 @@ function cli.number(what, minimum, is_integer)
         what, word, is_integer and "a whole number" or "a number", minimum)
     end
     return value
+  end
+end
+
+--- A size that an option was given, checked. For argparse's :convert.
+---@param what string
+function cli.size(what)
+  return function(word)
+    local _, problem = shapes.bytes(word)
+    if problem then return nil, ("%s: %s"):format(what, problem) end
+    return word
   end
 end
 

@@ -82,6 +82,7 @@ function sandbox.options(parser, timeout)
     .. "of a command on this host; may be repeated."):argname "K=file:PATH|K=cmd:COMMAND"
     :count "*":action(append):convert(read_env_from)
   parser:option("--memory", "Memory limit, such as 512m or 2g."):argname "SIZE"
+    :convert(cli.size "--memory")
   parser:option("--cpus", "CPU limit, such as 1.5."):argname "N"
     :convert(cli.number("--cpus", 0.01))
   parser:option("--pids", "Limit on processes."):argname "N"
