@@ -56,7 +56,7 @@ local function add(found, property, reader, value, reports)
   end
   found.seen[port] = true
   found.list[#found.list + 1] = { port = port }
-  reports:add(property, "honoured", "published: " .. port)
+  return port
 end
 
 local function is_scalar(value)
@@ -70,13 +70,16 @@ local function read(config, property, reader, found, reports)
   if not jsonc.is_array(value) then
     return reports:add(property, "invalid", "expected an array")
   end
+  local added = {}
   for _, item in ipairs(value) do
     if is_scalar(item) then
-      add(found, property, reader, item, reports)
+      added[#added + 1] = add(found, property, reader, item, reports)
     else
       reports:add(property, "invalid", "expected numbers and texts")
     end
   end
+  if #added == 0 then return end
+  reports:add(property, "honoured", "published: " .. table.concat(added, ", "))
 end
 
 -- ---- labels ----------------------------------------------------------------------------

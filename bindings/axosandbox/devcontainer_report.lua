@@ -3,7 +3,10 @@ local unseen = require "axosandbox.unseen"
 
 local report = {}
 
+-- What the file can make as many of as it likes. What is done with it is named in any case, and
+-- there are few such properties.
 local MAX = 100
+local DONE = { honoured = true, policy = true }
 
 ---@class axo.DevcontainerReport
 ---@field property string its name, with what is below it: "remoteEnv.PATH"
@@ -34,7 +37,7 @@ function Reports:add(property, status, reason)
   property = visible(property)
   local key = property .. "\0" .. status .. "\0" .. (reason or "")
   if self.seen[key] then return end
-  if #self.list >= MAX then
+  if #self.list >= MAX and not DONE[status] then
     self.left_out = (self.left_out or 0) + 1
     return
   end

@@ -174,6 +174,7 @@ describe("axolua run on a devcontainer.json", function()
     local dir = projects.with(cjson.encode(projects.all {
       image = e2e.images.base(), privileged = true, runArgs = { "--privileged" },
       remoteEnv = { A = "${localEnv:AXO_TEST_A}" }, containerEnv = { B = "b" },
+      forwardPorts = { 3000, 22, 3001 },
     }))
     uv.os_setenv("AXO_TEST_A", "from here")
     local result = run(dir, { "sh", "-c", "echo $A-$B; cat log" }, {
@@ -183,6 +184,8 @@ describe("axolua run on a devcontainer.json", function()
     assert.equal(0, result.code, result.stderr)
     assert.equal("from here-b\ncreate\nupdate\npost-create\nstart\nattach\n", result.stdout)
     assert.matches("honoured: .*remoteEnv", result.stderr)
+    assert.matches("honoured: .*forwardPorts %(published: 3000, 3001%)", result.stderr)
+    assert.matches("denied: forwardPorts 22: ports below 1024", result.stderr)
     assert.matches("denied: privileged: the hardening", result.stderr)
     assert.matches("denied: runArgs: ", result.stderr)
     assert.matches("denied: initializeCommand: ", result.stderr)

@@ -31,6 +31,12 @@ end
 
 local PLAIN = { honoured = true, policy = true }
 
+-- Of what is honoured, some is worth a word: which ports.
+local function named(report)
+  if report.status ~= "honoured" or not report.reason then return report.property end
+  return ("%s (%s)"):format(report.property, report.reason)
+end
+
 -- Properties with the same fate and reason are one line.
 local function grouped(reports)
   local lines, found = {}, {}
@@ -42,8 +48,9 @@ local function grouped(reports)
       found[key] = line
       if not PLAIN[it.status] then lines[#lines + 1] = line end
     end
-    if not line.seen[it.property] then table.insert(line.names, it.property) end
-    line.seen[it.property] = true
+    local name = named(it)
+    if not line.seen[name] then table.insert(line.names, name) end
+    line.seen[name] = true
   end
   return lines, found
 end
