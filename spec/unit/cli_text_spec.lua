@@ -62,6 +62,11 @@ describe("the question whether a project's commands may run", function()
       .. "        npm ci\n        make\naxolua: let it? [y/N] ", asked("npm ci", "make"))
   end)
 
+  it("says when it does not show all of a command", function()
+    assert.matches("x ...%[60 bytes%]... x+\naxolua: not all of it is shown; let it",
+      asked(("x"):rep(300)))
+  end)
+
   it("fits a screen, whatever is asked", function()
     local blank = (" "):rep(5000)
     for _, command in ipairs { "true;" .. blank .. "evil", "true" .. ("\n"):rep(5000) .. "evil",
@@ -74,7 +79,7 @@ describe("the question whether a project's commands may run", function()
       assert.is_true(rows <= 24, rows)
       local _, times = shown:gsub("evil", "")
       assert.equal(5, times)
-      assert.matches("and 2 more", shown)
+      assert.matches("and 2 more\naxolua: not all of it is shown; let it", shown)
     end
   end)
 end)

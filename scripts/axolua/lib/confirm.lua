@@ -13,12 +13,13 @@ local MAX_ANSWER = 256
 -- Bytes of a command's beginning and end, and commands: together a screen of 24 lines holds them.
 local HEAD, TAIL, MAX_COMMANDS = 160, 80, 5
 
--- Nothing moves out of sight what is asked about: neither blanks nor a great length.
+-- Nothing moves out of sight what is asked about: neither blanks nor a great length. Also:
+-- whether that is all of it.
 local function shorten(command)
   local shown = text.visible(command:gsub("%s+", " "))
-  if #shown <= HEAD + TAIL then return shown end
+  if #shown <= HEAD + TAIL then return shown, true end
   return ("%s ...[%d bytes]... %s"):format(task.whole_characters(shown:sub(1, HEAD), false),
-    #shown - HEAD - TAIL, task.whole_characters(shown:sub(-TAIL), true))
+    #shown - HEAD - TAIL, task.whole_characters(shown:sub(-TAIL), true)), false
 end
 
 --- A question as it is put to a person.
@@ -28,13 +29,17 @@ function confirm.text(question)
   local count = #question.commands
   local lines = { ("axolua: this project wants to run (%s, %d %s):\n"):format(
     text.visible(question.op), count, count == 1 and "command" or "commands") }
+  local is_whole = count <= MAX_COMMANDS
   for i = 1, math.min(count, MAX_COMMANDS) do
-    lines[#lines + 1] = "        " .. shorten(question.commands[i]) .. "\n"
+    local shown, all = shorten(question.commands[i])
+    lines[#lines + 1] = "        " .. shown .. "\n"
+    is_whole = is_whole and all
   end
   if count > MAX_COMMANDS then
     lines[#lines + 1] = ("        ... and %d more\n"):format(count - MAX_COMMANDS)
   end
-  lines[#lines + 1] = "axolua: let it? [y/N] "
+  lines[#lines + 1] = ("axolua: %slet it? [y/N] "):format(
+    is_whole and "" or "not all of it is shown; ")
   return table.concat(lines)
 end
 
