@@ -62,6 +62,10 @@ describe("the question whether a project's commands may run", function()
       .. "        npm ci\n        make\naxolua: let it? [y/N] ", asked("npm ci", "make"))
   end)
 
+  it("shows where a line ends, and a comment with it", function()
+    assert.matches("true # harmless\\x0aevil\n", asked("true  #  harmless\nevil"), 1, true)
+  end)
+
   it("says when it does not show all of a command", function()
     assert.matches("x ...%[60 bytes%]... x+\naxolua: not all of it is shown; let it",
       asked(("x"):rep(300)))

@@ -16,7 +16,7 @@ local HEAD, TAIL, MAX_COMMANDS = 160, 80, 5
 -- Nothing moves out of sight what is asked about: neither blanks nor a great length. Also:
 -- whether that is all of it.
 local function shorten(command)
-  local shown = text.visible(command:gsub("%s+", " "))
+  local shown = text.visible(command:gsub("[ \t]+", " "))
   if #shown <= HEAD + TAIL then return shown, true end
   return ("%s ...[%d bytes]... %s"):format(task.whole_characters(shown:sub(1, HEAD), false),
     #shown - HEAD - TAIL, task.whole_characters(shown:sub(-TAIL), true)), false
