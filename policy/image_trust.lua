@@ -125,6 +125,7 @@ return function(request)
     return use(reference)
   end
   return use_default(request, ("the image %s is not trusted here, so %s runs instead; to run it, "
-    .. "set allow_untrusted_image = true in the policy table, or list it in allow_images"
+    .. "set allow_untrusted_image = true in the policy table (axolua run --allow-untrusted-image), "
+    .. "or list it in allow_images"
   ):format(reference.text, DEFAULT.text))
 end

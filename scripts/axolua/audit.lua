@@ -1,4 +1,5 @@
 --- axolua audit: what was done in sessions.
+local uv = require "luv"
 local await = require "axosandbox.await"
 local audit_log = require "axolua.lib.audit_log"
 local audit_reader = require "axolua.lib.audit_reader"
@@ -41,7 +42,10 @@ local function path_of(args)
   local path, problem = args.file, nil
   if not path then path, problem = audit_log.path() end
   if not path then cli.abort(problem or "the audit log is off", "say --file FILE") end
-  if path:sub(1, 1) ~= "/" then path = require("luv").cwd() .. "/" .. path end
+  if path:sub(1, 1) ~= "/" then path = uv.cwd() .. "/" .. path end
+  if args.file and not args.follow and not uv.fs_stat(path) then
+    cli.abort(("there is no log %s"):format(path), "axolua audit, without --file, shows its own")
+  end
   return path
 end
 

@@ -36,6 +36,12 @@ local function main(arguments)
     cli.print(overview())
     return 0
   end
+  for _, entry in ipairs(commands.built_in) do
+    if entry[1]:match "^%S+" == args.command then
+      cli.print(("axolua %s: %s\n"):format(entry[1], entry[2]))
+      return 0
+    end
+  end
   if not commands.is_one(args.command) then
     cli.usage(p, ("there is no command %q"):format(args.command))
   end

@@ -200,6 +200,17 @@ describe("a session that is kept", function()
     assert.equal("started\n", support.run({ "exec", id, "--", "cat", "note" }).stdout)
   end)
 
+  it("is not lost to another run of its name", function()
+    local before = podman.id("axo-ses-" .. id)
+    for _, where in ipairs { dir, temp.dir "elsewhere" } do
+      local result = support.run(run_arguments({ "true" }, { "--dir", where, "-q" }, id))
+      assert.equal(125, result.code)
+      assert.matches("runs already, over " .. dir, result.stderr, 1, true)
+      assert.matches("axolua stop " .. id, result.stderr, 1, true)
+    end
+    assert.equal(before, podman.id("axo-ses-" .. id))
+  end)
+
   it("is reused by run --keep with its id", function()
     local before = podman.id("axo-ses-" .. id)
     local result = support.run(run_arguments({ "cat", "note" }, { "--dir", dir, "--keep" }, id))

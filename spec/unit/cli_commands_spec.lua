@@ -64,6 +64,8 @@ describe("axolua's command line", function()
     { { "run", "--memory", "lots", "--", "true" }, "%-%-memory: .*512m" },
     { { "mcp", "extra" }, "too many" },
     { { "help", "frobnicate" }, "there is no command" },
+    { { "run", "ls", "-l" }, "after %-%-" },
+    { { "exec", "demo", "ls" }, "after %-%-" },
   }
   for _, case in ipairs(WRONG) do
     it("refuses `axolua " .. table.concat(case[1], " ") .. "` with code 2", function()
@@ -75,6 +77,18 @@ describe("axolua's command line", function()
       assert.is_nil(result.stderr:find "traceback")
     end)
   end
+
+  it("knows what it answers by itself", function()
+    local result = support.run { "help", "env" }
+    assert.equal(0, result.code)
+    assert.matches("eval", result.stdout)
+  end)
+
+  it("shows no log that is not there", function()
+    local result = support.run { "audit", "--file", temp.dir() .. "/log" }
+    assert.equal(125, result.code)
+    assert.matches("there is no log", result.stderr)
+  end)
 
   it("serves no directory that is not there to an agent", function()
     local result = support.run { "mcp", "--dir", "/axo/nowhere" }

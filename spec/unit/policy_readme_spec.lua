@@ -76,6 +76,7 @@ describe("policy/README.md", function()
     for _, image in ipairs {
       "registry.example.com.evil.example/x", "registry.example.com:5000/x", "ubuntu:24.04",
       "ghcr.io/library/debian:12", "debian-evil:12", "docker.io/library/debian/evil:1",
+      "alpine:3.20", "localhost/axosandbox/base",
     } do
       assert.matches("images come from", ask(image, { allow_untrusted_image = true }).deny)
     end

@@ -73,8 +73,11 @@ function cli.parse(parser, arguments)
   local ok, result = parser:pparse(arguments)
   local help = parser.wants_help
   if help then leave(0, 1, (help == true and parser or help):get_help() .. "\n") end
-  if not ok then cli.usage(parser, result) end
-  return result
+  if ok then return result end
+  if result == "too many arguments" and parser.lacks_dashes then
+    result = result .. ": a command goes, with its arguments, after --"
+  end
+  cli.usage(parser, result)
 end
 
 --- Splits at the first "--": what is ours, and the command.
@@ -96,6 +99,7 @@ end
 ---@return table options, string[] command
 function cli.parse_with_command(parser, arguments)
   local before, command = cli.split(arguments)
+  parser.lacks_dashes = not command
   local args = cli.parse(parser, before)
   if not command or #command == 0 then
     cli.usage(parser, "no command to run: put it, with its arguments, after --")

@@ -202,12 +202,34 @@ function sandbox.consult_project(options, args)
   return description
 end
 
+-- A start takes the place of what a host that is gone has left under its name. With a name that
+-- somebody chose that may be what `--keep` was for.
+local function is_taken(args)
+  if not args.id or args.keep then return nil end
+  -- What is wrong with podman is for the start to say.
+  for _, session in ipairs(axo.list() or {}) do
+    if session.id == args.id and session.running and not session.in_use then return session end
+  end
+end
+
+local function refuse(session)
+  return cli.fail {
+    op = "start",
+    message = ("the session %s runs already, over %s, and would be lost"):format(
+      session.id, session.dir),
+    hint = ("axolua exec %s -- COMMAND uses it, run --keep with its --id and --dir too; "
+      .. "axolua stop %s ends it"):format(session.id, session.id),
+  }
+end
+
 --- Starts a session, lets `work` use it, and removes it again, also after errors and
 --- signals; in a coroutine.
 ---@param args table the parsed command line
 ---@param work fun(sb: axo.Sandbox, guard: cli.Guard): integer
 ---@return integer code
 function sandbox.with(args, work)
+  local taken = is_taken(args)
+  if taken then return refuse(taken) end
   local log = console.open(args)
   local guard = signals.guard(function()
     terminal.restore()
