@@ -438,6 +438,14 @@ describe("axolua doctor", function()
     if podman.is_root() then assert.equal("ok", rows.limits.status, rows.limits.detail) end
   end)
 
+  it("says the same of the host once a start has found it out", function()
+    local env = { XDG_STATE_HOME = temp.dir() }
+    local function of_runtime()
+      return support.run({ "doctor" }, { env = env }).stdout:match "own OCI runtime [^\n]*(runc)\n"
+    end
+    assert.equal(of_runtime(), of_runtime())
+  end)
+
   it("prints the same for people", function()
     local result = support.run { "doctor", "--no-probe" }
     assert.equal(0, result.code, result.stdout)

@@ -63,6 +63,7 @@ describe("axolua's command line", function()
     { { "mcp", "--timeout", "soon" }, "%-%-timeout" },
     { { "run", "--memory", "lots", "--", "true" }, "%-%-memory: .*512m" },
     { { "mcp", "extra" }, "too many" },
+    { { "run", "--memory", "1", "--", "true" }, "%-%-memory: .*6m" },
     { { "help", "frobnicate" }, "there is no command" },
     { { "run", "ls", "-l" }, "after %-%-" },
     { { "exec", "demo", "ls" }, "after %-%-" },

@@ -66,7 +66,21 @@ function checks.podman(report)
   return found
 end
 
---- The OCI runtimes.
+-- What an earlier start found out and every one since does from the beginning.
+local function remembered(report, found)
+  local known = host.recall("adaptations", found.program)
+  if type(known) ~= "table" then return end
+  if known.runtime then
+    report:add("ok", "adaptation",
+      ("podman's own OCI runtime failed here: sessions use %s"):format(tostring(known.runtime)))
+  end
+  if known.ulimits then
+    report:add("ok", "adaptation",
+      "podman's ulimits were refused here: sessions have the hard limits")
+  end
+end
+
+--- The OCI runtimes, and what is known of them.
 function checks.runtime(report, found)
   local list = table.concat(found.runtimes, ", ")
   if #found.runtimes == 0 then
@@ -77,6 +91,7 @@ function checks.runtime(report, found)
   else
     report:add("ok", "runtime", list .. "; podman's default is " .. tostring(found.runtime))
   end
+  remembered(report, found)
 end
 
 local function has_range(path, user)

@@ -9,6 +9,7 @@ local text = require "axolua.lib.text"
 
 local cli = {}
 
+cli.LEAST_MEMORY = 6 * 2 ^ 20 -- below it nothing starts; the least that docker takes, too
 cli.FAILED = 125 -- axolua itself failed, as opposed to the command
 cli.USAGE = 2
 cli.NOT_EXECUTABLE = 126
@@ -123,11 +124,12 @@ function cli.number(what, minimum, is_integer)
   end
 end
 
---- A size that an option was given, checked. For argparse's :convert.
+--- A size of memory that an option was given, checked. For argparse's :convert.
 ---@param what string
 function cli.size(what)
   return function(word)
-    local _, problem = shapes.bytes(word)
+    local bytes, problem = shapes.bytes(word)
+    if bytes and bytes < cli.LEAST_MEMORY then problem = "expected 6m or more" end
     if problem then return nil, ("%s: %s"):format(what, problem) end
     return word
   end
