@@ -137,6 +137,8 @@ local function open_locked(client, set, id, lock)
   local record = record_of(client, set, container, session)
   record.id, record.container, record.dir = id, naming.container(id), session.dir
   record.kind, record.asked_image, record.lock = "opened", session.image, lock
+  record.asked_limits = session.limits
+  record.network_mode = container.HostConfig and container.HostConfig.NetworkMode
   record.runtime_dir, err = host.session_dir(id)
   if not record.runtime_dir then return nil, err end
   secrets.recall(record, session.secrets)
@@ -153,26 +155,42 @@ local function open_record(client, set, id)
   return record, err
 end
 
+-- What a running session has more of than this start would give it: never silently weaker.
+local function excess(record, job)
+  if job.plan.network == "none" and record.network_mode ~= "none" then return "a network" end
+  local asked = limits.normalise(job.set:fields().limits) or {}
+  for _, key in ipairs { "memory", "cpus", "pids" } do
+    local has = record.asked_limits and record.asked_limits[key]
+    if asked[key] and (not has or has > asked[key]) then return "a larger limit on " .. key end
+  end
+end
+
+local function difference(record, job)
+  if record.dir ~= job.asked.dir or not image.same(record.asked_image, job.asked.image) then
+    return ("another directory or image: %s, %s"):format(
+      record.dir, record.asked_image or "the default image")
+  end
+  return excess(record, job)
+end
+
 --- For a start with `reuse`: the running session of the job's id, in a coroutine. nil without
 --- an error when none runs.
 ---@param job axo.Job
 ---@return axo.Record? record
----@return axo.Error? err "IN_USE": it has another directory or image; "STARTING"
+---@return axo.Error? err "IN_USE": it has another directory or image, or more than was asked for; "STARTING"
 function sessions.reopen(job)
   local record, err = open_record(job.client, job.set, job.id)
   if not record then
     if err.code == "NOT_FOUND" or err.code == "NOT_RUNNING" then return nil end
     return nil, err
   end
-  if record.dir == job.asked.dir and image.same(record.asked_image, job.asked.image) then
-    return record
-  end
+  local differs = difference(record, job)
+  if not differs then return record end
   secrets.forget(record)
   session_lock.release(record.lock, record.id)
   return nil, errors.new {
     code = "IN_USE", op = "start",
-    message = ("the session %q runs with another directory or image: %s, %s"):format(
-      job.id, record.dir, record.asked_image or "the default image"),
+    message = ("the session %q runs with %s"):format(job.id, differs),
     hint = "stop it, or choose another id",
   }
 end

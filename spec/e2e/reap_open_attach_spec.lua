@@ -207,6 +207,30 @@ describe("opening a session again", function()
     assert(sb:stop())
   end)
 
+  it("with reuse takes none that has more than is asked for", function()
+    local container, options = orphan()
+    options.reuse, options.policy.limits = true, { memory = "64m" }
+    local sb, err = axo.start(options)
+    assert.is_nil(sb)
+    assert.equal("IN_USE", err.code)
+    assert.matches("larger limit on memory", err.message)
+    options.policy.limits = { memory = "900g" }
+    assert(assert(axo.start(options)):stop())
+    assert.is_false(podman.exists(container))
+  end)
+
+  it("with reuse takes none with a network where none is asked for", function()
+    local options = e2e.options { policy = { network = "bridge" }, reuse = true }
+    local sb = assert(axo.start(options))
+    assert(sb:exec { "true" })
+    options.policy.network = "none"
+    local second, err = axo.start(options)
+    assert.is_nil(second)
+    assert.equal("IN_USE", err.code)
+    assert.matches("with a network", err.message)
+    assert(sb:stop())
+  end)
+
   it("with reuse starts one when there is none", function()
     local sb = e2e.start { reuse = true }
     assert.equal(0, assert(sb:exec { "true" }).code)
