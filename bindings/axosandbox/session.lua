@@ -283,7 +283,6 @@ local function find(self, kind, id, wrap)
   return nil, errors.new {
     code = "NOT_FOUND", op = "get_" .. kind,
     message = ("there is no %s %s in this session"):format(kind, tostring(id)),
-    hint = "axolua ps --tasks",
   }
 end
 
