@@ -209,6 +209,12 @@ describe("a session that is kept", function()
       assert.matches("axolua stop " .. id, result.stderr, 1, true)
     end
     assert.equal(before, podman.id("axo-ses-" .. id))
+    if not (podman.is_root() or podman.is_cgroup_v2()) then return end
+    podman.must("pause", "axo-ses-" .. id)
+    local result = support.run(run_arguments({ "true" }, { "--dir", dir }, id))
+    podman.must("unpause", "axo-ses-" .. id)
+    assert.equal(125, result.code)
+    assert.equal(before, podman.id("axo-ses-" .. id))
   end)
 
   it("is reused by run --keep with its id", function()

@@ -208,7 +208,8 @@ local function is_taken(args)
   if not args.id or args.keep then return nil end
   -- What is wrong with podman is for the start to say.
   for _, session in ipairs(axo.list() or {}) do
-    if session.id == args.id and session.running and not session.in_use then return session end
+    local goes_on = session.running or session.state == "paused"
+    if session.id == args.id and goes_on and not session.in_use then return session end
   end
 end
 
