@@ -371,8 +371,9 @@ end
 --- Starts a session: its own container, with `dir` mounted read-write at the same path.
 ---
 --- A stale container of this id is removed; one that a live host uses is an error with code
---- "IN_USE", unless `reuse` is set and it has the same directory and image: then that session
---- is opened. Further codes: "ENOENT" (no podman, no such directory), "POLICY", "LIMITS",
+--- "IN_USE", unless `reuse` is set and it has the same directory and image, no network where this
+--- start has none and no larger limits than `policy.limits`: then that session is opened, as it
+--- is (`env`, `env_from` and `ports` are not applied to it). Further codes: "ENOENT" (no podman, no such directory), "POLICY", "LIMITS",
 --- "TIMEOUT", "CANCELLED", "CHANGED" (the directory was replaced meanwhile), "PODMAN" (with
 --- `class`, `stderr`, `exit_code`). A wrong option raises. With a callback, the returned handle
 --- has `:cancel()`.
