@@ -91,8 +91,14 @@ typedef struct laxo_shape {
 /* A key whose value the caller takes itself. */
 #define LAXO_TAKEN(name_, kind_)                                                       \
   { .name = (name_), .kind = (kind_) }
+/* At most 64 fields: which a table has is a bit each. */
 #define LAXO_SHAPE(fields_, type)                                                      \
-  { (fields_), sizeof(fields_) / sizeof((fields_)[0]), sizeof(type) }
+  {                                                                                    \
+    (fields_),                                                                         \
+        sizeof(fields_) / sizeof((fields_)[0]) +                                       \
+            0 * sizeof(char[sizeof(fields_) / sizeof((fields_)[0]) <= 64 ? 1 : -1]),   \
+        sizeof(type)                                                                   \
+  }
 
 /* Keeps what a conversion made until its C function returns; and the first value that
  * has the right type and cannot be right all the same. */
@@ -241,6 +247,7 @@ void laxo_argv_register(lua_State *L);
 void laxo_reference_register(lua_State *L);
 void laxo_digest_register(lua_State *L);
 void laxo_budget_register(lua_State *L);
+void laxo_plain_register(lua_State *L);
 void laxo_process_register(lua_State *L);
 void laxo_link_register(lua_State *L);
 void laxo_guest_work_register(lua_State *L);

@@ -11,42 +11,57 @@
 #define WHERE_MAX 128
 #define SECONDS_MAX 1e12 /* more is forever */
 
-/* Where a value stands, for messages: "run.ports[2]". */
+/* Where a value stands: put into words, "run.ports[2]", only for a message. */
 typedef struct place {
-  char text[WHERE_MAX];
+  const struct place *in; /* NULL: the name is the whole of it */
+  const char *name;       /* NULL: an item */
+  lua_Integer item;
 } place_t;
 
+typedef struct place_text {
+  char text[WHERE_MAX];
+} place_text_t;
+
 static void read_shape(laxo_reader_t *reader, int index, const laxo_shape_t *shape,
-                       const char *where, void *out);
+                       const place_t *where, void *out);
 
-static void reject(laxo_reader_t *reader, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static size_t put_place(const place_t *where, char *out, size_t room) {
+  size_t at = where->in ? put_place(where->in, out, room) : 0;
+  const char *dot = where->in ? "." : "";
+  int n = where->name ? snprintf(out + at, room - at, "%s%s", dot, where->name)
+                      : snprintf(out + at, room - at, "[%lld]", (long long)where->item);
+  return n < 0 ? at : (size_t)n < room - at ? at + (size_t)n : room - 1;
+}
 
-static void reject(laxo_reader_t *reader, const char *format, ...) {
+static place_text_t words(const place_t *where) {
+  place_text_t out;
+  put_place(where, out.text, sizeof out.text);
+  return out;
+}
+
+/* `format` goes on after the place. */
+static void reject(laxo_reader_t *reader, const place_t *where, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void reject(laxo_reader_t *reader, const place_t *where, const char *format,
+                   ...) {
+  char rest[WHERE_MAX];
   va_list args;
   if (reader->err.code != 0)
     return;
   reader->err.code = UV_EINVAL;
   reader->err.op = reader->op;
   va_start(args, format);
-  vsnprintf(reader->err.message, sizeof reader->err.message, format, args);
+  vsnprintf(rest, sizeof rest, format, args);
   va_end(args);
+  snprintf(reader->err.message, sizeof reader->err.message, "%s %s", words(where).text,
+           rest);
 }
 
-static place_t place_at(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static place_t place_at(const char *format, ...) {
-  place_t place;
-  va_list args;
-  va_start(args, format);
-  vsnprintf(place.text, sizeof place.text, format, args);
-  va_end(args);
-  return place;
-}
-
-static void wrong_type(lua_State *L, int index, const char *where,
+static void wrong_type(lua_State *L, int index, const place_t *where,
                        const char *expected) {
-  luaL_error(L, "%s: expected %s, got %s", where, expected, luaL_typename(L, index));
+  luaL_error(L, "%s: expected %s, got %s", words(where).text, expected,
+             luaL_typename(L, index));
 }
 
 void laxo_reader_init(lua_State *L, laxo_reader_t *reader, const char *op) {
@@ -75,7 +90,7 @@ static void *anchored_memory(laxo_reader_t *reader, size_t count, size_t size) {
 
 /* ---- single values --------------------------------------------------------------- */
 
-static laxo_bytes_t read_bytes(laxo_reader_t *reader, int index, const char *where) {
+static laxo_bytes_t read_bytes(laxo_reader_t *reader, int index, const place_t *where) {
   laxo_bytes_t bytes;
   if (lua_type(reader->L, index) != LUA_TSTRING)
     wrong_type(reader->L, index, where, "string");
@@ -85,10 +100,10 @@ static laxo_bytes_t read_bytes(laxo_reader_t *reader, int index, const char *whe
   return bytes;
 }
 
-static const char *read_string(laxo_reader_t *reader, int index, const char *where) {
+static const char *read_string(laxo_reader_t *reader, int index, const place_t *where) {
   laxo_bytes_t bytes = read_bytes(reader, index, where);
   if (strlen(bytes.data) != bytes.len)
-    reject(reader, "%s holds a NUL byte", where);
+    reject(reader, where, "holds a NUL byte");
   return bytes.data;
 }
 
@@ -99,17 +114,17 @@ const char *laxo_check_text(lua_State *L, int index) {
   return text;
 }
 
-static double read_number(laxo_reader_t *reader, int index, const char *where) {
+static double read_number(laxo_reader_t *reader, int index, const place_t *where) {
   double value;
   if (lua_type(reader->L, index) != LUA_TNUMBER)
     wrong_type(reader->L, index, where, "number");
   value = lua_tonumber(reader->L, index);
   if (isnan(value))
-    reject(reader, "%s is not a number", where);
+    reject(reader, where, "is not a number");
   return value;
 }
 
-static lua_Integer read_integer(laxo_reader_t *reader, int index, const char *where,
+static lua_Integer read_integer(laxo_reader_t *reader, int index, const place_t *where,
                                 lua_Integer low, lua_Integer high) {
   int is_integer;
   lua_Integer value;
@@ -117,22 +132,22 @@ static lua_Integer read_integer(laxo_reader_t *reader, int index, const char *wh
     wrong_type(reader->L, index, where, "integer");
   value = lua_tointegerx(reader->L, index, &is_integer);
   if (!is_integer) {
-    reject(reader, "%s must be a whole number, got %g", where,
+    reject(reader, where, "must be a whole number, got %g",
            lua_tonumber(reader->L, index));
     return low;
   }
   if (value < low || value > high) {
-    reject(reader, "%s must be between %lld and %lld, got %lld", where, (long long)low,
+    reject(reader, where, "must be between %lld and %lld, got %lld", (long long)low,
            (long long)high, (long long)value);
     return low;
   }
   return value;
 }
 
-static uint64_t read_ms(laxo_reader_t *reader, int index, const char *where) {
+static uint64_t read_ms(laxo_reader_t *reader, int index, const place_t *where) {
   double seconds = read_number(reader, index, where);
   if (seconds < 0) {
-    reject(reader, "%s must not be negative, got %g", where, seconds);
+    reject(reader, where, "must not be negative, got %g", seconds);
     return 0;
   }
   if (!(seconds <= SECONDS_MAX))
@@ -140,7 +155,7 @@ static uint64_t read_ms(laxo_reader_t *reader, int index, const char *where) {
   return (uint64_t)ceil(seconds * 1000);
 }
 
-static uint64_t read_bound(laxo_reader_t *reader, int index, const char *where) {
+static uint64_t read_bound(laxo_reader_t *reader, int index, const place_t *where) {
   if (read_number(reader, index, where) > SECONDS_MAX)
     return (uint64_t)(SECONDS_MAX * 1000);
   uint64_t ms = read_ms(reader, index, where);
@@ -149,12 +164,8 @@ static uint64_t read_bound(laxo_reader_t *reader, int index, const char *where) 
 
 /* ---- sequences and maps ---------------------------------------------------------- */
 
-static place_t item_place(const char *where, lua_Integer i) {
-  return place_at("%s[%lld]", where, (long long)i);
-}
-
 /* The length of a table that must be a sequence and nothing else. */
-static size_t sequence_length(lua_State *L, int index, const char *where) {
+static size_t sequence_length(lua_State *L, int index, const place_t *where) {
   size_t count = 0;
   size_t length;
   if (lua_type(L, index) != LUA_TTABLE)
@@ -165,36 +176,41 @@ static size_t sequence_length(lua_State *L, int index, const char *where) {
     int is_integer = lua_isinteger(L, -2);
     lua_Integer key = is_integer ? lua_tointeger(L, -2) : 0;
     if (!is_integer || key < 1 || (lua_Unsigned)key > length)
-      luaL_error(L, "%s: expected a sequence without holes, found the key '%s'", where,
-                 luaL_tolstring(L, -2, NULL));
+      luaL_error(L, "%s: expected a sequence without holes, found the key '%s'",
+                 words(where).text, luaL_tolstring(L, -2, NULL));
     count++;
     lua_pop(L, 1);
   }
   if (count != length)
-    luaL_error(L, "%s: a sequence must not have holes", where);
+    luaL_error(L, "%s: a sequence must not have holes", words(where).text);
   return length;
+}
+
+static const char *const *read_strings(laxo_reader_t *reader, int index,
+                                       const place_t *where) {
+  lua_State *L = reader->L;
+  size_t length = sequence_length(L, index, where);
+  const char **items = anchored_memory(reader, length + 1, sizeof *items);
+  for (size_t i = 0; i < length; i++) {
+    place_t place = {where, NULL, (lua_Integer)i + 1};
+    lua_rawgeti(L, index, place.item);
+    items[i] = read_string(reader, lua_gettop(L), &place);
+    lua_pop(L, 1);
+  }
+  return items;
 }
 
 const char *const *laxo_read_strings(laxo_reader_t *reader, int index,
                                      const char *where) {
-  lua_State *L = reader->L;
-  index = lua_absindex(L, index);
-  size_t length = sequence_length(L, index, where);
-  const char **items = anchored_memory(reader, length + 1, sizeof *items);
-  for (size_t i = 0; i < length; i++) {
-    place_t place = item_place(where, (lua_Integer)i + 1);
-    lua_rawgeti(L, index, (lua_Integer)i + 1);
-    items[i] = read_string(reader, lua_gettop(L), place.text);
-    lua_pop(L, 1);
-  }
-  return items;
+  return read_strings(reader, lua_absindex(reader->L, index),
+                      &(place_t){.name = where});
 }
 
 static int compare_pairs(const void *a, const void *b) {
   return strcmp(((const axo_pair_t *)a)->key, ((const axo_pair_t *)b)->key);
 }
 
-static size_t count_keys(lua_State *L, int index, const char *where) {
+static size_t count_keys(lua_State *L, int index, const place_t *where) {
   size_t count = 0;
   if (lua_type(L, index) != LUA_TTABLE)
     wrong_type(L, index, where, "a table with string keys");
@@ -206,8 +222,8 @@ static size_t count_keys(lua_State *L, int index, const char *where) {
   return count;
 }
 
-static const axo_pair_t *read_pairs(laxo_reader_t *reader, int index, const char *where,
-                                    size_t *count) {
+static const axo_pair_t *read_pairs(laxo_reader_t *reader, int index,
+                                    const place_t *where, size_t *count) {
   lua_State *L = reader->L;
   size_t room = count_keys(L, index, where);
   axo_pair_t *pairs = anchored_memory(reader, room + 1, sizeof *pairs);
@@ -216,10 +232,11 @@ static const axo_pair_t *read_pairs(laxo_reader_t *reader, int index, const char
   lua_pushnil(L);
   while (n < room && lua_next(L, index) != 0) {
     if (lua_type(L, -2) != LUA_TSTRING)
-      luaL_error(L, "%s: keys must be strings, found %s", where, luaL_typename(L, -2));
-    place_t place = place_at("%s.%s", where, lua_tostring(L, -2));
+      luaL_error(L, "%s: keys must be strings, found %s", words(where).text,
+                 luaL_typename(L, -2));
+    place_t place = {.in = where, .name = lua_tostring(L, -2)};
     pairs[n].key = read_string(reader, lua_gettop(L) - 1, where);
-    pairs[n].value = read_string(reader, lua_gettop(L), place.text);
+    pairs[n].value = read_string(reader, lua_gettop(L), &place);
     n++;
     lua_pop(L, 1);
   }
@@ -230,14 +247,14 @@ static const axo_pair_t *read_pairs(laxo_reader_t *reader, int index, const char
 }
 
 static void *read_array(laxo_reader_t *reader, int index, const laxo_shape_t *items,
-                        const char *where, size_t *count) {
+                        const place_t *where, size_t *count) {
   lua_State *L = reader->L;
   size_t length = sequence_length(L, index, where);
   char *memory = anchored_memory(reader, length + 1, items->size);
   for (size_t i = 0; i < length; i++) {
-    place_t place = item_place(where, (lua_Integer)i + 1);
-    lua_rawgeti(L, index, (lua_Integer)i + 1);
-    read_shape(reader, lua_gettop(L), items, place.text, memory + i * items->size);
+    place_t place = {where, NULL, (lua_Integer)i + 1};
+    lua_rawgeti(L, index, place.item);
+    read_shape(reader, lua_gettop(L), items, &place, memory + i * items->size);
     lua_pop(L, 1);
   }
   *count = length;
@@ -249,7 +266,7 @@ static void *read_array(laxo_reader_t *reader, int index, const laxo_shape_t *it
 #define PUT(type, value) (*(type *)target = (type)(value))
 
 static void read_integer_field(laxo_reader_t *reader, int index, laxo_kind_t kind,
-                               const char *where, void *target) {
+                               const place_t *where, void *target) {
   switch (kind) {
   case LAXO_SIZE:
     PUT(size_t, read_integer(reader, index, where, 1, LUA_MAXINTEGER));
@@ -273,11 +290,11 @@ static void read_integer_field(laxo_reader_t *reader, int index, laxo_kind_t kin
 }
 
 static void read_compound(laxo_reader_t *reader, int index, const laxo_field_t *field,
-                          const char *where, char *out) {
+                          const place_t *where, char *out) {
   void *target = out + field->offset;
   size_t *count = (size_t *)(void *)(out + field->count_offset);
   if (field->kind == LAXO_STRINGS)
-    PUT(const void *, laxo_read_strings(reader, index, where));
+    PUT(const void *, read_strings(reader, index, where));
   else if (field->kind == LAXO_PAIRS)
     PUT(const void *, read_pairs(reader, index, where, count));
   else
@@ -285,7 +302,7 @@ static void read_compound(laxo_reader_t *reader, int index, const laxo_field_t *
 }
 
 static void read_field(laxo_reader_t *reader, int index, const laxo_field_t *field,
-                       const char *where, char *out) {
+                       const place_t *where, char *out) {
   lua_State *L = reader->L;
   void *target = out + field->offset;
   switch (field->kind) {
@@ -327,7 +344,7 @@ static void read_field(laxo_reader_t *reader, int index, const laxo_field_t *fie
 }
 
 static void unknown_key(lua_State *L, int key, const laxo_shape_t *shape,
-                        const char *where) {
+                        const place_t *where) {
   luaL_Buffer names;
   const char *text = luaL_tolstring(L, key, NULL);
   luaL_buffinit(L, &names);
@@ -337,49 +354,60 @@ static void unknown_key(lua_State *L, int key, const laxo_shape_t *shape,
     luaL_addstring(&names, shape->fields[i].name);
   }
   luaL_pushresult(&names);
-  luaL_error(L, "%s: unknown key '%s' (known: %s)", where, text, lua_tostring(L, -1));
+  luaL_error(L, "%s: unknown key '%s' (known: %s)", words(where).text, text,
+             lua_tostring(L, -1));
 }
 
-static bool is_known(lua_State *L, int key, const laxo_shape_t *shape) {
+/* The field's index, or the count when there is none of this name. */
+static size_t find_field(lua_State *L, int key, const laxo_shape_t *shape) {
   if (lua_type(L, key) != LUA_TSTRING)
-    return false;
-  for (size_t i = 0; i < shape->count; i++) {
-    if (strcmp(shape->fields[i].name, lua_tostring(L, key)) == 0)
-      return true;
-  }
-  return false;
+    return shape->count;
+  const char *name = lua_tostring(L, key);
+  size_t i = 0;
+  while (i < shape->count && (shape->fields[i].name[0] != name[0] ||
+                              strcmp(shape->fields[i].name, name) != 0))
+    i++;
+  return i;
 }
 
-static void check_keys(lua_State *L, int index, const laxo_shape_t *shape,
-                       const char *where) {
+/* Which fields the table has, a bit each. */
+static uint64_t fields_given(lua_State *L, int index, const laxo_shape_t *shape,
+                             const place_t *where) {
+  uint64_t given = 0;
   lua_pushnil(L);
   while (lua_next(L, index) != 0) {
-    if (!is_known(L, lua_gettop(L) - 1, shape))
+    size_t i = find_field(L, lua_gettop(L) - 1, shape);
+    if (i == shape->count)
       unknown_key(L, lua_gettop(L) - 1, shape, where);
+    given |= UINT64_C(1) << i;
     lua_pop(L, 1);
   }
+  return given;
 }
 
+/* In the order of the shape, so that of several mistakes always the same is named. */
 static void read_shape(laxo_reader_t *reader, int index, const laxo_shape_t *shape,
-                       const char *where, void *out) {
+                       const place_t *where, void *out) {
   lua_State *L = reader->L;
-  luaL_checkstack(L, 12, where);
+  luaL_checkstack(L, 12, "options");
   if (lua_type(L, index) != LUA_TTABLE)
     wrong_type(L, index, where, "table");
-  check_keys(L, index, shape, where);
+  uint64_t given = fields_given(L, index, shape, where);
   for (size_t i = 0; i < shape->count; i++) {
     const laxo_field_t *field = &shape->fields[i];
-    place_t place = place_at("%s.%s", where, field->name);
-    lua_pushstring(L, field->name);
-    lua_rawget(L, index);
-    if (!lua_isnil(L, -1))
-      read_field(reader, lua_gettop(L), field, place.text, out);
-    else if (field->required)
-      luaL_error(L, "%s is required", place.text);
-    lua_pop(L, 1);
+    place_t place = {.in = where, .name = field->name};
+    if (given & UINT64_C(1) << i) {
+      lua_pushstring(L, field->name);
+      lua_rawget(L, index);
+      read_field(reader, lua_gettop(L), field, &place, out);
+      lua_pop(L, 1);
+    } else if (field->required) {
+      luaL_error(L, "%s is required", words(&place).text);
+    }
   }
 }
 
 void laxo_read(laxo_reader_t *reader, int index, const laxo_shape_t *shape, void *out) {
-  read_shape(reader, lua_absindex(reader->L, index), shape, reader->op, out);
+  read_shape(reader, lua_absindex(reader->L, index), shape,
+             &(place_t){.name = reader->op}, out);
 }

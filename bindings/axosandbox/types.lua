@@ -54,7 +54,7 @@ function core.system_error(errno) end
 ---@return string?
 function core.signal_name(signum) end
 
--- ---- budgets and digests -----------------------------------------------------------------
+-- ---- budgets, copies and digests --------------------------------------------------------
 
 ---@class axo.core.Budget what a coroutine may use; core.unbudget takes it away
 local Budget = {}
@@ -86,6 +86,15 @@ function core.budget(co, bounds) end
 ---Takes the bound away.
 ---@param co thread that had one, or none
 function core.unbudget(co) end
+
+---A deep copy of tables, strings, numbers and booleans, without metatables.
+---@param value any
+---@param depth integer of tables in tables, at most
+---@param values integer pairs in all, at most
+---@return any copy nil when it failed
+---@return string? problem what is in there that cannot be copied, or too much
+---@return any key where that is, when it is the value of one
+function core.plain_copy(value, depth, values) end
 
 ---The SHA-256 digest of bytes: "sha256:" and 64 hexadecimal digits, as in references.
 ---@param bytes string
