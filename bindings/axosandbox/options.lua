@@ -17,6 +17,7 @@ local function type_of(value)
 end
 
 local function is_type(value, names)
+  if type(value) == names then return true end
   local actual = type_of(value)
   for name in names:gmatch "[^|]+" do
     if name == "any" or name == actual or name == type(value) then return true end
@@ -86,7 +87,10 @@ local function check_table(rule, value, where)
 end
 
 function check_rule(rule, value, where)
-  if type(rule) == "string" then rule = { type = rule } end
+  if type(rule) == "string" then
+    if type(value) == rule and value == value then return end
+    rule = { type = rule }
+  end
   if rule.type and not is_type(value, rule.type) then
     return ("%s: expected %s, got %s"):format(where, (rule.type:gsub("|", " or ")), type(value))
   end

@@ -250,47 +250,49 @@ local ask_files
 --- Asks layer `i`; raises an error object when the answer is no answer.
 ---@param budget axo.core.Budget? nil when a host's function is asked
 ---@param watching boolean?
-local function ask(layers, i, name, request, budget, watching)
+local function ask(budget, layers, i, name, request, watching)
   local layer = layers[i]
-  local copy = env.paused(budget, plain.copy, request)
   local function default(changed)
     -- Without a position: whoever catches it knows the file and line that were in control.
     if not layers[i + 1] then error("there is no further default", 0) end
     if changed == nil then changed = request end
-    local passed, problem = env.paused(budget, plain.copy, changed)
+    local passed, problem = plain.copy(changed)
     if problem or type(passed) ~= "table" then
       error("default: the request must be a table of plain data, and this is or holds "
         .. (problem or "a " .. type(passed)), 0)
     end
     if budget then
       budget:charge(env.CALL)
-      return ask(layers, i + 1, name, passed, budget, watching)
+      return ask(budget, layers, i + 1, name, passed, watching)
     end
     return ask_files(layers, i + 1, name, passed)
   end
-  local answer = layer.fn(copy, default)
-  local decision, problem = env.paused(budget, plain.copy, answer)
+  local decision, problem = plain.copy(layer.fn(plain.copy(request), default))
   problem = problem and ("%s decision: %s, which is not plain data"):format(name, problem)
     or env.paused(budget, shapes.check, name, request, decision)
   if problem then blame(layer, budget, watching, problem) end
   return decision
 end
 
-function ask_files(layers, i, name, request)
-  local owners, watched = {}, {}
+-- The files of layer `i` and beneath, and their functions.
+local function files_of(layers, i)
+  local owners, functions = {}, {}
   for at = i, #layers do
     for chunk, path in pairs(layers[at].owners) do owners[chunk] = path end
-    watched[layers[at].fn] = true
+    functions[layers[at].fn] = true
   end
-  local function run(watching)
-    return env.run(function(budget)
-      return ask(layers, i, name, request, budget, watching ~= nil)
-    end, owners, watching)
-  end
-  local decision, what = run()
+  return owners, functions
+end
+
+function ask_files(layers, i, name, request)
+  local decision, what = env.run(nil, ask, layers, i, name, request)
+  if not what then return decision end
+  local owners, functions = files_of(layers, i)
   -- Asked once more, slowly, so that the message can name the line.
-  if what and what.value == UNPLACED then decision, what = run(watched) end
-  if what then error(policy_load.error_of_run(what, layers[i].where), 0) end
+  if what.value == UNPLACED then
+    decision, what = env.run(functions, ask, layers, i, name, request, true)
+  end
+  if what then error(policy_load.error_of_run(what, owners, layers[i].where), 0) end
   return decision
 end
 
@@ -305,7 +307,7 @@ end
 
 local function ask_guarded(layers, name, request)
   if layers[1].path then return pcall(ask_files, layers, 1, name, request) end
-  return xpcall(ask, error_of_host(layers[1]), layers, 1, name, request)
+  return xpcall(ask, error_of_host(layers[1]), nil, layers, 1, name, request)
 end
 
 --- Completes a request: the plain fields, the end of a long complaint, and for a retry the

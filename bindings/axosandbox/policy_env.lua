@@ -192,24 +192,34 @@ local RESPITE_KB = 2 * env.MEMORY // 1024
 local function uncollected(fn, ...)
   if not collectgarbage "isrunning" then return fn(...) end
   collectgarbage("step", -RESPITE_KB)
-  local result = fn(...)
+  local ok, result = fn(...)
   collectgarbage("step", RESPITE_KB)
-  return result
+  return ok, result
 end
 
 -- Policy runs in a coroutine of its own: its hook is not the host's, it cannot yield to the
 -- host's scheduler, and its stack is still there after an error.
-local function resume_guarded(co)
+local function resume_guarded(co, ...)
   local strings = debug.getmetatable ""
   local index = strings.__index
   strings.__index = methods
-  local results = table.pack(coroutine.resume(co))
+  local ok, result = coroutine.resume(co, ...)
   strings.__index = index
-  return results
+  return ok, result
 end
 
---- Where policy was when `co` died: the innermost frame that a policy file owns.
-local function frame_of(co, owners)
+-- A coroutine that has done its work takes the next.
+local function work(fn, ...)
+  return work(coroutine.yield(fn(...)))
+end
+
+local spare
+
+--- Where policy was when it failed: the innermost frame that a policy file owns.
+---@param co thread as `env.run` gives it
+---@param owners table<string, string> chunk name to path
+---@return { path: string, line: integer, short: string }?
+function env.frame_of(co, owners)
   for level = 0, 200 do
     local info = debug.getinfo(co, level, "Sl")
     if not info then return end
@@ -233,26 +243,31 @@ function env.paused(budget, fn, ...)
   return first, second
 end
 
---- Runs `fn(budget)` under the budget.
----@param fn fun(budget: axo.core.Budget): any
----@param owners table<string, string> chunk name to path, of the files that may be blamed
----@param watched table<function, any>? functions whose line of return is wanted: every return of a function is a call of the hook then, for an error alone
----@return any result nil when it failed
----@return table? failure { value = what was raised, frame = { path, line, short }?, traceback }
-function env.run(fn, owners, watched)
-  local budget
-  local co = coroutine.create(function() return fn(budget) end)
-  budget = core.budget(co, {
+local function bounds(watched)
+  return {
     instructions = env.INSTRUCTIONS, memory = env.MEMORY, step = STEP, watched = watched,
-  })
-  local results = uncollected(resume_guarded, co)
-  core.unbudget(co)
-  if results[1] then return results[2] end
-  return nil, {
-    value = results[2],
-    frame = frame_of(co, owners),
-    traceback = debug.traceback(co),
   }
+end
+
+local UNWATCHED = bounds()
+
+--- Runs `fn(budget, ...)` under the budget.
+---@param watched table<function, any>? functions whose line of return is wanted: every return of a function is a call of the hook then, for an error alone
+---@param fn fun(budget: axo.core.Budget, ...): any
+---@param ... any
+---@return any result nil when it failed
+---@return { value: any, co: thread, traceback: string }? failure what was raised, and where
+function env.run(watched, fn, ...)
+  local co = spare or coroutine.create(work)
+  spare = nil
+  local budget = core.budget(co, watched and bounds(watched) or UNWATCHED)
+  local ok, result = uncollected(resume_guarded, co, fn, budget, ...)
+  core.unbudget(co)
+  if ok then
+    spare = co
+    return result
+  end
+  return nil, { value = result, co = co, traceback = debug.traceback(co) }
 end
 
 return env

@@ -33,11 +33,12 @@ local function with_full_path(message, short, path)
 end
 
 --- The error for something that a file did when it ran.
----@param what { value: any, frame: table?, traceback: string }
+---@param what { value: any, co: thread, traceback: string }
+---@param owners table<string, string> chunk name to path, of the files that may be blamed
 ---@param otherwise string the file and line to name when no frame is known
 ---@return axo.Error
-function policy_load.error_of_run(what, otherwise)
-  local value, frame = what.value, what.frame
+function policy_load.error_of_run(what, owners, otherwise)
+  local value, frame = what.value, env.frame_of(what.co, owners)
   if errors.is_error(value) then return value end
   local message = type(value) == "string" and value or ("raised a " .. type(value))
   if type(value) ~= "string" and type(value) ~= "table" then
@@ -98,12 +99,12 @@ end
 
 local function run(layer, chunk, globals)
   layer.is_loading = true
-  local fn, what = env.run(function(budget)
+  local fn, what = env.run(nil, function(budget)
     globals.part = part_of(layer, budget)
     return chunk()
-  end, layer.owners)
+  end)
   layer.is_loading = false
-  if what then return nil, policy_load.error_of_run(what, layer.path .. ":1") end
+  if what then return nil, policy_load.error_of_run(what, layer.owners, layer.path .. ":1") end
   if type(fn) == "function" then return fn end
   return nil, policy_load.failure(("%s:1: must return one function, but returned a %s"):format(
     layer.path, type(fn)))
