@@ -68,7 +68,7 @@ void laxo_reader_init(lua_State *L, laxo_reader_t *reader, const char *op) {
   memset(reader, 0, sizeof *reader);
   reader->L = L;
   reader->op = op;
-  lua_newtable(L);
+  lua_createtable(L, 8, 0);
   reader->anchor = lua_gettop(L);
 }
 

@@ -101,14 +101,27 @@ function check_rule(rule, value, where)
     or nil
 end
 
+local required_keys = setmetatable({}, { __mode = "k" })
+
+local function required_of(shape)
+  local keys = required_keys[shape]
+  if keys then return keys end
+  keys = {}
+  for key, rule in pairs(shape) do
+    if type(rule) == "table" and rule.required then keys[#keys + 1] = key end
+  end
+  required_keys[shape] = keys
+  return keys
+end
+
 -- The common case, without a message to word: nothing is sorted, nothing is joined.
 local function is_valid(shape, value)
   for key, item in pairs(value) do
     local rule = shape[key]
     if rule == nil or check_rule(rule, item, "") then return false end
   end
-  for key, rule in pairs(shape) do
-    if value[key] == nil and type(rule) == "table" and rule.required then return false end
+  for _, key in ipairs(required_of(shape)) do
+    if value[key] == nil then return false end
   end
   return true
 end

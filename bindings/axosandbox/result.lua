@@ -54,14 +54,14 @@ function result.new(raw, is_cut)
   }, Result)
 end
 
---- Makes one from what a guest reported: it knows a signal from an exit code.
----@param raw table as core.spawn gives it
+--- Makes one of what a guest reported: it knows a signal from an exit code.
+---@param raw table as link:exec gives it; it becomes the result
 ---@return axo.Result
 function result.exact(raw)
-  local made = result.new(raw)
-  made.signal = raw.signal
-  if raw.signal then made.code = signals.code_of(raw.signal) end
-  return made
+  raw.drain_cut = nil
+  if raw.code == -1 then raw.code = nil end
+  if raw.signal then raw.code = signals.code_of(raw.signal) end
+  return setmetatable(raw, Result)
 end
 
 return result

@@ -81,9 +81,10 @@ local EXEC_SHAPE = shape {
 local TASK_SHAPE = shape { ring = RING }
 local PTY_SHAPE = shape { ring = RING, rows = SIDE, cols = SIDE }
 
+local ARGV_SHAPE = { argv = { type = "table", required = true, items = "string" } }
+
 local function check_argv(argv, where, level)
-  local problem = options.validate({ argv = { type = "table", required = true, items = "string" } },
-    { argv = argv }, where)
+  local problem = options.validate(ARGV_SHAPE, { argv = argv }, where)
   if not problem and #argv == 0 then problem = where .. ": the argv is empty" end
   if problem then error(problem, level + 1) end
 end
@@ -125,7 +126,7 @@ end
 local function permit(self, spec, kind)
   local own = kind == "exec" and self.record.exec or {}
   local decision, err = self.record.policy:decide("exec", {
-    argv = table.move(spec.argv, 1, #spec.argv, 1, {}), kind = kind, cwd = spec.cwd,
+    argv = spec.argv, kind = kind, cwd = spec.cwd,
     user = spec.user or self.record.user, env_names = names_of(spec.env),
     timeout = spec.timeout or own.timeout, max_output = spec.max_output or own.max_output,
     id = self.record.id, dir = self.record.dir,
@@ -152,12 +153,16 @@ end
 -- The spec of a piece of work, or nil, err.
 local function prepare(self, argv, opts, kind)
   if self.is_stopped then return nil, self.driver:stopped_error(kind) end
-  local spec = {}
-  for key, value in pairs(opts) do spec[key] = value end
-  local defaults = self.record.defaults or NONE
-  spec.argv, spec.cwd = argv, absolute(opts.cwd, self.driver.root, defaults.cwd)
-  spec.user, spec.secrets = opts.user or defaults.user, self.record.secrets
-  spec.env = with_defaults(opts.env, defaults.env, spec.secrets)
+  local defaults, secrets = self.record.defaults or NONE, self.record.secrets
+  local spec = {
+    argv = argv, cwd = absolute(opts.cwd, self.driver.root, defaults.cwd),
+    user = opts.user or defaults.user, secrets = secrets,
+    env = with_defaults(opts.env, defaults.env, secrets),
+    timeout = opts.timeout, max_output = opts.max_output,
+  }
+  for key, value in pairs(opts) do
+    if spec[key] == nil then spec[key] = value end
+  end
   return permit(self, spec, kind)
 end
 
