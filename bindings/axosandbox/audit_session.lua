@@ -1,8 +1,12 @@
 --- What the audit log says of sessions: started and with which policy, opened, refused.
 local audit = require "axosandbox.audit"
+local await = require "axosandbox.await"
 local shapes = require "axosandbox.policy_shapes"
 
 local audit_session = {}
+
+-- Seconds for the log to be written before a stop says that it is over.
+local FLUSH = 1
 
 local function sources(set)
   local by = {}
@@ -64,6 +68,22 @@ function audit_session.opened(record, sb)
   if not audit.is_on() then return end
   local event = record.kind == "attached" and "session_attach" or "session_open"
   audit.emit(event, record.id, described(record, sb:path()))
+end
+
+--- A session was stopped by its id; in a coroutine. Who has stopped one may rely on its events
+--- being written.
+---@param id string
+---@param container string
+---@param err axo.Error?
+function audit_session.stopped(id, container, err)
+  if not audit.is_on() then return end
+  audit.emit("session_stop", id, {
+    container = container, error = err and audit.error_fields(err) or nil,
+  })
+  await.call(function(done)
+    audit.flush(FLUSH, function() done(nil, true) end)
+    return true
+  end)
 end
 
 return audit_session

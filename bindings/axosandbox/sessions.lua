@@ -1,6 +1,6 @@
---- Sessions that exist already: opening, listing and attaching, and removing what nobody owns.
---- Everything is read from the containers' labels; no file is needed to find a session. An image
---- can carry any label: see naming.session_of for when they are believed.
+--- Sessions that exist already: opening, listing, attaching and stopping them. Everything is read
+--- from the containers' labels; no file is needed to find a session. An image can carry any label:
+--- see naming.session_of for when they are believed.
 local uv = require "luv"
 local audit_session = require "axosandbox.audit_session"
 local await = require "axosandbox.await"
@@ -46,25 +46,26 @@ function sessions.path(record)
   return fallback
 end
 
-local function failure(code, message, hint)
-  return nil, errors.new { code = code, op = "open", message = message, hint = hint }
+local function failure(code, message, hint, op)
+  return nil, errors.new { code = code, op = op or "open", message = message, hint = hint }
+end
+
+local function existing_container(client, name, op)
+  local container, err = client:inspect(name, op)
+  if container or not podman.is_missing(err) then return container, err end
+  return failure("NOT_FOUND", ("there is no container %s"):format(name), "axolua ps", op)
 end
 
 local function running_container(client, name)
-  local container, err = client:inspect(name, "open")
-  if not container then
-    if podman.is_missing(err) then
-      return failure("NOT_FOUND", ("there is no container %s"):format(name), "axolua ps")
-    end
-    return nil, err
-  end
+  local container, err = existing_container(client, name, "open")
+  if not container then return nil, err end
   if container.State and container.State.Paused then
     return failure("PAUSED", ("the container %s is paused"):format(name),
       "podman unpause " .. name)
   end
   if not (container.State and container.State.Running) then
     return failure("NOT_RUNNING", ("the container %s is not running"):format(name),
-      "start the session again")
+      "start the session again, or remove it by axolua stop")
   end
   return container
 end
@@ -118,22 +119,27 @@ local function record_of(client, set, container, session)
   }
 end
 
-local function take_shared(id)
+local function take_shared(id, op)
   local lock, err = session_lock.take(id, false)
   if lock then return lock end
   if err.code ~= "EBUSY" then return nil, err end
   return failure("STARTING", ("the session %q is being started or removed"):format(id),
-    "try again in a moment")
+    "try again in a moment", op)
+end
+
+local function session_of(container, id, op)
+  local session, problem = naming.session_of(container.Name, labels_of(container))
+  if session then return session end
+  return failure("NOT_FOUND", ("the container %s is not a session's%s"):format(
+    naming.container(id), problem and ": " .. problem or ""), nil, op)
 end
 
 local function open_locked(client, set, id, lock)
   local container, err = running_container(client, naming.container(id))
   if not container then return nil, err end
-  local session, problem = naming.session_of(container.Name, labels_of(container))
-  if not session then
-    return failure("NOT_FOUND", ("the container %s is not a session's%s"):format(
-      naming.container(id), problem and ": " .. problem or ""))
-  end
+  local session
+  session, err = session_of(container, id)
+  if not session then return nil, err end
   local record = record_of(client, set, container, session)
   record.id, record.container, record.dir = id, naming.container(id), session.dir
   record.kind, record.asked_image, record.lock = "opened", session.image, lock
@@ -215,25 +221,66 @@ local function as_handle(body, callback)
   end, callback)
 end
 
+local function check_id(id, where, level)
+  local problem = type(id) ~= "string" and "the id must be a string" or naming.check_id(id)
+  if problem then error(where .. ": " .. problem, level + 1) end
+end
+
 --- Opens a running session, for instance after its host was restarted. Closing the handle
 --- leaves the session alone; `sb:stop()` ends it.
 ---
---- Codes: "NOT_FOUND", "NOT_RUNNING", "STARTING" (another process starts or removes it just
---- now), "POLICY". An id that cannot be one raises.
+--- Codes: "NOT_FOUND", "NOT_RUNNING", "PAUSED", "STARTING" (another process starts or removes it
+--- just now), "POLICY". An id that cannot be one raises.
 ---@param id string
 ---@param opts { policy: table? }? overrides for this handle, as in `axo.start`
 ---@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
 ---@return axo.Sandbox? sandbox, axo.Error? err
 function sessions.open(id, opts, callback)
   opts, callback = split(opts, callback)
-  local problem = type(id) ~= "string" and "the id must be a string" or naming.check_id(id)
-  if problem then error("axosandbox.open: " .. problem, 2) end
+  check_id(id, "axosandbox.open", 2)
   opts = options.check(OPEN_SHAPE, opts, "axosandbox.open", 2)
   local set, set_error = policy_of(opts, 2)
   return as_handle(function()
     local client, err = podman.client()
     if not client or not set then return nil, err or set_error end
     return open_record(client, set, id)
+  end, callback)
+end
+
+-- By its own id: whatever takes its name meanwhile is another one's.
+local function remove_locked(client, id)
+  local container, err = existing_container(client, naming.container(id), "stop")
+  if not container then return nil, err end
+  local session
+  session, err = session_of(container, id, "stop")
+  if not session then return nil, err end
+  local ok
+  ok, err = leftovers.remove(client, container.Id)
+  if ok then leftovers.remove_directory((host.session_dir(id))) end
+  audit_session.stopped(id, naming.container(id), err)
+  return ok, err
+end
+
+--- Ends a session by its id, whoever started it and whatever state it is in: running, paused or
+--- exited. Removes its container and files; its handles find it gone. Policy is not asked.
+---
+--- Codes: "NOT_FOUND", "STARTING" (another process starts or removes it just now). An id that
+--- cannot be one raises.
+---@param id string
+---@param callback fun(err: axo.Error?, ok: true?)?
+---@return true? ok, axo.Error?
+function sessions.stop(id, callback)
+  check_id(id, "axosandbox.stop", 2)
+  return await.sequence(function()
+    local client, err = podman.client()
+    if not client then return nil, err end
+    local lock
+    lock, err = take_shared(id, "stop")
+    if not lock then return nil, err end
+    local ok
+    ok, err = remove_locked(client, id)
+    session_lock.release(lock, id)
+    return ok, err
   end, callback)
 end
 
@@ -291,7 +338,10 @@ end
 
 -- ---- all of them -----------------------------------------------------------------------
 
-local function name_of(container)
+--- The name of a container as `podman ps` lists it.
+---@param container table
+---@return string?
+function sessions.name_of(container)
   local names = container.Names
   return type(names) == "table" and names[1] or names
 end
@@ -312,7 +362,7 @@ local function publications(container)
 end
 
 local function describe(client, container)
-  local name = tostring(name_of(container))
+  local name = tostring(sessions.name_of(container))
   local session, problem = naming.session_of(name, container.Labels)
   if not session then
     -- Another name is nothing odd: a container of an image that was made of a session.
@@ -343,7 +393,11 @@ local function describe(client, container)
   }
 end
 
-local function all(client, op)
+--- All of them; in a coroutine.
+---@param client axo.Client
+---@param op string
+---@return axo.SessionInfo[]? list, axo.Error?
+function sessions.all(client, op)
   local containers, err = leftovers.with_label(client, naming.LABEL .. "id", op)
   if not containers then return nil, err end
   local found = {}
@@ -377,85 +431,7 @@ function sessions.list(callback)
   return await.sequence(function()
     local client, err = podman.client()
     if not client then return nil, err end
-    return all(client, "list")
-  end, callback)
-end
-
-local function reap_one(client, session)
-  local lock, err = session_lock.take(session.id, true)
-  if not lock then return nil, err.code == "EBUSY" and "in use" or tostring(err) end
-  local ok
-  ok, err = leftovers.remove(client, session.container_id)
-  if ok then leftovers.remove_directory((host.session_dir(session.id))) end
-  session_lock.release(lock, session.id)
-  return ok, err and tostring(err)
-end
-
-local function reap(client, session, known, report)
-  local ok, reason
-  if known[session.id] then
-    reason = "known"
-  elseif session.owner_alive then
-    reason = "its owner is alive"
-  else
-    ok, reason = reap_one(client, session)
-  end
-  local list = ok and report.removed or report.skipped
-  list[#list + 1] = { id = session.id, container = session.container, reason = reason }
-end
-
--- Containers in which an image was being provisioned when their host died.
-local function reap_builders(client)
-  local containers = leftovers.with_label(client, naming.LABEL .. "provision", "reap") or {}
-  for _, container in ipairs(containers) do
-    local labels = container.Labels or {}
-    local owner, instance = labels[naming.LABEL .. "owner"], labels[naming.LABEL .. "instance"]
-    if name_of(container) == naming.BUILDER_PREFIX .. tostring(instance)
-      and owner and host.is_alive(owner) == false then
-      leftovers.remove(client, container.Id)
-    end
-  end
-end
-
----@class axo.ReapReport
----@field removed { id: string, container: string }[]
----@field skipped { id: string, container: string, reason: string }[]
-
--- Locks and directories of sessions that have no container any more: their host died.
-local function sweep_files(found, known)
-  local spared = setmetatable({}, { __index = known })
-  for _, session in ipairs(found) do spared[session.id] = true end
-  for _, id in ipairs(host.session_ids()) do
-    local lock = not spared[id] and session_lock.take(id, true, 1)
-    if lock then
-      leftovers.remove_directory((host.session_dir(id)))
-      session_lock.release(lock, id)
-    end
-  end
-end
-
---- Removes the sessions whose host died, running or not. Never one that is known, whose owner
---- is alive (or may be), or that somebody holds open.
----@param known_ids string[]? ids to leave alone whatever their state
----@param callback fun(err: axo.Error?, report: axo.ReapReport?)?
----@return axo.ReapReport? report, axo.Error?
-function sessions.reap_orphans(known_ids, callback)
-  if type(known_ids) == "function" then known_ids, callback = nil, known_ids end
-  options.check({ known_ids = { type = "table", items = "string" } },
-    { known_ids = known_ids }, "axosandbox.reap_orphans", 2)
-  local known = {}
-  for _, id in ipairs(known_ids or {}) do known[id] = true end
-  return await.sequence(function()
-    local client, err = podman.client()
-    if not client then return nil, err end
-    local found
-    found, err = all(client, "reap")
-    if not found then return nil, err end
-    local report = { removed = {}, skipped = {} }
-    for _, session in ipairs(found) do reap(client, session, known, report) end
-    reap_builders(client)
-    sweep_files(found, known)
-    return report
+    return sessions.all(client, "list")
   end, callback)
 end
 

@@ -6,16 +6,10 @@ local json = require "axolua.lib.json"
 
 local function parser()
   local p = cli.parser("stop", "Ends sessions, with everything that runs in them, and removes "
-    .. "their containers. The directories stay.")
+    .. "their containers, paused and exited ones too. The directories stay.")
   p:argument("id", "The sessions; `axolua ps` lists them."):args "+":convert(cli.session_id)
   p:flag("--json", "As JSON, for scripts.")
   return p
-end
-
-local function stop(id)
-  local sb, err = axo.open(id)
-  if not sb then return nil, err end
-  return sb:stop()
 end
 
 local function main(arguments)
@@ -23,7 +17,7 @@ local function main(arguments)
   console.open {}
   local code, report = 0, json.array {}
   for _, id in ipairs(args.id) do
-    local ok, err = stop(id)
+    local ok, err = axo.stop(id)
     if not ok then code = cli.fail(err) end
     report[#report + 1] = {
       id = id, stopped = ok and true or false, error = err and err.message, code = err and err.code,

@@ -1,6 +1,8 @@
 local e2e = require "spec.support.e2e"
 local axo = require "axosandbox"
 local engine_host = require "axosandbox.host"
+local cli = require "spec.support.cli"
+local session_lock = require "axosandbox.session_lock"
 local uv = require "luv"
 local podman = e2e.podman
 
@@ -138,6 +140,53 @@ describe("what a host that was killed left in the runtime directory", function()
     uv.kill(pid, "sigkill")
     reap()
     assert.same({}, remains(options.id, instance))
+  end)
+end)
+
+describe("stopping a session by its id", function()
+  e2e.housekeeping(_ENV)
+
+  local STATES = { running = { "inspect" }, exited = { "kill" } }
+  if podman.is_root() or podman.is_cgroup_v2() then STATES.paused = { "pause" } end
+  for state, how in pairs(STATES) do
+    it("removes it and its files, and nothing else, when it is " .. state, function()
+      local other = orphan()
+      local container, options = orphan()
+      local instance = instance_of(container)
+      podman.must(how[1], container)
+      e2e.eventually(function()
+        return podman.inspect(container).State.Status == state
+      end, "a container that is " .. state)
+      local result = cli.run { "stop", options.id }
+      assert.equal(0, result.code, result.stderr)
+      assert.is_false(podman.exists(container))
+      assert.same({}, remains(options.id, instance))
+      assert.is_true(podman.exists(other))
+    end)
+  end
+
+  it("waits for nobody who starts or removes it just now, and leaves it to them", function()
+    local container, options = orphan()
+    local lock = assert(session_lock.take(options.id, true))
+    local ok, err = axo.stop(options.id)
+    session_lock.release(lock, options.id)
+    assert.is_nil(ok)
+    assert.equal("STARTING", err.code)
+    assert.is_true(podman.exists(container))
+    assert.is_true(axo.stop(options.id))
+    assert.is_false(podman.exists(container))
+    ok, err = axo.stop(options.id)
+    assert.is_nil(ok)
+    assert.equal("NOT_FOUND", err.code)
+  end)
+
+  it("ends what its other handles have in flight", function()
+    local sb = e2e.start()
+    local outcome
+    assert(sb:exec({ "sleep", "1000" }, {}, function(err, r) outcome = err or r end))
+    assert(axo.stop(sb:id()))
+    e2e.eventually(function() return outcome end, "the end of the command")
+    assert(sb:stop())
   end)
 end)
 
