@@ -67,7 +67,9 @@ end
 function audit_session.opened(record, sb)
   if not audit.is_on() then return end
   local event = record.kind == "attached" and "session_attach" or "session_open"
-  audit.emit(event, record.id, described(record, sb:path()))
+  local fields = described(record, sb:path())
+  fields.env = names_of(record.env)
+  audit.emit(event, record.id, fields)
 end
 
 --- A session was stopped by its id; in a coroutine. Who has stopped one may rely on its events

@@ -140,24 +140,26 @@ end
 local NONE = {}
 
 -- Defaults come with the repository: they do not take the place of a secret.
-local function with_defaults(env, defaults, secrets)
-  if not defaults then return env end
+local function environment(record, own)
+  local defaults = record.defaults and record.defaults.env
+  if not defaults and not record.env then return own end
   local merged = {}
-  for name, value in pairs(defaults) do
-    if not (secrets and secrets.values[name]) then merged[name] = value end
+  for name, value in pairs(record.env or NONE) do merged[name] = value end
+  for name, value in pairs(defaults or NONE) do
+    if not (record.secrets and record.secrets.values[name]) then merged[name] = value end
   end
-  for name, value in pairs(env or {}) do merged[name] = value end
+  for name, value in pairs(own or NONE) do merged[name] = value end
   return merged
 end
 
 -- The spec of a piece of work, or nil, err.
 local function prepare(self, argv, opts, kind)
   if self.is_stopped then return nil, self.driver:stopped_error(kind) end
-  local defaults, secrets = self.record.defaults or NONE, self.record.secrets
+  local defaults = self.record.defaults or NONE
   local spec = {
     argv = argv, cwd = absolute(opts.cwd, self.driver.root, defaults.cwd),
-    user = opts.user or defaults.user, secrets = secrets,
-    env = with_defaults(opts.env, defaults.env, secrets),
+    user = opts.user or defaults.user, secrets = self.record.secrets,
+    env = environment(self.record, opts.env),
     timeout = opts.timeout, max_output = opts.max_output,
   }
   for key, value in pairs(opts) do

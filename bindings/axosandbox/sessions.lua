@@ -8,7 +8,6 @@ local devcontainer_state = require "axosandbox.devcontainer_state"
 local errors = require "axosandbox.errors"
 local guest = require "axosandbox.guest"
 local host = require "axosandbox.host"
-local image = require "axosandbox.image"
 local leftovers = require "axosandbox.leftovers"
 local limits = require "axosandbox.limits"
 local log = require "axosandbox.log"
@@ -152,53 +151,18 @@ local function open_locked(client, set, id, lock)
   return record
 end
 
-local function open_record(client, set, id)
+--- Takes a share in a running session, in a coroutine.
+---@param client axo.Client
+---@param set axo.Policy
+---@param id string
+---@return axo.Record? record, axo.Error?
+function sessions.take(client, set, id)
   local lock, err = take_shared(id)
   if not lock then return nil, err end
   local record
   record, err = open_locked(client, set, id, lock)
   if not record then session_lock.release(lock, id) end
   return record, err
-end
-
--- What a running session has more of than this start would give it: never silently weaker.
-local function excess(record, job)
-  if job.plan.network == "none" and record.network_mode ~= "none" then return "a network" end
-  local asked = limits.normalise(job.set:fields().limits) or {}
-  for _, key in ipairs { "memory", "cpus", "pids" } do
-    local has = record.asked_limits and record.asked_limits[key]
-    if asked[key] and (not has or has > asked[key]) then return "a larger limit on " .. key end
-  end
-end
-
-local function difference(record, job)
-  if record.dir ~= job.asked.dir or not image.same(record.asked_image, job.asked.image) then
-    return ("another directory or image: %s, %s"):format(
-      record.dir, record.asked_image or "the default image")
-  end
-  return excess(record, job)
-end
-
---- For a start with `reuse`: the running session of the job's id, in a coroutine. nil without
---- an error when none runs.
----@param job axo.Job
----@return axo.Record? record
----@return axo.Error? err "IN_USE": it has another directory or image, or more than was asked for; "STARTING"
-function sessions.reopen(job)
-  local record, err = open_record(job.client, job.set, job.id)
-  if not record then
-    if err.code == "NOT_FOUND" or err.code == "NOT_RUNNING" then return nil end
-    return nil, err
-  end
-  local differs = difference(record, job)
-  if not differs then return record end
-  secrets.forget(record)
-  session_lock.release(record.lock, record.id)
-  return nil, errors.new {
-    code = "IN_USE", op = "start",
-    message = ("the session %q runs with %s"):format(job.id, differs),
-    hint = "stop it, or choose another id",
-  }
 end
 
 local function policy_of(opts, level)
@@ -243,7 +207,7 @@ function sessions.open(id, opts, callback)
   return as_handle(function()
     local client, err = podman.client()
     if not client or not set then return nil, err or set_error end
-    return open_record(client, set, id)
+    return sessions.take(client, set, id)
   end, callback)
 end
 

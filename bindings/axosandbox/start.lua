@@ -20,6 +20,7 @@ local policy = require "axosandbox.policy"
 local ports = require "axosandbox.ports"
 local provision = require "axosandbox.provision"
 local request = require "axosandbox.request"
+local reuse = require "axosandbox.reuse"
 local secrets = require "axosandbox.secrets"
 local session_lock = require "axosandbox.session_lock"
 local sessions = require "axosandbox.sessions"
@@ -268,7 +269,7 @@ end
 -- Until there is a session to open, or none and the right to start it.
 local function reuse_or_lock(job)
   while true do
-    local record, err = sessions.reopen(job)
+    local record, err = reuse.find(job)
     if record or (err and err.code ~= "STARTING") then return record, err end
     local ok
     ok, err = lock(job)
@@ -279,13 +280,25 @@ local function reuse_or_lock(job)
   end
 end
 
+local function join(job, record)
+  local ok, err = resolve_secrets(job)
+  if ok and job.cancelled then ok, err = nil, job:stopped() end
+  if not ok then
+    reuse.leave(record)
+    return nil, err
+  end
+  reuse.apply(job, record)
+  return record
+end
+
 local function establish(job)
   local ok, err = prepare(job)
   if not ok then return nil, err end
   if job.asked.reuse then
     local record
     record, err = reuse_or_lock(job)
-    if record or err then return record, err end
+    if record then return join(job, record) end
+    if err then return nil, err end
   else
     ok, err = lock(job)
     if not ok then return nil, err end
@@ -372,11 +385,13 @@ end
 ---
 --- A stale container of this id is removed; one that a live host uses is an error with code
 --- "IN_USE", unless `reuse` is set and it has the same directory and image, no network where this
---- start has none and no larger limits than `policy.limits`: then that session is opened, as it
---- is (`env`, `env_from` and `ports` are not applied to it). Further codes: "ENOENT" (no podman, no such directory), "POLICY", "LIMITS",
---- "TIMEOUT", "CANCELLED", "CHANGED" (the directory was replaced meanwhile), "PODMAN" (with
---- `class`, `stderr`, `exit_code`). A wrong option raises. With a callback, the returned handle
---- has `:cancel()`.
+--- start has none and no larger limits than `policy.limits`: then that session is opened. `env`
+--- and `env_from` go to what this handle starts; a port that it does not publish, a network that it
+--- lacks and a smaller limit are warnings; `user` and `post_create` are not applied.
+---
+--- Further codes: "ENOENT" (no podman, no such directory), "POLICY", "LIMITS", "TIMEOUT",
+--- "CANCELLED", "CHANGED" (the directory was replaced meanwhile), "PODMAN" (with `class`, `stderr`,
+--- `exit_code`). A wrong option raises. With a callback, the returned handle has `:cancel()`.
 ---@param opts axo.StartOptions
 ---@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
 ---@return axo.Sandbox? sandbox, axo.Error? err
@@ -410,6 +425,7 @@ end
 ---@field timeouts { stop: number? }
 ---@field runtime_dir string private files of the session
 ---@field secrets axo.Secrets?
+---@field env table<string, string>? what a start with `reuse` gives its commands
 ---@field defaults { env: table<string, string>?, cwd: string?, user: string? }? of its commands
 ---@field port_labels table<integer, string>?
 

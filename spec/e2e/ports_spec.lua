@@ -53,6 +53,19 @@ if podman.has_bridge() then
       assert(sb:stop())
     end)
 
+    it("that the session which is reused does not publish is named by a warning", function()
+      local free, more = net.free_port(), net.free_port()
+      local options = bridge { free }
+      local first = assert(axo.start(options))
+      options.reuse, options.ports = true, { free, more }
+      local sb <close> = assert(axo.start(options))
+      assert.same({ free }, sb:ports())
+      local warnings = table.concat(sb:warnings(), "\n")
+      assert.matches(tostring(more), warnings)
+      assert.is_nil(warnings:find(tostring(free), 1, true))
+      assert(first:stop())
+    end)
+
     it("and another one are both dropped, one after the other", function()
       local one <close> = net.listen "127.0.0.1"
       local two <close> = net.listen "127.0.0.1"

@@ -280,6 +280,55 @@ describe("opening a session again", function()
     assert(sb:stop())
   end)
 
+  local SHOW = { "sh", "-c", 'echo "$ONE|$TOKEN"' }
+
+  it("with reuse gives variables and secrets to the commands of this handle", function()
+    local _, options = orphan()
+    options.reuse, options.env = true, { ONE = "1", TOKEN = "none" }
+    options.env_from = { TOKEN = { command = "echo s3cr3t" } }
+    local sb = assert(axo.start(options))
+    assert.equal("1|s3cr3t\n", assert(sb:exec(SHOW)).stdout)
+    assert.equal("2|own\n",
+      assert(sb:exec(SHOW, { env = { ONE = "2", TOKEN = "own" } })).stdout)
+    local task = assert(sb:spawn_background(SHOW))
+    task:wait()
+    assert.equal("1|s3cr3t\n", task:log())
+    local other <close> = assert(axo.open(options.id))
+    assert.equal("|\n", assert(other:exec(SHOW)).stdout)
+    assert(sb:stop())
+  end)
+
+  it("with reuse lets newer secrets go before the session's, and says what they hide", function()
+    local options = e2e.options { env_from = { TOKEN = { command = "echo first" },
+      OTHER = { command = "echo other" } } }
+    local first = assert(axo.start(options))
+    options.reuse, options.env_from.OTHER = true, nil
+    options.env_from.TOKEN.command, options.env = "echo second", { OTHER = "plain" }
+    local sb <close> = assert(axo.start(options))
+    local show = { "sh", "-c", 'echo "$TOKEN|$OTHER"' }
+    assert.equal("second|other\n", assert(sb:exec(show)).stdout)
+    assert.equal("first|other\n", assert(first:exec(show)).stdout)
+    assert.matches("OTHER", table.concat(sb:warnings(), "\n"))
+    options.env_from.TOKEN.command = "exit 3"
+    local failed, err = axo.start(options)
+    assert.is_nil(failed)
+    assert.matches("TOKEN", err.message)
+    assert.equal("first|other\n", assert(first:exec(show)).stdout)
+    assert(first:stop())
+  end)
+
+  it("with reuse says what it has less of than was asked for", function()
+    local _, options = orphan()
+    options.reuse = true
+    options.policy = { network = "bridge", limits = { memory = "900g" },
+      allow_untrusted_image = true }
+    local sb = assert(axo.start(options))
+    local warnings = table.concat(sb:warnings(), "\n")
+    assert.matches("no network", warnings)
+    assert.matches("smaller limit on memory", warnings)
+    assert(sb:stop())
+  end)
+
   it("with reuse starts one when there is none", function()
     local sb = e2e.start { reuse = true }
     assert.equal(0, assert(sb:exec { "true" }).code)

@@ -1,0 +1,131 @@
+--- What a start with `reuse` makes of the session that runs already: whether it is the same, what
+--- the start brings to it, and what it has less of than was asked for.
+local errors = require "axosandbox.errors"
+local image = require "axosandbox.image"
+local limits = require "axosandbox.limits"
+local secrets = require "axosandbox.secrets"
+local session_lock = require "axosandbox.session_lock"
+local sessions = require "axosandbox.sessions"
+
+local reuse = {}
+
+local LIMITS = { "memory", "cpus", "pids" }
+
+local function asked_limits(job)
+  return limits.normalise(job.set:fields().limits) or {}
+end
+
+-- What a running session has more of than this start would give it: never silently weaker.
+local function excess(record, job)
+  if job.plan.network == "none" and record.network_mode ~= "none" then return "a network" end
+  local asked = asked_limits(job)
+  for _, key in ipairs(LIMITS) do
+    local has = record.asked_limits and record.asked_limits[key]
+    if asked[key] and (not has or has > asked[key]) then return "a larger limit on " .. key end
+  end
+end
+
+local function difference(record, job)
+  if record.dir ~= job.asked.dir or not image.same(record.asked_image, job.asked.image) then
+    return ("another directory or image: %s, %s"):format(
+      record.dir, record.asked_image or "the default image")
+  end
+  return excess(record, job)
+end
+
+--- Lets go of a session that was found; it goes on.
+---@param record axo.Record
+function reuse.leave(record)
+  secrets.forget(record)
+  session_lock.release(record.lock, record.id)
+end
+
+--- The running session of the job's id, in a coroutine. nil without an error when none runs.
+---@param job axo.Job
+---@return axo.Record? record
+---@return axo.Error? err "IN_USE": it has another directory or image, or more than was asked for; "STARTING"
+function reuse.find(job)
+  local record, err = sessions.take(job.client, job.set, job.id)
+  if not record then
+    if err.code == "NOT_FOUND" or err.code == "NOT_RUNNING" then return nil end
+    return nil, err
+  end
+  local differs = difference(record, job)
+  if not differs then return record end
+  reuse.leave(record)
+  return nil, errors.new {
+    code = "IN_USE", op = "start",
+    message = ("the session %q runs with %s"):format(job.id, differs),
+    hint = "stop it, or choose another id",
+  }
+end
+
+-- ---- what it lacks -----------------------------------------------------------------------
+
+local function unpublished(record, job)
+  local is_there, missing = {}, {}
+  for _, port in ipairs(record.ports) do is_there[port] = true end
+  for _, port in ipairs(job.plan.ports) do
+    if not is_there[port] then missing[#missing + 1] = tostring(port) end
+  end
+  if missing[1] then return "it does not publish " .. table.concat(missing, ", ") end
+end
+
+local function lacks(record, job)
+  local list = { unpublished(record, job) }
+  if job.set:fields().network == "bridge" and record.network_mode == "none" then
+    list[#list + 1] = "it has no network"
+  end
+  local asked = asked_limits(job)
+  for _, key in ipairs(LIMITS) do
+    local has = record.asked_limits and record.asked_limits[key]
+    if asked[key] and has and has < asked[key] then
+      list[#list + 1] = "it has a smaller limit on " .. key
+    end
+  end
+  return list
+end
+
+-- ---- what is brought to it ---------------------------------------------------------------
+
+local function add_secrets(record, found)
+  if not found then return end
+  local values, before = {}, record.secrets
+  for name, value in pairs(before and before.values or {}) do values[name] = value end
+  for name, value in pairs(found.values) do values[name] = value end
+  record.secrets = secrets.of(values)
+  secrets.release(before)
+  secrets.release(found)
+end
+
+-- As in a container of its own: a secret goes before a variable.
+local function add_env(record, job)
+  local held, hidden = record.secrets and record.secrets.values or {}, {}
+  for name, value in pairs(job.asked.env) do
+    if not held[name] then
+      record.env = record.env or {}
+      record.env[name] = value
+    elseif not job.asked.env_from[name] then
+      hidden[#hidden + 1] = name
+    end
+  end
+  table.sort(hidden)
+  if hidden[1] then return "it has secrets named " .. table.concat(hidden, ", ") end
+end
+
+--- Gives what the start brings along, `env` and the secrets, to the commands of this handle, and
+--- warns of what the session has otherwise than it was asked for.
+---@param job axo.Job with `secrets`
+---@param record axo.Record
+function reuse.apply(job, record)
+  add_secrets(record, job.secrets)
+  local hidden, other = add_env(record, job), lacks(record, job)
+  other[#other + 1] = hidden
+  if not other[1] then return end
+  local text = ("the session %s runs already, and is taken as it is: %s"):format(
+    job.id, table.concat(other, "; "))
+  job:warn(text)
+  record.warnings[#record.warnings + 1] = text
+end
+
+return reuse
