@@ -8,9 +8,9 @@ local audit = require "axosandbox.audit"
 local env = require "axosandbox.policy_env"
 local errors = require "axosandbox.errors"
 local file = require "axosandbox.policy_file"
-local host = require "axosandbox.host"
 local options = require "axosandbox.options"
 local plain = require "axosandbox.policy_plain"
+local policy_dirs = require "axosandbox.policy_dirs"
 local policy_load = require "axosandbox.policy_load"
 local shapes = require "axosandbox.policy_shapes"
 
@@ -48,25 +48,6 @@ local function shipped_dir()
   local installed = parent(here, 3) .. "/axosandbox/policy"
   if uv.fs_stat(installed) then return installed end
   return parent(here, 2) .. "/policy"
-end
-
---- The operator's directories, first wins.
----@return string[]? dirs
----@return axo.Error? err a relative directory: it would depend on where the host was started
-local function operator_dirs()
-  local dirs = {}
-  for dir in (os.getenv "AXOSANDBOX_POLICY_PATH" or ""):gmatch "[^:]+" do
-    if dir:sub(1, 1) ~= "/" then
-      return nil, failure(
-        ("$AXOSANDBOX_POLICY_PATH holds the relative directory %q"):format(dir),
-        "write absolute directories, separated by colons")
-    end
-    dirs[#dirs + 1] = dir
-  end
-  local config = host.config_dir()
-  if config then dirs[#dirs + 1] = config .. "/policy" end
-  dirs[#dirs + 1] = "/etc/axosandbox/policy"
-  return dirs
 end
 
 -- ---- loading --------------------------------------------------------------------------
@@ -145,7 +126,8 @@ end
 --- Reads the chains of all six decisions.
 ---
 --- Raises on an override that is not one (unknown key, wrong type). Fails with code "POLICY"
---- when a file of a chain cannot be used: a file that is there and bad is never skipped.
+--- when a file of a chain cannot be used: a file that is there and bad is never skipped, nor is
+--- one whose name is no decision's.
 ---@param overrides table? the `policy` table of axo.start
 ---@param opts { dirs: string[]?, shipped: string? }? instead of this machine's directories
 ---@return axo.Policy?
@@ -157,8 +139,12 @@ function policy.new(overrides, opts)
   local dirs = opts.dirs
   if not dirs then
     local problem
-    dirs, problem = operator_dirs()
+    dirs, problem = policy_dirs.of_operator()
     if not dirs then return nil, problem end
+  end
+  for _, dir in ipairs(dirs) do
+    local stray = policy_dirs.check(dir)
+    if stray then return nil, stray end
   end
   local fields, deciders = split_overrides(overrides)
   local set = setmetatable({ layers = {}, plain_fields = fields, tried = {}, outside = {} }, Policy)

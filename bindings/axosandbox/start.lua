@@ -76,6 +76,19 @@ local function settle_user(job, sandbox, chosen)
     user, sandbox.user or "the image's own", is_replaced and "another image runs" or "policy"))
 end
 
+local PATHS = { [""] = true, native = true, portable = true }
+
+-- Which way is wanted is the user's to say; a word that says nothing must not choose one.
+local function check_path()
+  local wanted = os.getenv "AXOSANDBOX_PATH" or ""
+  if PATHS[wanted] then return true end
+  return nil, errors.new {
+    code = "INVALID", op = "start",
+    message = ("$AXOSANDBOX_PATH is %q, which is no way into a container"):format(wanted),
+    hint = "set it to native or portable, or unset it",
+  }
+end
+
 -- The native path needs our kernel under the container, and the guest's binary.
 local function guest_for(job)
   if os.getenv "AXOSANDBOX_PATH" == "portable" or job.client:is_remote() or job.lost_guest then
@@ -238,7 +251,9 @@ end
 -- ---- the sequence --------------------------------------------------------------------
 
 local function prepare(job)
-  local ok, err = request.find_directory(job.asked)
+  local ok, err = check_path()
+  if not ok then return nil, err end
+  ok, err = request.find_directory(job.asked)
   if not ok then return nil, err end
   job.client, err = podman.client()
   if not job.client then return nil, err end

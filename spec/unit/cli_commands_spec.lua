@@ -115,6 +115,14 @@ describe("axolua's command line", function()
     assert.matches("mend it: ", doctor.stdout)
   end)
 
+  it("refuses a path that is none, and says which there are", function()
+    local result = support.run({ "run", "--dir", temp.dir "work", "--", "true" },
+      { env = { AXOSANDBOX_PATH = "portble", PATH = temp.dir() } })
+    assert.equal(125, result.code)
+    assert.matches('AXOSANDBOX_PATH is "portble"', result.stderr)
+    assert.matches("\n        .*native.*portable", result.stderr)
+  end)
+
   it("refuses a directory that is missing, and one that policy protects", function()
     local missing = temp.dir() .. "/missing"
     local result = support.run { "run", "--dir", missing, "--", "true" }

@@ -74,6 +74,46 @@ describe("the chain of a decision", function()
     end)
   end)
 
+  it("refuses what $AXOSANDBOX_POLICY_PATH names and is no directory", function()
+    local file = temp.write(temp.dir() .. "/file", "", "600")
+    for path, why in pairs { ["/axo/nowhere"] = "no such", [file] = "not a directory" } do
+      policies.with_env({ AXOSANDBOX_POLICY_PATH = temp.dir() .. ":" .. path }, function()
+        local set, err = policy.new()
+        assert.is_nil(set)
+        assert.equal("POLICY", err.code)
+        assert.matches(path, err.message, 1, true)
+        assert.matches(why, err.message)
+        assert.matches("AXOSANDBOX_POLICY_PATH", err.message)
+        assert.truthy(err.hint)
+      end)
+    end
+  end)
+
+  it("refuses a file that no decision would ever read", function()
+    for _, name in ipairs { "sandbx", "Exec", "execs", "exec copy" } do
+      local dir = policies.dir { [name] = ECHO:format "never read" }
+      local set, err = policies.new(nil, { temp.dir(), dir })
+      assert.is_nil(set)
+      assert.equal("POLICY", err.code)
+      assert.matches(("%s/%s.lua"):format(dir, name), err.message, 1, true)
+      assert.matches("sandbox.lua, image_trust.lua", err.hint, 1, true)
+    end
+    local dir = temp.dir()
+    assert(uv.fs_symlink("/axo/nowhere", dir .. "/EXEC.LUA"))
+    assert.is_nil((policies.new(nil, { dir })))
+  end)
+
+  it("passes over what is no policy file in a directory of them", function()
+    local dir = saying "mine"
+    for _, name in ipairs { "README.md", "exec.lua~", ".#exec.lua", "#exec.lua#", ".sandbx.lua",
+      "exec.lua.orig", "sandbx" } do temp.write(dir .. "/" .. name, "return 1", "600") end
+    for _, name in ipairs { "lib", "exec", "odd.lua" } do
+      assert(uv.fs_mkdir(dir .. "/" .. name, 448))
+    end
+    temp.write(dir .. "/lib/helper.lua", "return 1", "600")
+    assert.equal("mine", reason(assert(policies.new(nil, { dir }))))
+  end)
+
   it("hands each the next one", function()
     local wrap = [[return function(request, default)
       local decision = default(request)

@@ -87,7 +87,7 @@ describe("a part of a policy file", function()
     for _, name in ipairs { "'../words'", "'words/../words'", "'/etc/passwd'", "''", "'a.b'", "5",
       "nil", "{}" } do
       local dir = policies.dir {
-        exec = "\nlocal x = part(" .. name .. ")\nreturn x", words = WORDS, ["exec/words"] = WORDS,
+        exec = "\nlocal x = part(" .. name .. ")\nreturn x", ["exec/words"] = WORDS,
       }
       says(error_of(dir), dir .. "/exec.lua:2", "a name is of letters, digits")
     end
