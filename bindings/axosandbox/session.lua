@@ -56,11 +56,15 @@ local function check_env(env)
   end
 end
 
+local NAME = {
+  type = "string", check = function(word) return word == "" and "it is empty" or nil end,
+}
+
 local function shape(extra)
   local common = {
     env = { type = "table", values = "string", check = check_env },
-    cwd = "string",
-    user = "string",
+    cwd = NAME,
+    user = NAME,
     timeout = { type = "number", min = 0 },
     grace = { type = "number", min = 0, max = 3600 },
   }

@@ -15,8 +15,8 @@ local function parser()
   p:flag("-f --follow", "Go on as more comes, until interrupted.")
   p:option("--session", "Only this session."):argname "ID":convert(cli.session_id)
   p:option("--event", "Only events of this name, such as exec or denied; may be repeated.")
-    :argname "NAME":count "*"
-  p:option("--file", "Another log."):argname "FILE"
+    :argname "NAME":count "*":convert(cli.name "--event")
+  p:option("--file", "Another log."):argname "FILE":convert(cli.name "--file")
   p:flag("--json", "The lines as they are, for scripts.")
   return p
 end

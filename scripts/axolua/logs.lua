@@ -14,6 +14,7 @@ local function parser()
     " ID TASK")
   p:argument("id", "The session."):convert(cli.session_id)
   p:argument("task", "The task; `axolua ps --tasks` lists them.")
+    :convert(cli.name "the task")
   p:mutex(p:flag("-f --follow", "Go on printing as more comes."),
     p:flag("--json", "What is remembered, and how the task is, as JSON, for scripts."))
   return p

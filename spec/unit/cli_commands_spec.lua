@@ -67,6 +67,20 @@ describe("axolua's command line", function()
     { { "help", "frobnicate" }, "there is no command" },
     { { "run", "ls", "-l" }, "after %-%-" },
     { { "exec", "demo", "ls" }, "after %-%-" },
+    { { "run", "--dir", "", "--", "true" }, "%-%-dir: .*empty" },
+    { { "shell", "--dir=" }, "%-%-dir: .*empty" },
+    { { "mcp", "--dir", "" }, "%-%-dir: .*empty" },
+    { { "policy", "show", "--dir", "" }, "%-%-dir: .*empty" },
+    { { "policy", "show", "--image", "" }, "%-%-image: .*empty" },
+    { { "policy", "check", "--as", "exec", "" }, "the file: .*empty" },
+    { { "run", "--image", "", "--", "true" }, "%-%-image: .*empty" },
+    { { "run", "--devcontainer", "", "--", "true" }, "%-%-devcontainer: .*empty" },
+    { { "run", "--id", "", "--", "true" }, "is not an id" },
+    { { "exec", "demo", "--cwd", "", "--", "true" }, "%-%-cwd: .*empty" },
+    { { "exec", "demo", "--user", "", "--", "true" }, "%-%-user: .*empty" },
+    { { "audit", "--file", "" }, "%-%-file: .*empty" },
+    { { "audit", "--event", "" }, "%-%-event: .*empty" },
+    { { "logs", "demo", "" }, "the task: .*empty" },
   }
   for _, case in ipairs(WRONG) do
     it("refuses `axolua " .. table.concat(case[1], " ") .. "` with code 2", function()

@@ -1,4 +1,5 @@
 local options = require "axosandbox.options"
+local session = require "axosandbox.session"
 
 local function problem(shape, value)
   return options.validate(shape, value, "opts")
@@ -99,5 +100,15 @@ describe("options", function()
     local ok, err = pcall(function() call { b = 1 } end)
     assert.is_false(ok)
     assert.matches("options_spec.lua:%d+: call: unknown key", err)
+  end)
+end)
+
+describe("the options of a command", function()
+  it("name no directory and no user by an empty word", function()
+    local sb = session.new({}, {})
+    for _, key in ipairs { "cwd", "user" } do
+      assert.error_matches(function() sb:exec({ "true" }, { [key] = "" }) end,
+        "sandbox:exec." .. key .. ": it is empty")
+    end
   end)
 end)

@@ -135,6 +135,15 @@ function cli.size(what)
   end
 end
 
+--- A path or a name that an option was given, which is not empty. For argparse's :convert.
+---@param what string
+function cli.name(what)
+  return function(word)
+    if word ~= "" then return word end
+    return nil, what .. ": what it names is empty"
+  end
+end
+
 --- A session's id, checked. For argparse's :convert.
 ---@param word string
 ---@return string?, string?

@@ -21,7 +21,7 @@ end
 ---@param parser table
 function devcontainer.options(parser)
   parser:option("--devcontainer", "Use .devcontainer/NAME/devcontainer.json.")
-    :argname "NAME"
+    :argname "NAME":convert(cli.name "--devcontainer")
   parser:flag("--no-devcontainer", "Do not look for a devcontainer.json.")
   parser:option("--local-env", "Let devcontainer.json read this variable of this shell; may be "
     .. "repeated."):argname "NAME":count "*":action(append):convert(read_name)

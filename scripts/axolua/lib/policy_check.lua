@@ -12,7 +12,7 @@ local policy_check = {}
 --- Adds the command's options.
 ---@param command table
 function policy_check.options(command)
-  command:argument("file", "The policy file.")
+  command:argument("file", "The policy file."):convert(cli.name "the file")
   command:option("--as", "What it decides, when its name does not say so: "
     .. table.concat(shapes.names, ", ") .. "."):argname "DECISION":choices(shapes.names)
   command:flag("--json", "As JSON, for scripts.")

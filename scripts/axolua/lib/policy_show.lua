@@ -128,8 +128,9 @@ function policy_show.options(command)
   command:argument("decision", "Only this one: " .. table.concat(shapes.names, ", ") .. ".")
     :args "?":choices(shapes.names)
   command:option("--dir", "The directory that a session would have; the current one by default.")
-    :argname "DIR"
+    :argname "DIR":convert(cli.name "--dir")
   command:option("--image", "The image that it would ask for."):argname "REF"
+    :convert(cli.name "--image")
   command:flag("--json", "As JSON, for scripts.")
 end
 

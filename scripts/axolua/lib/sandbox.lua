@@ -68,10 +68,11 @@ end
 ---@param timeout string? what --timeout does, if not what it does for a command
 function sandbox.options(parser, timeout)
   parser:option("--dir", "The directory to work in, mounted read-write at the same path; "
-    .. "the current one by default."):argname "DIR"
+    .. "the current one by default."):argname "DIR":convert(cli.name "--dir")
   parser:option("--id", "The session's name; one is made up by default."):argname "ID"
     :convert(cli.session_id)
   parser:option("--image", "The image; policy decides whether it is trusted."):argname "REF"
+    :convert(cli.name "--image")
   parser:option("--network", "bridge (outgoing connections work) or none.")
     :choices { "bridge", "none" }
   parser:option("--port", "Publish this port on 127.0.0.1; may be repeated.")
@@ -100,7 +101,9 @@ function sandbox.command_options(parser)
   env_option(parser)
   timeout_option(parser)
   parser:option("--cwd", "The directory to run it in."):argname "DIR"
+    :convert(cli.name "--cwd")
   parser:option("--user", "The user to run it as."):argname "USER"
+    :convert(cli.name "--user")
   verbosity(parser)
 end
 
