@@ -1,6 +1,7 @@
 require("spec.support.cli").expose_libraries()
 local cjson = require "cjson"
 local json = require "axolua.lib.json"
+local reply = require "axolua.lib.mcp.reply"
 local schema = require "axolua.lib.mcp.schema"
 local tools = require "axolua.lib.mcp.tools"
 
@@ -54,6 +55,66 @@ describe("the tools", function()
     }
     local result = all:get("wait_for_port").call({ port = 3000, timeout = 1 }, call)
     assert.matches("listens on port 3000", result.content[1].text)
+  end)
+
+  -- What a tool says of a failure: over a sandbox whose every operation is `operations`.
+  local function advice(name, arguments, operations)
+    local call = {
+      await = function(_, begin)
+        local _, err = begin(function() end)
+        return nil, err
+      end,
+      sandbox = setmetatable({ list_dir = function() return nil, { code = "NOT_FOUND" } end },
+        { __index = operations }),
+    }
+    local values = assert(check(name, cjson.encode(arguments)))
+    local result, err = all:get(name).call(values, call)
+    result = result or reply.of_error(err)
+    assert.is_true(result.isError)
+    return result.content[2].text, result.content[1].text
+  end
+
+  local MISSING = {
+    get_task = function() return nil, { code = "NOT_FOUND", op = "get_task", message = "no" } end,
+    get_terminal = function()
+      return nil, { code = "NOT_FOUND", op = "get_terminal", message = "no" }
+    end,
+  }
+
+  it("say which list has the task or the terminal that is not there", function()
+    for name, arguments in pairs {
+      read_background = { id = "t9" }, stop_background = { id = "t9" },
+      wait_for_port = { port = 80, task = "t9" },
+    } do assert.matches("list_background", advice(name, arguments, MISSING), 1, true, name) end
+    for name, arguments in pairs {
+      read_terminal = { id = "p9" }, write_terminal = { id = "p9", text = "x" },
+      resize_terminal = { id = "p9", rows = 2, cols = 2 }, kill_terminal = { id = "p9" },
+    } do assert.matches("list_terminals", advice(name, arguments, MISSING), 1, true, name) end
+    assert.matches("list_dir", advice("list_dir", {}, MISSING), 1, true)
+  end)
+
+  it("say what base64 is to one that sends something else", function()
+    for content, what in pairs { ["Zm9"] = "multiple of 4", ["%%%%"] = "characters" } do
+      local hint, message = advice("write_file",
+        { path = "x", content = content, encoding = "base64" }, {})
+      assert.matches(what, message)
+      assert.matches("A-Z a-z 0-9 + /", hint, 1, true)
+      assert.matches("utf-8", hint, 1, true)
+    end
+    assert.matches("in parts", (advice("write_file",
+      { path = "x", content = ("A"):rep(4 * 1024 * 1024 + 4), encoding = "base64" }, {})))
+  end)
+
+  it("say how to mend a pattern", function()
+    local hint = advice("grep", { pattern = "((" },
+      { grep = function() return nil, { code = "PATTERN", message = "no" } end })
+    assert.matches("backslash", hint)
+    assert.matches("fixed", hint)
+    local function raise() error("sandbox:grep: a glob has no '..' in it", 0) end
+    local words
+    hint, words = advice("grep", { pattern = "x", glob = "../*" }, { grep = raise })
+    assert.matches("glob", words)
+    assert.matches("src/**/*.c", hint, 1, true)
   end)
 
   it("get their defaults, and whole numbers as such", function()

@@ -48,7 +48,8 @@ local ADVICE = {
   NO_MATCH = "Read the file again: the text must match exactly, white space included.",
   AMBIGUOUS = "Give more of the lines around it, or set replace_all.",
   CHANGED = "Somebody else wrote the file meanwhile: read it again, then edit it.",
-  PATTERN = "Mend the regular expression, or set fixed to search for plain text.",
+  PATTERN = "Mend the regular expression: a backslash goes before each of ( [ { * + ? | . that "
+    .. "means itself. Or set fixed to search for plain text.",
   NO_DIRECTORY = "The working directory does not exist: check cwd with list_dir.",
   NO_SPACE = "The disk is full: remove what is not needed.",
   DENIED = "Policy forbids it, and trying again will not help: do it another way, or ask the "
@@ -63,13 +64,19 @@ local ADVICE = {
   ENOBUFS = "It does not read what it is sent: read its output, and send less at a time.",
 }
 
+-- What is not found is no file there.
+local LISTS = {
+  get_task = "Check the id; list_background shows the tasks.",
+  get_terminal = "Check the id; list_terminals shows the terminals.",
+}
+
 --- What to do about an error.
 ---@param err axo.Error
 ---@return string?
 function reply.advice(err)
   if err.code == "GONE" then return ADVICE.GONE end
   if err.hint and err.hint ~= "" then return err.hint end
-  return ADVICE[err.code]
+  return err.code == "NOT_FOUND" and LISTS[err.op] or ADVICE[err.code]
 end
 
 --- A failure, with what to do about it.

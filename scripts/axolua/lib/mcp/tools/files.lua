@@ -88,20 +88,22 @@ end
 
 -- ---- write_file, edit_file -----------------------------------------------------------------
 
+local NO_BASE64 = "Send characters of A-Z a-z 0-9 + /, padded with = to a multiple of 4; for text "
+  .. "leave encoding at utf-8."
+
 local function decoded(arguments)
   if arguments.encoding == "utf-8" then return arguments.content end
   if #arguments.content > MAX_BASE64 then
-    return nil, ("more than %d characters of base64"):format(MAX_BASE64)
+    return nil, ("more than %d characters of base64"):format(MAX_BASE64),
+      "Write it in parts by bash, or as utf-8."
   end
   local bytes, problem = base64.decode(arguments.content)
-  return bytes, problem and "content is not base64: " .. problem
+  return bytes, problem and "content is not base64: " .. problem, NO_BASE64
 end
 
 local function write_file(arguments, call)
-  local bytes, problem = decoded(arguments)
-  if not bytes then
-    return reply.refusal("write_file: " .. problem, "Write it in parts by bash, or as utf-8.")
-  end
+  local bytes, problem, advice = decoded(arguments)
+  if not bytes then return reply.refusal("write_file: " .. problem, advice) end
   local ok, err = call:await(function(done)
     return call.sandbox:write_file(arguments.path, bytes, { parents = arguments.parents }, done)
   end)

@@ -16,7 +16,8 @@ local function search(call, start)
     return nil, nil
   end)
   if problem then
-    return reply.refusal("the pattern cannot be used: " .. problem, "Mend the pattern.")
+    return reply.refusal("the pattern cannot be used: " .. problem,
+      "In a glob are * ? [a-z] {a,b} and **, as in src/**/*.c.")
   end
   return nil, err, found
 end
