@@ -1,5 +1,6 @@
 /* axolua: a Lua host with luv and axosandbox. Finds its own files from where it stands
  * and leaves everything else to runner.lua. */
+#include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <limits.h>
@@ -110,7 +111,8 @@ static int check_stdout(int code) {
   bool is_lost = fflush(stdout) != 0;
   if (code != 0 || (!is_lost && !ferror(stdout)))
     return code;
-  fputs("axolua: stdout: not everything could be written\n", stderr);
+  fprintf(stderr, "axolua: stdout: not everything could be written%s%s\n",
+          is_lost ? ": " : "", is_lost ? strerror(errno) : "");
   return 1;
 }
 

@@ -9,6 +9,7 @@ host.lua_path = ("%s/share/lua/5.4/?.lua;%s/share/lua/5.4/?/init.lua"):format(
   host.prefix, host.prefix)
 host.lua_cpath = host.prefix .. "/lib/lua/5.4/?.so"
 
+local FAILED = 125 -- as the commands have it
 local USAGE = [[
 usage: axolua FILE.lua [ARGS...]     run a script; - reads it from stdin
        axolua -e CODE [ARGS...]      run a piece of Lua
@@ -141,16 +142,23 @@ local function export(name, front)
   return ("export %s=%s\n"):format(name, quote(front .. ";" .. rest))
 end
 
+local function print_out(...)
+  local ok, problem = io.write(...)
+  if ok then ok, problem = io.stdout:flush() end
+  if ok then return 0 end
+  complain("stdout could not be written: " .. problem)
+  return FAILED
+end
+
 local function print_env()
-  io.write(export("LUA_PATH", host.lua_path), export("LUA_CPATH", host.lua_cpath))
-  return 0
+  return print_out(export("LUA_PATH", host.lua_path), export("LUA_CPATH", host.lua_cpath))
 end
 
 local function print_version()
   local core = require "axosandbox.core"
   local uv = require "luv"
-  io.write(("axolua %s (%s, libuv %s)\n"):format(core.version, _VERSION, uv.version_string()))
-  return 0
+  return print_out(("axolua %s (%s, libuv %s)\n"):format(
+    core.version, _VERSION, uv.version_string()))
 end
 
 local function run_command()

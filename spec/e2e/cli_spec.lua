@@ -200,6 +200,15 @@ describe("a session that is kept", function()
     assert.equal("started\n", support.run({ "exec", id, "--", "cat", "note" }).stdout)
   end)
 
+  it("says so when the output of a command cannot be written", function()
+    for _, words in ipairs { { "-T" }, { "--json" } } do
+      local result = proc.run({ "/bin/sh", "-c", 'exec "$@" >/dev/full', "sh", support.axolua(),
+        "exec", id, words[1], "--", "echo", "x" })
+      assert.equal(125, result.code)
+      assert.matches("stdout could not be written: .*no space left", result.stderr)
+    end
+  end)
+
   it("is not lost to another run of its name", function()
     local before = podman.id("axo-ses-" .. id)
     for _, where in ipairs { dir, temp.dir "elsewhere" } do

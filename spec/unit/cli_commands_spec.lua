@@ -99,6 +99,32 @@ describe("axolua's command line", function()
     assert.matches("eval", result.stdout)
   end)
 
+  local PRINTING = {
+    { "help" }, { "completion", "bash" }, { "run", "--help" }, { "policy", "show", "--json" },
+    { "env" }, { "--version" },
+  }
+  for _, arguments in ipairs(PRINTING) do
+    it("fails where `axolua " .. table.concat(arguments, " ") .. "` cannot be written", function()
+      local result = support.shell('"$AXOLUA" "$@" > /dev/full', table.unpack(arguments))
+      assert.equal(125, result.code)
+      assert.matches("^axolua: stdout could not be written: [^\n]*[Nn]o space left[^\n]*\n$",
+        result.stderr)
+      result = support.shell('"$AXOLUA" "$@" | :; "$AXOLUA" "$@" 2>/dev/full >/dev/null',
+        table.unpack(arguments))
+      assert.equal(0, result.code)
+      assert.equal("", result.stderr)
+    end)
+  end
+
+  it("fails where the log cannot be written, and where its own words cannot", function()
+    local log = temp.write(temp.dir() .. "/log", '{"event":"exec"}\nnot a line\n')
+    for where, said in pairs { [">/dev/full"] = "stdout could not", ["2>/dev/full"] = "^$" } do
+      local result = support.shell('"$AXOLUA" audit --file "$1" ' .. where, log)
+      assert.equal(125, result.code)
+      assert.matches(said, result.stderr)
+    end
+  end)
+
   it("shows no log that is not there", function()
     local result = support.run { "audit", "--file", temp.dir() .. "/log" }
     assert.equal(125, result.code)

@@ -214,11 +214,7 @@ function cli.print(bytes)
   output.print(1, bytes)
 end
 
---- Calls a command; its early ends become exit codes. Anything else that is raised goes on.
----@param fn fun(arguments: string[]): integer?
----@param arguments string[]
----@return integer code
-function cli.guarded(fn, arguments)
+local function call(fn, arguments)
   local result = table.pack(xpcall(fn, function(raised)
     if getmetatable(raised) == Exit then return raised end
     return debug.traceback(tostring(raised), 2)
@@ -232,6 +228,16 @@ function cli.guarded(fn, arguments)
   end
   output.print(raised.fd, raised.message)
   return raised.code
+end
+
+--- Calls a command; its early ends, what it raises, and output that is lost become exit codes.
+---@param fn fun(arguments: string[]): integer?
+---@param arguments string[]
+---@return integer code
+function cli.guarded(fn, arguments)
+  local code = call(fn, arguments)
+  local problem = output.loss()
+  return problem and cli.fail(problem) or code
 end
 
 return cli

@@ -13,6 +13,7 @@ local RETRY_MS, RETRY_MAX_MS = 1, 20
 
 ---@class cli.Writer
 ---@field broken string? why nothing more can be written ("EPIPE")
+---@field problem string? the same in words
 ---@field on_broken fun(code: string)? called once when that happens
 ---@field queued integer bytes that wait
 local Writer = {}
@@ -52,9 +53,9 @@ function output.new(fd)
   return writer
 end
 
-function Writer:give_up(code)
+function Writer:give_up(code, problem)
   if self.broken then return end
-  self.broken = code
+  self.broken, self.problem = code, problem
   self.queue, self.queued = {}, 0
   self:rest()
   if self.on_broken then self.on_broken(code) end
@@ -77,9 +78,9 @@ end
 --- Writes what the descriptor takes now. True when something was written.
 function Writer:push()
   local bytes = self.queue[1]
-  local written, _, code = uv.fs_write(self.fd, bytes, -1)
+  local written, problem, code = uv.fs_write(self.fd, bytes, -1)
   if not written then
-    if code ~= "EAGAIN" and code ~= "EINTR" then self:give_up(code) end
+    if code ~= "EAGAIN" and code ~= "EINTR" then self:give_up(code, problem) end
     return false
   end
   self.queued = self.queued - written
@@ -165,6 +166,18 @@ function output.print(fd, text)
   local writer = output.open(fd)
   writer:write(text)
   if coroutine.isyieldable() then writer:flush() end
+end
+
+-- A reader that has had enough, or a terminal that is gone, is no loss.
+local function is_loss(writer)
+  return writer and writer.broken and writer.is_blocking
+end
+
+--- Why something that was to be written is lost.
+---@return string? problem nil: nothing is
+function output.loss()
+  if is_loss(writers[1]) then return "stdout could not be written: " .. writers[1].problem end
+  if is_loss(writers[2]) then return "stderr could not be written: " .. writers[2].problem end
 end
 
 return output
