@@ -36,11 +36,11 @@ local TAIL = 2048
 local Job = {}
 Job.__index = Job
 
-function Job:warn(message)
+function Job:warn(message, unmet)
   if self.warned[message] then return end
   self.warned[message] = true
   table.insert(self.record.warnings, message)
-  log.emit("warn", message, { op = "devcontainer", id = self.record.id })
+  log.emit("warn", message, { op = "devcontainer", id = self.record.id, unmet = unmet })
 end
 
 -- These commands have no deadline but their own, which does not run while somebody is asked.
@@ -265,7 +265,8 @@ local function fail(job, failed, counts)
       hint = "run the session without allow_post_create, and the command by hand",
     }
   end
-  job:warn(("devcontainer.json: %s: %s; the later ones do not run"):format(text, failed.message))
+  job:warn(("devcontainer.json: %s: %s; the later ones do not run"):format(text, failed.message),
+    true)
   return true
 end
 

@@ -52,9 +52,10 @@ end
 
 --- Reports something that the session's user should know.
 ---@param message string
-function Job:warn(message)
+---@param unmet boolean? something that was asked for is not so
+function Job:warn(message, unmet)
   self.warnings[#self.warnings + 1] = message
-  log.emit("warn", message, { op = "start", id = self.id })
+  log.emit("warn", message, { op = "start", id = self.id, unmet = unmet or nil })
   audit.emit("fallback", self.id, { message = message })
 end
 

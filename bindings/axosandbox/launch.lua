@@ -165,6 +165,13 @@ local function with_taken_ports(job, changes)
   return result
 end
 
+-- Whether the change gives up something that was asked for.
+local function is_unmet(job, before, changed)
+  if changed.image ~= before.image then return job.asked.image ~= nil end
+  if changed.drop_limits ~= before.drop_limits then return job.set:fields().limits ~= nil end
+  return changed.network ~= before.network or #changed.ports < #before.ports
+end
+
 local function apply(job, decision, meaning)
   local before = job.plan
   local changes = with_taken_ports(job, decision.changes or {})
@@ -176,7 +183,7 @@ local function apply(job, decision, meaning)
   end
   job.plan = changed
   local text = decision.warning or plan.difference(before, changed)
-  if text then job:warn(text) end
+  if text then job:warn(text, is_unmet(job, before, changed)) end
   if changed.image ~= before.image then learnt.fallback(job, before.image, changed.image) end
   return true
 end

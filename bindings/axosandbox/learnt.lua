@@ -48,7 +48,8 @@ local function concede(job)
       local changed = plan.apply(job.plan, { [it.key] = it.value })
       if changed then
         job.plan, job.conceded = changed, true
-        job:warn(it.text)
+        job:warn(it.text, it.key == "network"
+          or it.key == "drop_limits" and job.set:fields().limits ~= nil)
       end
     end
   end
@@ -67,7 +68,8 @@ local function fall_back(job)
   if not p.fallback then return end
   local known = recall(job, "fallback:" .. p.image)
   if known.image ~= p.fallback then return end
-  job:warn(("%s could not be had a moment ago: using %s"):format(p.image, p.fallback))
+  job:warn(("%s could not be had a moment ago: using %s"):format(p.image, p.fallback),
+    job.asked.image ~= nil)
   p.image, p.wanted_image = p.fallback, p.image
 end
 

@@ -6,7 +6,8 @@ local log = {}
 ---@type fun(level: string, message: string, fields: table)?
 local logger
 
---- Sets the receiver of the library's messages; nil removes it.
+--- Sets the receiver of the library's messages; nil removes it. A warning has the field
+--- `unmet` when something that was asked for is not so: another image runs, a command failed.
 ---@param fn fun(level: "debug"|"info"|"warn"|"error", message: string, fields: table)?
 function log.set_logger(fn)
   if fn ~= nil and type(fn) ~= "function" then

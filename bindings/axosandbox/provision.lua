@@ -210,7 +210,7 @@ local function run_all(job, path, decision)
         hint = "run the session without post_create, and the command by hand",
       }
     end
-    if problem then job:warn("post-create: " .. problem) end
+    if problem then job:warn("post-create: " .. problem, true) end
   end
   return true
 end

@@ -73,7 +73,8 @@ local function settle_user(job, sandbox, chosen)
   end
   if sandbox.user == user then return end
   job:warn(("the user %s was asked for, and the session runs as %s: %s"):format(
-    user, sandbox.user or "the image's own", is_replaced and "another image runs" or "policy"))
+    user, sandbox.user or "the image's own", is_replaced and "another image runs" or "policy"),
+    true)
 end
 
 local PATHS = { [""] = true, native = true, portable = true }
@@ -106,7 +107,7 @@ local function make_plan(job)
   local chosen
   chosen, err = image.decide(job.set, asked.image)
   if not chosen then return nil, err end
-  if chosen.warning then job:warn(chosen.warning) end
+  if chosen.warning then job:warn(chosen.warning, asked.image ~= nil) end
   settle_user(job, sandbox, chosen)
   local problem
   job.plan, problem = plan.new({
@@ -119,7 +120,7 @@ local function make_plan(job)
     return nil, errors.new { code = "POLICY", op = "start", message = problem }
   end
   if #job.plan.ports < #asked.ports then
-    job:warn("no port is published: the sandbox policy gives this session no network")
+    job:warn("no port is published: the sandbox policy gives this session no network", true)
   end
   job.sandbox = sandbox
   job.pull_timeout = sandbox.timeouts and sandbox.timeouts.pull
@@ -157,7 +158,8 @@ local function verify_limits(job)
     or "what the container's host enforces cannot be read from here"
   if not job.plan.require_limits then
     if not job.plan.drop_limits then
-      job:warn(("limits not in force (%s): %s"):format(missing, why))
+      job:warn(("limits not in force (%s): %s"):format(missing, why),
+        job.set:fields().limits ~= nil)
     end
     return true
   end
@@ -173,7 +175,7 @@ local function verify_ports(job)
   local published, missing =
     ports.verify(job.client, job.plan.name, job.plan.ports, job.taken or {})
   if #missing > 0 then
-    job:warn("not published, though podman did not complain: " .. table.concat(missing, ", "))
+    job:warn("not published, though podman did not complain: " .. table.concat(missing, ", "), true)
   end
   job.ports = published
 end

@@ -116,6 +116,9 @@ describe("the lifecycle commands", function()
     assert.same({ "onCreateCommand", "updateContentCommand" }, result.ran)
     assert.equal(3, #result.skipped)
     assert.matches("exit code 7: no luck; the later ones do not run", warnings_of(sb)[1])
+    for _, entry in ipairs(e2e.messages()) do
+      if entry.message:find "the later ones" then assert.is_true(entry.fields.unmet) end
+    end
     result = assert(axo.devcontainer.enter(sb, description))
     assert.equal("updateContentCommand", result.failed.event)
     assert.equal("create\n", log_of(dir))

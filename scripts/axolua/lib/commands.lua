@@ -20,7 +20,7 @@ commands.exit_codes = {
   { "1", "`doctor`: no session can start here. `policy check`: the files are at fault." },
   { "2", "The command line is wrong." },
   { "124", "The command took longer than its --timeout and was ended." },
-  { "125", "axolua itself failed: no podman, no such session, policy says no, stdout on a full disk." },
+  { "125", "axolua itself failed: no podman, no such session, policy says no, stdout is full." },
   { "126", "The command was found and cannot be run." },
   { "127", "There is no such command in the session." },
   { "128+n", "Signal n ended the command, or axolua; 141: nobody reads on." },

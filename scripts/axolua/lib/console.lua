@@ -32,9 +32,9 @@ function Console:lose_patience()
   self.latest = nil
 end
 
-function Console:receive(level, message)
+function Console:receive(level, message, fields)
   if level == "error" then return cli.say(message) end
-  if self.is_quiet then return end
+  if self.is_quiet and not (fields and fields.unmet) then return end
   if level == "warn" then return cli.say("warning: " .. message) end
   if level == "info" or self.is_verbose then self:progress(message) end
 end
@@ -67,7 +67,7 @@ function console.open(opts)
     is_quiet = opts.quiet, is_verbose = opts.verbose, impatient = opts.verbose or false,
     is_drawn = status.is_possible() and not opts.verbose,
   }, Console)
-  axo.set_logger(function(level, message) self:receive(level, message) end)
+  axo.set_logger(function(...) self:receive(...) end)
   return self
 end
 

@@ -59,7 +59,8 @@ local function timeout_option(parser, description)
 end
 
 local function verbosity(parser)
-  parser:flag("-q --quiet", "No progress and no warnings on stderr.")
+  parser:flag("-q --quiet", "On stderr no progress, and warnings only of what you asked for "
+    .. "and do not get.")
   parser:flag("-v --verbose", "Everything that the engine has to say.")
 end
 
