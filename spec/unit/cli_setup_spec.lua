@@ -72,3 +72,22 @@ describe("scripts/setup", function()
     assert.equal(2, setup_script(fake_host {}, "--frobnicate").code)
   end)
 end)
+
+describe("scripts/quickstart", function()
+  if not uv.fs_access(support.scripts() .. "/quickstart", "X") then return end
+  local mark
+  before_each(function() mark = janitor.mark() end)
+  after_each(function() janitor.sweep(mark) end)
+
+  it("looks at the directory before it installs or builds anything", function()
+    local host = fake_host({ "apt-get" }, true)
+    for _, words in ipairs { { "--dir", "missing" }, { "-q", "--dir=missing", "--", "ls" } } do
+      local result = proc.run({ support.scripts() .. "/quickstart", table.unpack(words) },
+        { env = host.env, cwd = host.dir })
+      assert.equal(125, result.code)
+      assert.equal("quickstart: there is no directory missing; mkdir -p missing makes it\n",
+        result.stderr)
+      assert.equal("", host.asked())
+    end
+  end)
+end)
