@@ -114,11 +114,14 @@ local function with_registry(request)
   if decision then return decision end
   local may_pass = request.subclass == "TIMEOUT" or request.subclass == "HTTP_5XX"
   if may_pass and times_tried(request, "wait") == 0 then return try { wait = 2, pull = true } end
+  local image = request.plan.image or "IMAGE"
+  local registry = image:match "^([^/]+)/" or "REGISTRY"
   local hints = {
-    IMAGE_DENIED = "`podman login REGISTRY`, or name another image",
-    RATE_LIMIT = "wait, or `podman login` for a higher limit",
+    IMAGE_DENIED = ("`podman login %s`, or name another image"):format(registry),
+    RATE_LIMIT = ("wait, or `podman login %s` for a higher limit"):format(registry),
   }
-  return give_up(hints[request.class] or "check the network and the registry: `podman pull IMAGE`")
+  return give_up(hints[request.class]
+    or ("check the network and the registry: `podman pull %s`"):format(image))
 end
 
 local function without_network(request)

@@ -51,7 +51,7 @@ local PROJECTS = { "/run/media", "/usr/src", "/usr/local/src" }
 
 -- Directories that hold other directories. What is in them may be mounted, they may not.
 local SHARED = {
-  "/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var", "/var/home",
+  "/", "/home", "/media", "/mnt", "/opt", "/srv", "/tmp", "/var", "/var/home",
   "/var/lib", "/var/tmp", "/var/www", "/Users", "/Volumes", "/private", "/run/media",
   "/usr/src", "/usr/local/src",
 }
@@ -96,7 +96,10 @@ local function homes_around(dir, host)
 end
 
 local function problem_with_home(dir, home)
-  if holds(dir, home) then return "it is, or holds, the home directory " .. home end
+  if dir == home then
+    return "it is a home directory, with its keys and settings; a directory in it will do"
+  end
+  if holds(dir, home) then return "it holds the home directory " .. home end
   for _, name in ipairs(PRIVATE) do
     local private = home .. "/" .. name
     if is_in(dir, private) or holds(dir, private) then

@@ -59,7 +59,9 @@ end
 local function progress(name)
   return function(bytes)
     for line in bytes:gmatch "[^\r\n]+" do
-      log.emit("info", line, { op = "pull", image = name })
+      -- A complaint is the error's to tell, or the warning's that comes of it.
+      local level = line:find "^Error:" and "debug" or "info"
+      log.emit(level, line, { op = "pull", image = name })
     end
   end
 end

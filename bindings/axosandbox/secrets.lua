@@ -48,7 +48,10 @@ local RESERVED = {
   "^SSL_CERT_", "^REGISTRY_AUTH_FILE$", "^DOCKER_", "^PODMAN_", "^AXO", "^TERM$", "^NETAVARK_",
 }
 
-local function check_name(name)
+--- What is wrong with the name of a secret; nil when nothing is.
+---@param name string
+---@return string? problem
+function secrets.check_name(name)
   local problem = naming.check_env_name(name)
   if problem then return problem end
   for _, pattern in ipairs(RESERVED) do
@@ -80,7 +83,7 @@ end
 local function check_names(sources)
   local count = 0
   for name in pairs(sources) do
-    local problem = check_name(tostring(name))
+    local problem = secrets.check_name(tostring(name))
     if problem then return problem end
     count = count + 1
   end

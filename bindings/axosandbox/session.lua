@@ -172,12 +172,29 @@ local function prepare(self, argv, opts, kind)
   return permit(self, spec, kind)
 end
 
+-- The paths know that a command could not be given its directory or its user; here is which.
+local function named(err, spec, root)
+  if not err then return nil end
+  if err.code == "NO_DIRECTORY" then
+    err.message = err.message:gsub("working directory", function(words)
+      return words .. " " .. (spec.cwd or root)
+    end, 1)
+  elseif err.code == "NO_USER" and spec.user then
+    local words = err.message:match "^.*no such user.- in the container" or err.message
+    err.message = words .. ": " .. spec.user
+  end
+  return err
+end
+
 -- ---- commands --------------------------------------------------------------------------
 
 local function run(self, argv, opts, callback)
-  return await.call(function(done)
+  return await.call(function(finish)
     local spec, err = prepare(self, argv, opts, "exec")
     if not spec then return nil, err end
+    local function done(problem, result)
+      finish(named(problem, spec, self.driver.root), result)
+    end
     if audit.is_on() then return audit_work.exec(self.record, self.driver, spec, done) end
     return self.driver:exec(spec, done)
   end, callback)
@@ -249,6 +266,7 @@ local function begin(self, kind, argv, opts, wrap, callback)
     if not spec then return nil, err end
     local started
     started, err = self.driver[kind](self.driver, spec, function(problem, source)
+      problem = named(problem, spec, self.driver.root)
       if audit.is_on() then audit_work.started(self.record, kind, spec, problem, source) end
       done(problem, source and wrap(source))
     end)

@@ -49,21 +49,36 @@ local function failure(code, message, hint, op)
   return nil, errors.new { code = code, op = op or "open", message = message, hint = hint }
 end
 
-local function existing_container(client, name, op)
-  local container, err = client:inspect(name, op)
-  if container or not podman.is_missing(err) then return container, err end
-  return failure("NOT_FOUND", ("there is no container %s"):format(name), "axolua ps", op)
+--- The error of a session that does not exist.
+---@param id string
+---@param op string?
+---@return axo.Error
+function sessions.unknown(id, op)
+  local _, err = failure("NOT_FOUND", "there is no session " .. id, "axolua ps lists them", op)
+  return err
 end
 
-local function running_container(client, name)
-  local container, err = existing_container(client, name, "open")
+local function unknown_container(name)
+  local _, err = failure("NOT_FOUND", "there is no container " .. name,
+    "podman ps --all lists them")
+  return err
+end
+
+local function existing_container(client, name, op, otherwise)
+  local container, err = client:inspect(name, op)
+  if container or not podman.is_missing(err) then return container, err end
+  return nil, otherwise
+end
+
+-- `what` it is for its user: "session ID", "container NAME".
+local function running_container(client, name, what, otherwise)
+  local container, err = existing_container(client, name, "open", otherwise)
   if not container then return nil, err end
   if container.State and container.State.Paused then
-    return failure("PAUSED", ("the container %s is paused"):format(name),
-      "podman unpause " .. name)
+    return failure("PAUSED", ("the %s is paused"):format(what), "podman unpause " .. name)
   end
   if not (container.State and container.State.Running) then
-    return failure("NOT_RUNNING", ("the container %s is not running"):format(name),
+    return failure("NOT_RUNNING", ("the %s is not running"):format(what),
       "start the session again, or remove it by axolua stop")
   end
   return container
@@ -134,7 +149,8 @@ local function session_of(container, id, op)
 end
 
 local function open_locked(client, set, id, lock)
-  local container, err = running_container(client, naming.container(id))
+  local container, err = running_container(client, naming.container(id), "session " .. id,
+    sessions.unknown(id))
   if not container then return nil, err end
   local session
   session, err = session_of(container, id)
@@ -213,7 +229,8 @@ end
 
 -- By its own id: whatever takes its name meanwhile is another one's.
 local function remove_locked(client, id)
-  local container, err = existing_container(client, naming.container(id), "stop")
+  local container, err = existing_container(client, naming.container(id), "stop",
+    sessions.unknown(id, "stop"))
   if not container then return nil, err end
   local session
   session, err = session_of(container, id, "stop")
@@ -257,7 +274,8 @@ local function warn_of_labels(record, problem)
 end
 
 local function attach_record(client, set, name, dir)
-  local container, err = running_container(client, name)
+  local container, err = running_container(client, name, "container " .. name,
+    unknown_container(name))
   if not container then return nil, err end
   local session, problem = naming.session_of(container.Name, labels_of(container))
   session = session or { limits = {}, ports = {} }

@@ -120,7 +120,9 @@ local function make_plan(job)
     return nil, errors.new { code = "POLICY", op = "start", message = problem }
   end
   if #job.plan.ports < #asked.ports then
-    job:warn("no port is published: the sandbox policy gives this session no network", true)
+    local why = job.set:fields().network == "none" and "no network was asked for"
+      or "the sandbox policy gives this session no network"
+    job:warn("no port is published: " .. why, true)
   end
   job.sandbox = sandbox
   job.pull_timeout = sandbox.timeouts and sandbox.timeouts.pull

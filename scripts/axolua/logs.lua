@@ -79,8 +79,10 @@ end
 
 local function find(sb, name)
   local task, err = sb:get_task(name)
-  if task then return task end
-  return sb:get_terminal(name) or nil, err
+  local work = task or sb:get_terminal(name)
+  if work then return work end
+  err.hint = err.hint or "axolua ps --tasks lists them"
+  return nil, err
 end
 
 local function show(sb, args, guard)

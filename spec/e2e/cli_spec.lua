@@ -254,8 +254,8 @@ describe("a session that is kept", function()
     for _, list in ipairs { { "exec", id, "--", "true" }, { "stop", id }, { "logs", id, "x" } } do
       local result = support.run(list)
       assert.equal(125, result.code)
-      assert.truthy(result.stderr:find(id, 1, true))
-      assert.matches("\n        axolua ps", result.stderr)
+      assert.equal(("axolua: there is no session %s\n        axolua ps lists them\n"):format(id),
+        result.stderr)
     end
   end)
 end)
@@ -270,7 +270,11 @@ describe("axolua logs", function()
     local task = assert(sb:spawn_background(
       "echo one; read -r word < gate; echo $word; exit 6"))
     proc.eventually(function() return task:log():find "one\n" end, "the first line")
-    local result = support.run { "logs", sb:id(), task.id }
+    local result = support.run { "logs", sb:id(), "other" }
+    assert.equal(125, result.code)
+    assert.equal("axolua: there is no task other in this session\n"
+      .. "        axolua ps --tasks lists them\n", result.stderr)
+    result = support.run { "logs", sb:id(), task.id }
     assert.equal("one\n", result.stdout, result.stderr)
     local follower = start { "logs", "-f", sb:id(), task.id }
     follower:wait_for "one\n"

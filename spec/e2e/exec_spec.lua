@@ -52,12 +52,18 @@ describe("a command", function()
   end)
 
   it("in a missing directory, or by a missing user, is an error that says so", function()
-    local code, err = outcome({ "true" }, { cwd = sb:root() .. "/missing" })
+    local missing = sb:root() .. "/missing"
+    local code, err = outcome({ "true" }, { cwd = missing })
     assert.is_nil(code)
     assert.equal("NO_DIRECTORY", err)
     code, err = outcome({ "true" }, { user = "nobody-of-that-name" })
     assert.is_nil(code)
     assert.equal("NO_USER", err)
+    for _, opts in ipairs { { cwd = missing }, { user = "nobody-of-that-name" } } do
+      local _, problem = sb:exec({ "true" }, opts)
+      assert.matches(opts.cwd and "directory " .. missing .. " cannot be entered: "
+        or "in the container: nobody-of-that-name", problem.message, 1, true)
+    end
   end)
 
   it("that a signal ended says which one", function()

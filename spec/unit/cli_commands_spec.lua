@@ -81,6 +81,9 @@ describe("axolua's command line", function()
     { { "audit", "--file", "" }, "%-%-file: .*empty" },
     { { "audit", "--event", "" }, "%-%-event: .*empty" },
     { { "logs", "demo", "" }, "the task: .*empty" },
+    { { "run", "--port", "8080:80", "--", "true" }, "same number.*%-%-port 80" },
+    { { "run", "--port", "127.0.0.1:8080:80", "--", "true" }, "same number.*%-%-port 80" },
+    { { "run", "--env-from", "PATH=file:/x", "--", "true" }, "^axolua: %-%-env%-from: PATH" },
   }
   for _, case in ipairs(WRONG) do
     it("refuses `axolua " .. table.concat(case[1], " ") .. "` with code 2", function()

@@ -233,7 +233,8 @@ describe("after a failed start", function()
     local request = { subclass = "TIMEOUT", plan = { image = "quay.io/x/y:1" } }
     assert.same({ wait = 2, pull = true }, (changes_of("REGISTRY_UNREACHABLE", request)))
     request.tried = { { wait = 2, pull = true } }
-    hint_of("REGISTRY_UNREACHABLE", request)
+    assert.matches("podman pull quay.io/x/y:1", hint_of("REGISTRY_UNREACHABLE", request))
+    assert.matches("podman login quay.io`", hint_of("IMAGE_DENIED", request))
   end)
 
   it("refused rlimits are stated at the host's own, then another runtime is tried", function()

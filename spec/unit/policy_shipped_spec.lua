@@ -101,6 +101,12 @@ describe("sandbox.lua", function()
     assert.is_nil(refusal("/tmp/x", { dir_real = "/srv/x" }))
   end)
 
+  it("tells a home from what many share", function()
+    assert.matches("/root may not be mounted: it is a home directory.*in it", refusal "/root")
+    assert.matches("it is a home directory", refusal "/home/me")
+    assert.matches("shared", refusal "/home")
+  end)
+
   it("knows a home that is somewhere else", function()
     local host = { uid = 5, home = "/srv/people/me", os = "Linux" }
     assert.is_string(refusal("/srv/people/me", { host = host }))

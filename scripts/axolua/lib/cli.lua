@@ -175,14 +175,24 @@ function cli.say(message)
   to_stderr("axolua: " .. message)
 end
 
+-- What the library's operations are called here; nothing where the command's name says it.
+local OPERATIONS = {
+  open = "", stop = "", get_task = "", get_terminal = "", env_from = "--env-from: ",
+  post_create = "post-create: ",
+}
+
+local function operation(err)
+  local op = err.op or ""
+  return OPERATIONS[op] or (op ~= "" and op .. ": " or "")
+end
+
 --- Says what went wrong, why, and what to do next.
 ---@param err axo.Error|string
 ---@return integer code the exit code for it
 function cli.fail(err)
   if type(err) == "string" then err = { message = err } end
-  local op = err.op and err.op ~= "" and err.op .. ": " or ""
   local name = style.painter(2)("red", "axolua:")
-  to_stderr(name .. " " .. text.printable(op .. tostring(err.message)))
+  to_stderr(name .. " " .. text.printable(operation(err) .. tostring(err.message)))
   if err.hint and err.hint ~= "" then
     to_stderr("        " .. text.printable(err.hint))
   end

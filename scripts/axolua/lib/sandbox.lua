@@ -3,6 +3,7 @@
 local uv = require "luv"
 local axo = require "axosandbox"
 local await = require "axosandbox.await"
+local secrets = require "axosandbox.secrets"
 local cli = require "axolua.lib.cli"
 local confirm = require "axolua.lib.confirm"
 local console = require "axolua.lib.console"
@@ -27,6 +28,11 @@ end
 local function read_port(word)
   local port = math.tointeger(tonumber(word))
   if port and port >= 1 and port <= 65535 then return port end
+  local inside = word:match ":(%d+)$"
+  if inside then
+    return nil, "--port: a port has the same number inside and on 127.0.0.1: type --port "
+      .. inside
+  end
   return nil, ("--port: %q is not a port number"):format(word)
 end
 
@@ -42,6 +48,8 @@ end
 -- NAME=file:PATH or NAME=cmd:COMMAND.
 local function read_env_from(word)
   local name, kind, rest = word:match "^([A-Za-z_][A-Za-z0-9_]*)=(%l+):(.+)$"
+  local problem = name and secrets.check_name(name)
+  if problem then return nil, "--env-from: " .. problem end
   if kind == "file" then return { name, { file = absolute(rest) } } end
   if kind == "cmd" then return { name, { command = rest } } end
   return nil, ("--env-from: %q is neither NAME=file:PATH nor NAME=cmd:COMMAND"):format(word)
