@@ -103,6 +103,7 @@ end
 ---@field limits { memory: integer?, cpus: number?, pids: integer? }
 ---@field path string?
 ---@field secrets string[]? names
+---@field keep boolean? it is meant to outlive the process that started it
 
 --- The labels of a session's container: everything that is needed to find it again, and nothing
 --- left out, since what is left out an image can say.
@@ -120,6 +121,7 @@ function naming.labels(session)
     limits = naming.format_limits(session.limits),
     path = session.path or "portable",
     secrets = table.concat(session.secrets or {}, ","),
+    keep = session.keep and "yes" or "no",
   }
   local labels = {}
   for key, value in pairs(values) do labels[naming.LABEL .. key] = value end
@@ -188,6 +190,8 @@ local READERS = {
   limits = parse_limits,
   path = function(text) return (text == "native" or text == "portable") and text or nil end,
   secrets = function(text) return parse_list(text, parse_name) end,
+  -- Sessions of older versions have none.
+  keep = function(text) return (text == "yes" or text == "no" or text == "") and text or nil end,
 }
 
 local MAX_LABEL = 65536
@@ -210,6 +214,7 @@ function naming.parse_labels(labels)
     end
   end
   if session.image == "" then session.image = nil end
+  session.keep = session.keep == "yes"
   return session
 end
 

@@ -56,6 +56,7 @@ function plan.new(request, sandbox, image)
     asked_image = request.image,
     env = request.env,
     secret_names = request.secret_names,
+    keep = request.keep,
     owner = request.owner,
     version = request.version,
     image = image.image,
@@ -146,6 +147,7 @@ function plan.labels(p)
     id = p.id, dir = p.dir, version = p.version, owner = p.owner, instance = p.instance,
     image = p.asked_image, ports = p.ports, limits = p.limits,
     path = p.guest and "native" or "portable", secrets = p.secret_names,
+    keep = p.keep,
   }
 end
 

@@ -42,6 +42,7 @@ local OPTION_SHAPE = {
   policy = "table",
   confirm = "function",
   reuse = "boolean",
+  keep = "boolean",
 }
 
 local function copy(t)
@@ -63,6 +64,7 @@ end
 ---@field confirm (fun(question: axo.Question, answer: fun(agreed: boolean)): (fun())?)?
 ---@field user string?
 ---@field reuse boolean
+---@field keep boolean
 
 -- 3000.0 passes for a port, and must not be written as one.
 local function integers(list)
@@ -88,6 +90,7 @@ function request.check(opts, level)
     confirm = opts.confirm,
     user = opts.user,
     reuse = opts.reuse or false,
+    keep = opts.keep or false,
   }
 end
 

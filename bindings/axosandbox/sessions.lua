@@ -370,6 +370,7 @@ local function describe(client, container)
     owner = session.owner,
     owner_alive = owner_alive ~= false,
     in_use = owner_alive ~= false or session_lock.is_held(session.id),
+    kept = session.keep,
     version = session.version,
     path = session.path,
   }
@@ -403,6 +404,7 @@ end
 ---@field owner string
 ---@field owner_alive boolean true also when it cannot be told
 ---@field in_use boolean its owner is alive, or somebody holds it open
+---@field kept boolean it was started with `keep`
 ---@field version string
 ---@field path string
 

@@ -113,7 +113,7 @@ local function make_plan(job)
   job.plan, problem = plan.new({
     guest = guest_for(job), owner = host.identity(), version = core.version,
     id = asked.id, dir = asked.dir, source = asked.source, image = asked.image,
-    ports = asked.ports, env = asked.env,
+    ports = asked.ports, env = asked.env, keep = asked.keep,
     secret_names = next(asked.env_from) and sorted_names(asked.env_from) or nil,
   }, sandbox, chosen)
   if not job.plan then
@@ -399,6 +399,7 @@ end
 ---@field policy table? overrides for this session
 ---@field confirm (fun(question: axo.Question, answer: fun(agreed: boolean)): (fun())?)? is called where policy wants somebody asked; calls `answer` now or later; may return a function that takes the question back
 ---@field reuse boolean? open the running session of this id, if it is the same
+---@field keep boolean? a label says that it is meant to outlive this process; nothing else changes
 
 --- Starts a session: its own container, with `dir` mounted read-write at the same path.
 ---

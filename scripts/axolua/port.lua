@@ -87,15 +87,16 @@ local function main(arguments)
   console.open {}
   local sessions, err = axo.list()
   if not sessions then return cli.fail(err) end
-  local code
-  sessions, code = selection.running(sessions, args.id)
+  local running, code = selection.running(sessions, args.id)
   local rows = json.array {}
-  for _, session in ipairs(sessions) do
+  for _, session in ipairs(running) do
     for _, row in ipairs(rows_of(session)) do rows[#rows + 1] = row end
   end
   if args.json then
     cli.print(json.encode(rows) .. "\n")
-  elseif code == 0 or #rows > 0 then
+  elseif #running == 0 and code == 0 then
+    cli.print(selection.nothing_runs(sessions))
+  elseif #running > 0 then
     cli.print(show(rows))
   end
   return code

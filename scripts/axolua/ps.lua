@@ -8,7 +8,7 @@ local text = require "axolua.lib.text"
 
 local function parser()
   local p = cli.parser("ps", "Lists this user's sessions: what state they are in, and whether "
-    .. "the process that started them is alive.")
+    .. "the process that started them is alive, gone, or has left them on purpose (kept).")
   p:flag("--tasks", "Their background tasks and terminals too.")
   p:flag("--json", "As JSON, for scripts.")
   return p
@@ -38,7 +38,8 @@ end
 
 local function owner_of(session)
   if session.owner_alive then return "alive" end
-  return session.in_use and "gone, in use" or "gone"
+  local owner = session.kept and "kept" or "gone"
+  return session.in_use and owner .. ", in use" or owner
 end
 
 local function age_of(started)
@@ -50,7 +51,7 @@ local function describe(session, args)
     id = session.id, container = session.container, state = session.state,
     image = session.image, dir = session.dir, ports = json.array(session.ports),
     created = session.created, age = age_of(session.created), version = session.version,
-    owner_alive = session.owner_alive, in_use = session.in_use,
+    owner_alive = session.owner_alive, in_use = session.in_use, kept = session.kept,
     tasks = args.tasks and work_of(session) or nil,
   }
 end

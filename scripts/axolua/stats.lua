@@ -103,6 +103,7 @@ local PAINT = {
 }
 
 local function table_of(list)
+  if #list == 0 then return selection.nothing_runs {} end
   local rows = {}
   for i, row in ipairs(list) do rows[i] = cells_of(row) end
   return text.columns(HEADER, rows, { right = RIGHT, paint = style.table_paint(PAINT, HEADER) })
@@ -115,14 +116,18 @@ end
 
 -- ---- the two ways ----------------------------------------------------------------------
 
-local function once(sessions, args)
+local function once(sessions, args, all)
   local before = {}
   compare(read_all(sessions), before)
   if #sessions > 0 then await.sleep(ONE_SHOT) end
   local rows, problem = read_all(sessions)
   local list = compare(rows, before)
   if problem then return cli.fail(problem) end
-  cli.print(render(list, args))
+  if #list == 0 and not args.json then
+    cli.print(selection.nothing_runs(all))
+  else
+    cli.print(render(list, args))
+  end
   return 0
 end
 
@@ -188,15 +193,14 @@ local function main(arguments)
   console.open {}
   local sessions, err = axo.list()
   if not sessions then return cli.fail(err) end
-  local code
-  sessions, code = selection.running(sessions, args.id)
-  if code ~= 0 and #sessions == 0 then
+  local running, code = selection.running(sessions, args.id)
+  if code ~= 0 and #running == 0 then
     if args.json then cli.print "[]\n" end
     return code
   end
-  if not args.watch then return math.max(code, once(sessions, args)) end
+  if not args.watch then return math.max(code, once(running, args, sessions)) end
   local guard = signals.guard(screen.restore)
-  local ended = watch(sessions, args, guard)
+  local ended = watch(running, args, guard)
   guard:close()
   return math.max(code, ended)
 end

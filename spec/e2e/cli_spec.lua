@@ -190,6 +190,7 @@ describe("a session that is kept", function()
     assert.equal(dir, found.dir)
     assert.equal("running", found.state)
     assert.is_false(found.owner_alive)
+    assert.is_true(found.kept)
     assert.same({}, found.tasks)
   end)
 

@@ -142,6 +142,39 @@ describe("what commands print", function()
     assert.matches("9000/tcp +%- +not published\n", shown)
   end)
 
+  -- One session that does not run, with these labels besides.
+  local function idle(state, more)
+    local listing = PODMAN:gsub("running", state):gsub('"axosandbox.version"', (more or "") .. "%0")
+    local program = temp.write(temp.dir() .. "/podman", listing:format(("a1"):rep(32)), "755")
+    return { AXOSANDBOX_PODMAN = program, CONTAINER_HOST = "ssh://elsewhere" }
+  end
+
+  it("of sessions that do not run says so", function()
+    for _, state in ipairs { "paused", "exited" } do
+      local env = idle(state)
+      for _, command in ipairs { "stats", "port" } do
+        local all = support.run({ command }, { env = env })
+        assert.equal(0, all.code, all.stderr)
+        assert.matches("no session is running; demo is " .. state .. "\n$", all.stdout)
+        assert.equal("[]\n", support.run({ command, "--json" }, { env = env }).stdout)
+        local named = support.run({ command, "demo" }, { env = env })
+        assert.equal(125, named.code)
+        assert.equal("", named.stdout)
+        assert.matches("demo is not running: it is " .. state, named.stderr)
+        assert.matches(state == "paused" and "\n        podman unpause axo%-ses%-demo"
+          or "\n        axolua stop demo", named.stderr)
+      end
+    end
+  end)
+
+  it("of sessions tells the kept ones from those that somebody lost", function()
+    local keep = '"axosandbox.keep":"yes",'
+    assert.matches("demo +running +%S+ +gone ", support.run({ "ps" }, { env = host() }).stdout)
+    local env = idle("running", keep)
+    assert.matches("demo +running +%S+ +kept ", support.run({ "ps" }, { env = env }).stdout)
+    assert.is_true(cjson.decode(support.run({ "ps", "--json" }, { env = env }).stdout)[1].kept)
+  end)
+
   it("of what runs elsewhere is an error where it cannot be read", function()
     local result = support.run({ "stats" }, { env = host() })
     assert.equal(125, result.code)

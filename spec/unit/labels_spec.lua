@@ -6,6 +6,7 @@ local LABELS = naming.labels {
   id = "demo", dir = "/project", version = "0.1.0", owner = "12:345:ab-cd:678",
   instance = ("0af9"):rep(8), image = "ghcr.io/x/y:1@sha256:00", ports = { 3000, 80 },
   limits = { memory = 1024, cpus = 0.5, pids = 7 }, path = "native", secrets = { "TOKEN", "_K2" },
+  keep = true,
 }
 
 local function with(key, value)
@@ -21,8 +22,10 @@ describe("labels", function()
       id = "demo", dir = "/project", version = "0.1.0", owner = "12:345:ab-cd:678",
       instance = ("0af9"):rep(8), image = "ghcr.io/x/y:1@sha256:00", ports = { 3000, 80 },
       limits = { memory = 1024, cpus = 0.5, pids = 7 }, path = "native",
-      secrets = { "TOKEN", "_K2" },
+      secrets = { "TOKEN", "_K2" }, keep = true,
     }, naming.parse_labels(LABELS))
+    assert.is_false(naming.parse_labels(with("keep", "no")).keep)
+    assert.is_false(naming.parse_labels(with("keep", nil)).keep) -- of an older version
   end)
 
   it("leave nothing out, which an image could say instead", function()
@@ -55,6 +58,7 @@ describe("labels", function()
     limits = { "memory", "memory=x", "memory=1.2.3", "swap=1", "memory=1;pids=2" },
     path = { false, "", "other", "/native" },
     secrets = { "A B", "1A", "A=B", "A\nB" },
+    keep = { "maybe", "YES", "yes\n" },
   }
   for key, values in pairs(WRONG) do
     it("are no session's when " .. key .. " is malformed", function()

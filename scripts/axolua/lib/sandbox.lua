@@ -166,6 +166,7 @@ function sandbox.start_options(args)
     env_from = secret_sources(args.env_from),
     confirm = confirm.is_possible() and confirm.ask or nil,
     reuse = args.keep and args.id ~= nil or nil,
+    keep = args.keep,
     policy = {
       network = args.network,
       allow_untrusted_image = args.allow_untrusted_image,

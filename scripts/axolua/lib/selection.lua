@@ -1,15 +1,34 @@
 --- The sessions that a command line names, out of those that there are.
 local sessions = require "axosandbox.sessions"
 local cli = require "axolua.lib.cli"
+local text = require "axolua.lib.text"
 
 local selection = {}
+
+local function advice(session)
+  if session.state == "paused" then return "podman unpause " .. session.container end
+  return ("axolua stop %s removes it"):format(session.id)
+end
 
 local function complaint(session, id)
   if not session then return sessions.unknown(id) end
   return {
     message = ("the session %s is not running: it is %s"):format(id, tostring(session.state)),
-    hint = "axolua ps lists them",
+    hint = advice(session),
   }
+end
+
+--- That nothing runs, and what there is instead.
+---@param all axo.SessionInfo[] all that there are
+---@return string line
+function selection.nothing_runs(all)
+  local parts = { "no session is running" }
+  for _, session in ipairs(all) do
+    if not session.running then
+      parts[#parts + 1] = ("%s is %s"):format(session.id, text.visible(session.state))
+    end
+  end
+  return table.concat(parts, "; ") .. "\n"
 end
 
 --- Those that run, of the named ones or of all. What is named and does not run is complained
