@@ -11,7 +11,8 @@ local function parser()
   policy_show.options(cli.subcommand(p, "show",
     "Shows what would be decided here, by which file, and where it differs from what was shipped."))
   policy_check.options(cli.subcommand(p, "check",
-    "Loads a policy file and tries it on sample requests. Exit status 1 when it has a mistake."))
+    "Loads a policy file, tries it on sample requests, and shows what it decides otherwise than "
+    .. "the shipped one. Exit status 1 when it has a mistake."))
   policy_init.options(cli.subcommand(p, "init",
     "Writes commented overrides into your policy directory; what is there already stays."))
   return p

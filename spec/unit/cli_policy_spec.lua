@@ -46,6 +46,23 @@ describe("axolua policy", function()
       assert.matches("with the network none", result.stdout)
     end)
 
+    it("breaks a long list at its items, beneath each other", function()
+      override("sandbox", [[
+        return function(request, default)
+          local decision = default(request)
+          table.insert(decision.guarded_env, 1, "MINE")
+          return decision
+        end]])
+      local shown = run("show", "sandbox").stdout
+      local first, list = shown:match "\n(  guarded_env +)(MINE;.-)\n  [a-z]"
+      assert.matches("PATH;.*   %(shipped: PATH;.*%)$", list)
+      for line in list:gmatch "[^\n]+" do
+        assert.is_true(#line <= 96, line)
+        if line:sub(1, 4) ~= "MINE" then assert.equal(#first, #line:match "^ +", line) end
+      end
+      assert.matches(";\n +%S", list)
+    end)
+
     it("is JSON for scripts", function()
       local path = override("exec", "return function() return { allow = true } end")
       local shown = cjson.decode(run("show", "--json").stdout)
@@ -160,6 +177,35 @@ describe("axolua policy", function()
       assert.matches("asks for users +bridge, as 1000:1000, devcontainer.json's commands as "
         .. "somebody\n", users)
       assert.matches("the caller names one +bridge, as nobody\n", users)
+    end)
+
+    it("shows all that differs from the shipped decision", function()
+      local path = temp.write(temp.dir() .. "/sandbox.lua", [[
+        return function(request, default)
+          local decision = default(request)
+          if decision.limits then decision.limits.memory = "1g" end
+          return decision
+        end]], "600")
+      local shown = run("check", path).stdout
+      assert.matches("a project +bridge\n +limits.memory +1g   %(shipped: 2g%)\n", shown)
+      assert.is_nil(shown:find("limits.cpus", 1, true))
+      path = temp.write(temp.dir() .. "/exec.lua",
+        "return function(r, d) local a = d(r) a.timeout = 7 return a end", "600")
+      assert.matches("a terminal +allowed\n +timeout +7   %(shipped: not set%)\n",
+        run("check", path).stdout)
+    end)
+
+    it("keeps its columns, whatever is long", function()
+      local path = temp.write(temp.dir() .. "/image_trust.lua",
+        "return function(request, default) return default(request) end", "600")
+      local shown = run("check", path).stdout
+      local columns = {}
+      for before in shown:gmatch "%f[^\n](%C-  +)%f[%S]docker%.io/%S+\n" do
+        columns[#before] = true
+      end
+      assert.is_truthy(next(columns))
+      assert.is_nil(next(columns, next(columns)), shown)
+      assert.matches("sha256:%x+\n +docker.io", shown)
     end)
 
     it("refuses a file that others can write, and one that is missing", function()

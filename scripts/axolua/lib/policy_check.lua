@@ -1,8 +1,10 @@
---- axolua policy check: tries a policy file on sample requests.
+--- axolua policy check: tries a policy file on sample requests, and says what it decides otherwise
+--- than the shipped one does.
 local uv = require "luv"
 local policy = require "axosandbox.policy"
 local shapes = require "axosandbox.policy_shapes"
 local cli = require "axolua.lib.cli"
+local decision_text = require "axolua.lib.decision_text"
 local json = require "axolua.lib.json"
 local samples = require "axolua.lib.policy_samples"
 local text = require "axolua.lib.text"
@@ -46,28 +48,61 @@ local function summary(decision)
     or (decision.ask and "asks first") or (decision.run and "runs" or "skipped")
 end
 
+local function is_refusal(decision)
+  return decision.deny ~= nil or decision.allow == false
+end
+
+local function row_of(set, shipped, name, sample)
+  local decision, problem = set:decide(name, sample[2])
+  local row = { about = sample[1], decision = decision, error = problem }
+  if not decision then return row end
+  row.says = tostring(summary(decision))
+  if is_refusal(decision) then return row end
+  row.changes = decision_text.lines(decision, shipped:decide(name, sample[2]),
+    { indent = 6, only_changes = true })
+  return row
+end
+
 -- Against the shipped policies alone, so that the result says something about this file.
 local function try(name, path)
   local set, err = policy.new({ [name] = path }, { dirs = {} })
   if not set then return { { about = "loading the file", error = err } } end
+  local shipped = assert(policy.new(nil, { dirs = {} }))
   local rows = { { about = "loading the file", says = "ok" } }
   for _, sample in ipairs(samples.list(name)) do
-    local decision, problem = set:decide(name, sample[2])
-    rows[#rows + 1] = {
-      about = sample[1], says = decision and tostring(summary(decision)), error = problem,
-      decision = decision,
-    }
+    rows[#rows + 1] = row_of(set, shipped, name, sample)
   end
   return rows
 end
 
-local function show(rows)
+local MAX_COLUMN = 48
+
+local function column_of(rows)
+  local width = 0
   for _, row in ipairs(rows) do
-    cli.print(("%s  %-40s %s\n"):format(row.error and "FAIL" or "ok  ", text.visible(row.about),
-      text.printable(row.error and row.error.message or row.says)))
+    local length = #text.visible(row.about)
+    if length <= MAX_COLUMN then width = math.max(width, length) end
+  end
+  return width
+end
+
+-- What is too long for its column has a line of its own.
+local function line_of(row, width)
+  local about = text.visible(row.about)
+  local says = text.printable(row.error and row.error.message or row.says)
+  local gap = (" "):rep(width - #about + 2)
+  if #about > width then gap = "\n" .. (" "):rep(width + 8) end
+  return ("%s  %s%s%s\n"):format(row.error and "FAIL" or "ok  ", about, gap, says)
+end
+
+local function show(rows)
+  local width = column_of(rows)
+  for _, row in ipairs(rows) do
+    cli.print(line_of(row, width))
     if row.error and row.error.hint then
-      cli.print(("      %-40s %s\n"):format("", text.printable(row.error.hint)))
+      cli.print((" "):rep(width + 8) .. text.printable(row.error.hint) .. "\n")
     end
+    cli.print(row.changes or "")
   end
 end
 

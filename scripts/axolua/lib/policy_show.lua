@@ -3,6 +3,7 @@ local uv = require "luv"
 local policy = require "axosandbox.policy"
 local shapes = require "axosandbox.policy_shapes"
 local cli = require "axolua.lib.cli"
+local decision_text = require "axolua.lib.decision_text"
 local json = require "axolua.lib.json"
 local samples = require "axolua.lib.policy_samples"
 local text = require "axolua.lib.text"
@@ -57,36 +58,6 @@ local function describe(set, shipped, name, args, shown)
   return entry
 end
 
-local function flatten(value, prefix, out)
-  for key, item in pairs(value) do
-    local name = prefix .. (prefix == "" and "" or ".") .. tostring(key)
-    if type(item) == "table" and #item == 0 then
-      flatten(item, name, out)
-    elseif type(item) == "table" then
-      out[name] = table.concat(item, "; ")
-    else
-      out[name] = tostring(item)
-    end
-  end
-  return out
-end
-
-local function show_decision(entry)
-  local now, before = flatten(entry.decision, "", {}), flatten(entry.shipped or {}, "", {})
-  local keys = {}
-  for key in pairs(now) do keys[#keys + 1] = key end
-  for key in pairs(before) do
-    if now[key] == nil and not now.deny then keys[#keys + 1] = key end
-  end
-  table.sort(keys)
-  for _, key in ipairs(keys) do
-    local was = before[key]
-    local note = was ~= now[key] and ("   (shipped: %s)"):format(was or "not set") or ""
-    cli.print(("  %-24s %s%s\n"):format(key, text.visible(now[key] or "not set"),
-      text.visible(note)))
-  end
-end
-
 local function show(name, entry)
   for i, layer in ipairs(entry.chain) do
     cli.print(("%-12s %s%s\n"):format(i == 1 and name or "  then",
@@ -96,7 +67,7 @@ local function show(name, entry)
     cli.print("  cannot decide: " .. text.printable(entry.error.message) .. "\n")
   elseif entry.decision then
     cli.print("  " .. text.visible(entry.about) .. ":\n")
-    show_decision(entry)
+    cli.print(decision_text.lines(entry.decision, entry.shipped, { indent = 2 }))
   end
 end
 

@@ -39,6 +39,24 @@ function text.columns(header, rows, opts)
   return table.concat(lines)
 end
 
+--- A list as lines that are no longer than they must be: broken after its semicolons.
+---@param list string
+---@param indent integer what is before its first line, and before each other one
+---@param width integer
+---@return string
+function text.wrapped(list, indent, width)
+  local lines, line = {}, nil
+  for item in (list .. "; "):gmatch "(.-); " do
+    local longer = line and line .. "; " .. item
+    if longer and indent + #longer >= width then
+      lines[#lines + 1], longer = line .. ";", nil
+    end
+    line = longer or item
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n" .. (" "):rep(indent))
+end
+
 local UNITS = { { 86400, "d" }, { 3600, "h" }, { 60, "m" } }
 
 --- A span of seconds in its largest whole unit: "3d", "5h", "12m", "40s".
