@@ -34,7 +34,7 @@ static size_t put_place(const place_t *where, char *out, size_t room) {
 }
 
 static place_text_t words(const place_t *where) {
-  place_text_t out;
+  place_text_t out = {.text = ""};
   put_place(where, out.text, sizeof out.text);
   return out;
 }
