@@ -154,6 +154,11 @@ local function print_env()
   return print_out(export("LUA_PATH", host.lua_path), export("LUA_CPATH", host.lua_cpath))
 end
 
+local function refuse_words()
+  complain "env takes no arguments: eval \"$(axolua env)\"\naxolua: see: axolua help env"
+  return 2
+end
+
 local function print_version()
   local core = require "axosandbox.core"
   local uv = require "luv"
@@ -192,7 +197,7 @@ local function main()
   set_paths()
   close_on_exit()
   warn "@on"
-  if word == "env" then return print_env() end
+  if word == "env" then return argv[2] and refuse_words() or print_env() end
   if word == "--version" or word == "-v" then return print_version() end
   if word == "-e" then return run_code() end
   if word and is_file(word) then return run_file(word, 2) end

@@ -8,6 +8,13 @@ local cli = require "axolua.lib.cli"
 local output = require "axolua.lib.output"
 local signals = require "axolua.lib.signals"
 
+-- As README's table has them.
+local EVENTS = {
+  "session_start", "session_open", "session_attach", "session_close", "session_stop",
+  "session_failed", "policy", "confirm", "denied", "exec", "task_start", "task_end",
+  "terminal_start", "terminal_end", "file", "kill", "fallback", "lost",
+}
+
 local function parser()
   local p = cli.parser("audit", "Shows the audit log: what axolua's commands did in sessions, and "
     .. "programs that keep the same log. $AXOSANDBOX_AUDIT names another file; with the value off "
@@ -15,7 +22,7 @@ local function parser()
   p:flag("-f --follow", "Go on as more comes, until interrupted.")
   p:option("--session", "Only this session."):argname "ID":convert(cli.session_id)
   p:option("--event", "Only events of this name, such as exec or denied; may be repeated.")
-    :argname "NAME":count "*":convert(cli.name "--event")
+    :argname "NAME":count "*":choices(EVENTS)
   p:option("--file", "Another log."):argname "FILE":convert(cli.name "--file")
   p:flag("--json", "The lines as they are, for scripts.")
   return p

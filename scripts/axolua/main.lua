@@ -13,7 +13,9 @@ local function main(name, ...)
   end
   if name == "-h" or name == "--help" then name = "help" end
   if not commands.is_one(name) then
-    cli.say(("there is no command %q"):format(name))
+    local like = commands.like(name)
+    cli.say(("there is no command %q%s"):format(name,
+      like and ("; did you mean %s?"):format(like) or ""))
     cli.say "try: axolua help"
     return cli.USAGE
   end

@@ -118,4 +118,18 @@ describe("an event as text", function()
       duration = 0.25, session = "demo", time = "T" }
     assert.matches("^T  demo +exec +echo 'a b': exited %(3%), 0.25 s$", text)
   end)
+
+  it("cuts a command that is a whole program, and ends without blanks", function()
+    local long = audit_text.line {
+      event = "exec", argv = { "sh", "-c", ("é; "):rep(500) }, code = 0, duration = 1,
+    }
+    assert.truthy(utf8.len(long))
+    assert(utf8.len(long) < 260, long)
+    assert.matches("%.%.%.: exited %(0%), 1 s$", long)
+    local broken = audit_text.line { event = "exec", argv = { ("\x80"):rep(500) } }
+    assert.matches(" %.%.%.:$", broken)
+    assert.matches("/project$", audit_text.line {
+      event = "session_stop", image = "x", dir = "/project",
+    })
+  end)
 end)

@@ -9,11 +9,21 @@ local function word(value)
   return type(value) == "table" and "..." or tostring(value)
 end
 
+-- Of a command that is a whole program, such as those of the MCP tools; --json has it all.
+local COMMAND_MAX = 160
+
+local function cut(line)
+  local length = utf8.len(line)
+  if (length or #line) <= COMMAND_MAX then return line end
+  local stop = length and utf8.offset(line, COMMAND_MAX + 1) or COMMAND_MAX + 1
+  return line:sub(1, stop - 1) .. " ..."
+end
+
 local function argv_of(event)
   if type(event.argv) ~= "table" then return "" end
   local words = {}
   for i, item in ipairs(event.argv) do words[i] = word(item) end
-  return text.command(words)
+  return cut(text.command(words))
 end
 
 local function failure_of(event)
@@ -84,8 +94,8 @@ local function visible(value) return text.visible(word(value) or "-") end
 ---@return string
 function audit_text.line(event)
   local says = SAYS[event.event]
-  return text.visible(("%s  %-16s %-14s %s"):format(
-    visible(event.time), visible(event.session), visible(event.event), says and says(event) or ""))
+  return (text.visible(("%s  %-16s %-14s %s"):format(visible(event.time), visible(event.session),
+    visible(event.event), says and says(event) or "")):gsub(" +$", ""))
 end
 
 return audit_text

@@ -36,6 +36,7 @@ function cli.parser(name, description, tail)
   if tail then
     parser:usage(("Usage: axolua %s [options]%s"):format(name, tail))
   end
+  parser.full_name, parser.by_name = name, {}
   parser.takes_command = tail ~= nil and tail:find("-- COMMAND", 1, true) ~= nil
   parser:flag "-h --help"
     :description "Show this help."
@@ -54,6 +55,8 @@ function cli.subcommand(parser, name, description)
   command:flag "-h --help"
     :description "Show this help."
     :action(function() parser.wants_help = command end)
+  command.full_name = parser.full_name .. " " .. name
+  parser.by_name[name] = command
   return command
 end
 
@@ -61,9 +64,18 @@ end
 ---@param parser table
 ---@param message string
 function cli.usage(parser, message)
-  local name = parser:get_usage():match "axolua (%S+)"
   leave(cli.USAGE, 2, ("axolua: %s\n%s\nsee: axolua %s --help\n"):format(
-    message, parser:get_usage(), name))
+    message, parser:get_usage(), parser.full_name))
+end
+
+-- What else to say of a word that argparse does not take.
+local function advice(parser, problem)
+  if problem == "too many arguments" and parser.lacks_dashes then
+    return ": a command goes, with its arguments, after --"
+  end
+  local option, number = problem:match "^(unknown option) '(%-%d.*)'"
+  if not option then return "" end
+  return ": the value of an option is joined to it, as in --name=" .. number
 end
 
 --- Parses; a wrong command line ends the command with code 2.
@@ -75,10 +87,7 @@ function cli.parse(parser, arguments)
   local help = parser.wants_help
   if help then leave(0, 1, (help == true and parser or help):get_help() .. "\n") end
   if ok then return result end
-  if result == "too many arguments" and parser.lacks_dashes then
-    result = result .. ": a command goes, with its arguments, after --"
-  end
-  cli.usage(parser, result)
+  cli.usage(parser.by_name[arguments[1]] or parser, result .. advice(parser, result))
 end
 
 --- Splits at the first "--": what is ours, and the command.

@@ -82,10 +82,13 @@ local function option_lines(model)
   return #lines > 2 and table.concat(lines, "\n") or nil
 end
 
--- Two commands with the same options need one list.
+-- A reference to another command takes as much room.
+local SHORT = 3
+
+-- Two commands with the same long list of options need it once.
 local function options_of(model, seen)
   local lines = option_lines(model)
-  if not lines then return nil end
+  if not lines or #model.options <= SHORT then return lines end
   local first = seen[lines]
   seen[lines] = first or model.name
   return first and ("The options are those of\n.Cm %s ."):format(first) or lines
