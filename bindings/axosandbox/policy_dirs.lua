@@ -55,15 +55,15 @@ end
 ---@param dir string
 ---@return axo.Error?
 function policy_dirs.check(dir)
-  local entries = uv.fs_scandir(dir)
-  while entries do
+  local entries, stray = uv.fs_scandir(dir), nil
+  while entries do -- to the end: libuv frees them there
     local name, kind = uv.fs_scandir_next(entries)
-    if not name then return nil end
-    if is_stray(dir, name, kind) then
-      return failure(("%s/%s:1: no decision has this name, so it would never be asked"):format(
-        dir, name), "rename or remove it; the files are " .. table.concat(files, ", "))
-    end
+    if not name then break end
+    if is_stray(dir, name, kind) then stray = stray or name end
   end
+  if not stray then return nil end
+  return failure(("%s/%s:1: no decision has this name, so it would never be asked"):format(
+    dir, stray), "rename or remove it; the files are " .. table.concat(files, ", "))
 end
 
 return policy_dirs

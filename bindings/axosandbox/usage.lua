@@ -51,6 +51,8 @@ local function failure(code, message, hint)
   return nil, errors.new { code = code, op = "stats", message = message, hint = hint }
 end
 
+local function gone() return failure("GONE", "the container has ended", "axolua ps") end
+
 --- Reads what a container on this host uses. Never waits.
 ---@param pid integer? the container's init process; nil: it runs on another machine
 ---@param container_id string
@@ -61,9 +63,7 @@ function usage.read(pid, container_id)
       "podman stats")
   end
   local context = limits.context(pid, container_id)
-  if not context then
-    return failure("GONE", "the container has ended", "axolua ps")
-  end
+  if not context then return gone() end
   local stats, is_empty = { taken = uv.hrtime() / 1e9 }, true
   for controller, read in pairs(READERS) do
     local dir, is_v1 = limits.directory(context, controller)
@@ -75,6 +75,8 @@ function usage.read(pid, container_id)
   stats.cpus_limit, stats.memory_limit, stats.pids_limit =
     applied.cpus.applied, applied.memory.applied, applied.pids.applied
   if not is_empty then return stats end
+  -- Or it has ended while it was read.
+  if not limits.context(pid, container_id) then return gone() end
   return failure("ENOTSUP", "the container has no cgroup of its own on this host",
     "axolua doctor")
 end
