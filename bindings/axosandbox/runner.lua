@@ -154,6 +154,10 @@ local function print_env()
   return print_out(export("LUA_PATH", host.lua_path), export("LUA_CPATH", host.lua_cpath))
 end
 
+local function is_help(word)
+  return word == "-h" or word == "--help"
+end
+
 local function refuse_words()
   complain "env takes no arguments: eval \"$(axolua env)\"\naxolua: see: axolua help env"
   return 2
@@ -197,6 +201,9 @@ local function main()
   set_paths()
   close_on_exit()
   warn "@on"
+  if word == "env" and is_help(argv[2]) then
+    argv[1], argv[2], word = "help", "env", "help"
+  end
   if word == "env" then return argv[2] and refuse_words() or print_env() end
   if word == "--version" or word == "-v" then return print_version() end
   if word == "-e" then return run_code() end

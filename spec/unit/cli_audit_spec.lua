@@ -128,6 +128,9 @@ describe("an event as text", function()
     assert.matches("%.%.%.: exited %(0%), 1 s$", long)
     local broken = audit_text.line { event = "exec", argv = { ("\x80"):rep(500) } }
     assert.matches(" %.%.%.:$", broken)
+    assert.matches("session_close  axo%-ses%-x$", audit_text.line {
+      event = "session_close", container = "axo-ses-x",
+    })
     assert.matches("/project$", audit_text.line {
       event = "session_stop", image = "x", dir = "/project",
     })

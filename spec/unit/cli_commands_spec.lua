@@ -81,7 +81,9 @@ describe("axolua's command line", function()
     { { "audit", "--file", "" }, "%-%-file: .*empty" },
     { { "audit", "--event", "bogus" }, "%-%-event.* must be one of .*exec" },
     { { "rnu", "--", "true" }, 'there is no command "rnu"; did you mean run%?' },
-    { { "run", "--cpus", "-1", "--", "true" }, "as in %-%-name=%-1" },
+    { { "run", "--cpus", "-1", "--", "true" }, '^axolua: %-%-cpus: "%-1" is not a number' },
+    { { "run", "--pids", "-1", "--", "true" }, '^axolua: %-%-pids: "%-1" is not a whole' },
+    { { "stats", "--interval", "-.5" }, '^axolua: %-%-interval: "%-.5" is not a number' },
     { { "policy", "show", "--nope" }, "axolua policy show .*see: axolua policy show %-%-help" },
     { { "policy", "check" }, "axolua policy check .*see: axolua policy check %-%-help" },
     { { "env", "foo" }, "env takes no arguments" },
@@ -102,6 +104,7 @@ describe("axolua's command line", function()
   end
 
   it("knows what it answers by itself", function()
+    assert.equal(support.run({ "help", "env" }).stdout, support.run({ "env", "--help" }).stdout)
     local result = support.run { "help", "env" }
     assert.equal(0, result.code)
     assert.matches("eval", result.stdout)

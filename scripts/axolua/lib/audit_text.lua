@@ -53,8 +53,11 @@ end
 local function session(event)
   local problem = failure_of(event)
   if problem then return problem end
-  return ("%s %s %s"):format(
-    word(event.image) or "", word(event.dir) or word(event.container) or "", word(event.path) or "")
+  local words = {}
+  words[1] = word(event.image)
+  words[#words + 1] = word(event.dir) or word(event.container)
+  words[#words + 1] = word(event.path)
+  return table.concat(words, " ")
 end
 
 local SAYS = {

@@ -18,24 +18,26 @@ local TAIL = [=[
   esac
 }
 
-# Those of the names on stdin that begin with $1. They are another program's words: `compgen -W`
-# would expand what stands in them, and the line that they end up in is run.
+# Those of the names on stdin that begin with $1 and are not among the words $2. They are another
+# program's words: `compgen -W` would expand what stands in them, and the line that they end up in
+# is run.
 _axolua_names() {
   local name
   while IFS= read -r name; do
-    if [[ $name =~ ^[[:alnum:]][[:alnum:]_.-]*$ && $name == "$1"* ]]; then COMPREPLY+=("$name"); fi
+    [[ $name =~ ^[[:alnum:]][[:alnum:]_.-]*$ && $name == "$1"* ]] || continue
+    [[ " $2 " == *" $name "* ]] || COMPREPLY+=("$name")
   done
 }
 
 _axolua_complete() {
-  local kind=$1 cur=$2 session=$3
+  local kind=$1 cur=$2 session=$3 given=$4
   case $kind in
   dir) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
   file) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-  session) _axolua_names "$cur" < <("$axolua" completion sessions 2>/dev/null) ;;
+  session) _axolua_names "$cur" "$given" < <("$axolua" completion sessions 2>/dev/null) ;;
   task)
     [[ -z $session ]] ||
-      _axolua_names "$cur" < <("$axolua" completion tasks "$session" 2>/dev/null) ;;
+      _axolua_names "$cur" '' < <("$axolua" completion tasks "$session" 2>/dev/null) ;;
   command) mapfile -t COMPREPLY < <(compgen -W "$_axolua_commands" -- "$cur") ;;
   words=*) mapfile -t COMPREPLY < <(compgen -W "${kind#words=}" -- "$cur") ;;
   esac
@@ -55,13 +57,13 @@ _axolua_value() {
 
 _axolua() {
   local cur=${COMP_WORDS[COMP_CWORD]} axolua=${1/#\~/$HOME} name='' session='' kind='' word
-  local opts takes args subs cmdline i waiting='' count=0
+  local opts takes args subs cmdline i waiting='' given='' count=0
   COMPREPLY=()
   _axolua_grammar ''
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
     if [[ $word == = ]]; then continue; fi
-    if [[ -n $waiting ]]; then waiting=''; continue; fi
+    if [[ -n $waiting ]]; then waiting='' given+=" $word"; continue; fi
     if [[ $word == -- ]]; then
       [[ -n $cmdline ]] || return 0
       if ((i == COMP_CWORD - 1)); then
@@ -81,17 +83,19 @@ _axolua() {
       _axolua_grammar "$name"
     else
       [[ -n $session ]] || session=$word
+      given+=" $word"
       count=$((count + 1))
     fi
   done
   [[ $cur != = ]] || cur=''
   if [[ -n $waiting ]]; then
-    _axolua_value "$waiting" && _axolua_complete "$kind" "$cur" "$session"
+    _axolua_value "$waiting" && _axolua_complete "$kind" "$cur" "$session" "$given"
   elif [[ -z $name ]]; then
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(
       compgen -W "$_axolua_first" -- "$cur"
       compgen -f -X '!*.lua' -- "$cur"
+      [[ $cur != */* ]] || compgen -d -- "$cur"
     )
   elif [[ $cur == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$opts" -- "$cur")
@@ -101,7 +105,7 @@ _axolua() {
     for word in $args; do
       kind=${word//,/ }
       if ((count == 0)) || [[ $word == *'*' ]]; then
-        _axolua_complete "${kind%'*'}" "$cur" "$session"
+        _axolua_complete "${kind%'*'}" "$cur" "$session" "$given"
         return 0
       fi
       count=$((count - 1))

@@ -68,14 +68,18 @@ function cli.usage(parser, message)
     message, parser:get_usage(), parser.full_name))
 end
 
--- What else to say of a word that argparse does not take.
-local function advice(parser, problem)
-  if problem == "too many arguments" and parser.lacks_dashes then
-    return ": a command goes, with its arguments, after --"
+-- A number below zero is an option's value, and no option: the value's own check refuses it.
+local function with_joined_numbers(arguments)
+  local words = {}
+  for _, word in ipairs(arguments) do
+    local option = words[#words]
+    if word:find "^%-%.?%d" and option and option:find "^%-%-[%w-]+$" then
+      words[#words] = option .. "=" .. word
+    else
+      words[#words + 1] = word
+    end
   end
-  local option, number = problem:match "^(unknown option) '(%-%d.*)'"
-  if not option then return "" end
-  return ": the value of an option is joined to it, as in --name=" .. number
+  return words
 end
 
 --- Parses; a wrong command line ends the command with code 2.
@@ -83,11 +87,14 @@ end
 ---@param arguments string[]
 ---@return table
 function cli.parse(parser, arguments)
-  local ok, result = parser:pparse(arguments)
+  local ok, result = parser:pparse(with_joined_numbers(arguments))
   local help = parser.wants_help
   if help then leave(0, 1, (help == true and parser or help):get_help() .. "\n") end
   if ok then return result end
-  cli.usage(parser.by_name[arguments[1]] or parser, result .. advice(parser, result))
+  if result == "too many arguments" and parser.lacks_dashes then
+    result = result .. ": a command goes, with its arguments, after --"
+  end
+  cli.usage(parser.by_name[arguments[1]] or parser, result)
 end
 
 --- Splits at the first "--": what is ours, and the command.
