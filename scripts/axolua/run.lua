@@ -17,8 +17,10 @@ return {
   parser = parser,
   main = function(arguments)
     local args, command = cli.parse_with_command(parser(), arguments)
-    return sandbox.with(args, function(sb, guard)
-      return attach.run(sb, command, { timeout = args.timeout, json = args.json }, guard)
+    return sandbox.with(args, function(sb, guard, notices)
+      return attach.run(sb, command, {
+        timeout = args.timeout, json = args.json, notices = notices,
+      }, guard)
     end)
   end,
 }

@@ -18,7 +18,7 @@ local RELIST = 5 -- readings after which sessions that are new are looked for
 local function parser()
   local p = cli.parser("stats", "Shows what running sessions use, read from their cgroups: CPU "
     .. "(100% is one CPU), memory without the file cache, processes and threads. With --watch "
-    .. "until interrupted.")
+    .. "until interrupted, which is exit status 130, as of `audit -f` and `logs -f`.")
   p:argument("id", "The sessions; all that run by default."):args "*":convert(cli.session_id)
   p:flag("-w --watch", "Go on, and refresh.")
   p:option("--interval", "Seconds between refreshes, 1 by default."):argname "S"
@@ -185,7 +185,7 @@ local function watch(sessions, args, guard)
     if #sessions == 0 and #args.id > 0 then break end
     pause(args.interval, guard)
   end
-  return guard.signal ~= "sigint" and guard:code() or 0
+  return guard:code() or 0
 end
 
 local function main(arguments)

@@ -224,6 +224,20 @@ describe("axolua run on a devcontainer.json", function()
     assert.equal(125, select(2, which("--devcontainer", "../x")))
   end)
 
+  it("says what was denied in --json too, also with -q", function()
+    local dir = projects.with(cjson.encode { privileged = true, runArgs = { "--x" }, name = "n" })
+    for _, option in ipairs { "--json", "-q" } do
+      local result = run(dir, { "true" }, { "--image", e2e.images.base(),
+        "--allow-untrusted-image", "--json", option ~= "--json" and option or nil })
+      local warnings = table.concat(cjson.decode(result.stdout).warnings, "\n")
+      assert.matches("devcontainer.json: denied: privileged: the hardening", warnings)
+      assert.matches("devcontainer.json: denied: runArgs: ", warnings)
+      if option == "--json" then
+        assert.matches("devcontainer.json: nothing in it is honoured here\n", result.stderr)
+      end
+    end
+  end)
+
   it("does not start on one that is wrong", function()
     local result = run(projects.with '{ "image": }', { "true" })
     assert.equal(125, result.code)

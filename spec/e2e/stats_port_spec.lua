@@ -87,7 +87,7 @@ if has_cgroup then
       screen.type "\3"
       screen.wait()
       screen.shows("\27%[%?25h\27%[%?1049l.*" .. literal(sb:id())
-        .. ".*terminal as before, code 0")
+        .. ".*terminal as before, code 130")
     end)
 
     it("is watched in a pipe as a line of JSON each time, and ends with its reader", function()

@@ -73,7 +73,7 @@ end
 local function run_recorded(sb, argv, opts, guard)
   local result, err = exec(sb, argv, opts, guard, {})
   if result then
-    record.result(sb, argv, result)
+    record.result(sb, argv, result, opts.notices)
     return code_of(result, opts, guard)
   end
   record.failure(err)
@@ -101,7 +101,7 @@ end
 --- Runs a command, on a terminal when we are on one; in a coroutine.
 ---@param sb axo.Sandbox
 ---@param argv string[]
----@param opts { timeout: number?, cwd: string?, user: string?, env: table?, plain: boolean?, json: boolean? }
+---@param opts { timeout: number?, cwd: string?, user: string?, env: table?, plain: boolean?, json: boolean?, notices: string[]? }
 ---@param guard cli.Guard
 ---@return integer code the command's own, or what stands for its failure
 function attach.run(sb, argv, opts, guard)

@@ -56,18 +56,41 @@ local function grouped(reports)
 end
 
 local function listed(line)
-  return line and table.concat(line.names, ", ") or "nothing"
+  return table.concat(line.names, ", ")
+end
+
+local function use_of(found)
+  local parts = {}
+  if found.honoured then parts[1] = "honoured: " .. listed(found.honoured) end
+  if found.policy then parts[#parts + 1] = "left to policy: " .. listed(found.policy) end
+  return #parts > 0 and table.concat(parts, "; ") or "nothing in it is honoured here"
+end
+
+local function name_of(description)
+  return description.path:sub(#description.options.dir + 2)
 end
 
 local function show(description, args)
   if args.quiet then return end
   local lines, found = grouped(description.reports)
-  cli.say(("%s: honoured: %s; left to policy: %s"):format(
-    description.path:sub(#description.options.dir + 2), listed(found.honoured),
-    listed(found.policy)))
+  cli.say(("%s: %s"):format(name_of(description), use_of(found)))
   for _, line in ipairs(lines) do
     cli.say(("  %s: %s: %s"):format(line.status, listed(line), line.reason))
   end
+end
+
+--- What of it is not as it says, for programs: a line for each reason.
+---@param description axo.Devcontainer? nil: there is none
+---@return string[]
+function devcontainer.notices(description)
+  local notices = {}
+  for _, line in ipairs(description and grouped(description.reports) or {}) do
+    if line.status ~= "ignored" then
+      notices[#notices + 1] = ("%s: %s: %s: %s"):format(
+        name_of(description), line.status, listed(line), line.reason)
+    end
+  end
+  return notices
 end
 
 -- ---- honouring it ----------------------------------------------------------------------

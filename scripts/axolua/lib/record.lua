@@ -8,13 +8,16 @@ local record = {}
 ---@param sb axo.Sandbox
 ---@param argv string[]
 ---@param result axo.Result
-function record.result(sb, argv, result)
+---@param notices string[]? what else its user should know
+function record.result(sb, argv, result, notices)
+  local warnings = table.move(sb:warnings(), 1, #sb:warnings(), 1, {})
+  table.move(notices or {}, 1, notices and #notices or 0, #warnings + 1, warnings)
   cli.print(json.encode {
     id = sb:id(), command = json.array(argv), code = result.code, signal = result.signal,
     timed_out = result.timed_out, duration = result.duration,
     stdout = result.stdout, stdout_truncated = result.stdout_truncated,
     stderr = result.stderr, stderr_truncated = result.stderr_truncated,
-    warnings = json.array(sb:warnings()),
+    warnings = json.array(warnings),
   } .. "\n")
 end
 

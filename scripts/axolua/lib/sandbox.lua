@@ -239,7 +239,7 @@ end
 --- Starts a session, lets `work` use it, and removes it again, also after errors and
 --- signals; in a coroutine.
 ---@param args table the parsed command line
----@param work fun(sb: axo.Sandbox, guard: cli.Guard): integer
+---@param work fun(sb: axo.Sandbox, guard: cli.Guard, notices: string[]): integer
 ---@return integer code
 function sandbox.with(args, work)
   local taken = is_taken(args)
@@ -267,7 +267,9 @@ function sandbox.with(args, work)
   end
   local ok, result = true, guard:code()
   result = result or description and devcontainer.enter(sb, description, args, guard) or nil
-  if not result then ok, result = xpcall(work, debug.traceback, sb, guard) end
+  if not result then
+    ok, result = xpcall(work, debug.traceback, sb, guard, devcontainer.notices(description))
+  end
   guard:on_signal(nil)
   finish(sb, args, options.id, log)
   guard:close()
