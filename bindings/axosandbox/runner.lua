@@ -201,10 +201,11 @@ local function main()
   set_paths()
   close_on_exit()
   warn "@on"
-  if word == "env" and is_help(argv[2]) then
+  if word == "env" then
+    if not argv[2] then return print_env() end
+    if not is_help(argv[2]) then return refuse_words() end
     argv[1], argv[2], word = "help", "env", "help"
   end
-  if word == "env" then return argv[2] and refuse_words() or print_env() end
   if word == "--version" or word == "-v" then return print_version() end
   if word == "-e" then return run_code() end
   if word and is_file(word) then return run_file(word, 2) end

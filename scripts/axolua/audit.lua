@@ -8,7 +8,7 @@ local cli = require "axolua.lib.cli"
 local output = require "axolua.lib.output"
 local signals = require "axolua.lib.signals"
 
--- As README's table has them.
+-- README's table has them too: a spec compares the two.
 local EVENTS = {
   "session_start", "session_open", "session_attach", "session_close", "session_stop",
   "session_failed", "policy", "confirm", "denied", "exec", "task_start", "task_end",

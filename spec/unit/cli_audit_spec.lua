@@ -136,3 +136,21 @@ describe("an event as text", function()
     })
   end)
 end)
+
+describe("the events that can be asked for", function()
+  it("are those of README's table", function()
+    local command = require("axolua.lib.grammar").command "audit"
+    local table_of_events = assert(temp.read "README.md"):match "\n| event | and |\n(.-)\n\n"
+    local told, offered = {}, {}
+    for cell in table_of_events:gmatch "\n| (`[^|]+)|" do
+      for name in cell:gmatch "`([%w_]+)`" do told[#told + 1] = name end
+    end
+    for _, option in ipairs(command.options) do
+      if option.names[1] == "--event" then offered = option.value.choices end
+    end
+    assert(#told > 10)
+    table.sort(told)
+    table.sort(offered)
+    assert.same(told, offered)
+  end)
+end)

@@ -80,7 +80,7 @@ describe("axolua's command line", function()
     { { "exec", "demo", "--user", "", "--", "true" }, "%-%-user: .*empty" },
     { { "audit", "--file", "" }, "%-%-file: .*empty" },
     { { "audit", "--event", "bogus" }, "%-%-event.* must be one of .*exec" },
-    { { "rnu", "--", "true" }, 'there is no command "rnu"; did you mean run%?' },
+    { { "rnu", "--", "true" }, 'there is no command "rnu"; did you mean \'run\'%?' },
     { { "run", "--cpus", "-1", "--", "true" }, '^axolua: %-%-cpus: "%-1" is not a number' },
     { { "run", "--pids", "-1", "--", "true" }, '^axolua: %-%-pids: "%-1" is not a whole' },
     { { "stats", "--interval", "-.5" }, '^axolua: %-%-interval: "%-.5" is not a number' },

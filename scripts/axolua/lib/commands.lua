@@ -1,4 +1,6 @@
 --- Which commands there are, in the order that help shows them.
+local argparse = require "argparse"
+
 local commands = {}
 
 commands.names = {
@@ -36,38 +38,14 @@ function commands.is_one(name)
   return false
 end
 
--- How many letters differ: added, left out, changed, or two changed round.
-local function distance(a, b)
-  local rows = {}
-  for i = 0, #a do
-    rows[i] = { [0] = i }
-    for j = 1, i == 0 and #b or 0 do rows[0][j] = j end
-  end
-  for i = 1, #a do
-    for j = 1, #b do
-      local same = a:byte(i) == b:byte(j)
-      local least = math.min(rows[i - 1][j] + 1, rows[i][j - 1] + 1,
-        rows[i - 1][j - 1] + (same and 0 or 1))
-      local swapped = i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j)
-      rows[i][j] = swapped and math.min(least, rows[i - 2][j - 2] + 1) or least
-    end
-  end
-  return rows[#a][#b]
-end
-
---- The command that somebody may have meant.
+--- The command that somebody may have meant, as argparse finds it.
 ---@param word string
----@return string? name
+---@return string? name in quotes, or several
 function commands.like(word)
-  if #word > 20 then return nil end
-  local best, best_distance
-  for _, name in ipairs(commands.names) do
-    local d = distance(word, name)
-    if d <= math.min(2, #name // 2) and d < (best_distance or math.huge) then
-      best, best_distance = name, d
-    end
-  end
-  return best
+  local parser = argparse "axolua"
+  for _, name in ipairs(commands.names) do parser:command(name) end
+  local _, problem = parser:pparse { word }
+  return tostring(problem):match "Did you mean (.-)%?"
 end
 
 return commands
