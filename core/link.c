@@ -74,6 +74,8 @@ static void fail(axo_link_t *link, int code, const char *message) {
   down(link, &err);
 }
 
+void axo__link_break(axo_link_t *link, const axo_err_t *why) { down(link, why); }
+
 void axo__link_fail(axo_link_t *link, int code) {
   axo_err_t err;
   axo__err_code(&err, code, "link", "the guest's connection cannot be taken");

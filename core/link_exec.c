@@ -41,10 +41,29 @@ static int send_signal(const remote_t *r, int signum) {
 
 /* ---- what the guest says --------------------------------------------------------- */
 
-static void on_exited(remote_t *r, const axo_exited_t *body) {
+/* By the link alone, and when nothing is left. One that did not arrive is given back.
+ */
+static void take_lane(remote_t *r, axo__packet_t *packet) {
+  if (r->call.lane || r->left || r->call.id == 0)
+    return;
+  if (packet->fd_count == 0) {
+    axo__link_forget(&r->call);
+    return;
+  }
+  axo__lane_adopt(&r->call, packet->fds[0]);
+  packet->fds[0] = -1;
+}
+
+static void on_exited(remote_t *r, axo__packet_t *packet) {
+  const axo_exited_t *body = packet->body;
   r->left = body->left != 0;
   axo__call_answered(&r->call);
   axo__call_hold(&r->call, r->left && r->p);
+  if (body->lane)
+    take_lane(r, packet);
+  /* Whatever wrote has ended: all that it wrote is there. */
+  if (r->p && !r->left)
+    axo__process_take_rest(r->p);
   if (r->p)
     axo__process_ended(r->p, body->code, body->signal);
   if (!r->left && !r->p)
@@ -97,7 +116,7 @@ static void on_packet(axo__call_t *call, axo__packet_t *packet) {
   if (!packet)
     on_gone(r);
   else if (packet->head.type == AXO_EV_EXITED)
-    on_exited(r, packet->body);
+    on_exited(r, packet);
   else if (packet->head.type == AXO_EV_EMPTY)
     on_empty(r);
   else if (packet->head.type == AXO_EV_STUCK)
@@ -185,10 +204,14 @@ static int send_spawn(const start_t *s, remote_t *r, const int fds[3]) {
   if (in < 0)
     return uv_translate_sys_error(errno);
   int ends[3] = {in, fds[1], fds[2] >= 0 ? fds[2] : fds[1]};
+  axo__message_t message = {AXO_REQ_SPAWN, s->body.bytes, s->body.len, ends, 3};
   open_to_all(s->link, fds);
-  return axo__link_send(
-      s->link, &r->call,
-      &(axo__message_t){AXO_REQ_SPAWN, s->body.bytes, s->body.len, ends, 3});
+  int rc = axo__lane_send(&r->call, &message);
+  if (rc != UV_EAGAIN)
+    return rc;
+  if (s->link->lane_count < AXO__LANES_MAX)
+    ((axo_spawn_t *)(void *)s->body.bytes)->flags |= AXO_SPAWN_LANE;
+  return axo__link_send(s->link, &r->call, &message);
 }
 
 static int start_remote(axo_process_t *p, const int fds[3], void *data) {

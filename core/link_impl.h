@@ -30,7 +30,8 @@ typedef struct axo__packet {
 typedef struct axo__call {
   uint64_t id; /* 0: not in flight */
   axo_link_t *link;
-  uint64_t deadline; /* uv_now; 0: it has none */
+  struct axo__lane *lane; /* by which it went; NULL: by the link */
+  uint64_t deadline;      /* uv_now; 0: it has none */
   bool holds;
   void (*on_packet)(struct axo__call *call, axo__packet_t *packet);
 } axo__call_t;
@@ -53,11 +54,12 @@ int axo__link_tell(axo_link_t *link, const axo__message_t *message);
  * answer counts the processes. */
 int axo__link_signal(const axo__call_t *call, int signum, bool tree, axo_answer_cb cb,
                      void *data, axo_err_t *err);
-/* Drops the work of `call`: it goes on, and nobody here hears of it. */
+/* Drops the work of `call`: it goes on, and nobody here hears of it. A lane with it. */
 void axo__link_forget(axo__call_t *call);
 /* Whether the call keeps the loop running while it is in flight; not at first. */
 void axo__call_hold(axo__call_t *call, bool hold);
-/* Forgets the call: answers that still come are dropped. */
+/* Forgets the call: answers that still come are dropped. Nothing is left of its work: a
+ * lane takes the next. */
 void axo__call_end(axo__call_t *call);
 /* The guest has `ms` to answer: then `on_packet` gets a FAILED whose body is
  * axo__silence. Again: from now on. */
@@ -76,6 +78,20 @@ typedef struct axo__outgoing {
   int fd_count;
   char body[];
 } axo__outgoing_t;
+
+/* How many lanes one link has. */
+#define AXO__LANES_MAX 64
+
+/* A socket straight to a supervisor, for one command after the other. It is there as
+ * long as its `call`, by which the guest knows it; freed by its close callback. */
+typedef struct axo__lane {
+  axo__call_t call;
+  uv_poll_t poll;
+  axo__call_t *user; /* the command that runs on it; NULL: idle */
+  int fd;
+  bool is_open;
+  bool spent; /* a signal for its command may still be on the way: no other runs here */
+} axo__lane_t;
 
 /* One connection of the guest; freed by its close callback. */
 typedef struct axo__peer {
@@ -104,6 +120,8 @@ struct axo_link {
   uint64_t next_id;
   axo__call_t *calls[AXO__CALLS_MAX];
   unsigned next_slot;
+  axo__lane_t *idle[AXO__LANES_MAX]; /* the last one is the next to be used */
+  unsigned idle_count, lane_count;
   axo__outgoing_t *outbox, **outbox_end;
   unsigned outbox_len;
   _Alignas(16) char buf[AXO_PACKET_MAX];
@@ -119,6 +137,8 @@ bool axo__link_release(axo_link_t *link);
 void axo__link_on_peer(uv_poll_t *poll, int status, int events);
 /* Hears what has come already; a callback may close the link: the caller holds it. */
 void axo__link_catch_up(axo_link_t *link);
+/* It is over, because of what the guest sent. */
+void axo__link_break(axo_link_t *link, const axo_err_t *why);
 /* This process cannot take the guest in: says so, and listens no more. */
 void axo__link_fail(axo_link_t *link, int code);
 
@@ -145,10 +165,28 @@ void axo__link_watch(axo_link_t *link);
  * link: the caller holds it. */
 int axo__outbox_flush(axo_link_t *link);
 void axo__outbox_clear(axo_link_t *link);
+/* Gives the call an id. False when too much is in flight. */
+bool axo__call_begin(axo_link_t *link, axo__call_t *call);
+/* The id goes from one call to another, which nobody waits for. */
+void axo__call_move(axo__call_t *from, axo__call_t *to);
 /* The call of this id; NULL when it is not in flight. */
 axo__call_t *axo__call_of(const axo_link_t *link, uint64_t id);
 /* Whether there ever was one of this id. */
 bool axo__call_was_issued(const axo_link_t *link, uint64_t id);
+
+/* link_lane.c */
+
+/* `fd` came with the end of the command of `call`, whose id is the lane's now. */
+void axo__lane_adopt(axo__call_t *call, int fd);
+/* Starts a command on an idle lane. UV_EAGAIN when there is none: it goes by the link.
+ */
+int axo__lane_send(axo__call_t *call, const axo__message_t *message);
+/* Nothing is left of what ran on it. */
+void axo__lane_done(axo__lane_t *lane);
+/* Gives it back to the guest, also while something runs on it. */
+void axo__lane_drop(axo__lane_t *lane);
+/* All that are idle: what is sent by the link now comes before what runs next. */
+void axo__lanes_drop(axo_link_t *link);
 
 /* packet.c */
 int axo__packet_send(int fd, const axo_packet_t *head, const void *body, const int *fds,

@@ -24,7 +24,7 @@ bool axo__call_was_issued(const axo_link_t *link, uint64_t id) {
   return serial > 0 && serial <= link->next_id;
 }
 
-static bool call_begin(axo_link_t *link, axo__call_t *call) {
+bool axo__call_begin(axo_link_t *link, axo__call_t *call) {
   for (unsigned i = 0; i < AXO__CALLS_MAX; i++) {
     unsigned slot = (link->next_slot + i) % AXO__CALLS_MAX;
     if (link->calls[slot])
@@ -36,6 +36,14 @@ static bool call_begin(axo_link_t *link, axo__call_t *call) {
     return true;
   }
   return false;
+}
+
+void axo__call_move(axo__call_t *from, axo__call_t *to) {
+  uint64_t id = from->id;
+  to->link = from->link;
+  axo__call_end(from);
+  to->id = id;
+  to->link->calls[id % AXO__CALLS_MAX] = to;
 }
 
 void axo__call_hold(axo__call_t *call, bool hold) {
@@ -59,6 +67,8 @@ void axo__call_end(axo__call_t *call) {
   axo__call_answered(call);
   call->link->calls[call->id % AXO__CALLS_MAX] = NULL;
   call->id = 0;
+  if (call->lane)
+    axo__lane_done(call->lane);
 }
 
 /* ---- the outbox ------------------------------------------------------------------ */
@@ -207,7 +217,7 @@ static int send_message(axo_link_t *link, uint64_t id, const axo__message_t *m) 
 int axo__link_send(axo_link_t *link, axo__call_t *call, const axo__message_t *m) {
   if (!link->up)
     return UV_ENOTCONN;
-  if (!call_begin(link, call))
+  if (!axo__call_begin(link, call))
     return UV_ENOBUFS;
   int rc = send_message(link, call->id, m);
   if (rc != 0)
@@ -222,6 +232,9 @@ int axo__link_tell(axo_link_t *link, const axo__message_t *m) {
 void axo__link_forget(axo__call_t *call) {
   if (call->id == 0)
     return;
-  send_message(call->link, call->id, &(axo__message_t){.type = AXO_REQ_FORGET});
+  if (call->lane)
+    axo__lane_drop(call->lane);
+  else
+    send_message(call->link, call->id, &(axo__message_t){.type = AXO_REQ_FORGET});
   axo__call_end(call);
 }

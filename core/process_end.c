@@ -100,6 +100,12 @@ void axo__process_settle(axo_process_t *p) {
     finish(p);
 }
 
+void axo__process_take_rest(axo_process_t *p) {
+  for (int i = 0; i < 2 && !p->finished; i++)
+    if (axo__output_rest(&p->out[i]))
+      axo__output_close(&p->out[i]);
+}
+
 /* A descendant holds a pipe and the time is up. What the child itself wrote is in the
  * pipe already, however late we are. */
 static void cut(axo_process_t *p) {

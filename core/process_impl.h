@@ -81,8 +81,8 @@ int axo__process_start(uv_loop_t *loop, const axo_process_options_t *options,
 /* process_io.c */
 int axo__output_init(axo_process_t *p, int stream, int fd);
 void axo__output_start(axo__output_t *out);
-/* Reads what is there already, within AXO__READ_REST. */
-void axo__output_rest(axo__output_t *out);
+/* Reads what is there already, within AXO__READ_REST. Whether that was all. */
+bool axo__output_rest(axo__output_t *out);
 void axo__output_close(axo__output_t *out);
 int axo__input_init(axo_process_t *p, int fd);
 /* Writes what is queued, now or when stdin takes it; closes it when that is all. */
@@ -96,6 +96,8 @@ void axo__process_on_exit(uv_process_t *handle, int64_t code, int signum);
 int axo__process_kill(axo_process_t *p, int signum);
 /* The child has ended. */
 void axo__process_ended(axo_process_t *p, int code, int signum);
+/* Nothing writes any more: what is in the pipes is all. */
+void axo__process_take_rest(axo_process_t *p);
 /* Whether it ends is not known, and will not be: it is left. */
 void axo__process_give_up(axo_process_t *p);
 /* Asks it to end, and sees to it that it does. */

@@ -85,19 +85,20 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
   }
 }
 
-void axo__output_rest(axo__output_t *out) {
+bool axo__output_rest(axo__output_t *out) {
   char buf[AXO__READ_SIZE];
   for (size_t seen = 0; out->is_open && seen < AXO__READ_REST;) {
     ssize_t n = axo__read(out->fd, buf, sizeof buf);
     if (n == UV_EAGAIN)
-      return;
-    if (n <= 0) {
+      return true;
+    if (n <= 0)
       axo__output_close(out);
-      return;
-    }
+    if (n <= 0)
+      return true;
     seen += (size_t)n;
     take(out, buf, (size_t)n);
   }
+  return !out->is_open;
 }
 
 static void on_output_closed(uv_handle_t *handle) {

@@ -5,6 +5,12 @@
  * then a body. Both run on one machine, so integers are native. Each treats the other
  * as hostile: a packet of the wrong version, an unknown type, a length that does not
  * fit or a wrong number of descriptors ends the link.
+ *
+ * A host that runs commands one after the other gets a *lane*: a socket straight to the
+ * supervisor that ran the last one. SPAWN of an exec goes there, and EXITED, FAILED and
+ * EMPTY come back on it, one command at a time; neither wakes the guest. To the guest
+ * the lane is a piece of work with the id of the exec that it came of: SIGNAL and
+ * FORGET name that, and its EXITED says that the lane is over.
  */
 #ifndef AXO_PROTOCOL_H
 #define AXO_PROTOCOL_H
@@ -57,7 +63,7 @@ enum axo_packet_type {
   /* Tasks and terminals only: axo_spawned_t; the ring, and a terminal's master */
   AXO_EV_SPAWNED = 65,
   AXO_EV_FAILED = 66, /* axo_failed_t: the request came to nothing */
-  AXO_EV_EXITED = 67, /* axo_exited_t */
+  AXO_EV_EXITED = 67, /* axo_exited_t; with a lane, its descriptor */
   AXO_EV_OPENED = 68, /* a descriptor */
   AXO_EV_LISTED = 69, /* axo_entry_t each; always in a memfd unless empty */
   AXO_EV_DONE = 70,
@@ -83,9 +89,13 @@ typedef struct axo_spawn {
   uint32_t ring; /* bytes wanted for the ring; 0 is the default */
   uint16_t rows;
   uint16_t cols;
-  uint32_t reserved;
+  uint32_t flags;          /* enum axo_spawn_flags */
   char name[AXO_NAME_MAX]; /* tasks and terminals: the host's id, NUL-terminated */
 } axo_spawn_t;
+
+enum axo_spawn_flags {
+  AXO_SPAWN_LANE = 1, /* exec: a lane is welcome when it has ended */
+};
 
 typedef struct axo_signal {
   uint64_t work;  /* the id of its spawn or attach */
@@ -156,7 +166,7 @@ typedef struct axo_exited {
   uint64_t stime_us;
   uint64_t maxrss_kb;
   uint32_t left; /* 1: something that it started may still run */
-  uint32_t reserved;
+  uint32_t lane; /* 1: a lane comes with it; only when nothing is left */
 } axo_exited_t;
 
 enum axo_work_state { AXO_WORK_STARTING = 1, AXO_WORK_RUNNING, AXO_WORK_ENDED };

@@ -58,6 +58,8 @@ void work_report(struct work *w, const struct sup_report *r) {
   if (r->idle) {
     w->sup = -1;
     kill_over(w);
+    if (w->lane)
+      lane_over(w);
   }
   work_settle(w);
   work_announce(w);
@@ -121,6 +123,10 @@ static int kill_pass(struct work *w) {
 }
 
 int work_kill(struct work *w) {
+  if (w->sup < 0)
+    return 0;
+  if (w->lane)
+    lane_end(w);
   if (w->sup < 0)
     return 0;
   w->killing = true;

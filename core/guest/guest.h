@@ -11,7 +11,9 @@
  * end.c        how work ends, and how it is killed
  * kill_all.c   emptying the session
  * pool.c       supervisors, as PID 1 keeps them
+ * lane.c       supervisors lent to a host
  * supervise.c  inside a supervisor: the small process that is parent of one work
+ * turn.c       whose turn it is: how a supervisor is scheduled
  * spawn.c      the child: environment, descriptors, directory, program
  * user.c       users and groups, as the container's files have them
  * pump.c       output into shared rings
@@ -102,6 +104,9 @@ struct work {
   bool exit_known;
   bool spawn_failed;
   bool killing;
+  bool lane_wanted;     /* the host asked for one */
+  bool lane;            /* it is one, or about to be */
+  bool lane_ending;     /* its supervisor knows that it is over */
   bool stuck;           /* the last kill ran out its time */
   bool shelved;         /* ended, and in the list of those */
   uint32_t kill_passes; /* of the kill that is going on */
@@ -112,6 +117,7 @@ struct work {
   int32_t pid;
   int out_fd; /* read end or master; -1 */
   int slave_fd;
+  int lane_fd;        /* the host's end of a lane, until the host has it; -1 */
   int next, previous; /* free: the next free one; ended: younger and older */
   int name_next;      /* in its bucket */
   uint32_t announced; /* a bit for each link that knows of it */
@@ -162,6 +168,9 @@ struct packet {
   int fd_count;
   bool fds_lost; /* this process may have no more open */
 };
+
+/* PID 1 to a supervisor, with one descriptor: a host's lane. */
+#define SUP_LANE 128
 
 /* What a supervisor tells PID 1. */
 enum sup_type { SUP_NOTHING, SUP_SPAWNED, SUP_FAILED, SUP_EXITED };
@@ -227,6 +236,10 @@ int packet_relay(int fd, const struct packet *p, const int *fds, int count);
 /* Whether it is a request: of a known type, as long as that is, with its descriptors.
  */
 bool packet_is_request(const struct packet *p);
+/* Of those, the start of a foreground command. */
+bool packet_is_exec(const struct packet *p);
+/* The host's /dev/null: what may be done to it here is done to the host's device. */
+bool is_host_null(int fd);
 /* Parses the body into pointers; false when it is malformed. Not re-entrant. */
 bool spawn_parse(const struct packet *p, struct spawn_args *out);
 
@@ -289,6 +302,18 @@ int work_kill(struct work *w);
 int work_signal(struct work *w, const struct packet *p);
 uint64_t works_due(uint64_t now);
 
+/* ---- lane.c */
+
+/* Lends the supervisor of an exec that has just ended, with nothing left, to its host.
+ * False when that is not wanted, or cannot be. */
+bool lane_begin(struct work *w, const struct sup_report *r);
+/* The host has its end. */
+void lane_begun(struct work *w);
+/* Takes the supervisor back, as soon as nothing is left of what runs on it. */
+void lane_end(struct work *w);
+/* The supervisor is back, or lost. */
+void lane_over(struct work *w);
+
 /* ---- pool.c, supervise.c */
 
 void sups_init(void);
@@ -306,6 +331,16 @@ void sup_abandon(int index);
 void sups_abandon(void);
 uint64_t sups_due(uint64_t now);
 _Noreturn void supervise(int fd);
+
+/* ---- turn.c */
+
+void turn_init(void);
+/* Whether it waits for its turn from now on, or not: as busy as the machine is. */
+void turn_adapt(void);
+/* It does not. */
+void turn_take(void);
+/* Nor does what it starts: in the child, which shares its memory. */
+void turn_child(void);
 
 /* ---- spawn.c, user.c */
 

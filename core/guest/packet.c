@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define STRINGS_MAX 65536
@@ -131,6 +132,7 @@ static bool is_spawn(const struct packet *p) {
   if (p->head.length < sizeof *fixed || fixed->kind < AXO_KIND_EXEC ||
       fixed->kind > AXO_KIND_TERMINAL || fixed->argc == 0 ||
       fixed->argc >= STRINGS_MAX || fixed->envc >= STRINGS_MAX / 2 ||
+      fixed->flags & ~(uint32_t)AXO_SPAWN_LANE ||
       (fixed->kind != AXO_KIND_EXEC && !is_name(fixed->name)))
     return false;
   return is_strings(p->body + sizeof *fixed, p->head.length - sizeof *fixed,
@@ -188,6 +190,16 @@ bool packet_is_request(const struct packet *p) {
   default:
     return false;
   }
+}
+
+bool packet_is_exec(const struct packet *p) {
+  return p->head.type == AXO_REQ_SPAWN && packet_is_request(p) &&
+         (p->fds_lost || ((const axo_spawn_t *)p->body)->kind == AXO_KIND_EXEC);
+}
+
+bool is_host_null(int fd) {
+  struct stat st;
+  return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
 }
 
 static char *next_string(const unsigned char **at, const unsigned char *end) {

@@ -186,6 +186,8 @@ static bool report(int index) {
   int work = s->work;
   if (work < 0)
     return true;
+  if (lane_begin(&g.works[work], &r))
+    r.idle = 0;
   if (r.idle)
     idle_push(index);
   work_report(&g.works[work], &r);

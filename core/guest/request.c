@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 static bool answer(int link, uint64_t id, uint8_t type, const void *body,
@@ -45,17 +43,11 @@ static void keep_command(struct work *w, const struct packet *p) {
   }
 }
 
-/* The host's: what may be done to it here is done to the host's device. */
-static bool is_null(int fd) {
-  struct stat st;
-  return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
-}
-
 static void start(struct work *w, const struct packet *p, uint32_t ring) {
   int fds[3];
   if (w->kind == AXO_KIND_EXEC) {
     memcpy(fds, p->fds, sizeof fds);
-    if (is_null(fds[0]))
+    if (is_host_null(fds[0]))
       fds[0] = g.null;
   } else {
     int stage = pump_open(w, ring);
@@ -86,6 +78,7 @@ static bool on_spawn(int link, struct packet *p) {
   struct work *w = work_new(link, p->head.id, fixed->kind, named ? p->fds[0] : -1);
   if (!w)
     return refuse(link, p->head.id, AXO_STAGE_LIMIT, ENOSPC);
+  w->lane_wanted = !named && fixed->flags & AXO_SPAWN_LANE;
   if (named) {
     p->fds[0] = -1; /* the work's now */
     w->rows = fixed->rows ? fixed->rows : 24;
@@ -160,6 +153,8 @@ static bool on_forget(int link, const struct packet *p) {
   struct work *w = work_by_id(link, p->head.id);
   if (w) {
     work_unsubscribe(w, link, p->head.id);
+    if (w->lane)
+      lane_end(w);
     work_tell(w);
   }
   return true;

@@ -14,9 +14,13 @@
 #include <unistd.h>
 
 struct state {
-  int fd;
-  pid_t main; /* 0: none running */
+  int fd;       /* to PID 1 */
+  int lane;     /* to a host; -1: none */
+  bool leaving; /* PID 1 takes the lane back when nothing runs */
+  pid_t main;   /* 0: none running */
   bool busy;
+  uint64_t asked; /* the request's id, when it came by the lane; else 0 */
+  int held[2];    /* where the command writes; -1 */
 };
 
 static void tell(const struct state *s, const struct sup_report *r) {
@@ -40,6 +44,63 @@ static void ended(struct sup_report *r, int status, const struct rusage *use) {
   };
 }
 
+/* ---- the lane -------------------------------------------------------------------- */
+
+static void lane_close(struct state *s) {
+  if (s->lane >= 0)
+    close(s->lane);
+  s->lane = -1;
+}
+
+static void give_back(struct state *s) {
+  struct sup_report r = {.type = SUP_NOTHING, .idle = 1};
+  lane_close(s);
+  s->leaving = false;
+  turn_take();
+  tell(s, &r);
+}
+
+/* A host that has gone hears nothing, and PID 1 sees to the rest. One that does not
+ * read has one command's answers in its socket at the most. */
+static void lane_tell(const struct state *s, struct sup_report *r) {
+  axo_packet_t head = {AXO_PROTO_VERSION, AXO_EV_EMPTY, 0, 0, s->asked};
+  const void *body = NULL;
+  if (r->type == SUP_EXITED) {
+    head.type = AXO_EV_EXITED;
+    head.length = sizeof r->exited;
+    r->exited.left = !r->idle;
+    body = &r->exited;
+  } else if (r->type == SUP_FAILED) {
+    head.type = AXO_EV_FAILED;
+    head.length = sizeof r->failed;
+    body = &r->failed;
+  }
+  (void)packet_send(s->lane, &head, body, NULL, 0);
+}
+
+/* ---- what has ended -------------------------------------------------------------- */
+
+static void report(struct state *s, struct sup_report *r) {
+  if (!s->asked) {
+    tell(s, r);
+    return;
+  }
+  lane_tell(s, r);
+  if (!r->idle)
+    return;
+  s->asked = 0;
+  if (s->leaving)
+    give_back(s);
+}
+
+static void let_go(struct state *s) {
+  for (int i = 0; i < 2; i++) {
+    if (s->held[i] >= 0)
+      close(s->held[i]);
+    s->held[i] = -1;
+  }
+}
+
 /* Reaps all that has ended, and reports the end of the main process and of the tree. */
 static void reap(struct state *s) {
   struct sup_report r = {0};
@@ -56,30 +117,77 @@ static void reap(struct state *s) {
   if (r.idle)
     s->busy = false;
   if (r.type || r.idle)
-    tell(s, &r);
+    report(s, &r);
+  if (s->main == 0)
+    let_go(s);
+  if (s->lane >= 0)
+    turn_adapt();
+}
+
+/* ---- what is asked --------------------------------------------------------------- */
+
+/* The end of its output is no news before its own end is, and would wake the host once
+ * more for each. */
+static void hold(struct state *s, struct packet *p) {
+  for (int i = 0; i < 2; i++) {
+    s->held[i] = p->fds[i + 1];
+    p->fds[i + 1] = -1;
+  }
 }
 
 /* Of a foreground command, only a failure is news: its end says that it ran. */
-static void start(struct state *s, const struct packet *p) {
+static void start(struct state *s, struct packet *p) {
   struct sup_report r = {0};
   struct spawn_args args = {0};
-  r.failed.stage = AXO_STAGE_REQUEST;
+  r.failed.stage = p->fds_lost ? AXO_STAGE_LIMIT : AXO_STAGE_REQUEST;
   r.failed.error = p->fds_lost ? EMFILE : EINVAL;
-  if (p->fd_count >= 3 && spawn_parse(p, &args))
-    s->main = spawn_child(&args, p->fds, &r.failed);
+  if (p->fd_count >= 3 && spawn_parse(p, &args)) {
+    bool is_device = s->asked && is_host_null(p->fds[0]);
+    int fds[3] = {is_device ? g.null : p->fds[0], p->fds[1], p->fds[2]};
+    s->main = spawn_child(&args, fds, &r.failed);
+  }
   s->busy = s->main > 0;
-  if (s->busy && args.fixed && args.fixed->kind == AXO_KIND_EXEC)
+  if (s->busy && args.fixed && args.fixed->kind == AXO_KIND_EXEC) {
+    hold(s, p);
     return;
+  }
   r.type = s->busy ? SUP_SPAWNED : SUP_FAILED;
   r.idle = !s->busy;
   r.pid = s->main;
-  tell(s, &r);
+  report(s, &r);
 }
 
-/* Exact: what we have not reaped cannot have been reused. */
-static void pass_on(const struct state *s, const axo_signal_t *how) {
+/* A host that sends anything else is not the one that this was lent to: PID 1 hears of
+ * our end, and tells it. */
+static void lane_request(struct state *s) {
+  struct packet p;
+  if (s->lane < 0 || s->busy)
+    return;
+  int got = packet_receive(s->lane, &p);
+  if (got < 0)
+    lane_close(s);
+  if (got <= 0)
+    return;
+  if (!packet_is_exec(&p))
+    _exit(1);
+  s->asked = p.head.id;
+  start(s, &p);
+  packet_release(&p);
+}
+
+/* Exact: what we have not reaped cannot have been reused. The host sent it after the
+ * command, which may still lie in the lane. */
+static void pass_on(struct state *s, axo_signal_t how) {
+  lane_request(s);
   if (s->main > 0)
-    kill(how->tree ? -s->main : s->main, how->signal);
+    kill(how.tree ? -s->main : s->main, how.signal);
+}
+
+static void lane_leave(struct state *s) {
+  lane_request(s);
+  s->leaving = true;
+  if (!s->busy)
+    give_back(s);
 }
 
 static void request(struct state *s) {
@@ -89,12 +197,20 @@ static void request(struct state *s) {
     _exit(0);
   if (got == 0)
     return;
-  if (p.head.type == AXO_REQ_SPAWN && !s->busy)
+  if (p.head.type == AXO_REQ_SPAWN && !s->busy) {
     start(s, &p);
-  else if (p.head.type == AXO_REQ_SIGNAL && p.head.length == sizeof(axo_signal_t))
-    pass_on(s, (const axo_signal_t *)p.body);
+  } else if (p.head.type == AXO_REQ_SIGNAL && p.head.length == sizeof(axo_signal_t)) {
+    pass_on(s, *(const axo_signal_t *)p.body);
+  } else if (p.head.type == AXO_REQ_FORGET) {
+    lane_leave(s);
+  } else if (p.head.type == SUP_LANE && p.fd_count == 1) {
+    s->lane = p.fds[0];
+    p.fds[0] = -1;
+  }
   packet_release(&p);
 }
+
+/* ---- set-up ---------------------------------------------------------------------- */
 
 /* Before Linux 5.9 one by one: what stayed open here would keep PID 1's links alive. */
 static void close_from(int first, int last) {
@@ -111,21 +227,25 @@ static int prepare(int fd) {
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  close_from(3, fd - 1);
-  close_from(fd + 1, INT32_MAX);
+  int low = fd < g.null ? fd : g.null, high = fd < g.null ? g.null : fd;
+  close_from(3, low - 1);
+  close_from(low + 1, high - 1);
+  close_from(high + 1, INT32_MAX);
   sigset_t chld;
   sigemptyset(&chld);
   sigaddset(&chld, SIGCHLD);
+  turn_init();
   return signalfd(-1, &chld, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
 _Noreturn void supervise(int fd) {
-  struct state s = {.fd = fd};
-  struct pollfd fds[2] = {{fd, POLLIN, 0}, {prepare(fd), POLLIN, 0}};
+  struct state s = {.fd = fd, .lane = -1, .held = {-1, -1}};
+  struct pollfd fds[3] = {{fd, POLLIN, 0}, {prepare(fd), POLLIN, 0}, {-1, POLLIN, 0}};
   if (fds[1].fd < 0)
     _exit(1);
   for (;;) {
-    if (poll(fds, 2, -1) < 0)
+    fds[2].fd = s.busy ? -1 : s.lane; /* one at a time */
+    if (poll(fds, 3, -1) < 0)
       continue;
     if (fds[1].revents) {
       struct signalfd_siginfo info;
@@ -134,5 +254,7 @@ _Noreturn void supervise(int fd) {
     }
     if (fds[0].revents)
       request(&s);
+    if (fds[2].fd >= 0 && fds[2].revents)
+      lane_request(&s);
   }
 }

@@ -320,7 +320,7 @@ typedef struct spawn {
   const char *argv[8];
   const char *env[8];
   const char *cwd, *user, *name;
-  uint32_t ring;
+  uint32_t ring, flags;
   uint16_t rows, cols;
 } spawn_t;
 
@@ -334,8 +334,11 @@ static inline size_t put_strings(char *out, const char *const *list, uint32_t *c
 }
 
 static inline size_t spawn_body(char *out, const spawn_t *s) {
-  axo_spawn_t fixed = {
-      .kind = s->kind, .ring = s->ring, .rows = s->rows, .cols = s->cols};
+  axo_spawn_t fixed = {.kind = s->kind,
+                       .ring = s->ring,
+                       .flags = s->flags,
+                       .rows = s->rows,
+                       .cols = s->cols};
   size_t len = sizeof fixed;
   if (s->name)
     strcpy(fixed.name, s->name);

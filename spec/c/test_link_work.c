@@ -106,7 +106,7 @@ static void does_not_wait_for_ever(void **state) {
   (void)state;
   int out;
   uint64_t id = begin_exec(50, &out);
-  say_exit(id, 0, 0, false);
+  say_exit(id, 0, 0, true);
   run_until(&ran.exits, 1);
   assert_true(ran.cut);
   close(out);

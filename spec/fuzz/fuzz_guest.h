@@ -82,7 +82,7 @@ int files_path(const axo_path_t *how, const char *from, const char *to) {
 #define POOL_MAX 6
 
 /* What a supervisor has told so far. */
-enum phase { STARTING, RUNNING, OVER };
+enum phase { STARTING, RUNNING, OVER, LENT };
 
 static struct pool {
   int far; /* the supervisor's end of its socket */
@@ -173,7 +173,7 @@ void sups_abandon(void) {
 static struct sup_report drawn_report(const struct work *w, struct pool *sup) {
   struct sup_report r = {.type = SUP_NOTHING, .idle = 1};
   uint8_t how = draw8(source);
-  if (sup->phase == OVER)
+  if (sup->phase >= OVER)
     return r;
   if (sup->phase == STARTING && how & 1) {
     r.type = SUP_FAILED;
@@ -196,16 +196,27 @@ static void sup_reports(int index) {
     return;
   struct work *w = &g.works[g.sups[index].work];
   struct sup_report r = drawn_report(w, &pool[index]);
+  bool is_lent = pool[index].phase == LENT;
+  if (lane_begin(w, &r)) {
+    CHECK(!is_lent);
+    pool[index].phase = LENT;
+    r.idle = 0;
+  }
   if (r.idle)
     pool_close(index);
   work_report(w, &r);
 }
 
-/* Of what is passed on to it, signals are all that it gets after its start. */
+/* After its start it gets signals, and when it is lent, the lane and the end of it. */
 static void sup_reads(int index) {
   struct packet p;
   while (g.sups[index].fd >= 0 && packet_receive(pool[index].far, &p) > 0) {
-    CHECK(p.head.type == AXO_REQ_SIGNAL && packet_is_request(&p));
+    if (p.head.type == SUP_LANE)
+      CHECK(p.fd_count == 1 && pool[index].phase == LENT);
+    else if (p.head.type == AXO_REQ_FORGET)
+      CHECK(p.fd_count == 0 && pool[index].phase == LENT);
+    else
+      CHECK(p.head.type == AXO_REQ_SIGNAL && packet_is_request(&p));
     packet_release(&p);
   }
 }

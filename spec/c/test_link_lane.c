@@ -1,0 +1,356 @@
+/* Lanes from the host's side: the test plays the guest and its supervisors. */
+#include "link_host.h"
+
+/* ---- commands -------------------------------------------------------------------- */
+
+/* Each command's end; `argv[0]` is its number. */
+static struct { int exits[4], code[4], signal[4], failure[4]; } ran;
+
+static void on_exit_(axo_process_t *p, const axo_process_result_t *result) {
+  int which = (int)(intptr_t)axo_process_data(p);
+  ran.exits[which]++;
+  ran.code[which] = result->code;
+  ran.signal[which] = result->signal;
+  ran.failure[which] = result->failure ? result->failure->code : 0;
+}
+
+static axo_process_t *begin(int which) {
+  char *argv[] = {"true", NULL};
+  axo_spawn_spec_t spec = {.kind = AXO_EXEC, .argv = argv};
+  axo_process_options_t options = {.drain_ms = 50,
+                                   .merge_stderr = true,
+                                   .on_exit = on_exit_,
+                                   .data = (void *)(intptr_t)which};
+  axo_process_t *process;
+  axo_err_t err;
+  ran.exits[which] = 0;
+  assert_int_equal(axo_link_exec(link_, &spec, &options, &process, &err), 0);
+  return process;
+}
+
+/* ---- the other side -------------------------------------------------------------- */
+
+/* What comes by a lane is taken as what comes by the link. */
+static uint64_t taken_from(int lane, uint8_t type) {
+  int link = guest;
+  guest = lane;
+  uint64_t id = take_request(type, NULL);
+  guest = link;
+  return id;
+}
+
+static int say_on(int fd, uint8_t type, uint64_t id, const void *body, size_t len) {
+  return send_event(fd, &(event_t){type, id, body, len, NULL, 0, 0});
+}
+
+static void exits_on(int fd, uint64_t id, int code, bool left) {
+  axo_exited_t body = {.code = code, .signal = code < 0 ? SIGKILL : 0, .left = left};
+  assert_int_equal(say_on(fd, AXO_EV_EXITED, id, &body, sizeof body), 0);
+}
+
+/* The command of this id has ended, and here is a lane: our end is returned. */
+static int lend(uint64_t id) {
+  int pair[2];
+  axo_exited_t body = {.lane = 1};
+  assert_int_equal(
+      socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+  say(&(event_t){AXO_EV_EXITED, id, &body, sizeof body, &pair[1], 1, 0});
+  close(pair[1]);
+  return pair[0];
+}
+
+/* One that is idle. */
+static uint64_t lane_id;
+static int lane_open(void) {
+  begin(0);
+  lane_id = take_request(AXO_REQ_SPAWN, NULL);
+  int lane = lend(lane_id);
+  run_until(&ran.exits[0], 1);
+  assert_int_equal(ran.failure[0], 0);
+  return lane;
+}
+
+static bool has_hung_up(int fd) {
+  char byte;
+  return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* It was given back, and nothing goes there any more. */
+static void expect_given_back(int lane) {
+  wait_for_request();
+  assert_int_equal(take_request(AXO_REQ_FORGET, NULL), lane_id);
+  assert_true(has_hung_up(lane));
+  close(lane);
+}
+
+/* ---- using one ------------------------------------------------------------------- */
+
+static void sends_the_next_command_there(void **state) {
+  (void)state;
+  int lane = lane_open();
+  for (int i = 0; i < 3; i++) {
+    begin(1);
+    assert_false(has_request());
+    exits_on(lane, taken_from(lane, AXO_REQ_SPAWN), 5, false);
+    run_until(&ran.exits[1], 1);
+    assert_int_equal(ran.code[1], 5);
+  }
+  assert_false(has_request());
+  close(lane);
+}
+
+static void sends_one_at_a_time(void **state) {
+  (void)state;
+  int lane = lane_open();
+  begin(1);
+  uint64_t first = taken_from(lane, AXO_REQ_SPAWN);
+  begin(2);
+  uint64_t second = take_request(AXO_REQ_SPAWN, NULL);
+  int other = lend(second);
+  run_until(&ran.exits[2], 1);
+  exits_on(lane, first, 0, false);
+  run_until(&ran.exits[1], 1);
+  begin(1);
+  begin(2);
+  assert_false(has_request());
+  exits_on(lane, taken_from(lane, AXO_REQ_SPAWN), 0, false);
+  exits_on(other, taken_from(other, AXO_REQ_SPAWN), 0, false);
+  run_until(&ran.exits[1], 1);
+  run_until(&ran.exits[2], 1);
+  close(lane);
+  close(other);
+}
+
+static void says_why_one_did_not_start(void **state) {
+  (void)state;
+  const axo_failed_t body = {AXO_STAGE_EXEC, ENOENT};
+  int lane = lane_open();
+  begin(1);
+  uint64_t id = taken_from(lane, AXO_REQ_SPAWN);
+  assert_int_equal(say_on(lane, AXO_EV_FAILED, id, &body, sizeof body), 0);
+  run_until(&ran.exits[1], 1);
+  assert_int_equal(ran.failure[1], UV_ENOENT);
+  begin(1);
+  exits_on(lane, taken_from(lane, AXO_REQ_SPAWN), 0, false);
+  run_until(&ran.exits[1], 1);
+  close(lane);
+}
+
+/* A signal may come late, and would meet the next command. */
+static void uses_none_again_that_was_signalled(void **state) {
+  (void)state;
+  int lane = lane_open();
+  axo_process_t *p = begin(1);
+  uint64_t id = taken_from(lane, AXO_REQ_SPAWN);
+  assert_int_equal(axo_link_exec_signal(p, SIGINT, true, NULL, NULL, NULL), 0);
+  static _Alignas(16) char body[AXO_PACKET_MAX];
+  const axo_packet_t *head = (const axo_packet_t *)(const void *)body;
+  take_packet(body, sizeof body, NULL, NULL);
+  assert_int_equal(head->type, AXO_REQ_SIGNAL);
+  assert_int_equal(((const axo_signal_t *)(const void *)(head + 1))->work, lane_id);
+  exits_on(lane, id, 0, false);
+  run_until(&ran.exits[1], 1);
+  expect_given_back(lane);
+}
+
+static void gives_it_back_with_what_is_left_there(void **state) {
+  (void)state;
+  int lane = lane_open();
+  begin(1);
+  exits_on(lane, taken_from(lane, AXO_REQ_SPAWN), 0, true);
+  run_until(&ran.exits[1], 1);
+  expect_given_back(lane);
+}
+
+static void gives_back_what_it_does_not_need(void **state) {
+  (void)state;
+  int lane = lane_open();
+  begin(1);
+  uint64_t first = taken_from(lane, AXO_REQ_SPAWN);
+  begin(2);
+  uint64_t second = take_request(AXO_REQ_SPAWN, NULL);
+  int other = lend(second);
+  run_until(&ran.exits[2], 1);
+  exits_on(lane, first, 0, false);
+  run_until(&ran.exits[1], 1);
+  expect_given_back(lane); /* idle for long; the first one to become so stays */
+  begin(1);
+  exits_on(other, taken_from(other, AXO_REQ_SPAWN), 0, false);
+  run_until(&ran.exits[1], 1);
+  close(other);
+}
+
+/* What is asked of the guest now comes before what runs next. */
+static int answers;
+static void on_answer(void *data, const axo_answer_t *answer) {
+  (void)data;
+  answers += answer->err == NULL;
+}
+
+static void gives_it_back_before_the_session_is_emptied(void **state) {
+  (void)state;
+  answers = 0;
+  int lane = lane_open();
+  assert_int_equal(axo_link_kill_all(link_, on_answer, NULL, NULL), 0);
+  expect_given_back(lane);
+  uint64_t id = take_request(AXO_REQ_KILL_ALL, NULL);
+  say(&(event_t){AXO_EV_DONE, id, NULL, 0, NULL, 0, 0});
+  run_until(&answers, 1);
+}
+
+/* ---- what goes wrong ------------------------------------------------------------- */
+
+static void does_without_one_that_has_gone(void **state) {
+  (void)state;
+  int lane = lane_open();
+  close(lane);
+  begin(1); /* before or after that is seen */
+  wait_for_request();
+  assert_int_equal(take_request(AXO_REQ_FORGET, NULL), lane_id);
+  axo_exited_t body = {.code = 0};
+  uint64_t id = take_request(AXO_REQ_SPAWN, NULL);
+  say(&(event_t){AXO_EV_EXITED, id, &body, sizeof body, NULL, 0, 0});
+  run_until(&ran.exits[1], 1);
+  assert_int_equal(ran.failure[1], 0);
+}
+
+static void hears_of_its_loss_from_the_guest(void **state) {
+  (void)state;
+  int lane = lane_open();
+  begin(1);
+  taken_from(lane, AXO_REQ_SPAWN);
+  close(lane);
+  run_some();
+  assert_int_equal(ran.exits[1], 0);
+  exits_on(guest, lane_id, -1, false);
+  run_until(&ran.exits[1], 1);
+  assert_int_equal(ran.signal[1], SIGKILL);
+}
+
+/* Both lie there when it looks: the command ended well, and then the lane. */
+static void believes_the_command_before_the_lane(void **state) {
+  (void)state;
+  int lane = lane_open();
+  begin(1);
+  exits_on(guest, lane_id, -1, false);
+  exits_on(lane, taken_from(lane, AXO_REQ_SPAWN), 6, false);
+  close(lane);
+  run_until(&ran.exits[1], 1);
+  assert_int_equal(ran.code[1], 6);
+}
+
+static void fails_with_the_guest(void **state) {
+  (void)state;
+  int lane = lane_open();
+  begin(1);
+  close(guest);
+  guest = -1;
+  run_until(&ran.exits[1], 1);
+  assert_int_equal(ran.failure[1], UV_ECONNRESET);
+  close(lane);
+}
+
+static void open_again(void) {
+  axo_link_close(link_);
+  close(guest);
+  memset(&heard, 0, sizeof heard);
+  open_link(getpid());
+  guest = connect_to_host();
+  hello();
+  run_until(&heard.ups, 1);
+}
+
+static void takes_no_nonsense_on_it(void **state) {
+  (void)state;
+  static const uint8_t types[] = {
+      AXO_EV_HELLO, AXO_EV_SPAWNED, AXO_EV_DONE, AXO_EV_LISTED, AXO_EV_NEW, 0, 255};
+  static const char nothing[64];
+  for (size_t i = 0; i < sizeof types; i++) {
+    int lane = lane_open();
+    begin(1);
+    uint64_t id = taken_from(lane, AXO_REQ_SPAWN);
+    say_on(lane, types[i], id, nothing, types[i] == AXO_EV_HELLO ? 8 : 0);
+    expect_down(UV_EPROTO);
+    assert_int_equal(ran.failure[1], UV_ECONNRESET);
+    close(lane);
+    open_again();
+  }
+}
+
+static void takes_no_end_of_something_else_on_it(void **state) {
+  (void)state;
+  int lane = lane_open();
+  begin(1);
+  taken_from(lane, AXO_REQ_SPAWN);
+  begin(2);
+  exits_on(lane, take_request(AXO_REQ_SPAWN, NULL), 0, false);
+  expect_down(UV_EPROTO);
+  assert_int_equal(ran.failure[2], UV_ECONNRESET);
+  close(lane);
+}
+
+/* What is no socket is no lane. */
+static void takes_only_sockets(void **state) {
+  (void)state;
+  const char *paths[] = {"/proc/self/exe", "/dev/null", "/dev/zero"};
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+    axo_exited_t body = {.lane = 1};
+    int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+    begin(1);
+    uint64_t id = take_request(AXO_REQ_SPAWN, NULL);
+    say(&(event_t){AXO_EV_EXITED, id, &body, sizeof body, &fd, 1, 0});
+    close(fd);
+    run_until(&ran.exits[1], 1);
+    assert_int_equal(ran.failure[1], 0);
+    begin(2);
+    wait_for_request();
+    assert_int_equal(take_request(AXO_REQ_FORGET, NULL), id);
+    id = take_request(AXO_REQ_SPAWN, NULL);
+    exits_on(guest, id, 0, false);
+    run_until(&ran.exits[2], 1);
+  }
+}
+
+/* A guest that says so, and sends none. */
+static void gives_back_what_did_not_arrive(void **state) {
+  (void)state;
+  axo_exited_t body = {.lane = 1};
+  begin(1);
+  uint64_t id = take_request(AXO_REQ_SPAWN, NULL);
+  say(&(event_t){AXO_EV_EXITED, id, &body, sizeof body, NULL, 0, 0});
+  run_until(&ran.exits[1], 1);
+  assert_int_equal(take_request(AXO_REQ_FORGET, NULL), id);
+}
+
+static void may_be_closed_while_it_is_used(void **state) {
+  (void)state;
+  int lane = lane_open();
+  begin(1);
+  axo_link_close(link_);
+  link_ = NULL;
+  run_until(&ran.exits[1], 1);
+  assert_int_equal(ran.failure[1], UV_ECONNRESET);
+  close(lane);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      UP_TEST(sends_the_next_command_there),
+      UP_TEST(sends_one_at_a_time),
+      UP_TEST(says_why_one_did_not_start),
+      UP_TEST(uses_none_again_that_was_signalled),
+      UP_TEST(gives_it_back_with_what_is_left_there),
+      UP_TEST(gives_back_what_it_does_not_need),
+      UP_TEST(gives_it_back_before_the_session_is_emptied),
+      UP_TEST(does_without_one_that_has_gone),
+      UP_TEST(hears_of_its_loss_from_the_guest),
+      UP_TEST(believes_the_command_before_the_lane),
+      UP_TEST(fails_with_the_guest),
+      UP_TEST(takes_no_nonsense_on_it),
+      UP_TEST(takes_no_end_of_something_else_on_it),
+      UP_TEST(takes_only_sockets),
+      UP_TEST(gives_back_what_did_not_arrive),
+      UP_TEST(may_be_closed_while_it_is_used),
+  };
+  return cmocka_run_group_tests_name("lanes", tests, warm_up, NULL);
+}
