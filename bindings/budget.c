@@ -1,18 +1,20 @@
-/* What a coroutine may use before it is stopped. In C, because the hook runs after
- * every few instructions: as a Lua function it cost ten times the policy that it
- * watched. */
+/* Runs functions in a coroutine of their own, and stops them when they use too much. In
+ * C, because the hook runs after every few instructions and the rest at each decision
+ * of policy: as Lua functions they cost ten times the policy that they watched. */
 #include "laxo.h"
 
-enum { WATCHED = 1, RETURNED = 2, USER_VALUES = 2 };
+enum { WATCHED = 1, RETURNED, METHODS, THREAD, USER_VALUES = THREAD };
 
 typedef struct laxo_budget {
-  lua_Integer left;      /* instructions */
-  lua_Integer total;     /* what it began with, for the message */
-  lua_Integer growth_mb; /* of memory, for the message */
-  int ceiling_kb;        /* of the whole state's memory */
-  int step;              /* instructions from hook to hook */
-  int mask;              /* of the hook */
+  lua_State *co;     /* anchored as THREAD */
+  lua_Integer left;  /* instructions */
+  lua_Integer total; /* what it began with, for the message */
+  int growth_kb;     /* of memory */
+  int ceiling_kb;    /* of the whole state's memory */
+  int step;          /* instructions from hook to hook */
+  int mask;          /* of the hook */
   bool counting;
+  bool running;
 } laxo_budget_t;
 
 static laxo_budget_t *check_budget(lua_State *L) {
@@ -45,7 +47,8 @@ static void note_return(lua_State *L, lua_Debug *ar) {
 
 static void spend(lua_State *L, laxo_budget_t *budget, lua_Integer instructions) {
   if (lua_gc(L, LUA_GCCOUNT) > budget->ceiling_kb)
-    exceeded(L, "used more than %I MiB of memory", budget->growth_mb);
+    exceeded(L, "used more than %I MiB of memory",
+             (lua_Integer)budget->growth_kb / 1024);
   budget->left -= instructions;
   if (budget->left < 0)
     exceeded(L, "used up its budget of %I instructions (an endless loop?)",
@@ -66,7 +69,7 @@ static void on_hook(lua_State *L, lua_Debug *ar) {
 }
 
 static lua_Integer field(lua_State *L, const char *name, lua_Integer most) {
-  lua_getfield(L, 2, name);
+  lua_getfield(L, 1, name);
   lua_Integer value = luaL_checkinteger(L, -1);
   if (value < 1 || value > most)
     luaL_error(L, "budget: %s is out of range", name);
@@ -74,30 +77,28 @@ static lua_Integer field(lua_State *L, const char *name, lua_Integer most) {
   return value;
 }
 
-/* core.budget(co, { instructions, memory, step, watched? }) */
+/* core.budget { instructions, memory, step, methods, watched? } */
 static int budget_new(lua_State *L) {
-  lua_State *co = lua_tothread(L, 1);
-  luaL_argexpected(L, co != NULL, 1, "coroutine");
-  luaL_checktype(L, 2, LUA_TTABLE);
-  lua_settop(L, 2);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
   laxo_budget_t *budget = lua_newuserdatauv(L, sizeof *budget, USER_VALUES);
-  budget->total = budget->left = field(L, "instructions", INT32_MAX);
-  budget->step = (int)field(L, "step", 1000000);
-  lua_Integer growth_kb = field(L, "memory", INT32_MAX) / 1024;
-  budget->growth_mb = growth_kb / 1024;
-  budget->ceiling_kb = (int)growth_kb + lua_gc(L, LUA_GCCOUNT);
-  budget->counting = true;
+  *budget = (laxo_budget_t){.total = field(L, "instructions", INT32_MAX),
+                            .step = (int)field(L, "step", 1000000),
+                            .growth_kb = (int)(field(L, "memory", INT32_MAX) / 1024)};
   luaL_setmetatable(L, LAXO_BUDGET);
   lua_newtable(L);
-  lua_setiuservalue(L, 3, RETURNED);
-  bool watches = lua_getfield(L, 2, "watched") == LUA_TTABLE;
-  lua_setiuservalue(L, 3, WATCHED);
-  lua_pushvalue(L, 3);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, co);
+  lua_setiuservalue(L, 2, RETURNED);
+  lua_getfield(L, 1, "methods");
+  lua_setiuservalue(L, 2, METHODS);
+  bool watches = lua_getfield(L, 1, "watched") == LUA_TTABLE;
+  lua_setiuservalue(L, 2, WATCHED);
   budget->mask = LUA_MASKCOUNT | (watches ? LUA_MASKRET : 0);
-  lua_sethook(co, on_hook, budget->mask, budget->step);
+  budget->co = lua_newthread(L);
+  lua_setiuservalue(L, 2, THREAD);
   return 1;
 }
+
+/* ---- running --------------------------------------------------------------------- */
 
 /* A hook costs each instruction of whatever runs below it, so while the engine's own
  * code runs there is none. It begins to count anew: what was used before is looked at
@@ -108,57 +109,138 @@ static void count(lua_State *L, laxo_budget_t *budget, bool counting) {
   spend(L, budget, 0);
 }
 
-/* budget:pause() -> whether it was counting; in the coroutine itself */
-static int budget_pause(lua_State *L) {
-  laxo_budget_t *budget = check_budget(L);
-  lua_pushboolean(L, budget->counting);
-  count(L, budget, false);
-  return 1;
+/* The hook finds the budget, at 1, in the registry. */
+static void begin(lua_State *L, laxo_budget_t *budget) {
+  lua_pushvalue(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, budget->co);
+  budget->left = budget->total;
+  budget->ceiling_kb = budget->growth_kb + lua_gc(L, LUA_GCCOUNT);
+  budget->running = true;
 }
 
-/* budget:resume(counting); in the coroutine itself */
-static int budget_resume(lua_State *L) {
-  count(L, check_budget(L), lua_toboolean(L, 2));
-  return 0;
+static void end(lua_State *L, laxo_budget_t *budget) {
+  budget->running = budget->counting = false;
+  lua_sethook(budget->co, NULL, 0, 0);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, budget->co);
 }
+
+/* Exchanges what ("x"):rep(n) finds for the budget's own methods. Pushes what
+ * restore_methods needs; allocates nothing between the two. */
+static void replace_methods(lua_State *L) {
+  lua_pushliteral(L, "");
+  if (!lua_getmetatable(L, -1))
+    luaL_error(L, "budget: strings have no metatable");
+  lua_replace(L, -2);
+  lua_pushliteral(L, "__index");
+  lua_pushvalue(L, -1);
+  lua_rawget(L, -3);
+  lua_pushvalue(L, -2);
+  lua_getiuservalue(L, 1, METHODS);
+  lua_rawset(L, -5);
+}
+
+static void restore_methods(lua_State *L) {
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* The collector is put off until more than twice the budget is allocated, and that is
+ * taken back afterwards. "stop" and "restart" would make it forget what it has done:
+ * each decision would pay for a whole cycle. */
+static int resume_uncollected(lua_State *L, laxo_budget_t *budget, int arguments) {
+  int results, respite_kb = 2 * budget->growth_kb;
+  bool collects = lua_gc(L, LUA_GCISRUNNING);
+  replace_methods(L);
+  if (collects)
+    lua_gc(L, LUA_GCSTEP, -respite_kb);
+  int status = lua_resume(budget->co, L, arguments, &results);
+  restore_methods(L);
+  if (collects)
+    lua_gc(L, LUA_GCSTEP, respite_kb);
+  return status;
+}
+
+/* budget:run(fn, ...) -> true, result | false, what was raised. Nothing is counted yet.
+ * After a failure it cannot run again: its coroutine is as it was then. */
+static int budget_run(lua_State *L) {
+  laxo_budget_t *budget = check_budget(L);
+  lua_State *co = budget->co;
+  int values = lua_gettop(L) - 1;
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  luaL_argcheck(L, !budget->running && lua_status(co) == LUA_OK && lua_gettop(co) == 0,
+                1, "it runs, or has failed");
+  if (!lua_checkstack(co, values))
+    return luaL_error(L, "budget: too many arguments");
+  begin(L, budget);
+  lua_xmove(L, co, values);
+  int status = resume_uncollected(L, budget, values - 1);
+  end(L, budget);
+  lua_pushboolean(L, status == LUA_OK);
+  if (status == LUA_OK)
+    lua_settop(co, 1);
+  else if (status == LUA_YIELD)
+    lua_pushliteral(co, "attempt to yield");
+  lua_xmove(co, L, 1);
+  return 2;
+}
+
+/* Somebody may have kept what belongs to another run: there is one hook in here. */
+static int call(lua_State *L, bool counting) {
+  laxo_budget_t *budget = check_budget(L);
+  bool before = budget->counting;
+  luaL_argcheck(L, budget->running && budget->co == L, 1, "it does not run here");
+  luaL_checkany(L, 2);
+  count(L, budget, counting);
+  lua_call(L, lua_gettop(L) - 2, LUA_MULTRET);
+  count(L, budget, before);
+  return lua_gettop(L) - 1;
+}
+
+/* budget:counted(fn, ...) -> the results; in the coroutine itself */
+static int budget_counted(lua_State *L) { return call(L, true); }
+
+/* The same for a function that policy does not pay for. */
+static int budget_paused(lua_State *L) { return call(L, false); }
 
 static int budget_charge(lua_State *L) {
   spend(L, check_budget(L), luaL_checkinteger(L, 2));
   return 0;
 }
 
-/* budget:line_of(fn) -> line | nil */
+/* budget:line_of(fn) -> line | nil | false when none is watched */
 static int budget_line_of(lua_State *L) {
-  check_budget(L);
+  const laxo_budget_t *budget = check_budget(L);
   lua_settop(L, 2);
+  if (!(budget->mask & LUA_MASKRET)) {
+    lua_pushboolean(L, false);
+    return 1;
+  }
   lua_getiuservalue(L, 1, RETURNED);
   lua_insert(L, 2);
   lua_rawget(L, 2);
   return 1;
 }
 
-/* core.unbudget(co) */
-static int unbudget(lua_State *L) {
-  lua_State *co = lua_tothread(L, 1);
-  luaL_argexpected(L, co != NULL, 1, "coroutine");
-  lua_sethook(co, NULL, 0, 0);
-  lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, co);
-  return 0;
+static int budget_thread(lua_State *L) {
+  check_budget(L);
+  lua_getiuservalue(L, 1, THREAD);
+  return 1;
 }
 
 static const luaL_Reg methods[] = {
-    {"pause", budget_pause},
-    {"resume", budget_resume},
+    {"run", budget_run},
+    {"counted", budget_counted},
+    {"paused", budget_paused},
     {"charge", budget_charge},
     {"line_of", budget_line_of},
+    {"thread", budget_thread},
     {NULL, NULL},
 };
 
 static const luaL_Reg meta[] = {{NULL, NULL}};
 
-static const luaL_Reg functions[] = {
-    {"budget", budget_new}, {"unbudget", unbudget}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"budget", budget_new}, {NULL, NULL}};
 
 void laxo_budget_register(lua_State *L) {
   laxo_metatable(L, LAXO_BUDGET, methods, meta);

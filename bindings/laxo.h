@@ -106,6 +106,7 @@ typedef struct laxo_reader {
   lua_State *L;
   int anchor; /* stack index of the table that holds strings and arrays */
   const char *op;
+  bool untaken;  /* there are values that the caller takes itself */
   axo_err_t err; /* code 0: nothing is wrong */
 } laxo_reader_t;
 

@@ -307,8 +307,10 @@ static void read_field(laxo_reader_t *reader, int index, const laxo_field_t *fie
   void *target = out + field->offset;
   switch (field->kind) {
   case LAXO_ANY:
+    reader->untaken = true;
     break;
   case LAXO_FUNCTION:
+    reader->untaken = true;
     if (lua_type(L, index) != LUA_TFUNCTION)
       wrong_type(L, index, where, "function");
     break;

@@ -1,5 +1,5 @@
-/* Copies of plain data. In C, because each decision of policy copies its request and
- * its answer, and in Lua the copies cost more than the decision. */
+/* Copies of plain data, and of argvs. In C, because each decision of policy copies its
+ * request and its answer, and in Lua the copies cost more than the decision. */
 #include "laxo.h"
 
 typedef struct copier {
@@ -103,7 +103,28 @@ static int plain_copy(lua_State *L) {
   return 3;
 }
 
-void laxo_plain_register(lua_State *L) {
-  lua_pushcfunction(L, plain_copy);
-  lua_setfield(L, -2, "plain_copy");
+static bool copy_strings(lua_State *L, lua_Integer count) {
+  for (lua_Integer i = 1; i <= count; i++) {
+    if (lua_rawgeti(L, 1, i) != LUA_TSTRING)
+      return false;
+    lua_rawseti(L, 2, i);
+  }
+  return true;
 }
+
+/* core.words(list) -> copy | nil when it is not plainly a sequence of strings */
+static int words(lua_State *L) {
+  lua_settop(L, 1);
+  if (!lua_istable(L, 1) || lua_getmetatable(L, 1))
+    return 0;
+  int count = count_pairs(L, 1);
+  if (lua_rawlen(L, 1) != (lua_Unsigned)count)
+    return 0;
+  lua_createtable(L, count, 0);
+  return copy_strings(L, count) ? 1 : 0;
+}
+
+static const luaL_Reg functions[] = {
+    {"plain_copy", plain_copy}, {"words", words}, {NULL, NULL}};
+
+void laxo_plain_register(lua_State *L) { luaL_setfuncs(L, functions, 0); }

@@ -230,8 +230,6 @@ static void take_callbacks(lua_State *L, int index, laxo_process_t *self,
   self->work.ring = laxo_work_take_ring(L, index, 2);
   if (self->work.ring != NULL)
     options->ring = self->work.ring->ring;
-  options->on_exit = on_exit_;
-  options->data = self;
 }
 
 static void kill_process(laxo_work_t *work) {
@@ -297,7 +295,10 @@ int laxo_process_start(lua_State *L, const laxo_remote_t *remote) {
     lua_pushvalue(L, remote->link_index);
     lua_setiuservalue(L, -2, LINK);
   }
-  take_callbacks(L, lua_gettop(L), self, &args.options);
+  args.options.on_exit = on_exit_;
+  args.options.data = self;
+  if (reader.untaken)
+    take_callbacks(L, lua_gettop(L), self, &args.options);
   if (reader.err.code != 0)
     return laxo_fail(L, &reader.err);
   return start(L, self, &args, remote);

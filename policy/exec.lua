@@ -17,6 +17,8 @@ local TIMEOUT = 600
 local OUTPUT = 1024 * 1024
 local OUTPUT_MAX = 64 * 1024 * 1024
 
+local NONE = {}
+
 local function timeout(request, own)
   local asked = request.timeout
   -- The caller asks for no limit.
@@ -26,7 +28,7 @@ local function timeout(request, own)
 end
 
 return function(request)
-  local own = (request.fields or {}).exec or {}
+  local own = request.fields and request.fields.exec or NONE
   return {
     allow = true,
     timeout = timeout(request, own),

@@ -79,15 +79,8 @@ function await.close(closing)
   end)
 end
 
-local function once(done)
-  local fired = false
-  return function(...)
-    if fired then
-      return log.uncaught(debug.traceback "an operation completed twice")
-    end
-    fired = true
-    return done(...)
-  end
+local function twice()
+  log.uncaught(debug.traceback "an operation completed twice")
 end
 
 local function resume(co, ...)
@@ -95,36 +88,54 @@ local function resume(co, ...)
   if not ok then log.uncaught(debug.traceback(co, tostring(err))) end
 end
 
-local function by_callback(start, callback)
-  return start(once(function(...)
+-- What the caller gets of what an operation is done with.
+local function outcome(err, ...)
+  if err ~= nil then return nil, err end
+  return ...
+end
+
+local function by_callback(start, callback, ...)
+  local fired = false
+  return start(function(...)
+    if fired then return twice() end
+    fired = true
     await.protect(callback, ...)
-  end))
+  end, ...)
 end
 
-local function by_coroutine(start)
+-- Whoever else resumes the coroutine is not heard.
+local function wait_for(done, who, ...)
+  if who == done then return outcome(...) end
+  return wait_for(done, coroutine.yield())
+end
+
+local function by_coroutine(start, ...)
   local co = coroutine.running()
-  local result
-  local waiting = false
-  local handle, err = start(once(function(...)
-    result = table.pack(...)
-    if waiting then resume(co) end
-  end))
+  local state, early = "starting", nil
+  local function done(...)
+    if state == "over" then return twice() end
+    if state == "starting" then early = table.pack(...) end
+    local was_waiting = state == "waiting"
+    state = "over"
+    if was_waiting then resume(co, done, ...) end
+  end
+  local handle, err = start(done, ...)
   if handle == nil then return nil, err end
-  waiting = true
-  while not result do coroutine.yield() end
-  if result[1] ~= nil then return nil, result[1] end
-  return table.unpack(result, 2, result.n)
+  if early then return outcome(table.unpack(early, 1, early.n)) end
+  state = "waiting"
+  return wait_for(done)
 end
 
-local function by_loop(start)
+local function by_loop(start, ...)
   if uv.loop_mode() then
     error("axosandbox: this call would wait inside a callback of the running loop; "
       .. "pass a callback, or call it in a coroutine", 4)
   end
   local result
-  local handle, err = start(once(function(...)
+  local handle, err = start(function(...)
+    if result then return twice() end
     result = table.pack(...)
-  end))
+  end, ...)
   if handle == nil then return nil, err end
   while not result do
     if not uv.run "once" and not result then
@@ -135,28 +146,28 @@ local function by_loop(start)
     end
   end
   uv.run "nowait" -- finishes what is closing
-  if result[1] ~= nil then return nil, result[1] end
-  return table.unpack(result, 2, result.n)
+  return outcome(table.unpack(result, 1, result.n))
 end
 
 --- Performs an asynchronous operation in the style that the caller chose.
 ---
---- `start(done)` begins it and returns a handle (any non-nil value), or `nil, err` when it
+--- `start(done, ...)` begins it and returns a handle (any non-nil value), or `nil, err` when it
 --- could not begin; then `done` must not be called. Otherwise `done(err, ...)` is called
 --- exactly once, on a later turn of the loop.
 ---@generic T
----@param start fun(done: fun(err: axo.Error?, ...)): any, axo.Error?
+---@param start fun(done: fun(err: axo.Error?, ...), ...): any, axo.Error?
 ---@param callback fun(err: axo.Error?, ...)? asynchronous style when given
+---@param ... any what else `start` is called with
 ---@return any # the handle (callback style), or the results; nil, err on failure
-function await.call(start, callback)
+function await.call(start, callback, ...)
   if callback ~= nil then
     if type(callback) ~= "function" then
       error("axosandbox: the callback must be a function, got " .. type(callback), 3)
     end
-    return by_callback(start, callback)
+    return by_callback(start, callback, ...)
   end
-  if coroutine.isyieldable() then return by_coroutine(start) end
-  return by_loop(start)
+  if coroutine.isyieldable() then return by_coroutine(start, ...) end
+  return by_loop(start, ...)
 end
 
 --- Runs `body` in a coroutine and gives its results to `done(err, ...)`: how the library

@@ -60,6 +60,7 @@ end
 function native.connect(record)
   local self = setmetatable(portable.new(record), Path)
   self.sources, self.up, self.down = {}, gate.new(), gate.new()
+  self.is_down, self.is_closing = false, false
   local link, err = open_link(self)
   if not link then return nil, err end
   if not self.up:wait(CONNECT) or self.is_down then
@@ -73,39 +74,36 @@ function native.connect(record)
   return nil, err
 end
 
--- Only a guest that is root can become somebody else; podman always can.
-local function is_for_podman(self, spec)
-  return spec.user ~= nil and spec.user ~= self.record.user and self.link:uid() ~= 0
-end
-
 local function check_open(self, op)
   if not self.is_open then return self:stopped_error(op) end
   if self.is_down then return self:gone() end
 end
 
 -- Refuses what podman would be refused: there is one grammar of users, and a program has a name.
+-- Only a guest that is root can become somebody else; podman always can.
+---@return axo.Error? err, boolean? is_for_podman
 local function check(self, op, spec)
-  local err = check_open(self, op)
-  if err or not spec.user and spec.argv[1] ~= "" then return err end
+  local err, user = check_open(self, op), spec.user
+  if err or not user and spec.argv[1] ~= "" then return err end
   local _, problem = core.argv.exec {
     podman = self.client.program, container = self.container, command = { spec.argv[1] },
-    user = spec.user,
+    user = user,
   }
-  return problem
+  return problem, user and user ~= self.record.user and self.link:uid() ~= 0
 end
 
 function Path:exec(spec, done)
-  local err = check(self, "exec", spec)
+  local err, is_for_podman = check(self, "exec", spec)
   if err then return nil, err end
-  if is_for_podman(self, spec) then return portable.Path.exec(self, spec, done) end
+  if is_for_podman then return portable.Path.exec(self, spec, done) end
   return exec.start(self, spec, done)
 end
 
 local function starter(kind)
   return function(self, spec, done)
-    local err = check(self, kind, spec)
+    local err, is_for_podman = check(self, kind, spec)
     if err then return nil, err end
-    if is_for_podman(self, spec) then return portable.Path[kind](self, spec, done) end
+    if is_for_podman then return portable.Path[kind](self, spec, done) end
     return source.start(self, kind, spec, done)
   end
 end
@@ -163,7 +161,6 @@ end
 function Path:close(remove, done)
   if not self.is_closing then
     self.is_closing = true
-    for run in pairs(self.runs or {}) do run.stopped = true end
     for _, one in pairs(self.sources) do one.stopped = remove ~= nil end
   end
   portable.Path.close(self, remove, function(err)

@@ -13,39 +13,17 @@ local exec = {}
 
 local GRACE = 2
 
----@class axo.NativeRun: axo.ExecCallbacks
+---@class axo.NativeExec: axo.Exec, axo.ExecCallbacks
 ---@field path axo.NativePath
 ---@field spec axo.ExecSpec
----@field stopped boolean?
-local Run = setmetatable({}, { __index = callbacks })
-Run.__index = Run
-
----@class axo.NativeExec: axo.Exec
-local Handle = {}
-Handle.__index = Handle
+local Exec = setmetatable({}, { __index = callbacks })
+Exec.__index = Exec
 
 --- As on the portable path, and so are the others.
-function Handle:cancel()
-  audit_work.kill(self.run.path, { target = "exec", signal = "TERM" })
-  self.run.process:cancel()
+function Exec:cancel()
+  audit_work.kill(self.path, { target = "exec", signal = "TERM" })
+  self.process:cancel()
 end
-
----@param signal string|integer
----@param opts { tree: boolean? }?
----@param callback fun(err: axo.Error?, count: integer?)?
----@return any count in a coroutine or at the top level; elsewhere it does not wait, axo.Error?
-function Handle:signal(signal, opts, callback)
-  if type(opts) == "function" then opts, callback = nil, opts end
-  local name = signals.name(signal, 2)
-  audit_work.kill(self.run.path, { target = "exec", signal = name })
-  return self.run:signal(name, not (opts and opts.tree == false), callback)
-end
-
----@param bytes string
----@return integer? queued, axo.Error?
-function Handle:write(bytes) return self.run.process:write(bytes) end
----@return true? ok, axo.Error?
-function Handle:close_stdin() return self.run.process:close_stdin() end
 
 -- `done` hears how many processes there were.
 local function send_signal(self, name, tree, done)
@@ -57,7 +35,14 @@ local function send_signal(self, name, tree, done)
   return true
 end
 
-function Run:signal(name, tree, callback)
+---@param signal string|integer
+---@param opts { tree: boolean? }?
+---@param callback fun(err: axo.Error?, count: integer?)?
+---@return any count in a coroutine or at the top level; elsewhere it does not wait, axo.Error?
+function Exec:signal(signal, opts, callback)
+  if type(opts) == "function" then opts, callback = nil, opts end
+  local name, tree = signals.name(signal, 2), not (opts and opts.tree == false)
+  audit_work.kill(self.path, { target = "exec", signal = name })
   local function start(done) return send_signal(self, name, tree, done) end
   if callback or coroutine.isyieldable() or not uv.loop_mode() then
     return await.call(start, callback)
@@ -67,30 +52,36 @@ function Run:signal(name, tree, callback)
   end)
 end
 
-function Run:options()
+---@param bytes string
+---@return integer? queued, axo.Error?
+function Exec:write(bytes) return self.process:write(bytes) end
+---@return true? ok, axo.Error?
+function Exec:close_stdin() return self.process:close_stdin() end
+
+local function options_of(self)
   local spec = self.spec
   local opts = {
-    env = environment.list(spec.env, spec.secrets),
-    cwd = spec.cwd or self.path.root, user = spec.user,
-    timeout = spec.timeout, grace = spec.grace or GRACE,
-    max_output = spec.max_output, on_limit = spec.on_limit,
-    on_stdout = spec.on_stdout and self:guard(spec.on_stdout),
-    on_stderr = spec.on_stderr and self:guard(spec.on_stderr),
+    cwd = spec.cwd or self.path.root, timeout = spec.timeout, grace = spec.grace or GRACE,
+    max_output = spec.max_output,
   }
-  if type(spec.stdin) == "string" then
-    opts.input = spec.stdin
-  elseif spec.stdin then
+  opts.env = environment.list(spec.env, spec.secrets)
+  opts.user, opts.on_limit = spec.user, spec.on_limit
+  opts.on_stdout = spec.on_stdout and self:guard(spec.on_stdout)
+  opts.on_stderr = spec.on_stderr and self:guard(spec.on_stderr)
+  local stdin = spec.stdin
+  if type(stdin) == "string" then
+    opts.input = stdin
+  elseif stdin then
     opts.stdin = "pipe"
+    opts.on_drain = type(stdin) == "function" and self:reader(stdin) or nil
   end
-  if type(spec.stdin) == "function" then opts.on_drain = self:reader(spec.stdin) end
   return opts
 end
 
-function Run:verdict(raw, done)
-  self.path.runs[self] = nil
-  local failure = self:callback_failure()
+local function verdict(self, raw, done)
+  local failure = self.callback_error and self:callback_failure()
   if failure then return done(failure) end
-  if self.stopped then return done(self.path:stopped_error "exec") end
+  if self.path.is_closing then return done(self.path:stopped_error "exec") end
   if raw.failure then
     return done(faults.of(raw.failure, self.path, "exec", self.spec.argv[1]))
   end
@@ -103,16 +94,14 @@ end
 ---@param done fun(err: axo.Error?, result: axo.Result?)
 ---@return axo.Exec? handle, axo.Error?
 function exec.start(path, spec, done)
-  local run = setmetatable({ path = path, spec = spec }, Run)
-  local process, err = path.link:exec(spec.argv, run:options(), function(raw)
-    run:verdict(raw, done)
+  local self = setmetatable({ path = path, spec = spec, process = false }, Exec)
+  local process, err = path.link:exec(spec.argv, options_of(self), function(raw)
+    verdict(self, raw, done)
   end)
   if not process then return nil, faults.of(err, path) end
-  run.process = process
-  path.runs = path.runs or {}
-  path.runs[run] = true
-  if run.next_input then await.defer(function() run:pull() end) end
-  return setmetatable({ run = run }, Handle)
+  self.process = process
+  if self.next_input then await.defer(function() self:pull() end) end
+  return self
 end
 
 return exec

@@ -45,8 +45,9 @@ local function check_items(rule, value, where)
   end
   if n ~= #value then return where .. ": a sequence must not have holes" end
   for i, item in ipairs(value) do
-    local problem = check_rule(rule, item, ("%s[%d]"):format(where, i))
-    if problem then return problem end
+    if check_rule(rule, item, where) then
+      return check_rule(rule, item, ("%s[%d]"):format(where, i))
+    end
   end
 end
 
@@ -101,6 +102,59 @@ function check_rule(rule, value, where)
     or nil
 end
 
+-- ---- what is plainly right ----------------------------------------------------------------
+
+-- Almost everything is right, and then there is nothing to word. So each rule has a function that
+-- knows it quickly; a value that it does not take may be right all the same.
+
+local PLAIN = { type = true, required = true }
+local BOUNDED = { type = true, required = true, min = true, max = true }
+
+local function has_only(rule, keys)
+  for key in pairs(rule) do
+    if not keys[key] then return false end
+  end
+  return true
+end
+
+local math_type, type = math.type, type
+
+local function fits_type(name)
+  return function(value) return type(value) == name end
+end
+
+local function fits_bounds(rule)
+  local low, high = rule.min or -math.huge, rule.max or math.huge
+  if rule.type == "integer" then
+    return function(value)
+      return math_type(value) == "integer" and value >= low and value <= high
+    end
+  end
+  return function(value) return type(value) == "number" and value >= low and value <= high end
+end
+
+local PLAIN_TYPES = { string = true, boolean = true, table = true, ["function"] = true }
+
+local function new_fitting(rule)
+  local of = type(rule) == "table" and rule or { type = rule }
+  if PLAIN_TYPES[of.type] and has_only(of, PLAIN) then return fits_type(of.type) end
+  if of.type == "number" or of.type == "integer" then
+    if has_only(of, BOUNDED) then return fits_bounds(of) end
+  end
+  return function(value) return not check_rule(rule, value, "") end
+end
+
+local known = setmetatable({}, { __mode = "k" })
+
+local function fitting(rule)
+  local fits = known[rule]
+  if not fits then
+    fits = new_fitting(rule)
+    known[rule] = fits
+  end
+  return fits
+end
+
 local required_keys = setmetatable({}, { __mode = "k" })
 
 local function required_of(shape)
@@ -114,17 +168,19 @@ local function required_of(shape)
   return keys
 end
 
--- The common case, without a message to word: nothing is sorted, nothing is joined.
 local function is_valid(shape, value)
   for key, item in pairs(value) do
     local rule = shape[key]
-    if rule == nil or check_rule(rule, item, "") then return false end
+    if rule == nil or not (known[rule] or fitting(rule))(item) then return false end
   end
-  for _, key in ipairs(required_of(shape)) do
-    if value[key] == nil then return false end
+  local required = required_of(shape)
+  for i = 1, #required do
+    if value[required[i]] == nil then return false end
   end
   return true
 end
+
+-- ---- checking -----------------------------------------------------------------------------
 
 --- Checks `value` against `shape`.
 ---@param shape table<string, any>
@@ -156,7 +212,10 @@ end
 --- The same for the options of a call: a mistake there is the programmer's and raises.
 ---@return table # `value`, or an empty table for nil
 function options.check(shape, value, where, level)
-  if value == nil then value = {} end
+  if value == nil then
+    if #required_of(shape) == 0 then return {} end
+    value = {}
+  end
   local problem = options.validate(shape, value, where)
   if problem then error(problem, (level or 1) + 1) end
   return value

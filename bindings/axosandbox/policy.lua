@@ -224,39 +224,57 @@ end
 -- The answer is wrong, and where it was returned was not watched.
 local UNPLACED = {}
 
-local function blame(layer, budget, watching, problem)
-  if budget and not watching then error(UNPLACED, 0) end
+local function blame(layer, budget, problem)
   local line = budget and budget:line_of(layer.fn)
+  if line == false then error(UNPLACED, 0) end
   local where = layer.path and line and ("%s:%d"):format(layer.path, line) or layer.where
   error(failure(where .. ": " .. problem), 0)
 end
 
-local ask_files
+-- Errors have no position: whoever catches them knows the file and line that were in control.
+local function no_default()
+  error("there is no further default", 0)
+end
 
---- Asks layer `i`; raises an error object when the answer is no answer.
----@param budget axo.core.Budget? nil when a host's function is asked
----@param watching boolean?
-local function ask(budget, layers, i, name, request, watching)
-  local layer = layers[i]
-  local function default(changed)
-    -- Without a position: whoever catches it knows the file and line that were in control.
-    if not layers[i + 1] then error("there is no further default", 0) end
-    if changed == nil then changed = request end
+local ask, ask_files
+
+-- What layer `i` may call to have the next one asked.
+local function default_of(budget, layers, i, name, fresh)
+  local function pass(changed)
+    if changed == nil then changed = fresh() end
     local passed, problem = plain.copy(changed)
     if problem or type(passed) ~= "table" then
       error("default: the request must be a table of plain data, and this is or holds "
         .. (problem or "a " .. type(passed)), 0)
     end
-    if budget then
-      budget:charge(env.CALL)
-      return ask(budget, layers, i + 1, name, passed, watching)
-    end
-    return ask_files(layers, i + 1, name, passed)
+    local function copy() return plain.copy(passed) end
+    if not budget then return ask_files(layers, i + 1, name, copy) end
+    budget:charge(env.CALL)
+    return ask(budget, layers, i + 1, name, copy)
   end
-  local decision, problem = plain.copy(layer.fn(plain.copy(request), default))
+  if not budget then return pass end
+  return function(changed) return budget:paused(pass, changed) end
+end
+
+--- Asks layer `i`; raises an error object when the answer is no answer.
+---@param budget axo.core.Budget? nil when a host's function is asked
+---@param fresh fun(): table the request, a copy that the layer may keep
+---@param given table? the first of these
+function ask(budget, layers, i, name, fresh, given)
+  local layer = layers[i]
+  given = given or fresh()
+  local op = given.op
+  local default = layers[i + 1] and default_of(budget, layers, i, name, fresh) or no_default
+  local answer
+  if budget then
+    answer = budget:counted(layer.fn, given, default)
+  else
+    answer = layer.fn(given, default)
+  end
+  local decision, problem = plain.copy(answer)
   problem = problem and ("%s decision: %s, which is not plain data"):format(name, problem)
-    or env.paused(budget, shapes.check, name, request, decision)
-  if problem then blame(layer, budget, watching, problem) end
+    or shapes.check(name, op, decision)
+  if problem then blame(layer, budget, problem) end
   return decision
 end
 
@@ -270,13 +288,13 @@ local function files_of(layers, i)
   return owners, functions
 end
 
-function ask_files(layers, i, name, request)
-  local decision, what = env.run(nil, ask, layers, i, name, request)
+function ask_files(layers, i, name, fresh, given)
+  local decision, what = env.run(nil, ask, layers, i, name, fresh, given)
   if not what then return decision end
   local owners, functions = files_of(layers, i)
   -- Asked once more, slowly, so that the message can name the line.
   if what.value == UNPLACED then
-    decision, what = env.run(functions, ask, layers, i, name, request, true)
+    decision, what = env.run(functions, ask, layers, i, name, fresh)
   end
   if what then error(policy_load.error_of_run(what, owners, layers[i].where), 0) end
   return decision
@@ -291,15 +309,19 @@ local function error_of_host(layer)
   end
 end
 
-local function ask_guarded(layers, name, request)
-  if layers[1].path then return pcall(ask_files, layers, 1, name, request) end
-  return xpcall(ask, error_of_host(layers[1]), nil, layers, 1, name, request)
+local function ask_guarded(layers, name, fresh, given)
+  if layers[1].path then return pcall(ask_files, layers, 1, name, fresh, given) end
+  return xpcall(ask, error_of_host(layers[1]), nil, layers, 1, name, fresh, given)
 end
 
---- Completes a request: the plain fields, the end of a long complaint, and for a retry the
---- changes made since the first attempt.
-local function complete(self, name, request)
-  if request.fields == nil then request.fields = self.plain_fields end
+--- Completes a request that nobody else holds: `fields` (the plain fields), the end of a long
+--- complaint, and for a retry `tried` (the changes decided since attempt 1), unless it brings its
+--- own.
+---@param name string
+---@param request table
+---@return table # `request`
+function Policy:complete(name, request)
+  if request.fields == nil then request.fields = plain.copy(self.plain_fields) end
   if name ~= "retry" then return request end
   local text = request.stderr
   if type(text) == "string" and #text > policy.MAX_COMPLAINT then
@@ -307,48 +329,60 @@ local function complete(self, name, request)
   end
   if request.op == "retry" then
     if (request.attempt or 1) <= 1 then self.tried = {} end
-    if request.tried == nil then request.tried = self.tried end
+    if request.tried == nil then request.tried = plain.copy(self.tried) end
   end
   return request
 end
 
 -- What becomes of a command is recorded with the command; a reading of podman's words is no
 -- decision.
-local function audit_decision(self, name, request, decision, err)
-  if not audit.is_on() or decision and (name == "exec" or request.op == "classify") then return end
+local function audit_decision(self, name, fresh, decision, err)
+  if decision and name == "exec" or not audit.is_on() then return end
+  local request = fresh()
+  if decision and request.op == "classify" then return end
   audit.emit("policy", request.id or self.session, {
     decision = name, by = self:source(name), outcome = decision,
     error = err and audit.error_fields(err) or nil,
   })
 end
 
---- Decides. The request is copied, so that policy cannot change what the caller holds, and
---- gets `fields` (the plain fields) and, for a retry, `tried` (the changes decided since
---- attempt 1) unless it brings its own.
+--- Decides about what `fresh` makes anew at each call: a complete request, which policy may keep
+--- and change.
+---@param name "sandbox"|"image_trust"|"post_create"|"provision"|"exec"|"retry"
+---@param fresh fun(): table plain data
+---@return table? decision checked against its shape
+---@return axo.Error? err code "POLICY"; the message begins with the file and line
+function Policy:decide_fresh(name, fresh)
+  local layers = self.layers[name]
+  local given = fresh()
+  local refused = check_outside(self, given)
+  if refused then return nil, refused end
+  local ok, decision = ask_guarded(layers, name, fresh, given)
+  if not ok then
+    local err = errors.is_error(decision) and decision or failure(tostring(decision))
+    audit_decision(self, name, fresh, nil, err)
+    return nil, err
+  end
+  audit_decision(self, name, fresh, decision)
+  if name == "retry" and decision.action == "retry" then
+    self.tried[#self.tried + 1] = plain.copy(decision.changes)
+  end
+  return decision
+end
+
+--- Decides. Policy gets copies of the request, completed: it cannot change what the caller holds.
 ---@param name "sandbox"|"image_trust"|"post_create"|"provision"|"exec"|"retry"
 ---@param request table plain data
 ---@return table? decision checked against its shape
 ---@return axo.Error? err code "POLICY"; the message begins with the file and line
 function Policy:decide(name, request)
-  local layers = self.layers[name]
-  if not layers then error(("policy: unknown decision %q"):format(tostring(name)), 2) end
+  if not self.layers[name] then
+    error(("policy: unknown decision %q"):format(tostring(name)), 2)
+  end
   if type(request) ~= "table" then error("policy: the request must be a table", 2) end
   local copy, problem = plain.copy(request)
   if not copy then error("policy: the request must be plain data: it holds " .. problem, 2) end
-  complete(self, name, copy)
-  local refused = check_outside(self, copy)
-  if refused then return nil, refused end
-  local ok, decision = ask_guarded(layers, name, copy)
-  if not ok then
-    local err = errors.is_error(decision) and decision or failure(tostring(decision))
-    audit_decision(self, name, copy, nil, err)
-    return nil, err
-  end
-  audit_decision(self, name, copy, decision)
-  if name == "retry" and decision.action == "retry" then
-    self.tried[#self.tried + 1] = plain.copy(decision.changes)
-  end
-  return decision
+  return self:decide_fresh(name, function() return self:complete(name, (plain.copy(request))) end)
 end
 
 return policy

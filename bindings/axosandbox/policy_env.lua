@@ -184,37 +184,6 @@ end
 -- without bounds. No policy can reach this table, only what is in it.
 local methods = string_functions()
 
--- Puts the collector off until more than this is allocated, and takes that back afterwards.
--- "stop" and "restart" would make it forget what it has done: each decision would pay for a
--- whole cycle.
-local RESPITE_KB = 2 * env.MEMORY // 1024
-
-local function uncollected(fn, ...)
-  if not collectgarbage "isrunning" then return fn(...) end
-  collectgarbage("step", -RESPITE_KB)
-  local ok, result = fn(...)
-  collectgarbage("step", RESPITE_KB)
-  return ok, result
-end
-
--- Policy runs in a coroutine of its own: its hook is not the host's, it cannot yield to the
--- host's scheduler, and its stack is still there after an error.
-local function resume_guarded(co, ...)
-  local strings = debug.getmetatable ""
-  local index = strings.__index
-  strings.__index = methods
-  local ok, result = coroutine.resume(co, ...)
-  strings.__index = index
-  return ok, result
-end
-
--- A coroutine that has done its work takes the next.
-local function work(fn, ...)
-  return work(coroutine.yield(fn(...)))
-end
-
-local spare
-
 --- Where policy was when it failed: the innermost frame that a policy file owns.
 ---@param co thread as `env.run` gives it
 ---@param owners table<string, string> chunk name to path
@@ -230,43 +199,33 @@ function env.frame_of(co, owners)
   end
 end
 
---- Calls a function of the host, whose instructions policy does not pay for.
----@param budget axo.core.Budget? nil: nothing is counted
----@param fn function
----@param ... any
----@return any first, any second its results
-function env.paused(budget, fn, ...)
-  if not budget then return fn(...) end
-  local before = budget:pause()
-  local first, second = fn(...)
-  budget:resume(before)
-  return first, second
-end
-
-local function bounds(watched)
-  return {
-    instructions = env.INSTRUCTIONS, memory = env.MEMORY, step = STEP, watched = watched,
+local function new_budget(watched)
+  return core.budget {
+    instructions = env.INSTRUCTIONS, memory = env.MEMORY, step = STEP, methods = methods,
+    watched = watched,
   }
 end
 
-local UNWATCHED = bounds()
+-- One that has done its work takes the next.
+local spare
 
---- Runs `fn(budget, ...)` under the budget.
+--- Runs `fn(budget, ...)` in a coroutine of its own: its hook is not the host's, it cannot yield
+--- to the host's scheduler, and its stack is still there after an error. What
+--- `budget:counted` calls in it is under the budget.
 ---@param watched table<function, any>? functions whose line of return is wanted: every return of a function is a call of the hook then, for an error alone
 ---@param fn fun(budget: axo.core.Budget, ...): any
 ---@param ... any
 ---@return any result nil when it failed
 ---@return { value: any, co: thread, traceback: string }? failure what was raised, and where
 function env.run(watched, fn, ...)
-  local co = spare or coroutine.create(work)
-  spare = nil
-  local budget = core.budget(co, watched and bounds(watched) or UNWATCHED)
-  local ok, result = uncollected(resume_guarded, co, fn, budget, ...)
-  core.unbudget(co)
+  local budget = not watched and spare or new_budget(watched)
+  if budget == spare then spare = nil end
+  local ok, result = budget:run(fn, budget, ...)
   if ok then
-    spare = co
+    if not watched then spare = budget end
     return result
   end
+  local co = budget:thread()
   return nil, { value = result, co = co, traceback = debug.traceback(co) }
 end
 

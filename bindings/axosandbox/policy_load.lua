@@ -91,7 +91,7 @@ local function part_of(layer, budget)
     if type(name) ~= "string" or not name:find "^[%w_]+$" then
       error("part: a name is of letters, digits and '_'", 0)
     end
-    local chunk, err = env.paused(budget, compile_part, layer, name)
+    local chunk, err = budget:paused(compile_part, layer, name)
     if not chunk then error(err, 0) end
     return chunk()
   end
@@ -101,7 +101,7 @@ local function run(layer, chunk, globals)
   layer.is_loading = true
   local fn, what = env.run(nil, function(budget)
     globals.part = part_of(layer, budget)
-    return chunk()
+    return budget:counted(chunk)
   end)
   layer.is_loading = false
   if what then return nil, policy_load.error_of_run(what, layer.owners, layer.path .. ":1") end

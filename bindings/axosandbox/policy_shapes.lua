@@ -337,9 +337,9 @@ local retry = {
 
 shapes.names = { "sandbox", "image_trust", "post_create", "provision", "exec", "retry" }
 
-local function shape_of(name, request)
+local function shape_of(name, op)
   if name ~= "retry" then return decisions[name] end
-  return request.op == "classify" and complaint or retry
+  return op == "classify" and complaint or retry
 end
 
 local function without_required(shape)
@@ -357,16 +357,19 @@ local function without_required(shape)
   return copy
 end
 
+local titles = {}
+for _, name in ipairs(shapes.names) do titles[name] = name .. " decision" end
+
 --- Checks a decision.
 ---@param name string one of `shapes.names`
----@param request table what was asked
+---@param op string? what was asked of "retry"
 ---@param decision any
 ---@return string? problem
-function shapes.check(name, request, decision)
-  local shape = shape_of(name, request)
+function shapes.check(name, op, decision)
+  local shape = shape_of(name, op)
   -- A refusal needs nothing else.
   if type(decision) == "table" and decision.deny ~= nil then shape = without_required(shape) end
-  local problem = options.validate(shape, decision, name .. " decision")
+  local problem = options.validate(shape, decision, titles[name])
   if problem then return problem end
   if name == "retry" and decision.action == "retry" and next(decision.changes or {}) == nil then
     return "retry decision: a retry must change something"

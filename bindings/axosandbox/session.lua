@@ -1,6 +1,7 @@
 --- The session object: what a person who started, opened or attached to a container holds. It
 --- speaks to a path object (portable.lua, or a faster one) and never asks which one it is.
 local uv = require "luv"
+local core = require "axosandbox.core"
 local audit = require "axosandbox.audit"
 local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
@@ -30,7 +31,7 @@ for name, method in pairs(files.methods) do Sandbox[name] = method end
 ---@param driver axo.Path
 ---@return axo.Sandbox
 function session.new(record, driver)
-  return setmetatable({ record = record, driver = driver }, Sandbox)
+  return setmetatable({ record = record, driver = driver, is_stopped = false }, Sandbox)
 end
 
 --- The record that a session object was made of.
@@ -87,17 +88,23 @@ local PTY_SHAPE = shape { ring = RING, rows = SIDE, cols = SIDE }
 
 local ARGV_SHAPE = { argv = { type = "table", required = true, items = "string" } }
 
-local function check_argv(argv, where, level)
-  local problem = options.validate(ARGV_SHAPE, { argv = argv }, where)
-  if not problem and #argv == 0 then problem = where .. ": the argv is empty" end
-  if problem then error(problem, level + 1) end
+-- A copy, so that nobody changes it meanwhile.
+local function words_of(argv, where, level)
+  local words = core.words(argv)
+  if not words then
+    local problem = options.validate(ARGV_SHAPE, { argv = argv }, where)
+    if problem then error(problem, level + 1) end
+    words = table.move(argv, 1, #argv, 1, {})
+  end
+  if #words == 0 then error(where .. ": the argv is empty", level + 1) end
+  return words
 end
 
 -- A string is a shell's command line; a table is an argv.
 local function command_of(command, where, level)
   if type(command) == "string" then return { "sh", "-c", command } end
-  check_argv(command, where, level + 1)
-  return table.move(command, 1, #command, 1, {})
+  local words = words_of(command, where, level + 1)
+  return words
 end
 
 local function absolute(path, root, default)
@@ -110,7 +117,8 @@ end
 
 local function names_of(env)
   local names = {}
-  for name in pairs(env or {}) do names[#names + 1] = name end
+  if not env then return names end
+  for name in pairs(env) do names[#names + 1] = name end
   table.sort(names)
   return names
 end
@@ -126,22 +134,31 @@ local function denied(record, spec, kind, reason)
   }
 end
 
--- Asks policy about a command: its answer bounds the command.
-local function permit(self, spec, kind)
-  local own = kind == "exec" and self.record.exec or {}
-  local decision, err = self.record.policy:decide("exec", {
-    argv = spec.argv, kind = kind, cwd = spec.cwd,
-    user = spec.user or self.record.user, env_names = names_of(spec.env),
+local NONE = {}
+
+-- What policy is asked about a command: nothing in it is held by anybody else.
+local function request_of(record, spec, kind)
+  local own = kind == "exec" and record.exec or NONE
+  local request = {
+    argv = core.words(spec.argv), kind = kind, cwd = spec.cwd, env_names = names_of(spec.env),
+    id = record.id, dir = record.dir,
     timeout = spec.timeout or own.timeout, max_output = spec.max_output or own.max_output,
-    id = self.record.id, dir = self.record.dir,
-  })
+  }
+  request.user = spec.user or record.user
+  return record.policy:complete("exec", request)
+end
+
+-- Asks policy: its answer bounds the command.
+local function permit(self, spec, kind)
+  local record = self.record
+  local decision, err = record.policy:decide_fresh("exec", function()
+    return request_of(record, spec, kind)
+  end)
   if not decision then return nil, err end
-  if not decision.allow then return denied(self.record, spec, kind, decision.reason) end
+  if not decision.allow then return denied(record, spec, kind, decision.reason) end
   spec.timeout, spec.max_output = decision.timeout, decision.max_output
   return spec
 end
-
-local NONE = {}
 
 -- Defaults come with the repository: they do not take the place of a secret.
 local function environment(record, own)
@@ -162,10 +179,10 @@ local function prepare(self, argv, opts, kind)
   local defaults = self.record.defaults or NONE
   local spec = {
     argv = argv, cwd = absolute(opts.cwd, self.driver.root, defaults.cwd),
-    user = opts.user or defaults.user, secrets = self.record.secrets,
-    env = environment(self.record, opts.env),
     timeout = opts.timeout, max_output = opts.max_output,
   }
+  spec.user, spec.secrets = opts.user or defaults.user, self.record.secrets
+  spec.env = environment(self.record, opts.env)
   for key, value in pairs(opts) do
     if spec[key] == nil then spec[key] = value end
   end
@@ -188,16 +205,18 @@ end
 
 -- ---- commands --------------------------------------------------------------------------
 
+local function begin_exec(finish, self, argv, opts)
+  local spec, err = prepare(self, argv, opts, "exec")
+  if not spec then return nil, err end
+  local function done(problem, result)
+    finish(named(problem, spec, self.driver.root), result)
+  end
+  if audit.is_on() then return audit_work.exec(self.record, self.driver, spec, done) end
+  return self.driver:exec(spec, done)
+end
+
 local function run(self, argv, opts, callback)
-  return await.call(function(finish)
-    local spec, err = prepare(self, argv, opts, "exec")
-    if not spec then return nil, err end
-    local function done(problem, result)
-      finish(named(problem, spec, self.driver.root), result)
-    end
-    if audit.is_on() then return audit_work.exec(self.record, self.driver, spec, done) end
-    return self.driver:exec(spec, done)
-  end, callback)
+  return await.call(begin_exec, callback, self, argv, opts)
 end
 
 ---@class axo.ExecOptions
@@ -228,8 +247,7 @@ end
 function Sandbox:exec(argv, opts, callback)
   opts, callback = handle.arguments(opts, callback)
   opts = options.check(EXEC_SHAPE, opts, "sandbox:exec", 2)
-  check_argv(argv, "sandbox:exec", 2)
-  argv = table.move(argv, 1, #argv, 1, {})
+  argv = words_of(argv, "sandbox:exec", 2)
   if callback and opts.stdin == "pipe" then
     local open = {}
     for key, value in pairs(opts) do open[key] = value end
@@ -248,14 +266,14 @@ end
 function Sandbox:exec_stdin(argv, bytes, opts, callback)
   opts, callback = handle.arguments(opts, callback)
   opts = options.check(EXEC_SHAPE, opts, "sandbox:exec_stdin", 2)
-  check_argv(argv, "sandbox:exec_stdin", 2)
+  argv = words_of(argv, "sandbox:exec_stdin", 2)
   if type(bytes) ~= "string" then
     error("sandbox:exec_stdin: the bytes must be a string, got " .. type(bytes), 2)
   end
   local given = {}
   for key, value in pairs(opts) do given[key] = value end
   given.stdin = bytes
-  return run(self, table.move(argv, 1, #argv, 1, {}), given, callback)
+  return run(self, argv, given, callback)
 end
 
 -- ---- tasks and terminals ---------------------------------------------------------------

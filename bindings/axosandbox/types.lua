@@ -56,36 +56,44 @@ function core.signal_name(signum) end
 
 -- ---- budgets, copies and digests --------------------------------------------------------
 
----@class axo.core.Budget what a coroutine may use; core.unbudget takes it away
+---@class axo.core.Budget a coroutine, and what functions may use in it
 local Budget = {}
 
----Stops watching while code runs that is known to end: what it allocated counts afterwards.
----Called in the coroutine itself, as is `resume`.
----@return boolean was_counting
-function Budget:pause() end
+---Calls a function in the coroutine, without a bound but for what `counted` calls there. After
+---a failure it cannot be used again.
+---@param fn function
+---@param ... any
+---@return boolean ok
+---@return any result the first one, or what was raised
+function Budget:run(fn, ...) end
 
----Watches again, or not.
----@param counting boolean as `pause` gave it
-function Budget:resume(counting) end
+---Calls a function under the budget: beyond it, an error is raised, a string without a position.
+---Called in the coroutine itself, as is `paused`.
+---@param fn function
+---@param ... any
+---@return any ... its results
+function Budget:counted(fn, ...) end
+
+---The same without looking, for what is known to end: what it allocated counts afterwards.
+---@param fn function
+---@param ... any
+---@return any ... its results
+function Budget:paused(fn, ...) end
 
 ---Takes from what is left.
 ---@param instructions integer counted as used
 function Budget:charge(instructions) end
 
 ---@param fn function a watched one
----@return integer? line where it returned last
+---@return integer|false|nil line where it returned last; false when none is watched
 function Budget:line_of(fn) end
 
----Bounds a coroutine that has not run yet: beyond it, an error is raised in it, a string
----without a position.
----@param co thread
----@param bounds { instructions: integer, memory: integer, step: integer, watched: table<function, any>? } memory: bytes by which the whole state may grow; step: instructions from check to check; watched: for `line_of`, at the price of a call for each return
----@return axo.core.Budget
-function core.budget(co, bounds) end
+---@return thread co for a traceback
+function Budget:thread() end
 
----Takes the bound away.
----@param co thread that had one, or none
-function core.unbudget(co) end
+---@param bounds { instructions: integer, memory: integer, step: integer, methods: table?, watched: table<function, any>? } of each run. memory: bytes by which the whole state may grow, nothing being collected; step: instructions from check to check; methods: what is found in a string meanwhile; watched: for `line_of`, at the price of a call for each return
+---@return axo.core.Budget
+function core.budget(bounds) end
 
 ---A deep copy of tables, strings, numbers and booleans, without metatables.
 ---@param value any
@@ -95,6 +103,11 @@ function core.unbudget(co) end
 ---@return string? problem what is in there that cannot be copied, or too much
 ---@return any key where that is, when it is the value of one
 function core.plain_copy(value, depth, values) end
+
+---A copy of a sequence of strings.
+---@param list any
+---@return string[]? words nil when it is none, or has a metatable
+function core.words(list) end
 
 ---The SHA-256 digest of bytes: "sha256:" and 64 hexadecimal digits, as in references.
 ---@param bytes string

@@ -177,6 +177,17 @@ describe("the budget stops", function()
     assert.equal(1, (err.message:find(below .. "/exec.lua:2: used up its budget", 1, true)))
   end)
 
+  it("a loop after a default that was kept from another decision", function()
+    local dir = policies.dir { exec = "local kept\nreturn function(r, default)\n"
+      .. "  if kept then kept(r) while true do end end\n  kept = default\n"
+      .. "  return default(r)\nend" }
+    local set = assert(policies.new(nil, { dir }))
+    assert(set:decide("exec", REQUEST))
+    local decision, err = set:decide("exec", REQUEST)
+    assert.is_nil(decision)
+    assert.matches("exec.lua:3: used up its budget", err.message)
+  end)
+
   it("recursion without end", function()
     local err = policies.error_of("exec",
       "local function f(n) return 1 + f(n) end\nreturn function() return f(1) end", REQUEST)
