@@ -169,16 +169,15 @@ int axo_link_kill_all(axo_link_t *link, axo_answer_cb cb, void *data, axo_err_t 
   return ask(link, &r, cb, data, err);
 }
 
-int axo__link_signal(const axo__call_t *call, int signum, bool tree, axo_answer_cb cb,
+int axo__link_signal(axo__call_t *call, int signum, bool tree, axo_answer_cb cb,
                      void *data, axo_err_t *err) {
   axo_signal_t body = {.work = call->id, .signal = signum, .tree = tree};
   request_t r = {AXO_REQ_SIGNAL, AXO_EV_SIGNALLED, &body, sizeof body, "signal"};
   if (call->id == 0)
     return axo__err_set(err, UV_ESRCH, "signal", NULL, "it has ended");
-  if (call->lane) {
-    call->lane->spent = true;
+  call->spent = true;
+  if (call->lane)
     body.work = call->lane->call.id;
-  }
   if (cb)
     return ask(call->link, &r, cb, data, err);
   int rc =

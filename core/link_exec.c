@@ -35,18 +35,18 @@ static void remote_free(remote_t *r) {
   uv_close((uv_handle_t *)&r->guard, on_guard_closed);
 }
 
-static int send_signal(const remote_t *r, int signum) {
+static int send_signal(remote_t *r, int signum) {
   return axo__link_signal(&r->call, signum, true, NULL, NULL, NULL);
 }
 
 /* ---- what the guest says --------------------------------------------------------- */
 
-/* By the link alone, and when nothing is left. One that did not arrive is given back.
- */
+/* By the link alone, and when nothing is left. One that did not arrive is given back,
+ * and so is one that a signal for this command could still meet. */
 static void take_lane(remote_t *r, axo__packet_t *packet) {
   if (r->call.lane || r->left || r->call.id == 0)
     return;
-  if (packet->fd_count == 0) {
+  if (packet->fd_count == 0 || r->call.spent) {
     axo__link_forget(&r->call);
     return;
   }
@@ -54,28 +54,33 @@ static void take_lane(remote_t *r, axo__packet_t *packet) {
   packet->fds[0] = -1;
 }
 
+/* Whatever wrote has ended: all that it wrote is there. */
+static void on_empty(remote_t *r) {
+  r->left = false;
+  if (!r->p) {
+    remote_free(r);
+    return;
+  }
+  axo__process_take_rest(r->p);
+  if (r->p) /* a callback may have closed it */
+    axo__process_settle(r->p);
+}
+
 static void on_exited(remote_t *r, axo__packet_t *packet) {
   const axo_exited_t *body = packet->body;
+  if (!r->p || r->p->exited) { /* its lane is lost, with what was left there */
+    on_empty(r);
+    return;
+  }
   r->left = body->left != 0;
   axo__call_answered(&r->call);
-  axo__call_hold(&r->call, r->left && r->p);
+  axo__call_hold(&r->call, r->left);
   if (body->lane)
     take_lane(r, packet);
-  /* Whatever wrote has ended: all that it wrote is there. */
-  if (r->p && !r->left)
+  if (!r->left)
     axo__process_take_rest(r->p);
   if (r->p)
     axo__process_ended(r->p, body->code, body->signal);
-  if (!r->left && !r->p)
-    remote_free(r);
-}
-
-static void on_empty(remote_t *r) {
-  r->left = false;
-  if (r->p)
-    axo__process_settle(r->p);
-  else
-    remote_free(r);
 }
 
 static void on_failed(remote_t *r, const axo_failed_t *body) {
@@ -171,7 +176,7 @@ static const axo__carrier_t carrier = {carry_signal, carry_killed, carry_left,
 
 int axo_link_exec_signal(axo_process_t *p, int signum, bool tree, axo_answer_cb cb,
                          void *data, axo_err_t *err) {
-  const remote_t *r = p->remote;
+  remote_t *r = p->remote;
   if (!r || p->exited)
     return axo__err_set(err, UV_ESRCH, "signal", NULL, "the command has ended");
   return axo__link_signal(&r->call, signum, tree, cb, data, err);
@@ -209,7 +214,7 @@ static int send_spawn(const start_t *s, remote_t *r, const int fds[3]) {
   int rc = axo__lane_send(&r->call, &message);
   if (rc != UV_EAGAIN)
     return rc;
-  if (s->link->lane_count < AXO__LANES_MAX)
+  if (s->link->idle_count == 0 && s->link->lane_count < AXO__LANES_MAX)
     ((axo_spawn_t *)(void *)s->body.bytes)->flags |= AXO_SPAWN_LANE;
   return axo__link_send(s->link, &r->call, &message);
 }

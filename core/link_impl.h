@@ -33,6 +33,7 @@ typedef struct axo__call {
   struct axo__lane *lane; /* by which it went; NULL: by the link */
   uint64_t deadline;      /* uv_now; 0: it has none */
   bool holds;
+  bool spent; /* what ends it may come late: no other command goes where it ran */
   void (*on_packet)(struct axo__call *call, axo__packet_t *packet);
 } axo__call_t;
 
@@ -52,7 +53,7 @@ int axo__link_send(axo_link_t *link, axo__call_t *call, const axo__message_t *me
 int axo__link_tell(axo_link_t *link, const axo__message_t *message);
 /* Signals the work of `call`, and with `tree` all that it started. With `cb`, the
  * answer counts the processes. */
-int axo__link_signal(const axo__call_t *call, int signum, bool tree, axo_answer_cb cb,
+int axo__link_signal(axo__call_t *call, int signum, bool tree, axo_answer_cb cb,
                      void *data, axo_err_t *err);
 /* Drops the work of `call`: it goes on, and nobody here hears of it. A lane with it. */
 void axo__link_forget(axo__call_t *call);
@@ -83,14 +84,14 @@ typedef struct axo__outgoing {
 #define AXO__LANES_MAX 64
 
 /* A socket straight to a supervisor, for one command after the other. It is there as
- * long as its `call`, by which the guest knows it; freed by its close callback. */
+ * long as its `call`, by which the guest knows it, or its handle. */
 typedef struct axo__lane {
   axo__call_t call;
   uv_poll_t poll;
   axo__call_t *user; /* the command that runs on it; NULL: idle */
   int fd;
-  bool is_open;
-  bool spent; /* a signal for its command may still be on the way: no other runs here */
+  bool is_open; /* fd and poll are */
+  unsigned refs;
 } axo__lane_t;
 
 /* One connection of the guest; freed by its close callback. */
@@ -185,7 +186,7 @@ int axo__lane_send(axo__call_t *call, const axo__message_t *message);
 void axo__lane_done(axo__lane_t *lane);
 /* Gives it back to the guest, also while something runs on it. */
 void axo__lane_drop(axo__lane_t *lane);
-/* All that are idle: what is sent by the link now comes before what runs next. */
+/* What is sent by the link now comes before what runs next: no lane is used again. */
 void axo__lanes_drop(axo_link_t *link);
 
 /* packet.c */

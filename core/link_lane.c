@@ -5,6 +5,7 @@
 #include "process_util.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* One stays; what a burst has left over is given back when it was idle for so long. */
@@ -12,17 +13,25 @@
 #define LINGER_MS 1000
 #define RECEIVE_TURNS 8
 
-static void on_closed(uv_handle_t *handle) {
-  axo__lane_t *lane = AXO__CONTAINER_OF(handle, axo__lane_t, poll);
-  axo__link_release(lane->call.link);
+/* Its handle, and its call. */
+static void release(axo__lane_t *lane) {
+  axo_link_t *link = lane->call.link;
+  if (--lane->refs > 0)
+    return;
   free(lane);
+  axo__link_release(link);
 }
 
+static void on_closed(uv_handle_t *handle) {
+  release(AXO__CONTAINER_OF(handle, axo__lane_t, poll));
+}
+
+/* The handle first: later, the descriptor's number may be another's. */
 static void hang_up(axo__lane_t *lane) {
   if (!lane->is_open)
     return;
   lane->is_open = false;
-  uv_poll_stop(&lane->poll);
+  uv_close((uv_handle_t *)&lane->poll, on_closed);
   close(lane->fd);
 }
 
@@ -37,7 +46,7 @@ static void not_idle(const axo__lane_t *lane) {
 }
 
 /* The guest has no part in it any more. */
-static void lane_free(axo__lane_t *lane) {
+static void lane_over(axo__lane_t *lane) {
   not_idle(lane);
   hang_up(lane);
   axo__call_end(&lane->call);
@@ -45,17 +54,20 @@ static void lane_free(axo__lane_t *lane) {
     lane->user->lane = NULL;
   lane->user = NULL;
   lane->call.link->lane_count--;
-  uv_close((uv_handle_t *)&lane->poll, on_closed);
+  release(lane);
 }
 
 void axo__lane_drop(axo__lane_t *lane) {
   axo__link_forget(&lane->call);
-  lane_free(lane);
+  lane_over(lane);
 }
 
 void axo__lanes_drop(axo_link_t *link) {
   while (link->idle_count > 0)
     axo__lane_drop(link->idle[link->idle_count - 1]);
+  for (unsigned i = 0; i < AXO__CALLS_MAX; i++)
+    if (link->calls[i])
+      link->calls[i]->spent = true;
 }
 
 /* ---- what comes ------------------------------------------------------------------ */
@@ -101,7 +113,8 @@ static bool receive(axo__lane_t *lane) {
   return good;
 }
 
-/* A callback may close the link and the lane with it; both are freed later. */
+/* A callback may close the link and the lane with it; both are freed later, when the
+ * handle is closed. */
 static void receive_some(axo__lane_t *lane, bool all) {
   for (int turn = 0; turn < RECEIVE_TURNS && lane->is_open; turn++)
     if (!receive(lane) || (!all && !lane->user))
@@ -125,7 +138,7 @@ static void on_over(axo__lane_t *lane, axo_exited_t body) {
   if (lane->call.id == 0)
     return;
   axo__call_t *user = lane->user;
-  lane_free(lane);
+  lane_over(lane);
   body.left = body.lane = 0;
   if (user)
     user->on_packet(user, &packet);
@@ -134,7 +147,7 @@ static void on_over(axo__lane_t *lane, axo_exited_t body) {
 static void on_packet(axo__call_t *call, axo__packet_t *packet) {
   axo__lane_t *lane = AXO__CONTAINER_OF(call, axo__lane_t, call);
   if (!packet)
-    lane_free(lane); /* its command hears of that itself */
+    lane_over(lane); /* its command hears of that itself */
   else if (packet->body == &axo__silence)
     axo__lane_drop(lane); /* idle for long */
   else if (packet->head.type == AXO_EV_EXITED)
@@ -152,10 +165,18 @@ static void now_idle(axo__lane_t *lane) {
     axo__call_expect(&lane->call, LINGER_MS);
 }
 
+/* Of anything else the end could not be told from an empty packet. */
+static bool is_of_packets(int fd) {
+  int type;
+  socklen_t len = sizeof type;
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+         type == SOCK_SEQPACKET;
+}
+
 void axo__lane_adopt(axo__call_t *call, int fd) {
   axo_link_t *link = call->link;
-  axo__lane_t *lane =
-      link->lane_count < AXO__LANES_MAX ? calloc(1, sizeof *lane) : NULL;
+  bool is_wanted = link->lane_count < AXO__LANES_MAX && is_of_packets(fd);
+  axo__lane_t *lane = is_wanted ? calloc(1, sizeof *lane) : NULL;
   if (!lane || uv_poll_init(link->loop, &lane->poll, fd) != 0) {
     free(lane);
     close(fd);
@@ -164,6 +185,7 @@ void axo__lane_adopt(axo__call_t *call, int fd) {
   }
   lane->fd = fd;
   lane->is_open = true;
+  lane->refs = 2;
   lane->call.on_packet = on_packet;
   axo__call_move(call, &lane->call);
   link->handles++;
@@ -174,9 +196,10 @@ void axo__lane_adopt(axo__call_t *call, int fd) {
 }
 
 void axo__lane_done(axo__lane_t *lane) {
+  bool is_spent = lane->user->spent || !lane->is_open;
   lane->user->lane = NULL;
   lane->user = NULL;
-  if (lane->spent || !lane->is_open)
+  if (is_spent)
     axo__lane_drop(lane);
   else
     now_idle(lane);
@@ -195,7 +218,7 @@ static int send_on(axo__lane_t *lane, axo__call_t *call, const axo__message_t *m
 
 int axo__lane_send(axo__call_t *call, const axo__message_t *m) {
   axo_link_t *link = call->link;
-  if (m->len > AXO_PACKET_MAX - sizeof(axo_packet_t))
+  if (!link->up || m->len > AXO_PACKET_MAX - sizeof(axo_packet_t))
     return UV_EAGAIN;
   while (link->idle_count > 0) {
     axo__lane_t *lane = link->idle[link->idle_count - 1];
