@@ -276,7 +276,7 @@ static void turn(input_t *in) {
   else if (op == 9 && draw8(in) & 1)
     lane_close();
   else
-    guest_send(in, op <= 10 ? lane : -1);
+    guest_send(in, op <= 10);
   if (op == 7)
     return;
   if (how < 0xc0) /* a guest may take its time */

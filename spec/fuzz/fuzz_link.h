@@ -145,8 +145,8 @@ static size_t draw_packet(input_t *in, unsigned char buf[512]) {
   return sizeof head + len;
 }
 
-/* To the host by the link, or `to` it by the lane. */
-static void guest_send(input_t *in, int to) {
+/* By the lane, which may be one that it makes right now, or else by the link. */
+static void guest_send(input_t *in, bool by_lane) {
   unsigned char buf[512];
   int fds[SEND_FDS_MAX];
   if (guest < 0)
@@ -155,7 +155,7 @@ static void guest_send(input_t *in, int to) {
   size_t count = draw8(in) % (SEND_FDS_MAX + 1);
   for (size_t i = 0; i < count; i++)
     CHECK((fds[i] = draw_fd(in)) >= 0);
-  send_raw(to >= 0 ? to : guest, buf, len, fds, count);
+  send_raw(by_lane && lane >= 0 ? lane : guest, buf, len, fds, count);
   for (size_t i = 0; i < count; i++)
     close(fds[i]);
 }
