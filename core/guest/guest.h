@@ -231,6 +231,8 @@ void packet_release(struct packet *p);
 /* 0, or an errno. */
 int packet_send(int fd, const axo_packet_t *head, const void *body, const int *fds,
                 int count);
+/* Whether that errno says that there is nobody to send to. */
+bool is_dead(int error);
 /* Passes a packet on to a supervisor as it stands, with other descriptors. */
 int packet_relay(int fd, const struct packet *p, const int *fds, int count);
 /* Whether it is a request: of a known type, as long as that is, with its descriptors.

@@ -257,6 +257,10 @@ int packet_send(int fd, const axo_packet_t *head, const void *body, const int *f
   return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
 }
 
+bool is_dead(int error) {
+  return error == EPIPE || error == ECONNRESET || error == ENOTCONN;
+}
+
 int packet_relay(int fd, const struct packet *p, const int *fds, int count) {
   int all[AXO_FDS_MAX];
   for (int i = 0; i < count; i++)

@@ -129,10 +129,6 @@ void sups_abandon(void) {
       sup_abandon(i);
 }
 
-static bool is_dead(int error) {
-  return error == EPIPE || error == ECONNRESET || error == ENOTCONN;
-}
-
 int sup_start(struct work *w, const struct packet *p, const int fds[3]) {
   for (;;) {
     if (youngest < 0 && !sup_make())

@@ -60,8 +60,9 @@ static void give_back(struct state *s) {
   tell(s, &r);
 }
 
-/* A host that has gone hears nothing, and PID 1 sees to the rest. One that does not
- * read has one command's answers in its socket at the most. */
+/* A host that has gone hears nothing, and PID 1 sees to the rest. One that cannot be
+ * told now (it does not read, or the kernel is short of memory) would wait for ever:
+ * PID 1 tells it of our end. */
 static void lane_tell(const struct state *s, struct sup_report *r) {
   axo_packet_t head = {AXO_PROTO_VERSION, AXO_EV_EMPTY, 0, 0, s->asked};
   const void *body = NULL;
@@ -75,7 +76,9 @@ static void lane_tell(const struct state *s, struct sup_report *r) {
     head.length = sizeof r->failed;
     body = &r->failed;
   }
-  (void)packet_send(s->lane, &head, body, NULL, 0);
+  int error = packet_send(s->lane, &head, body, NULL, 0);
+  if (error && !is_dead(error))
+    _exit(1);
 }
 
 /* ---- what has ended -------------------------------------------------------------- */

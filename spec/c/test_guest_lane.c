@@ -331,6 +331,36 @@ static void takes_no_nonsense(void **state) {
   host_close(&host);
 }
 
+/* A host that reads nothing: when there is no room for an answer, the lane is over. */
+static void loses_no_answer(void **state) {
+  (void)state;
+  char body[4096];
+  int sent = 0, answered = 0, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  int fds[3] = {null, null, null};
+  event_t ev;
+  host_t host = host_open("a.sock");
+  lane_t lane = lane_open(&host, "true");
+  spawn_t s = {.kind = AXO_KIND_EXEC, .argv = {"/bin/true"}};
+  size_t len = spawn_body(body, &s);
+  while (sent < 600) {
+    request_t r = {AXO_REQ_SPAWN, (uint64_t)sent + 1, body, len, fds, 3, 0};
+    int error = try_send(&lane.end, &r);
+    if (error == 0)
+      sent++;
+    else if (error != EAGAIN)
+      break;
+    else
+      usleep(1000);
+  }
+  while (answered < sent && receive(&lane.end, &ev))
+    answered++;
+  if (answered < sent)
+    expect_exit(&host, lane.id, -1, SIGKILL);
+  close(null);
+  lane_close(&lane);
+  host_close(&host);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       GUEST_TEST(runs_one_command_after_the_other),
@@ -350,6 +380,7 @@ int main(void) {
       GUEST_TEST(is_lost_with_its_supervisor),
       GUEST_TEST(is_lost_when_the_session_is_emptied),
       GUEST_TEST(takes_no_nonsense),
+      GUEST_TEST(loses_no_answer),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
