@@ -193,6 +193,14 @@ static void lane_leave(struct state *s) {
     give_back(s);
 }
 
+/* What a host has sent there already is lost with it, if there is no room for it. */
+static void take_lane(struct state *s, struct packet *p) {
+  if (p->fd_count != 1)
+    _exit(1);
+  s->lane = p->fds[0];
+  p->fds[0] = -1;
+}
+
 static void request(struct state *s) {
   struct packet p;
   int got = packet_receive(s->fd, &p);
@@ -206,9 +214,8 @@ static void request(struct state *s) {
     pass_on(s, *(const axo_signal_t *)p.body);
   } else if (p.head.type == AXO_REQ_FORGET) {
     lane_leave(s);
-  } else if (p.head.type == SUP_LANE && p.fd_count == 1) {
-    s->lane = p.fds[0];
-    p.fds[0] = -1;
+  } else if (p.head.type == SUP_LANE) {
+    take_lane(s, &p);
   }
   packet_release(&p);
 }

@@ -361,6 +361,24 @@ static void loses_no_answer(void **state) {
   host_close(&host);
 }
 
+/* Whoever may signal a supervisor may let it have no more descriptors. */
+static void is_over_when_its_supervisor_cannot_take_it(void **state) {
+  (void)state;
+  host_t host = host_open("a.sock");
+  exec_t exec =
+      exec_begin(&host, (spawn_t){.argv = {"/bin/sh", "-c", "echo $PPID; read line"},
+                                  .flags = AXO_SPAWN_LANE});
+  pid_t sup = (pid_t)atoi(exec_line(&exec));
+  assert_int_equal(prlimit(sup, RLIMIT_NOFILE, &(struct rlimit){3, 3}, NULL), 0);
+  assert_int_equal(write(exec.in, "\n", 1), 1);
+  event_t ev = expect_exit(&host, exec.id, 0, 0);
+  exec_close(&exec);
+  assert_int_equal(ev.fd_count, 1);
+  lane_t lane = {.end = {.fd = ev.fds[0]}, .id = exec.id};
+  expect_over(&host, &lane);
+  host_close(&host);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       GUEST_TEST(runs_one_command_after_the_other),
@@ -381,6 +399,7 @@ int main(void) {
       GUEST_TEST(is_lost_when_the_session_is_emptied),
       GUEST_TEST(takes_no_nonsense),
       GUEST_TEST(loses_no_answer),
+      GUEST_TEST(is_over_when_its_supervisor_cannot_take_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
