@@ -83,12 +83,14 @@ typedef struct axo__outgoing {
 /* How many lanes one link has. */
 #define AXO__LANES_MAX 64
 
-/* A socket straight to a supervisor, for one command after the other. It is there as
- * long as its `call`, by which the guest knows it, or its handle. */
+/* A socket straight to a supervisor, for one command after the other. `lease` has the
+ * id by which the guest knows it: signals and FORGET go by the link and name that. What
+ * goes by the lane itself has the id of `running`. It is there as long as its lease or
+ * its handle. */
 typedef struct axo__lane {
-  axo__call_t call;
+  axo__call_t lease;
   uv_poll_t poll;
-  axo__call_t *user; /* the command that runs on it; NULL: idle */
+  axo__call_t *running; /* NULL: idle */
   int fd;
   bool is_open; /* fd and poll are */
   unsigned refs;
@@ -187,7 +189,7 @@ void axo__lane_done(axo__lane_t *lane);
 /* Gives it back to the guest, also while something runs on it. */
 void axo__lane_drop(axo__lane_t *lane);
 /* What is sent by the link now comes before what runs next: no lane is used again. */
-void axo__lanes_drop(axo_link_t *link);
+void axo__lanes_retire(axo_link_t *link);
 
 /* packet.c */
 int axo__packet_send(int fd, const axo_packet_t *head, const void *body, const int *fds,

@@ -15,7 +15,7 @@
 
 /* Its handle, and its call. */
 static void release(axo__lane_t *lane) {
-  axo_link_t *link = lane->call.link;
+  axo_link_t *link = lane->lease.link;
   if (--lane->refs > 0)
     return;
   free(lane);
@@ -36,7 +36,7 @@ static void hang_up(axo__lane_t *lane) {
 }
 
 static void not_idle(const axo__lane_t *lane) {
-  axo_link_t *link = lane->call.link;
+  axo_link_t *link = lane->lease.link;
   for (unsigned i = 0; i < link->idle_count; i++)
     if (link->idle[i] == lane) {
       for (link->idle_count--; i < link->idle_count; i++)
@@ -49,20 +49,20 @@ static void not_idle(const axo__lane_t *lane) {
 static void lane_over(axo__lane_t *lane) {
   not_idle(lane);
   hang_up(lane);
-  axo__call_end(&lane->call);
-  if (lane->user)
-    lane->user->lane = NULL;
-  lane->user = NULL;
-  lane->call.link->lane_count--;
+  axo__call_end(&lane->lease);
+  if (lane->running)
+    lane->running->lane = NULL;
+  lane->running = NULL;
+  lane->lease.link->lane_count--;
   release(lane);
 }
 
 void axo__lane_drop(axo__lane_t *lane) {
-  axo__link_forget(&lane->call);
+  axo__link_forget(&lane->lease);
   lane_over(lane);
 }
 
-void axo__lanes_drop(axo_link_t *link) {
+void axo__lanes_retire(axo_link_t *link) {
   while (link->idle_count > 0)
     axo__lane_drop(link->idle[link->idle_count - 1]);
   for (unsigned i = 0; i < AXO__CALLS_MAX; i++)
@@ -73,7 +73,7 @@ void axo__lanes_drop(axo_link_t *link) {
 /* ---- what comes ------------------------------------------------------------------ */
 
 static bool is_expected(const axo__lane_t *lane, const axo_packet_t *head) {
-  bool is_ours = lane->user && head->id == lane->user->id;
+  bool is_ours = lane->running && head->id == lane->running->id;
   return is_ours && (head->type == AXO_EV_EXITED || head->type == AXO_EV_FAILED ||
                      head->type == AXO_EV_EMPTY);
 }
@@ -82,14 +82,14 @@ static void broken(axo__lane_t *lane) {
   axo_err_t err;
   axo__err_set(&err, UV_EPROTO, "link", NULL,
                "what the guest said on a lane makes no sense");
-  axo__link_break(lane->call.link, &err);
+  axo__link_break(lane->lease.link, &err);
 }
 
 /* The supervisor has gone. What ran on it hears so from the guest. */
 static void on_end(axo__lane_t *lane, int why) {
   if (why == UV_EPROTO)
     broken(lane);
-  else if (lane->user)
+  else if (lane->running)
     hang_up(lane);
   else
     axo__lane_drop(lane);
@@ -97,7 +97,7 @@ static void on_end(axo__lane_t *lane, int why) {
 
 /* One packet. False when there is none. */
 static bool receive(axo__lane_t *lane) {
-  axo_link_t *link = lane->call.link;
+  axo_link_t *link = lane->lease.link;
   axo__packet_t packet;
   int rc = axo__packet_receive(lane->fd, link->buf, sizeof link->buf, &packet, NULL);
   if (rc < 0)
@@ -106,7 +106,7 @@ static bool receive(axo__lane_t *lane) {
     return false;
   bool good = is_expected(lane, &packet.head);
   if (good)
-    lane->user->on_packet(lane->user, &packet);
+    lane->running->on_packet(lane->running, &packet);
   axo__packet_release(&packet);
   if (!good)
     broken(lane);
@@ -117,7 +117,7 @@ static bool receive(axo__lane_t *lane) {
  * handle is closed. */
 static void receive_some(axo__lane_t *lane, bool all) {
   for (int turn = 0; turn < RECEIVE_TURNS && lane->is_open; turn++)
-    if (!receive(lane) || (!all && !lane->user))
+    if (!receive(lane) || (!all && !lane->running))
       break;
 }
 
@@ -135,9 +135,9 @@ static void on_over(axo__lane_t *lane, axo_exited_t body) {
   axo_packet_t head = {AXO_PROTO_VERSION, AXO_EV_EXITED, 0, sizeof body, 0};
   axo__packet_t packet = {.head = head, .body = &body};
   receive_some(lane, true);
-  if (lane->call.id == 0)
+  if (lane->lease.id == 0)
     return;
-  axo__call_t *user = lane->user;
+  axo__call_t *user = lane->running;
   lane_over(lane);
   body.left = body.lane = 0;
   if (user)
@@ -145,24 +145,24 @@ static void on_over(axo__lane_t *lane, axo_exited_t body) {
 }
 
 static void on_packet(axo__call_t *call, axo__packet_t *packet) {
-  axo__lane_t *lane = AXO__CONTAINER_OF(call, axo__lane_t, call);
+  axo__lane_t *lane = AXO__CONTAINER_OF(call, axo__lane_t, lease);
   if (!packet)
     lane_over(lane); /* its command hears of that itself */
   else if (packet->body == &axo__silence)
     axo__lane_drop(lane); /* idle for long */
   else if (packet->head.type == AXO_EV_EXITED)
     on_over(lane, *(const axo_exited_t *)packet->body);
-  else if (packet->head.type == AXO_EV_STUCK && lane->user)
-    lane->user->on_packet(lane->user, packet);
+  else if (packet->head.type == AXO_EV_STUCK && lane->running)
+    lane->running->on_packet(lane->running, packet);
 }
 
 /* ---- using it -------------------------------------------------------------------- */
 
 static void now_idle(axo__lane_t *lane) {
-  axo_link_t *link = lane->call.link;
+  axo_link_t *link = lane->lease.link;
   link->idle[link->idle_count++] = lane;
   if (link->idle_count > KEEP)
-    axo__call_expect(&lane->call, LINGER_MS);
+    axo__call_expect(&lane->lease, LINGER_MS);
 }
 
 /* Of anything else the end could not be told from an empty packet. */
@@ -186,8 +186,8 @@ void axo__lane_adopt(axo__call_t *call, int fd) {
   lane->fd = fd;
   lane->is_open = true;
   lane->refs = 2;
-  lane->call.on_packet = on_packet;
-  axo__call_move(call, &lane->call);
+  lane->lease.on_packet = on_packet;
+  axo__call_move(call, &lane->lease);
   link->handles++;
   link->lane_count++;
   uv_poll_start(&lane->poll, UV_READABLE, on_readable);
@@ -196,9 +196,9 @@ void axo__lane_adopt(axo__call_t *call, int fd) {
 }
 
 void axo__lane_done(axo__lane_t *lane) {
-  bool is_spent = lane->user->spent || !lane->is_open;
-  lane->user->lane = NULL;
-  lane->user = NULL;
+  bool is_spent = lane->running->spent || !lane->is_open;
+  lane->running->lane = NULL;
+  lane->running = NULL;
   if (is_spent)
     axo__lane_drop(lane);
   else
@@ -210,8 +210,8 @@ static int send_on(axo__lane_t *lane, axo__call_t *call, const axo__message_t *m
   int rc = axo__packet_send(lane->fd, &head, m->body, m->fds, m->fd_count);
   if (rc != 0)
     return rc;
-  axo__call_answered(&lane->call);
-  lane->user = call;
+  axo__call_answered(&lane->lease);
+  lane->running = call;
   call->lane = lane;
   return 0;
 }

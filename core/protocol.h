@@ -10,7 +10,8 @@
  * supervisor that ran the last one. SPAWN of an exec goes there, and EXITED, FAILED and
  * EMPTY come back on it, one command at a time; neither wakes the guest. To the guest
  * the lane is a piece of work with the id of the exec that it came of: SIGNAL and
- * FORGET name that, and its EXITED says that the lane is over.
+ * FORGET name that, and its EXITED says that the lane is over. What goes by the link
+ * and what goes by a lane may overtake each other.
  */
 #ifndef AXO_PROTOCOL_H
 #define AXO_PROTOCOL_H
@@ -93,6 +94,7 @@ typedef struct axo_spawn {
   char name[AXO_NAME_MAX]; /* tasks and terminals: the host's id, NUL-terminated */
 } axo_spawn_t;
 
+/* Those that are not known are ignored. */
 enum axo_spawn_flags {
   AXO_SPAWN_LANE = 1, /* exec: a lane is welcome when it has ended */
 };
@@ -165,7 +167,9 @@ typedef struct axo_exited {
   uint64_t utime_us;
   uint64_t stime_us;
   uint64_t maxrss_kb;
-  uint32_t left; /* 1: something that it started may still run */
+  /* 1: something that it started may still run. 0: all that it wrote is in the pipes,
+   * though their other ends may not be closed yet. */
+  uint32_t left;
   uint32_t lane; /* 1: a lane comes with it; only when nothing is left */
 } axo_exited_t;
 

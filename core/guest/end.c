@@ -58,7 +58,7 @@ void work_report(struct work *w, const struct sup_report *r) {
   if (r->idle) {
     w->sup = -1;
     kill_over(w);
-    if (w->lane)
+    if (w->lent)
       lane_over(w);
   }
   work_settle(w);
@@ -125,7 +125,7 @@ static int kill_pass(struct work *w) {
 int work_kill(struct work *w) {
   if (w->sup < 0)
     return 0;
-  if (w->lane)
+  if (w->lent)
     lane_end(w);
   if (w->sup < 0)
     return 0;

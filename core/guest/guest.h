@@ -13,7 +13,7 @@
  * pool.c       supervisors, as PID 1 keeps them
  * lane.c       supervisors lent to a host
  * supervise.c  inside a supervisor: the small process that is parent of one work
- * turn.c       whose turn it is: how a supervisor is scheduled
+ * schedule.c   how a supervisor on a lane is scheduled
  * spawn.c      the child: environment, descriptors, directory, program
  * user.c       users and groups, as the container's files have them
  * pump.c       output into shared rings
@@ -104,9 +104,9 @@ struct work {
   bool exit_known;
   bool spawn_failed;
   bool killing;
-  bool lane_wanted;     /* the host asked for one */
-  bool lane;            /* it is one, or about to be */
-  bool lane_ending;     /* its supervisor knows that it is over */
+  bool lane_wanted; /* the host asked for one */
+  bool lent; /* its supervisor is: it is a lane now, and runs until that is over */
+  bool lent_ending;     /* its supervisor knows that it is over */
   bool stuck;           /* the last kill ran out its time */
   bool shelved;         /* ended, and in the list of those */
   uint32_t kill_passes; /* of the kill that is going on */
@@ -334,15 +334,15 @@ void sups_abandon(void);
 uint64_t sups_due(uint64_t now);
 _Noreturn void supervise(int fd);
 
-/* ---- turn.c */
+/* ---- schedule.c */
 
-void turn_init(void);
-/* Whether it waits for its turn from now on, or not: as busy as the machine is. */
-void turn_adapt(void);
-/* It does not. */
-void turn_take(void);
-/* Nor does what it starts: in the child, which shares its memory. */
-void turn_child(void);
+void schedule_init(void);
+/* As a batch while processors are free, and else as everybody. */
+void schedule_adapt(void);
+/* As everybody. */
+void schedule_plain(void);
+/* What it starts is, too: in the child, which shares its memory. */
+void schedule_child(void);
 
 /* ---- spawn.c, user.c */
 

@@ -32,7 +32,7 @@ bool lane_begin(struct work *w, const struct sup_report *r) {
     close(pair[0]);
     return false;
   }
-  w->lane = true;
+  w->lent = true;
   w->lane_fd = pair[0];
   return true;
 }
@@ -47,15 +47,15 @@ void lane_begun(struct work *w) {
 }
 
 void lane_end(struct work *w) {
-  if (w->sup < 0 || w->lane_ending)
+  if (w->sup < 0 || w->lent_ending)
     return;
-  w->lane_ending = true;
+  w->lent_ending = true;
   if (!tell_sup(w, AXO_REQ_FORGET, NULL))
     sup_abandon(w->sup);
 }
 
 void lane_over(struct work *w) {
-  w->lane = false;
+  w->lent = false;
   if (w->lane_fd >= 0) { /* the host was never told of it */
     close(w->lane_fd);
     w->lane_fd = -1;

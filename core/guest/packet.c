@@ -132,7 +132,6 @@ static bool is_spawn(const struct packet *p) {
   if (p->head.length < sizeof *fixed || fixed->kind < AXO_KIND_EXEC ||
       fixed->kind > AXO_KIND_TERMINAL || fixed->argc == 0 ||
       fixed->argc >= STRINGS_MAX || fixed->envc >= STRINGS_MAX / 2 ||
-      fixed->flags & ~(uint32_t)AXO_SPAWN_LANE ||
       (fixed->kind != AXO_KIND_EXEC && !is_name(fixed->name)))
     return false;
   return is_strings(p->body + sizeof *fixed, p->head.length - sizeof *fixed,

@@ -153,7 +153,7 @@ static bool on_forget(int link, const struct packet *p) {
   struct work *w = work_by_id(link, p->head.id);
   if (w) {
     work_unsubscribe(w, link, p->head.id);
-    if (w->lane)
+    if (w->lent)
       lane_end(w);
     work_tell(w);
   }

@@ -56,7 +56,7 @@ static void give_back(struct state *s) {
   struct sup_report r = {.type = SUP_NOTHING, .idle = 1};
   lane_close(s);
   s->leaving = false;
-  turn_take();
+  schedule_plain();
   tell(s, &r);
 }
 
@@ -124,7 +124,7 @@ static void reap(struct state *s) {
   if (s->main == 0)
     let_go(s);
   if (s->lane >= 0)
-    turn_adapt();
+    schedule_adapt();
 }
 
 /* ---- what is asked --------------------------------------------------------------- */
@@ -244,7 +244,7 @@ static int prepare(int fd) {
   sigset_t chld;
   sigemptyset(&chld);
   sigaddset(&chld, SIGCHLD);
-  turn_init();
+  schedule_init();
   return signalfd(-1, &chld, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
