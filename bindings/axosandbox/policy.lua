@@ -221,14 +221,15 @@ local function check_outside(self, request)
   if request.dir_real == nil then self.outside[dir] = true end
 end
 
--- The answer is wrong, and where it was returned was not watched.
-local UNPLACED = {}
+-- Errors of answers that are wrong, when it was not watched which line returned them.
+local unplaced = setmetatable({}, { __mode = "k" })
 
 local function blame(layer, budget, problem)
   local line = budget and budget:line_of(layer.fn)
-  if line == false then error(UNPLACED, 0) end
   local where = layer.path and line and ("%s:%d"):format(layer.path, line) or layer.where
-  error(failure(where .. ": " .. problem), 0)
+  local err = failure(where .. ": " .. problem)
+  if line == false then unplaced[err] = true end
+  error(err, 0)
 end
 
 -- Errors have no position: whoever catches them knows the file and line that were in control.
@@ -292,12 +293,12 @@ function ask_files(layers, i, name, fresh, given)
   local decision, what = env.run(nil, ask, layers, i, name, fresh, given)
   if not what then return decision end
   local owners, functions = files_of(layers, i)
-  -- Asked once more, slowly, so that the message can name the line.
-  if what.value == UNPLACED then
-    decision, what = env.run(functions, ask, layers, i, name, fresh)
+  -- Asked once more, slowly, so that the message can name the line: a right answer comes too late.
+  if unplaced[what.value] then
+    local _, again = env.run(functions, ask, layers, i, name, fresh)
+    what = again or what
   end
-  if what then error(policy_load.error_of_run(what, owners, layers[i].where), 0) end
-  return decision
+  error(policy_load.error_of_run(what, owners, layers[i].where), 0)
 end
 
 --- Turns what was raised by a host's function into an error that names its source.

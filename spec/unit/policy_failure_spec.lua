@@ -86,6 +86,15 @@ describe("policy fails closed on", function()
     fails("return function()\n  return { [{}] = 1 }\nend", 2, "a key of type table")
   end)
 
+  it("a wrong decision, also when the next answer would be right", function()
+    local set, path = policies.with("exec", "local was_asked\nreturn function()\n"
+      .. "  if was_asked then return { allow = true } end\n  was_asked = true\n"
+      .. "  return { alow = true }\nend")
+    local decision, err = set:decide("exec", REQUEST)
+    assert.is_nil(decision)
+    assert.equal(1, (err.message:find(path .. ':2: exec decision: unknown key "alow"', 1, true)))
+  end)
+
   it("a decision that was wrong further down, at the file that made it", function()
     local below = policies.dir { exec = "return function()\n  return { allow = 1 }\nend" }
     local above = policies.dir { exec = "return function(r, default)\n"
