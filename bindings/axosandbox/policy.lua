@@ -239,9 +239,10 @@ end
 
 local ask, ask_files
 
--- What layer `i` may call to have the next one asked.
+-- What layer `i` may call to have the next one asked. A file may keep it for a later decision: it is
+-- then under that one's budget.
 local function default_of(budget, layers, i, name, fresh)
-  local function pass(changed)
+  local function pass(changed, running)
     if changed == nil then changed = fresh() end
     local passed, problem = plain.copy(changed)
     if problem or type(passed) ~= "table" then
@@ -249,12 +250,15 @@ local function default_of(budget, layers, i, name, fresh)
         .. (problem or "a " .. type(passed)), 0)
     end
     local function copy() return plain.copy(passed) end
-    if not budget then return ask_files(layers, i + 1, name, copy) end
-    budget:charge(env.CALL)
-    return ask(budget, layers, i + 1, name, copy)
+    if not running then return ask_files(layers, i + 1, name, copy) end
+    running:charge(env.CALL)
+    return ask(running, layers, i + 1, name, copy)
   end
-  if not budget then return pass end
-  return function(changed) return budget:paused(pass, changed) end
+  return function(changed)
+    local running = budget and env.running()
+    if not running then return pass(changed) end
+    return running:paused(pass, changed, running)
+  end
 end
 
 --- Asks layer `i`; raises an error object when the answer is no answer.

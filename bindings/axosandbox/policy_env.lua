@@ -209,6 +209,12 @@ end
 -- One that has done its work takes the next.
 local spare
 
+local running
+
+--- The budget of what runs just now.
+---@return axo.core.Budget?
+function env.running() return running end
+
 --- Runs `fn(budget, ...)` in a coroutine of its own: its hook is not the host's, it cannot yield
 --- to the host's scheduler, and its stack is still there after an error. What
 --- `budget:counted` calls in it is under the budget.
@@ -220,7 +226,10 @@ local spare
 function env.run(watched, fn, ...)
   local budget = not watched and spare or new_budget(watched)
   if budget == spare then spare = nil end
+  local outer = running
+  running = budget
   local ok, result = budget:run(fn, budget, ...)
+  running = outer
   if ok then
     if not watched then spare = budget end
     return result

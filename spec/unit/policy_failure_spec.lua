@@ -197,6 +197,16 @@ describe("the budget stops", function()
     assert.matches("exec.lua:3: used up its budget", err.message)
   end)
 
+  it("no default that was kept, whatever else has failed meanwhile", function()
+    local set = policies.with("exec", "local kept\nreturn function(r, default)\n"
+      .. "  kept = kept or default\n  return kept(r)\nend")
+    assert(set:decide("exec", REQUEST))
+    policies.error_of("exec", "return function() error 'x' end")
+    local decision, err = set:decide("exec", REQUEST)
+    assert(decision, tostring(err))
+    assert.is_true(decision.allow)
+  end)
+
   it("recursion without end", function()
     local err = policies.error_of("exec",
       "local function f(n) return 1 + f(n) end\nreturn function() return f(1) end", REQUEST)
