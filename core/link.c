@@ -56,7 +56,7 @@ static void fail_calls(axo_link_t *link) {
 }
 
 /* Before its greeting a guest may try again; afterwards, the link is over. */
-static void down(axo_link_t *link, const axo_err_t *why) {
+void axo__link_down(axo_link_t *link, const axo_err_t *why) {
   bool was_up = link->up;
   link->handles++; /* a callback may close the link */
   close_peer(link);
@@ -71,10 +71,8 @@ static void down(axo_link_t *link, const axo_err_t *why) {
 static void fail(axo_link_t *link, int code, const char *message) {
   axo_err_t err;
   axo__err_set(&err, code, "link", NULL, "%s", message);
-  down(link, &err);
+  axo__link_down(link, &err);
 }
-
-void axo__link_break(axo_link_t *link, const axo_err_t *why) { down(link, why); }
 
 void axo__link_fail(axo_link_t *link, int code) {
   axo_err_t err;
@@ -143,7 +141,7 @@ static bool receive(axo_link_t *link) {
   int rc =
       axo__packet_receive(link->peer->fd, link->buf, sizeof link->buf, &packet, &err);
   if (rc < 0)
-    down(link, &err);
+    axo__link_down(link, &err);
   if (rc <= 0)
     return false;
   bool good = deliver(link, &packet);

@@ -141,7 +141,7 @@ void axo__link_on_peer(uv_poll_t *poll, int status, int events);
 /* Hears what has come already; a callback may close the link: the caller holds it. */
 void axo__link_catch_up(axo_link_t *link);
 /* It is over, because of what the guest sent. */
-void axo__link_break(axo_link_t *link, const axo_err_t *why);
+void axo__link_down(axo_link_t *link, const axo_err_t *why);
 /* This process cannot take the guest in: says so, and listens no more. */
 void axo__link_fail(axo_link_t *link, int code);
 

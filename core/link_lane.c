@@ -82,7 +82,7 @@ static void broken(axo__lane_t *lane) {
   axo_err_t err;
   axo__err_set(&err, UV_EPROTO, "link", NULL,
                "what the guest said on a lane makes no sense");
-  axo__link_break(lane->lease.link, &err);
+  axo__link_down(lane->lease.link, &err);
 }
 
 /* The supervisor has gone. What ran on it hears so from the guest. */

@@ -91,10 +91,10 @@ bool axo__output_rest(axo__output_t *out) {
     ssize_t n = axo__read(out->fd, buf, sizeof buf);
     if (n == UV_EAGAIN)
       return true;
-    if (n <= 0)
+    if (n <= 0) {
       axo__output_close(out);
-    if (n <= 0)
       return true;
+    }
     seen += (size_t)n;
     take(out, buf, (size_t)n);
   }

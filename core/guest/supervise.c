@@ -123,7 +123,7 @@ static void reap(struct state *s) {
     report(s, &r);
   if (s->main == 0)
     let_go(s);
-  if (s->lane >= 0)
+  if (r.idle && s->lane >= 0)
     schedule_adapt();
 }
 
