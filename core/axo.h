@@ -49,6 +49,16 @@ AXO_EXTERN const char *axo_code_hint(int code);
 /* The library's semantic version, e.g. "0.1.0". Static. */
 AXO_EXTERN const char *axo_version(void);
 
+/* ---- text (text.c) --------------------------------------------------------------- */
+
+#define AXO_NO_CHARACTER UINT32_MAX
+
+/* What a terminal obeys or does not show, in text of others: the one place that says.
+ * Returns how many bytes at `text` (which ends in NUL; NUL itself counts as one of
+ * them) may not be shown as they are, and 0 when the character there may. `character`
+ * gets the character; AXO_NO_CHARACTER for a byte that is no UTF-8. */
+AXO_EXTERN size_t axo_text_unseen(const char *text, uint32_t *character);
+
 /* ---- argument vectors (argv*.c) -------------------------------------------------- */
 
 /* An owned, NULL-terminated argument vector. Building one has no side effects. */

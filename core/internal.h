@@ -25,7 +25,7 @@ axo__err_code(axo_err_t *err, int code, const char *op, const char *fmt, ...);
 size_t axo__utf8_len(const char *text);
 bool axo__is_utf8(const char *text);
 /* Makes text that others wrote fit for one line of a terminal, in place: every byte of
- * a control character or of what is not UTF-8 becomes '?'. */
+ * what axo_text_unseen names becomes '?'. */
 void axo__tidy(char *text);
 
 #endif /* AXO_INTERNAL_H */

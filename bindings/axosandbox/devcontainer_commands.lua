@@ -1,6 +1,7 @@
 --- The lifecycle commands of a devcontainer.json, in their three forms: a text runs by `sh -c`,
 --- an array is an argv, an object holds several that run at the same time.
 local jsonc = require "axosandbox.jsonc"
+local shell = require "axosandbox.shell"
 local unseen = require "axosandbox.unseen"
 
 local commands = {}
@@ -60,7 +61,7 @@ local function one(value, name)
     if value:find("\0", 1, true) then return nil, "it holds a NUL" end
     if #value > MAX_BYTES then return nil, TOO_LONG end
     if not value:find "%S" then return false end
-    return { name = name, argv = { "sh", "-c", value }, text = value }
+    return { name = name, argv = shell.argv(value), text = value }
   end
   if not jsonc.is_array(value) then return nil, WRONG end
   return of_words(value, name)

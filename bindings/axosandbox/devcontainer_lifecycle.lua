@@ -11,6 +11,7 @@ local naming = require "axosandbox.naming"
 local properties = require "axosandbox.devcontainer_properties"
 local request = require "axosandbox.request"
 local session = require "axosandbox.session"
+local shell = require "axosandbox.shell"
 local start = require "axosandbox.start"
 local state = require "axosandbox.devcontainer_state"
 local variables = require "axosandbox.devcontainer_variables"
@@ -183,7 +184,7 @@ end
 
 local function run_in_turn(job, event, texts, timeout)
   for _, text in ipairs(texts) do
-    local command = { argv = { "sh", "-c", text }, text = text }
+    local command = { argv = shell.argv(text), text = text }
     local failed = run_together(job, event, { command }, timeout)
     if failed or job.cancelled then return failed end
   end

@@ -1,5 +1,6 @@
 --- JSON for programs to read: keys in order, empty arrays as arrays, always valid UTF-8.
 local cjson = require "cjson"
+local unseen = require "axosandbox.unseen"
 
 local json = {}
 
@@ -13,21 +14,10 @@ function json.array(t)
   return setmetatable(t, Array)
 end
 
-local function valid(text)
-  if utf8.len(text) then return text end
-  local out, from = {}, 1
-  while from <= #text do
-    local ok, bad = utf8.len(text, from)
-    if ok then break end
-    out[#out + 1] = text:sub(from, bad - 1) .. "\u{FFFD}"
-    from = bad + 1
-  end
-  return table.concat(out) .. text:sub(from)
-end
-
--- cjson writes every "/" as "\/", which nobody who looks for a path would find.
+-- cjson writes every "/" as "\/", which nobody who looks for a path would find. What a terminal
+-- would obey is escaped, since people look at JSON, too.
 local function text_of(value)
-  return (cjson.encode(valid(value)):gsub("\\/", "/"))
+  return (unseen.escape_json(cjson.encode(value)):gsub("\\/", "/"))
 end
 
 local encode

@@ -16,6 +16,7 @@ local learnt = require "axosandbox.learnt"
 local leftovers = require "axosandbox.leftovers"
 local naming = require "axosandbox.naming"
 local plan = require "axosandbox.plan"
+local shell = require "axosandbox.shell"
 
 local provision = {}
 
@@ -91,7 +92,7 @@ local function run_commands(job, container, decision)
     job:inform("provisioning: " .. command, { op = "provision" })
     local argv, err = core.argv.exec {
       podman = job.client.program, container = container, user = "0",
-      command = { "sh", "-c", command },
+      command = shell.argv(command),
     }
     if not argv then return nil, err end
     local result
@@ -190,7 +191,7 @@ local function run_one(job, path, decision, command)
   job:inform("post-create: " .. command, { op = "post_create" })
   local result, err = await.call(function(done)
     local handle, problem = audit_work.exec({ id = job.id }, path, {
-      argv = { "sh", "-c", command }, cwd = job.asked.dir, timeout = decision.timeout,
+      argv = shell.argv(command), cwd = job.asked.dir, timeout = decision.timeout,
       secrets = job.secrets, max_output = KEPT_OUTPUT, on_limit = "truncate",
     }, done)
     job.current = handle

@@ -12,6 +12,7 @@ local last_line = require "axosandbox.last_line"
 local naming = require "axosandbox.naming"
 local private_file = require "axosandbox.private_file"
 local redact = require "axosandbox.redact"
+local shell = require "axosandbox.shell"
 
 local secrets = {}
 
@@ -240,7 +241,7 @@ end
 -- The working directory is "/": the project's own settings must not change what it does.
 local function run_command(name, source, context)
   local argv = source.command
-  if type(argv) == "string" then argv = { "sh", "-c", argv } end
+  if type(argv) == "string" then argv = shell.argv(argv) end
   local result, err = await.call(function(done)
     local process, problem = core.spawn(argv, {
       cwd = "/", timeout = COMMAND_TIMEOUT, grace = COMMAND_GRACE,

@@ -10,6 +10,7 @@ local files = require "axosandbox.files"
 local handle = require "axosandbox.handle"
 local log = require "axosandbox.log"
 local options = require "axosandbox.options"
+local shell = require "axosandbox.shell"
 local task = require "axosandbox.task"
 local terminal = require "axosandbox.terminal"
 
@@ -102,7 +103,7 @@ end
 
 -- A string is a shell's command line; a table is an argv.
 local function command_of(command, where, level)
-  if type(command) == "string" then return { "sh", "-c", command } end
+  if type(command) == "string" then return shell.argv(command) end
   local words = words_of(command, where, level + 1)
   return words
 end

@@ -54,6 +54,14 @@ function core.system_error(errno) end
 ---@return string?
 function core.signal_name(signum) end
 
+---A text without what a terminal obeys or does not show: "hex" gives each byte as \x1b, "json" each
+---character as \u001b and what is no UTF-8 as `with`, "replace" puts `with` for each.
+---@param text string
+---@param how "replace"|"hex"|"json"
+---@param with string? nothing by default
+---@return string
+function core.unseen(text, how, with) end
+
 -- ---- budgets, copies and digests --------------------------------------------------------
 
 ---@class axo.core.Budget a coroutine, and what functions may use in it

@@ -1,19 +1,37 @@
---- What a terminal obeys or does not show, in text that comes from elsewhere.
-local unseen = {}
+--- What a terminal obeys or does not show, in text that comes from elsewhere: control characters,
+--- marks without width, those that turn the direction of writing, and bytes that are no UTF-8.
+--- What that is, core/text.c says.
+local core = require "axosandbox.core"
 
--- C0, C1, marks without width, and those that turn the direction of writing.
-local PATTERNS = {
-  "%c", "\xC2[\x80-\x9F]", "\xE2\x80[\x8B-\x8F\xA8-\xAE]", "\xE2\x81[\xA6-\xA9]",
-  "\xEF\xBB\xBF",
-}
+local unseen = {}
 
 --- A text with something else in their places.
 ---@param text string
----@param with string|fun(bytes: string): string without any of them
+---@param with string without any of them
 ---@return string
 function unseen.replace(text, with)
-  for _, pattern in ipairs(PATTERNS) do text = text:gsub(pattern, with) end
-  return text
+  return core.unseen(text, "replace", with)
+end
+
+--- A text with their bytes as \x1b.
+---@param text string
+---@return string
+function unseen.escape(text)
+  return core.unseen(text, "hex")
+end
+
+--- The same; line ends and tabs stay.
+---@param text string
+---@return string
+function unseen.escape_lines(text)
+  return (text:gsub("[^\n\t]+", unseen.escape))
+end
+
+--- JSON text with those in its strings as \u202e: it still says the same.
+---@param text string valid JSON on one line
+---@return string
+function unseen.escape_json(text)
+  return core.unseen(text, "json", "\u{FFFD}")
 end
 
 return unseen

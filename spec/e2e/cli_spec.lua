@@ -413,6 +413,16 @@ describe("axolua shell", function()
     screen = on_terminal(SCRIPT, { "exec", id, "--", "tty" })
     screen.wait()
     screen.shows "/dev/pts/%d+.*terminal as before, code 0"
+    -- What is undone is what was done.
+    for printed, undone in pairs {
+      ["plain"] = "plain", ["\\033[?25l\\033[?1049h"] = "\27[?25l\27[?1049h\27[?25h\27[?1049l",
+    } do
+      screen = on_terminal(SCRIPT, { "exec", id, "--", "sh", "-c", "printf '" .. printed
+        .. "'; kill -INT $$" })
+      screen.wait()
+      screen.shows "terminal as before, code 130"
+      assert.equal(undone .. "terminal as before, code 130\r\n", screen.text)
+    end
     screen = on_terminal(SCRIPT, { "exec", "-T", id, "--", "tty" })
     screen.wait()
     screen.shows "not a tty.*terminal as before, code 1"

@@ -37,6 +37,19 @@ describe("a background task", function()
     assert.equal("$HOME; *\n", two:log())
   end)
 
+  it("runs a string that begins like an option, on a terminal too", function()
+    for _, name in ipairs { "-x", "+e", "--", "--version" } do
+      local line = name .. " a; echo went on"
+      local task = assert(sb:spawn_background(line))
+      assert.equal(0, assert(task:wait()).code)
+      assert.matches(name .. ": not found", task:log(), 1, true)
+      assert.matches("went on\n", task:log(), 1, true)
+      local term = assert(sb:spawn_pty(line))
+      assert.equal(0, assert(term:wait()).code)
+      assert.matches("went on\r\n", term:snapshot(), 1, true)
+    end
+  end)
+
   it("has a status that reads running, exited, killed", function()
     local task = assert(sb:spawn_background "sleep 1000")
     assert.equal("running", task:status())

@@ -30,6 +30,45 @@ describe("text for people", function()
     assert.equal("a\\xe2\\x80\\xaeb–c", text.visible "a\u{202e}b–c")
   end)
 
+  -- Each of them steers a terminal, is not seen, or turns what is.
+  local UNSEEN = { 0, 7, 0x1b, 0x7f, 0x85, 0x9b, 0xad, 0x34f, 0x61c, 0x115f, 0x180e, 0x200b, 0x200c,
+    0x200d, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a, 0x202e, 0x2060, 0x2061, 0x2066, 0x2069, 0x206f,
+    0x3164, 0xfeff, 0xffa0, 0xfff9, 0xfffe, 0x1d173, 0xe0001, 0xe0041, 0xe007f, 0xe0100 }
+
+  it("never shows what a terminal obeys or does not show, and JSON loses none of it", function()
+    for _, code in ipairs(UNSEEN) do
+      local character = utf8.char(code)
+      local name = "a" .. character .. "é漢\u{1f600}b"
+      local hex = character:gsub(".", function(c) return ("\\x%02x"):format(c:byte()) end)
+      assert.equal("a" .. hex .. "é漢\u{1f600}b", text.visible(name))
+      assert.is_nil(text.columns({ "N" }, { { name } }):find(character, 1, true))
+      local encoded = json.encode { [name] = { name } }
+      assert.is_nil(encoded:find(character, 1, true))
+      assert.same({ [name] = { name } }, cjson.decode(encoded))
+    end
+    assert.equal('"\\u202e\\udb40\\udc41"', json.encode "\u{202e}\u{e0041}")
+  end)
+
+  it("takes what is no UTF-8 for a control character: it may be one", function()
+    assert.equal("a\\x9b2J\\xff\\xed\\xa0\\x80\\xe2\\x80",
+      text.visible "a\x9b2J\xff\xed\xa0\x80\xe2\x80")
+  end)
+
+  it("shows what people write", function()
+    for _, words in ipairs { "naïve", "Straße", "日本語", "한국어", "العربية", "हिन्दी", "👍🏽",
+      "e\u{301}" } do
+      assert.equal(words, text.visible(words))
+      assert.equal('"' .. words .. '"', json.encode(words))
+    end
+  end)
+
+  it("takes a time that is linear", function()
+    for _, piece in ipairs { "\0", "\x9b", "\u{202e}", "é", "\xe2" } do
+      text.visible(piece:rep(4 * 1024 * 1024 // #piece))
+      json.encode(piece:rep(4 * 1024 * 1024 // #piece))
+    end
+  end)
+
   it("quotes a command so that a shell reads it back", function()
     local argv = { "printf", "%s|", "", "a b", "it's", "$HOME", "ü", "--x=1" }
     local result = support.shell("eval \"$1\"", text.command(argv))

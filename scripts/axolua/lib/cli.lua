@@ -65,7 +65,7 @@ end
 ---@param message string
 function cli.usage(parser, message)
   leave(cli.USAGE, 2, ("axolua: %s\n%s\nsee: axolua %s --help\n"):format(
-    message, parser:get_usage(), parser.full_name))
+    text.printable(message), parser:get_usage(), parser.full_name))
 end
 
 -- A number below zero is an option's value, and no option: the value's own check refuses it.

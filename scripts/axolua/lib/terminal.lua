@@ -2,17 +2,13 @@
 --- followed, and put back as it was on every way out.
 local uv = require "luv"
 local await = require "axosandbox.await"
+local modes = require "axolua.lib.modes"
 local output = require "axolua.lib.output"
 
 local terminal = {}
 
 local MODE_NORMAL, MODE_RAW = 0, 2
 local RETRY_MS = 5
-
--- What a full-screen program that was killed leaves switched on: the alternate screen, a
--- hidden cursor, mouse reports, bracketed paste, application keys.
-local RESET = "\27[?1049l\27[?25h\27[?1000l\27[?1002l\27[?1003l\27[?1006l\27[?2004l"
-  .. "\27[?1l\27>\27[0m"
 
 --- True when both our stdin and our stdout are a terminal.
 ---@return boolean
@@ -90,8 +86,10 @@ function Attachment:open()
     self.tty:set_mode(MODE_RAW)
     self.term:resize(size_of(self.tty))
   end)
-  self.subscription = self.term:subscribe(function(bytes) self.writer:write(bytes) end,
-    { from = 0 })
+  self.subscription = self.term:subscribe(function(bytes)
+    self.modes:feed(bytes)
+    self.writer:write(bytes)
+  end, { from = 0 })
 end
 
 function Attachment:close()
@@ -112,7 +110,9 @@ end
 ---@param guard cli.Guard signals that come meanwhile end the program
 ---@return { code: integer?, signal: string? }? result, axo.Error?
 function terminal.attach(term, guard)
-  local self = setmetatable({ term = term, signals = {}, writer = output.open(1) }, Attachment)
+  local self = setmetatable({
+    term = term, signals = {}, writer = output.open(1), modes = modes.new(),
+  }, Attachment)
   self.writer.on_broken = function() term:close(function() end) end
   guard:on_signal(function() term:close(function() end) end)
   local ok, result, err = xpcall(function()
@@ -123,7 +123,7 @@ function terminal.attach(term, guard)
   end, debug.traceback)
   guard:on_signal(nil)
   if not ok or not result or result.signal or guard.signal then
-    self.writer:write(RESET)
+    self.writer:write(self.modes:undo())
     self.writer:flush(2)
   end
   self:close()

@@ -29,7 +29,12 @@ end
 ---@return string
 function text.columns(header, rows, opts)
   opts = opts or {}
-  local all = { header, table.unpack(rows) }
+  local all = { header }
+  for _, row in ipairs(rows) do
+    local cells = {}
+    for i, cell in ipairs(row) do cells[i] = text.visible(cell) end
+    all[#all + 1] = cells
+  end
   local widths, lines = widths_of(all), {}
   for _, row in ipairs(all) do
     local cells = {}
@@ -82,16 +87,12 @@ function text.size(bytes)
   return ("%d bytes"):format(bytes)
 end
 
-local function escaped(bytes)
-  return (bytes:gsub(".", function(c) return ("\\x%02x"):format(c:byte()) end))
-end
-
 --- Control characters made visible: names and paths come from elsewhere, and a terminal
 --- obeys what it is sent.
 ---@param value any
 ---@return string
 function text.visible(value)
-  return unseen.replace(tostring(value), escaped)
+  return unseen.escape(tostring(value))
 end
 
 --- The same for messages of several lines: the lines stay, indented.

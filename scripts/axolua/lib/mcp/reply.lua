@@ -2,6 +2,7 @@
 local cli = require "axolua.lib.cli"
 local json = require "axolua.lib.json"
 local text = require "axolua.lib.mcp.text"
+local unseen = require "axosandbox.unseen"
 
 local reply = {}
 
@@ -84,6 +85,7 @@ end
 ---@param advice string?
 ---@return table
 function reply.refusal(message, advice)
+  message = unseen.escape_lines(message)
   local shown = text.head(message, MAX_MESSAGE)
   if #shown < #message then
     shown = ("%s... (%d bytes left out)"):format(shown, #message - #shown)

@@ -1,7 +1,8 @@
 --- How a command line is run in the sandbox: by bash where there is one, else by sh.
 local shell = {}
 
-local CHOOSE = 'if command -v bash >/dev/null 2>&1; then exec bash -c "$1"; fi; exec sh -c "$1"'
+local CHOOSE = 'if command -v bash >/dev/null 2>&1; then exec bash -c -- "$1"; fi; '
+  .. 'exec sh -c -- "$1"'
 local OPEN = "if command -v bash >/dev/null 2>&1; then exec bash; fi; exec sh"
 
 --- The argv that runs a command line.

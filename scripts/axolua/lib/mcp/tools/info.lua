@@ -55,6 +55,7 @@ local function info(_, call, settings)
     "terminals: " .. running(sb:list_terminals()),
   }
   for _, warning in ipairs(sb:warnings()) do lines[#lines + 1] = "warning: " .. warning end
+  for i, line in ipairs(lines) do lines[i] = text.visible(line) end
   return reply.text(table.concat(lines, "\n") .. "\n")
 end
 
