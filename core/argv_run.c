@@ -5,11 +5,13 @@
 #include <string.h>
 
 /* What no container of ours may do, whatever the image or a policy asks. Package
- * managers keep CHOWN, SETUID, SETGID, DAC_OVERRIDE and FOWNER. */
+ * managers keep CHOWN, SETUID, SETGID, DAC_OVERRIDE and FOWNER. SETFCAP would leave
+ * programs with capabilities in the session's directory, FSETID programs that stay
+ * set-id when they are overwritten. */
 static const char *const dropped_capabilities[] = {
-    "SYS_ADMIN", "SYS_PTRACE",      "SYS_MODULE", "SYS_RAWIO",
-    "SYS_BOOT",  "SYS_TIME",        "NET_ADMIN",  "NET_RAW",
-    "MKNOD",     "DAC_READ_SEARCH", "AUDIT_WRITE"};
+    "SYS_ADMIN",   "SYS_PTRACE", "SYS_MODULE", "SYS_RAWIO", "SYS_BOOT",
+    "SYS_TIME",    "NET_ADMIN",  "NET_RAW",    "MKNOD",     "DAC_READ_SEARCH",
+    "AUDIT_WRITE", "SETPCAP",    "SETFCAP",    "FSETID"};
 
 /* The floor. The namespaces are named because containers.conf may have made the host's
  * the default, and on cgroup v1 the host's cgroup namespace is podman's own. */
@@ -76,7 +78,8 @@ static bool is_root(const char *path) {
   return true;
 }
 
-/* podman reads --mount as a CSV record of key=value fields. */
+/* podman reads --mount as a CSV record of key=value fields. No mount of ours brings
+ * devices or programs that change their user. */
 static void add_mount(axo__build_t *b, const axo_mount_t *mount) {
   axo__check_mount_path(b, "mount source", mount->source);
   axo__check_mount_path(b, "mount target", mount->target);
@@ -90,8 +93,8 @@ static void add_mount(axo__build_t *b, const axo_mount_t *mount) {
   char *source = axo__csv_field(mount->source);
   char *target = axo__csv_field(mount->target);
   if (source && target) {
-    axo__argf(b, "--mount=type=bind,\"source=%s,\"target=%s%s", source + 1, target + 1,
-              mount->read_only ? ",readonly" : "");
+    axo__argf(b, "--mount=type=bind,\"source=%s,\"target=%s,nosuid,nodev%s", source + 1,
+              target + 1, mount->read_only ? ",readonly" : "");
   } else {
     axo__build_fail(b, UV_ENOMEM, NULL, "out of memory");
   }

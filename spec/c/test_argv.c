@@ -21,7 +21,13 @@ static void run_minimal(void **state) {
                                          "--cap-drop=NET_RAW",
                                          "--cap-drop=MKNOD",
                                          "--cap-drop=DAC_READ_SEARCH",
+                                         "--cap-drop=SETPCAP",
                                          "--cap-drop=AUDIT_WRITE",
+                                         "--cap-drop=SETPCAP",
+                                         "--cap-drop=SETFCAP",
+                                         "--cap-drop=FSETID",
+                                         "--cap-drop=SETFCAP",
+                                         "--cap-drop=FSETID",
                                          "--pid=private",
                                          "--ipc=private",
                                          "--uts=private",
@@ -55,8 +61,8 @@ static void run_full(void **state) {
       "--pidfile=/run/x/pid",
       "--cidfile=/run/x/cid",
       "--hostname=demo-1",
-      "--mount=type=bind,\"source=/home/me/p\",\"target=/home/me/p\"",
-      "--mount=type=bind,\"source=/srv/x\",\"target=/opt/x\",readonly",
+      "--mount=type=bind,\"source=/home/me/p\",\"target=/home/me/p\",nosuid,nodev",
+      "--mount=type=bind,\"source=/srv/x\",\"target=/opt/x\",nosuid,nodev,readonly",
       "--env=LANG=C.UTF-8",
       "--env=E=",
       "--env=N=a\nb=c",
@@ -81,8 +87,8 @@ static void run_full(void **state) {
       fail_msg("missing: %s", expected[i]);
     }
   }
-  /* 33 arguments of the least run, and each of these but the four that replace one. */
-  assert_int_equal(axo_argv_count(argv), 33 + COUNT(expected) - 3);
+  /* 36 arguments of the least run, and each of these but the four that replace one. */
+  assert_int_equal(axo_argv_count(argv), 36 + COUNT(expected) - 3);
   axo_argv_free(argv);
 }
 
@@ -101,6 +107,9 @@ static void run_floor(void **state) {
                                       "--cap-drop=DAC_READ_SEARCH",
                                       "--cap-drop=MKNOD",
                                       "--cap-drop=AUDIT_WRITE",
+                                      "--cap-drop=SETPCAP",
+                                      "--cap-drop=SETFCAP",
+                                      "--cap-drop=FSETID",
                                       "--privileged=false",
                                       "--pid=private",
                                       "--ipc=private",
@@ -209,6 +218,10 @@ static void expect_mount(const char *path, bool read_only) {
   at = csv_field(at, field);
   assert_true(snprintf(expected, sizeof expected, "target=%s", path) > 0);
   assert_string_equal(field, expected);
+  at = csv_field(at, field);
+  assert_string_equal(field, "nosuid");
+  at = csv_field(at, field);
+  assert_string_equal(field, "nodev");
   if (read_only) {
     at = csv_field(at, field);
     assert_string_equal(field, "readonly");

@@ -3,10 +3,12 @@ local podman = e2e.podman
 
 -- linux/capability.h: the capabilities that no policy may give back.
 local FLOOR = {
-  DAC_READ_SEARCH = 2, NET_ADMIN = 12, NET_RAW = 13, SYS_MODULE = 16, SYS_RAWIO = 17,
-  SYS_PTRACE = 19, SYS_ADMIN = 21, SYS_BOOT = 22, SYS_TIME = 25, MKNOD = 27, AUDIT_WRITE = 29,
+  DAC_READ_SEARCH = 2, FSETID = 4, SETPCAP = 8, NET_ADMIN = 12, NET_RAW = 13, SYS_MODULE = 16,
+  SYS_RAWIO = 17, SYS_PTRACE = 19, SYS_ADMIN = 21, SYS_BOOT = 22, SYS_TIME = 25, MKNOD = 27,
+  AUDIT_WRITE = 29, SETFCAP = 31,
 }
-local KEPT = { CHOWN = 0, DAC_OVERRIDE = 1, FOWNER = 3, SETGID = 6, SETUID = 7 }
+-- CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID, NET_BIND_SERVICE, SYS_CHROOT
+local KEPT = { 0, 1, 3, 5, 6, 7, 10, 18 }
 
 local function has(mask, bit)
   return (tonumber(mask, 16) >> bit) & 1 == 1
@@ -49,11 +51,30 @@ describe("the hardening, read from inside", function()
     assert_hardened(assert(sb:exec { "cat", "/proc/1/status" }).stdout)
   end)
 
-  it("keeps what package managers need", function()
+  it("keeps what package managers need, and nothing else", function()
     local status = assert(sb:exec { "cat", "/proc/self/status" }).stdout
-    for name, bit in pairs(KEPT) do
-      assert(has(status:match "CapEff:%s*(%x+)", bit), "CAP_" .. name .. " is gone")
+    local kept = 0
+    for _, bit in ipairs(KEPT) do kept = kept | 1 << bit end
+    for _, set in ipairs { "CapEff", "CapBnd" } do
+      assert.equal(("%016x"):format(kept), status:match(set .. ":%s*(%x+)"))
     end
+  end)
+
+  it("lets no mount of ours bring devices or set-id programs", function()
+    local table_of = assert(sb:exec { "cat", "/proc/self/mountinfo" }).stdout
+    local places = { [sb:root()] = true }
+    if sb:path() == "native" then
+      places["/run/.axosandbox"], places["/run/.axosandbox-guest"] = true, true
+    end
+    for line in table_of:gmatch "[^\n]+" do
+      local at, options = line:match "^%S+ %S+ %S+ %S+ (%S+) (%S+)"
+      if places[at] then
+        assert.matches("nosuid", options)
+        assert.matches("nodev", options)
+        places[at] = nil
+      end
+    end
+    assert.same({}, places)
   end)
 
   it("keeps the host's namespaces out", function()
