@@ -1,4 +1,5 @@
 --- axolua mcp: a sandbox as the tools of an agent, over stdin and stdout.
+local uv = require "luv"
 local axo = require "axosandbox"
 local await = require "axosandbox.await"
 local channel = require "axolua.lib.mcp.channel"
@@ -67,20 +68,43 @@ local function leave(parts, how, keep)
   return cli.fail(err)
 end
 
--- How a session is started: nil and an exit code where the project says what cannot be.
-local function starter(args)
-  local options = sandbox.start_options(args)
-  local ok, err = request.find_directory { dir = options.dir }
-  if not ok then return nil, cli.fail(err) end
-  -- stdin is the client's, also where it is a terminal.
-  options.confirm = nil
-  -- Once: what a command of the agent writes there later is for the next server.
-  local description, failed = sandbox.consult_project(options, args)
-  if failed then return nil, failed end
-  return function(done)
-    if description then return devcontainer.start(description, args, done) end
-    return axo.start(options, done)
+-- What is to be started: the options, with what the project says. Asked again until it is known;
+-- from then on what a command of the agent writes there is for the next server.
+local function planner(args)
+  local plan
+  return function()
+    if plan then return plan end
+    local options = sandbox.start_options(args)
+    local ok, err = request.find_directory { dir = options.dir }
+    if not ok then return nil, err end
+    -- stdin is the client's, also where it is a terminal.
+    options.confirm = nil
+    local description, failure = devcontainer.read(options, args)
+    if failure then return nil, failure end
+    plan = { options = options, description = description }
+    return plan
   end
+end
+
+-- How a session is started. What is wrong with it is said at once, and is what the tools answer:
+-- a server that ends without an answer looks broken to its client.
+local function starter(args)
+  local plan_of = planner(args)
+  local plan, problem = plan_of()
+  if not plan then cli.fail(problem) end
+  return function(done)
+    local err
+    plan, err = plan_of()
+    if not plan then return nil, err end
+    if plan.description then return devcontainer.start(plan.description, args, done) end
+    return axo.start(plan.options, done)
+  end
+end
+
+local function greet()
+  if uv.guess_handle(0) ~= "tty" then return end
+  cli.say "waiting for an MCP client's messages on stdin, JSON-RPC, one a line; ctrl-d ends it"
+  cli.say "agents start this command, by their configuration; axolua mcp --help says more"
 end
 
 local function assemble(args, start, log, ending)
@@ -106,13 +130,9 @@ local function main(arguments)
   local guard = signals.guard(function()
     cli.say "ended at once: the container may still be there; `axolua reap` removes it"
   end)
-  local start, failed = starter(args)
-  if not start then
-    guard:close()
-    return failed
-  end
   local ending = {}
-  local parts = assemble(args, start, log, ending)
+  local parts = assemble(args, starter(args), log, ending)
+  greet()
   local how = serve(parts.channel, guard, ending)
   -- A signal while it ends cuts short what it waits for.
   guard:on_signal(function()

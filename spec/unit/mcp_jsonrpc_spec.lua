@@ -13,7 +13,7 @@ describe("JSON-RPC", function()
     local message = classified '{"jsonrpc":"2.0","id":1,"method":"ping"}'
     assert.same({ kind = "request", id = 1, method = "ping", params = {} }, message)
     message = classified '{"jsonrpc":"2.0","method":"m","params":{"a":null}}'
-    assert.same({ kind = "notification", method = "m", params = { a = cjson.null } }, message)
+    assert.same({ kind = "notification", method = "m", params = {} }, message)
     assert.equal("response", classified('{"jsonrpc":"2.0","id":1,"result":{}}').kind)
   end)
 
@@ -40,7 +40,6 @@ describe("JSON-RPC", function()
     { '{"jsonrpc":"2.0","id":"' .. ("x"):rep(2000) .. '","method":"m"}', -32600 },
     { '{"jsonrpc":"2.0","id":3,"method":"m","params":"x"}', -32602, 3 },
     { '{"jsonrpc":"2.0","id":3,"method":"m","params":[1]}', -32602, 3 },
-    { '{"jsonrpc":"2.0","id":3,"method":"m","params":null}', -32602, 3 },
   }
   for _, case in ipairs(WRONG) do
     it("refuses " .. case[1]:sub(1, 60), function()
@@ -54,7 +53,7 @@ describe("JSON-RPC", function()
 
   local UNREADABLE = {
     "", "{", '{"jsonrpc":"2.0","id":1,"meth', "[1,]", "{'a':1}", "nul", "\xff", '"\xc3"',
-    '{"a":"\xed\xa0\x80"}', '["\\ud800"]', "[01]", "[NaN]", "[Infinity]", "[0x10]", "[1] []",
+    '{"a":"\xed\xa0\x80"}', "[01]", "[NaN]", "[Infinity]", "[0x10]", "[1] []",
     ("["):rep(65) .. ("]"):rep(65), ("["):rep(100000),
     ('{"a":'):rep(100000) .. "1" .. ("}"):rep(100000),
   }
@@ -65,6 +64,69 @@ describe("JSON-RPC", function()
       assert.is_string(problem)
     end)
   end
+
+  it("takes null for absent, wherever something may be", function()
+    for _, text in ipairs {
+      '{"jsonrpc":"2.0","id":1,"method":"m","params":null}',
+      '{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":null,"cursor":null},"result":null}',
+    } do
+      assert.same({ kind = "request", id = 1, method = "m", params = {} }, classified(text))
+    end
+    assert.same({ a = 1, _meta = { b = 2 } }, classified('{"jsonrpc":"2.0","id":1,"method":"m",'
+      .. '"params":{"a":1,"b":null,"_meta":{"b":2,"progressToken":null}}}').params)
+    assert.equal("notification", classified('{"jsonrpc":"2.0","id":null,'
+      .. '"method":"notifications/initialized","params":null}').kind)
+    assert.equal("response",
+      classified('{"jsonrpc":"2.0","id":1,"method":null,"result":{},"error":null}').kind)
+  end)
+
+  it("reads half a character as U+FFFD, and whole ones as they are", function()
+    for text, value in pairs {
+      ["\\ud83d"] = "\u{FFFD}", ["\\uDC00"] = "\u{FFFD}", ["\\ud83d\\ude00"] = "\u{1F600}",
+      ["\\ud83dx\\ude00"] = "\u{FFFD}x\u{FFFD}", ["\\ud83d\\ud83d\\ude00"] = "\u{FFFD}\u{1F600}",
+      ["\\\\ud83d \\ud83d"] = "\\ud83d \u{FFFD}", ["\\ud83d\\\\ude00"] = "\u{FFFD}\\ude00",
+      ["\\ude00\\ud83d"] = "\u{FFFD}\u{FFFD}", ["\\ud83d\\ude00\\ude00"] = "\u{1F600}\u{FFFD}",
+      ["\\nabcd\\ud800"] = "\nabcd\u{FFFD}",
+    } do
+      assert.same({ value }, (jsonrpc.decode('["' .. text .. '"]')))
+    end
+    assert.same({}, (jsonrpc.decode "\xEF\xBB\xBF{}"))
+  end)
+
+  local BIG = ("x"):rep(200000)
+  -- What cannot be read, and the id that stands in it.
+  local WITH_ID = {
+    { '{"jsonrpc":"2.0","id":1,"meth', 1 }, { '{"id" : "a\\ud800" ,"x":\xff}', "a\u{FFFD}" },
+    { '{"jsonrpc":"2.0","method":"m","params":{"id":7,"t":"\xff"},"id":5}', 5 },
+    { '{"jsonrpc":"2.0","method":"m","params":{"id":7,"t":"\xff"}}' },
+    { '{"jsonrpc":"2.0","method":"m","params":{"id":7,"t":"\xff","id":8}' },
+    { '{"params":{"a":["}","\\"",{"id":7}],"t":"\xff"},"id":"x\\"y"}', 'x"y' },
+    { '{"jsonrpc":"2.0","id":12' }, { '{"jsonrpc":"2.0","id":"12' }, { '{"id":1.5,"x":\xff}' },
+    { '{"id":null,"x":\xff}' }, { '{"id":{"id":3},"x":\xff}' }, { '{"id":-7,"x":nul}', -7 },
+    { '[{"id":1,"x":\xff}]' }, { '{"a":{"id":1,"x":\xff' }, { '"id":1,\xff' },
+    { '{"id":3,"x":"' .. BIG .. '\xff"}', 3 }, { '{"x":"' .. BIG .. '\xff","id":4}', 4 },
+    { '{"x":"' .. BIG .. '\xff","id":4 , "jsonrpc" : "2.0"}\r', 4 },
+    { '{"x":"' .. BIG .. '\xff","id":"\\\\","jsonrpc":"2.0"}', "\\" },
+    { '{"x":{"y":"' .. BIG .. '\xff","id":4}}' }, { '{"x":["' .. BIG .. '\xff","id",4]}' },
+    { '{"x":"' .. BIG .. '\xff,\\"id\\":4"}' },
+    { '{"x":"' .. BIG .. '\\\\\\",\\"id\\":4\xff"}' },
+  }
+  for _, case in ipairs(WITH_ID) do
+    it(("finds the id in what it cannot read: %q"):format(case[1]:gsub(BIG, "...")), function()
+      local value, problem, id = jsonrpc.decode(case[1])
+      assert.is_nil(value)
+      assert.is_string(problem)
+      assert.equal(case[2], id)
+    end)
+  end
+
+  it("looks for halves and ids in a time that is linear", function()
+    for _, piece in ipairs { "\\", '"', "{", "}", '{"', '"}', "\\ud83d", '{"id":', " ",
+      '","id":', "\xff" } do
+      jsonrpc.decode('{"a":"' .. piece:rep(2 * 1024 * 1024 // #piece))
+      jsonrpc.decode(piece:rep(2 * 1024 * 1024 // #piece) .. "}")
+    end
+  end)
 
   it("reads what is nested, up to a depth", function()
     assert.is_table((jsonrpc.decode(("["):rep(64) .. ("]"):rep(64))))

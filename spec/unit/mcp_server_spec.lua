@@ -1,4 +1,5 @@
 local cjson = require "cjson"
+local cli = require "spec.support.cli"
 local janitor = require "spec.support.janitor"
 local mcp = require "spec.support.mcp"
 local proc = require "spec.support.proc"
@@ -15,10 +16,11 @@ local function peak_memory(pid)
 end
 
 describe("axolua mcp, whoever speaks", function()
-  local mark, client
+  local mark, client, dir
   before_each(function()
     mark = janitor.mark()
-    client = mcp.without_podman(temp.dir())
+    dir = temp.dir()
+    client = mcp.without_podman(dir)
   end)
   after_each(function()
     client:kill()
@@ -84,10 +86,22 @@ describe("axolua mcp, whoever speaks", function()
     end
   end)
 
+  it("answers what cannot be read by the id that stands in it, too long or not", function()
+    local long = ("x"):rep(17 * 1024 * 1024)
+    client:write '{"jsonrpc":"2.0","id":11,"method":"ping","params":{"x":"\xff"}}\n'
+    client:write('{"jsonrpc":"2.0","id":"first","method":"ping","params":{"x":"' .. long .. '"}}\n')
+    client:write('{"method":"ping","params":{"x":"' .. long .. '"},"jsonrpc":"2.0","id":"last"}\n')
+    assert.equal(-32700, client:answer(11).error.code)
+    assert.equal(-32600, client:answer("first").error.code)
+    assert.equal(-32600, client:answer("last").error.code)
+    client:write '{"jsonrpc":"2.0","id":12,"method":"ping","params":{"x":"\\ud83d"}}\n'
+    assert.is_table(client:answer(12).result)
+  end)
+
   it("answers half a message at the end of its input by an error, and ends", function()
     client:write '{"jsonrpc":"2.0","id":1,"method":"pi'
     client.process:close_stdin()
-    assert.equal(-32700, client:stray_error().code)
+    assert.equal(-32700, client:answer(1).error.code)
     local result = client.process:wait()
     assert.same({ 0, "" }, { result.code, result.stderr })
   end)
@@ -134,6 +148,38 @@ describe("axolua mcp, whoever speaks", function()
     assert.is_true(is_error)
     assert.equal(-32602, client:ask("tools/list", { cursor = "x" }).error.code)
     assert.equal(-32602, client:ask("ping", { _meta = "x" }).error.code)
+  end)
+
+  it("takes arguments that are null, or the text of an object", function()
+    client:initialize()
+    for _, arguments in ipairs { "null", '""', '"{}"', "{}", "[]" } do
+      client:write(('{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":'
+        .. '"session_info","arguments":%s,"_meta":null}}\n'):format(arguments))
+      assert.is_true(client:answer("a").result.isError)
+    end
+    client:write '{"jsonrpc":"2.0","id":"b","method":"tools/list","params":{"cursor":null}}\n'
+    assert.is_table(client:answer("b").result.tools)
+  end)
+
+  it("answers by its tools when its directory is not there, until it is", function()
+    local other = mcp.start({ "--dir", dir .. "/nope" }, { env = { PATH = dir } })
+    other:initialize()
+    local words, is_error = other:call("session_info", {})
+    assert.is_true(is_error)
+    assert.matches("/nope cannot be used: no such file or directory", words)
+    assert(uv.fs_mkdir(dir .. "/nope", tonumber("755", 8)))
+    assert.matches("podman", (other:call("session_info", {})))
+    other.process:close_stdin()
+    local result = other.process:wait()
+    assert.equal(0, result.code)
+    assert.matches("axolua: .*/nope cannot be used", result.stderr)
+  end)
+
+  it("says on a terminal what it waits for", function()
+    local screen = cli.on_terminal('PATH="$2" "$AXOLUA" mcp --dir "$2"', { "", dir })
+    screen.shows "waiting for an MCP client's messages"
+    screen.type "\4"
+    assert.equal(0, screen.wait().code)
   end)
 
   it("says why there is no sandbox, as a tool's failure", function()

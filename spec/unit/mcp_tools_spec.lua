@@ -38,6 +38,31 @@ describe("the tools", function()
     return schema.check(all:get(name).input, cjson.decode(arguments))
   end
 
+  it("take what clients write for what it means", function()
+    for arguments, timeout in pairs {
+      ['{"command":"x","timeout":"30"}'] = 30, ['{"command":"x","timeout":"0.5"}'] = 0.5,
+      ['{"command":"x","timeout":null,"other":null}'] = 120,
+      ['{"command":"x","timeout":"","cwd":""}'] = 120,
+    } do
+      assert.same({ command = "x", timeout = timeout }, check("bash", arguments))
+    end
+    assert.same({ id = "a", text = "", enter = true },
+      check("write_terminal", '{"id":"a","text":"","enter":"true"}'))
+    assert.is_false(check("write_terminal", '{"id":"a","text":"","enter":"False"}').enter)
+    assert.equal(math.type(check("wait_for_port", '{"port":"3000"}').port), "integer")
+    for _, wrong in ipairs { '{"command":"x","timeout":"0x10"}', '{"command":"x","timeout":"3 s"}',
+      '{"command":"x","timeout":" 3"}', '{"command":"x","timeout":"1e3"}', '{"command":""}',
+      '{"command":"x","timeout":true}', '{"command":5}', '{"command":null}',
+      '{"command":"x","timeout":"inf"}', '{"command":"x","timeout":"99999999999999999999999"}' } do
+      assert.is_nil((check("bash", wrong)), wrong)
+    end
+    for _, wrong in ipairs { '"yes"', '"1"', "1", "0" } do
+      local text = '{"id":"a","text":"","enter":' .. wrong .. "}"
+      assert.is_nil((check("write_terminal", text)), wrong)
+    end
+    assert.is_nil((check("wait_for_port", '{"port":"3000.5"}')))
+  end)
+
   it("find an address in what the container says only where one begins", function()
     local call = {
       await = function(_, begin)
@@ -138,7 +163,7 @@ describe("the tools", function()
     { "bash", '{"command":1}', "must be a string, got a number" },
     { "bash", '{"command":["ls"]}', "must be a string, got an array" },
     { "bash", '{"command":{}}', "must be a string, got an object" },
-    { "bash", '{"command":"x","timeout":"5"}', "must be a number, got a string" },
+    { "bash", '{"command":"x","timeout":"5 s"}', "must be a number, got a string" },
     { "bash", '{"command":"x","timeout":0}', "must be more than 0" },
     { "bash", '{"command":"x","timeout":1e9}', "must be at most 3600" },
     { "bash", '{"command":"x","env":{}}', "it takes: command, cwd, timeout" },

@@ -13,7 +13,7 @@ local HIGH_WATER, LOW_WATER = 1024 * 1024, 256 * 1024
 channel.MAX_LINE = 16 * 1024 * 1024
 
 ---@class mcp.Channel
----@field on_message fun(kind: "line"|"too_long", value: string|integer)
+---@field on_message fun(kind: "line"|"too_long", value: string|mcp.LongLine)
 ---@field on_end fun() stdin is over, and all that came was handed on
 ---@field on_broken fun() nobody reads stdout any more
 ---@field private queued integer bytes that wait for the client

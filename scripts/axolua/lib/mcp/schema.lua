@@ -26,6 +26,33 @@ local function kind_of(value)
   return NAMES[type(value)] or type(value)
 end
 
+-- Some clients write every argument as a string.
+local BOOLEANS = { ["true"] = true, True = true, ["false"] = false, False = false }
+
+local function from_string(rule, value)
+  if rule.type == "boolean" then
+    if BOOLEANS[value] ~= nil then return BOOLEANS[value] end
+  elseif rule.type ~= "string" then
+    local digits = value:match "^-?(%d+)$" or value:match "^-?(%d+%.%d+)$"
+    if digits and #digits < 20 then return tonumber(value) + 0.0 end
+  end
+  return value
+end
+
+-- What stands for an argument: nil when it is not given, by null or as nothing.
+local function given(input, name, value)
+  local rule = input.properties[name]
+  if value == cjson.null then return nil end
+  if type(value) ~= "string" then return value end
+  if value == "" and (rule.minLength or rule.type ~= "string") then
+    for _, each in ipairs(input.required or {}) do
+      if each == name then return value end
+    end
+    return nil
+  end
+  return from_string(rule, value)
+end
+
 local function number(value)
   return math.tointeger(value) and ("%d"):format(value) or ("%g"):format(value)
 end
@@ -73,10 +100,12 @@ local function unknown(input, name)
 end
 
 local function check_names(input, arguments)
-  local given = {}
-  for name in pairs(arguments) do given[#given + 1] = tostring(name) end
-  table.sort(given)
-  for _, name in ipairs(given) do
+  local names = {}
+  for name, value in pairs(arguments) do
+    if value ~= cjson.null then names[#names + 1] = tostring(name) end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
     if not (input.properties or {})[name] then return unknown(input, name) end
   end
 end
@@ -90,7 +119,8 @@ local function missing(input, values)
   end
 end
 
---- Checks arguments; null stands for "not given".
+--- Checks arguments; null stands for "not given", and so does an empty text where it could mean
+--- nothing else. "30" is a number and "true" a truth where those are wanted.
 ---@param input table the tool's inputSchema
 ---@param arguments table as it was read from JSON
 ---@return table? values with integers as integers, and the defaults filled in
@@ -100,8 +130,8 @@ function schema.check(input, arguments)
   if problem then return nil, problem end
   local values = {}
   for _, name in ipairs(names_of(input)) do
-    local rule, value = input.properties[name], arguments[name]
-    if value == cjson.null then value = nil end
+    local rule = input.properties[name]
+    local value = given(input, name, arguments[name])
     if value ~= nil then
       problem = check_value(rule, value)
       if problem then return nil, ("the argument %q %s"):format(name, problem) end

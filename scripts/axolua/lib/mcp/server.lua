@@ -85,6 +85,14 @@ local function unknown_tool(self, name)
   }
 end
 
+-- Some clients send them as the text of an object.
+local function arguments_of(params)
+  local given = params.arguments
+  if type(given) ~= "string" then return given or {} end
+  if not given:find "%S" then return {} end
+  return (jsonrpc.decode(given))
+end
+
 -- Answers a call that is refused without running anything.
 local function find_tool(self, params)
   if type(params.name) ~= "string" then
@@ -92,10 +100,11 @@ local function find_tool(self, params)
   end
   local tool = self.tools:get(params.name)
   if not tool then return unknown_tool(self, params.name:sub(1, 64)) end
-  if params.arguments ~= nil and not jsonrpc.is_object(params.arguments) then
+  local arguments = arguments_of(params)
+  if not jsonrpc.is_object(arguments) then
     return nil, { code = jsonrpc.INVALID_PARAMS, message = "arguments must be an object" }
   end
-  return tool
+  return tool, nil, arguments
 end
 
 --- Answers tools/call: at once what is wrong with it, later what came of it.
@@ -103,9 +112,9 @@ end
 ---@param request mcp.Message
 ---@return table? result, table? err both nil: it is under way
 function Server:call_tool(params, request)
-  local tool, err = find_tool(self, params)
+  local tool, err, given = find_tool(self, params)
   if not tool then return nil, err end
-  local arguments, problem = schema.check(tool.input, params.arguments or {})
+  local arguments, problem = schema.check(tool.input, given)
   if not arguments then
     return reply.refusal(tool.name .. ": " .. problem, "Call it again with that put right.")
   end
@@ -197,14 +206,14 @@ end
 
 --- Takes a line as the channel has it.
 ---@param kind "line"|"too_long"
----@param value string|integer
+---@param value string|mcp.LongLine
 function Server:receive(kind, value)
   if kind == "too_long" then
-    return self:post(jsonrpc.error(nil, jsonrpc.INVALID_REQUEST,
-      ("a message of %d bytes is too long: %d are the limit"):format(value, self.limit)))
+    return self:post(jsonrpc.error(jsonrpc.id_in(value.head, value.tail), jsonrpc.INVALID_REQUEST,
+      ("a message of %d bytes is too long: %d are the limit"):format(value.size, self.limit)))
   end
-  local message, problem = jsonrpc.decode(value)
-  if problem then return self:post(jsonrpc.error(nil, jsonrpc.PARSE_ERROR, problem)) end
+  local message, problem, id = jsonrpc.decode(value)
+  if problem then return self:post(jsonrpc.error(id, jsonrpc.PARSE_ERROR, problem)) end
   if jsonrpc.is_array(message) then return batch.dispatch(self, message, #value) end
   self:dispatch(message, #value, post_if_any(self))
 end
