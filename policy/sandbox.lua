@@ -23,16 +23,24 @@ local PROCESSES = 512
 -- name to that image's registry.
 local LOCAL_ENV = { "LANG", "LC_ALL", "TERM", "TZ" }
 
--- Variables that choose which code a session's commands run: a project's devcontainer.json sets
--- them only where its commands may run too. A star at the end stands for any rest of the name.
-local GUARDED_ENV = {
-  "PATH", "LD_*", "GCONV_PATH", "HOME", "XDG_CONFIG_*", "XDG_DATA_*", "SHELL", "ENV", "BASH*",
-  "SHELLOPTS", "IFS", "PS4", "PROMPT_COMMAND", "ZDOTDIR", "EDITOR", "VISUAL", "PAGER", "LESSOPEN",
-  "LESSCLOSE", "GIT_*", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONINSPECT",
-  "PYTHONUSERBASE", "PYTHONBREAKPOINT", "PYTHONWARNINGS", "NODE_OPTIONS", "NODE_PATH",
-  "npm_config_*", "NPM_CONFIG_*", "PERL5*", "PERLLIB", "RUBYOPT", "RUBYLIB", "GEM_*", "BUNDLE_*",
-  "LUA_*", "CLASSPATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "PHPRC",
-  "PHP_INI_SCAN_DIR", "MAKEFLAGS", "MAKEFILES", "CARGO_*", "RUSTC*", "GOFLAGS", "OPENSSL_CONF",
+-- Variables that a project's devcontainer.json may set where its commands may not run: those that
+-- are known to choose no code that the session's commands run. Any other could: CC, GIT_SSH,
+-- NODE_OPTIONS and hundreds more, and each new tool brings its own. (DEBIAN_FRONTEND is missing on
+-- purpose: debconf runs what it holds.) A star at the end stands for any rest of the name.
+local PROJECT_ENV = {
+  "LANG", "LANGUAGE", "LC_*", "TZ", "TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR", "CLICOLOR",
+  "CLICOLOR_FORCE", "COLUMNS", "LINES", "CI", "DEBUG", "LOG_LEVEL", "LOGLEVEL", "PORT",
+  "SOURCE_DATE_EPOCH", "NODE_ENV", "RAILS_ENV", "RACK_ENV", "MIX_ENV", "APP_*", "MY_*",
+  "ASPNETCORE_ENVIRONMENT", "ASPNETCORE_URLS",
+  "DOTNET_ENVIRONMENT", "DOTNET_NOLOGO", "DOTNET_CLI_TELEMETRY_OPTOUT", "DO_NOT_TRACK",
+  "NEXT_TELEMETRY_DISABLED", "CHOKIDAR_USEPOLLING", "WATCHPACK_POLLING", "PYTHONUNBUFFERED",
+  "PYTHONDONTWRITEBYTECODE", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONHASHSEED",
+  "PIP_DISABLE_PIP_VERSION_CHECK", "PIP_NO_CACHE_DIR", "RUST_LOG", "RUST_BACKTRACE",
+  "CARGO_TERM_COLOR", "GOMAXPROCS", "CGO_ENABLED", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES",
+  "DATABASE_URL", "REDIS_URL", "MONGODB_URI", "PGHOST", "PGPORT", "PGUSER", "PGDATABASE",
+  "PGPASSWORD", "POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_USER", "POSTGRES_PASSWORD",
+  "POSTGRES_DB", "MYSQL_HOST", "MYSQL_PORT", "MYSQL_USER", "MYSQL_PASSWORD", "MYSQL_DATABASE",
+  "MYSQL_ROOT_PASSWORD", "REDIS_HOST", "REDIS_PORT",
 }
 
 -- Seconds that podman may take: to start a container, to pull an image, to remove one.
@@ -178,7 +186,7 @@ return function(request)
     -- Whom the commands of a devcontainer.json run as; nil: the container's user.
     remote_user = not fields.user and request.remote_user or nil,
     local_env = with(LOCAL_ENV, fields.local_env),
-    guarded_env = fields.allow_post_create and {} or GUARDED_ENV,
+    project_env = fields.allow_post_create and { "*" } or with(PROJECT_ENV, fields.project_env),
     -- Passed on to exec.lua.
     exec = fields.exec or {},
     -- The host's proxy variables often carry passwords.

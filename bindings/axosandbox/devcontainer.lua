@@ -135,12 +135,12 @@ local function describe(reading, config, opts)
     name = properties.name(config, reports),
     options = {
       id = opts.id or session_id(root, reading.id), dir = root, image = image,
-      env = properties.env(config, "containerEnv", reading.guarded, reports),
+      env = properties.env(config, "containerEnv", reading.project_env, reports),
       user = properties.user(config, "containerUser", image, reports),
       policy = opts.policy,
     },
     remote = {
-      env = properties.env(config, "remoteEnv", reading.guarded, reports),
+      env = properties.env(config, "remoteEnv", reading.project_env, reports),
       user = properties.user(config, "remoteUser", image, reports),
       cwd = reading.folder,
     },
@@ -168,7 +168,7 @@ local function decide(reading, asked, set)
   local decision, err = start.decide_sandbox(set, asked)
   if not decision then return nil, err end
   reading.limits = limits.normalise(decision.limits) or {}
-  reading.guarded = decision.guarded_env or { "*" }
+  reading.project_env = decision.project_env or {}
   return decision.local_env or {}
 end
 

@@ -190,23 +190,24 @@ local function problem_of_variable(name, value, count)
   if count >= MAX_VARIABLES then return ("at most %d variables"):format(MAX_VARIABLES) end
 end
 
-local function is_guarded(name, guarded)
-  for _, pattern in ipairs(guarded) do
+local function is_listed(name, patterns)
+  for _, pattern in ipairs(patterns) do
     local beginning = pattern:match "^(.*)%*$"
     if name == pattern or beginning and name:sub(1, #beginning) == beginning then return true end
   end
 end
 
-local GUARDED = "it can choose which code the session's commands run; to let the project do so, "
-  .. "set allow_post_create = true in the policy table (axolua run --allow-post-create)"
+local NOT_LISTED = "not known to choose no code that the session's commands run; to let the "
+  .. "project set it, list it in project_env in the policy table (axolua run --project-env NAME), "
+  .. "or all of them by allow_post_create = true (--allow-post-create)"
 
 --- `containerEnv` or `remoteEnv`.
 ---@param config table
 ---@param property "containerEnv"|"remoteEnv"
----@param guarded string[] policy's `guarded_env`
+---@param allowed string[] policy's `project_env`
 ---@param reports axo.DevcontainerReports
 ---@return table<string, string>
-function properties.env(config, property, guarded, reports)
+function properties.env(config, property, allowed, reports)
   local env, count = {}, 0
   local given = config[property]
   if given == nil then return env end
@@ -222,8 +223,8 @@ function properties.env(config, property, guarded, reports)
         "a variable of the container cannot be taken away")
     elseif problem then
       reports:add(property .. "." .. name, "invalid", problem)
-    elseif is_guarded(name, guarded) then
-      reports:add(property .. "." .. name, "denied", GUARDED)
+    elseif not is_listed(name, allowed) then
+      reports:add(property .. "." .. name, "denied", NOT_LISTED)
     else
       env[name], count = value, count + 1
       reports:add(property, "honoured")

@@ -137,6 +137,13 @@ local function is_v1(context, controller)
   return context.mounts[controller] ~= nil and context.paths[controller] ~= nil
 end
 
+--- Whether controllers of this host are on cgroup v1.
+---@param context axo.CgroupContext
+---@return boolean
+function limits.has_v1(context)
+  return is_v1(context, "memory") or is_v1(context, "pids") or is_v1(context, "cpu")
+end
+
 local function reader_for(key, context)
   return is_v1(context, READERS.v1[key].controller) and READERS.v1[key] or READERS.v2[key]
 end

@@ -1,8 +1,8 @@
 --- Decides by asking policy files, each of which may be replaced or wrapped by an operator.
 ---
---- For each decision there is a chain: what the call gave, $AXOSANDBOX_POLICY_PATH, the
---- user's configuration, /etc, what was shipped. The first is asked; it is handed the next
---- one as a function. Whatever goes wrong on the way means no.
+--- For each decision there is a chain: the administrator's binding file, what the call gave,
+--- $AXOSANDBOX_POLICY_PATH, the user's configuration, /etc, what was shipped. The first is asked; it
+--- is handed the next one as a function. Whatever goes wrong on the way means no.
 local uv = require "luv"
 local audit = require "axosandbox.audit"
 local env = require "axosandbox.policy_env"
@@ -33,7 +33,7 @@ Policy.__name = "axo.policy"
 
 local function absolute(path)
   if path:sub(1, 1) == "/" then return path end
-  return uv.cwd() .. "/" .. path
+  return (uv.cwd() or "") .. "/" .. path
 end
 
 local function parent(path, levels)
@@ -71,8 +71,14 @@ end
 --- The chain of one decision.
 ---@return axo.policy.Layer[]?
 ---@return axo.Error?
-local function load_chain(name, override, dirs, shipped)
+local function load_chain(name, override, dirs, shipped, binding)
   local layers = {}
+  if binding then
+    local layer, err = policy_load.file(("%s/%s.lua"):format(binding, name))
+    if err then return nil, err end
+    if layer then layer.binding = true end
+    layers[1] = layer
+  end
   if override ~= nil then
     local err = add_override(layers, override)
     if err then return nil, err end
@@ -123,34 +129,44 @@ local function split_overrides(overrides)
   return fields, deciders
 end
 
+local PLACES = {
+  dirs = { type = "table", items = "string" }, shipped = "string", binding = "string",
+}
+
+local function check_dirs(dirs, binding)
+  for _, dir in ipairs(dirs) do
+    local wrong = policy_dirs.check(dir)
+    if wrong then return wrong end
+  end
+  return binding and policy_dirs.check(binding, true)
+end
+
 --- Reads the chains of all six decisions.
 ---
 --- Raises on an override that is not one (unknown key, wrong type). Fails with code "POLICY"
 --- when a file of a chain cannot be used: a file that is there and bad is never skipped, nor is
 --- one whose name is no decision's.
 ---@param overrides table? the `policy` table of axo.start
----@param opts { dirs: string[]?, shipped: string? }? instead of this machine's directories
+---@param opts { dirs: string[]?, shipped: string?, binding: string? }? instead of this machine's directories; with `dirs` and without `binding` nothing binds
 ---@return axo.Policy?
 ---@return axo.Error?
 function policy.new(overrides, opts)
   overrides = options.check(overrides_shape, overrides, "policy", 2)
-  opts = options.check({ dirs = { type = "table", items = "string" }, shipped = "string" },
-    opts, "policy.new", 2)
-  local dirs = opts.dirs
+  opts = options.check(PLACES, opts, "policy.new", 2)
+  local dirs, binding = opts.dirs, opts.binding
   if not dirs then
     local problem
     dirs, problem = policy_dirs.of_operator()
     if not dirs then return nil, problem end
+    binding = binding or policy_dirs.binding()
   end
-  for _, dir in ipairs(dirs) do
-    local stray = policy_dirs.check(dir)
-    if stray then return nil, stray end
-  end
+  local wrong = check_dirs(dirs, binding)
+  if wrong then return nil, wrong end
   local fields, deciders = split_overrides(overrides)
   local set = setmetatable({ layers = {}, plain_fields = fields, tried = {}, outside = {} }, Policy)
   local shipped = opts.shipped or shipped_dir()
   for _, name in ipairs(shapes.names) do
-    local layers, err = load_chain(name, deciders[name], dirs, shipped)
+    local layers, err = load_chain(name, deciders[name], dirs, shipped, binding)
     if not layers then return nil, err end
     set.layers[name] = layers
   end
@@ -174,11 +190,14 @@ end
 
 --- The whole chain of a decision, the one that is asked first.
 ---@param name string
----@return { where: string, path: string?, shipped: boolean }[]
+---@return { where: string, path: string?, shipped: boolean, binding: boolean }[]
 function Policy:chain(name)
   local chain = {}
   for i, layer in ipairs(self.layers[name]) do
-    chain[i] = { where = layer.where, path = layer.path, shipped = layer.shipped or false }
+    chain[i] = {
+      where = layer.where, path = layer.path, shipped = layer.shipped or false,
+      binding = layer.binding or false,
+    }
   end
   return chain
 end
@@ -225,7 +244,7 @@ end
 local unplaced = setmetatable({}, { __mode = "k" })
 
 local function blame(layer, budget, problem)
-  local line = budget and budget:line_of(layer.fn)
+  local line = layer.path and budget and budget:line_of(layer.fn)
   local where = layer.path and line and ("%s:%d"):format(layer.path, line) or layer.where
   local err = failure(where .. ": " .. problem)
   if line == false then unplaced[err] = true end
@@ -261,6 +280,24 @@ local function default_of(budget, layers, i, name, fresh)
   end
 end
 
+--- Turns what was raised by a host's function into an error that names its source.
+local function error_of_host(layer)
+  return function(value)
+    if errors.is_error(value) then return value end
+    local message = type(value) == "string" and value or "raised a " .. type(value)
+    return failure(("%s: %s"):format(layer.where, message), nil, debug.traceback("", 2))
+  end
+end
+
+-- A host's function beneath a binding file is asked while that one's budget pauses.
+local function answer_of(layer, budget, given, default)
+  if not budget then return layer.fn(given, default) end
+  if layer.path then return budget:counted(layer.fn, given, default) end
+  local ok, answer = xpcall(layer.fn, error_of_host(layer), given, default)
+  if not ok then error(answer, 0) end
+  return answer
+end
+
 --- Asks layer `i`; raises an error object when the answer is no answer.
 ---@param budget axo.core.Budget? nil when a host's function is asked
 ---@param fresh fun(): table the request, a copy that the layer may keep
@@ -269,13 +306,9 @@ function ask(budget, layers, i, name, fresh, given)
   local layer = layers[i]
   given = given or fresh()
   local op = given.op
-  local default = layers[i + 1] and default_of(budget, layers, i, name, fresh) or no_default
-  local answer
-  if budget then
-    answer = budget:counted(layer.fn, given, default)
-  else
-    answer = layer.fn(given, default)
-  end
+  local own = layer.path and budget
+  local default = layers[i + 1] and default_of(own, layers, i, name, fresh) or no_default
+  local answer = answer_of(layer, budget, given, default)
   local decision, problem = plain.copy(answer)
   problem = problem and ("%s decision: %s, which is not plain data"):format(name, problem)
     or shapes.check(name, op, decision)
@@ -287,7 +320,7 @@ end
 local function files_of(layers, i)
   local owners, functions = {}, {}
   for at = i, #layers do
-    for chunk, path in pairs(layers[at].owners) do owners[chunk] = path end
+    for chunk, path in pairs(layers[at].owners or {}) do owners[chunk] = path end
     functions[layers[at].fn] = true
   end
   return owners, functions
@@ -303,15 +336,6 @@ function ask_files(layers, i, name, fresh, given)
     what = again or what
   end
   error(policy_load.error_of_run(what, owners, layers[i].where), 0)
-end
-
---- Turns what was raised by a host's function into an error that names its source.
-local function error_of_host(layer)
-  return function(value)
-    if errors.is_error(value) then return value end
-    local message = type(value) == "string" and value or "raised a " .. type(value)
-    return failure(("%s: %s"):format(layer.where, message), nil, debug.traceback("", 2))
-  end
 end
 
 local function ask_guarded(layers, name, fresh, given)

@@ -7,6 +7,9 @@ local shapes = require "axosandbox.policy_shapes"
 
 local policy_dirs = {}
 
+--- Where the administrator's files are. Not in the environment: that is the user's.
+policy_dirs.ETC = "/etc/axosandbox"
+
 local function check_named(dir)
   if dir:sub(1, 1) ~= "/" then
     return failure(("$AXOSANDBOX_POLICY_PATH holds the relative directory %q"):format(dir),
@@ -32,9 +35,13 @@ function policy_dirs.of_operator()
   end
   local config = host.config_dir()
   if config then dirs[#dirs + 1] = config .. "/policy" end
-  dirs[#dirs + 1] = "/etc/axosandbox/policy"
+  dirs[#dirs + 1] = policy_dirs.ETC .. "/policy"
   return dirs
 end
+
+--- The administrator's directory whose files have the last word.
+---@return string
+function policy_dirs.binding() return policy_dirs.ETC .. "/binding" end
 
 local is_decision, files = {}, {}
 for i, name in ipairs(shapes.names) do
@@ -50,12 +57,29 @@ local function is_stray(dir, name, kind)
   return not stat or stat.type ~= "directory"
 end
 
---- Looks for a file that no decision would ever read. That a directory is missing is no error here,
---- and that it cannot be read is for who reads its files to say.
+-- Something has the directory's name, and would be passed over in silence.
+local function check_kind(dir)
+  if not uv.fs_lstat(dir) then return nil end
+  local stat, message = uv.fs_stat(dir)
+  if stat and stat.type == "directory" then return nil end
+  local why = stat and "not a directory but a " .. stat.type or message
+  return failure(("%s:1: %s"):format(dir, why), "make it a directory, or remove it")
+end
+
+--- Looks for a file that no decision would ever read. That a directory is missing is no error here.
+--- Whether one that cannot be listed can be read is for who reads its files to say, unless it binds.
 ---@param dir string
+---@param binds boolean?
 ---@return axo.Error?
-function policy_dirs.check(dir)
-  local entries, stray = uv.fs_scandir(dir), nil
+function policy_dirs.check(dir, binds)
+  local wrong = check_kind(dir)
+  if wrong then return wrong end
+  local entries, message, code = uv.fs_scandir(dir)
+  local stray
+  if not entries and binds and code ~= "ENOENT" then
+    return failure(("%s:1: cannot be listed: %s"):format(dir, message),
+      "its files bind whoever uses axosandbox here: chmod go+rx " .. dir)
+  end
   while entries do -- to the end: libuv frees them there
     local name, kind = uv.fs_scandir_next(entries)
     if not name then break end

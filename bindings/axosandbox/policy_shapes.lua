@@ -21,7 +21,7 @@ local shapes = {}
 ---@field user string? NAME|UID[:GROUP|GID]
 ---@field remote_user string? the one of devcontainer.json's commands
 ---@field local_env string[]? variables of this machine that a devcontainer.json may read
----@field guarded_env string[]? variables that one may not set: names, or their beginnings before a "*"; nil: all
+---@field project_env string[]? variables that one may set: names, or their beginnings before a "*"; nil: none
 ---@field exec { timeout: number?, max_output: integer? } seconds, bytes
 ---@field http_proxy boolean pass the host's proxy variables in
 ---@field timeouts { start: number, pull: number, stop: number } seconds
@@ -179,6 +179,8 @@ local env_names = {
   type = "table", items = { type = "string", check = naming.check_env_name },
 }
 
+local env_patterns = { type = "table", items = { type = "string", check = check_env_pattern } }
+
 local limits = {
   memory = { type = "string|integer|boolean", check = check_size },
   cpus = { type = "number|boolean", min = 0.01, max = 65536, check = check_no_limit_is_false },
@@ -244,6 +246,7 @@ shapes.fields = {
   publish_address = address,
   user = word,
   local_env = env_names,
+  project_env = env_patterns,
   exec = { type = "table", shape = exec_limits },
 }
 
@@ -256,7 +259,10 @@ local decisions = {
     user = word,
     remote_user = word,
     local_env = env_names,
-    guarded_env = { type = "table", items = { type = "string", check = check_env_pattern } },
+    project_env = env_patterns,
+    guarded_env = { type = "any", check = function()
+      return "what a project may not set is no longer listed, but in project_env what it may"
+    end },
     exec = { type = "table", shape = exec_limits, required = true },
     http_proxy = boolean_required,
     timeouts = { type = "table", required = true, shape = {

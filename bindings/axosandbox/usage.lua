@@ -53,6 +53,18 @@ end
 
 local function gone() return failure("GONE", "the container has ended", "axolua ps") end
 
+-- Why podman gave the container no cgroup: the kernel keeps no account of it then.
+local function without_cgroup(context)
+  local who = uv.getuid() == 0 and "" or " of a user who is not root"
+  if limits.has_v1(context) then
+    return ("on cgroup v1 a container%s has no cgroup of its own, so what it uses is not counted")
+      :format(who), "run as root, or boot the host with cgroup v2 "
+      .. "(systemd.unified_cgroup_hierarchy=1 on the kernel's command line)"
+  end
+  return ("the container%s has no cgroup of its own, so what it uses is not counted"):format(who),
+    "log in, or as root: loginctl enable-linger USER; then stop the session and start it again"
+end
+
 --- Reads what a container on this host uses. Never waits.
 ---@param pid integer? the container's init process; nil: it runs on another machine
 ---@param container_id string
@@ -77,8 +89,7 @@ function usage.read(pid, container_id)
   if not is_empty then return stats end
   -- Or it has ended while it was read.
   if not limits.context(pid, container_id) then return gone() end
-  return failure("ENOTSUP", "the container has no cgroup of its own on this host",
-    "axolua doctor")
+  return failure("ENOTSUP", without_cgroup(context))
 end
 
 --- The CPUs that were busy between two readings: 1.5 is one and a half.

@@ -5,6 +5,7 @@ local audit_log = require "axolua.lib.audit_log"
 local audit_reader = require "axolua.lib.audit_reader"
 local audit_text = require "axolua.lib.audit_text"
 local cli = require "axolua.lib.cli"
+local here = require "axolua.lib.here"
 local output = require "axolua.lib.output"
 local signals = require "axolua.lib.signals"
 
@@ -49,7 +50,7 @@ local function path_of(args)
   local path, problem = args.file, nil
   if not path then path, problem = audit_log.path() end
   if not path then cli.abort(problem or "the audit log is off", "say --file FILE") end
-  if path:sub(1, 1) ~= "/" then path = uv.cwd() .. "/" .. path end
+  path = here.absolute(path)
   if args.file and not args.follow and not uv.fs_stat(path) then
     cli.abort(("there is no log %s"):format(path), "axolua audit, without --file, shows its own")
   end

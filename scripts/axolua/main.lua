@@ -3,10 +3,12 @@
 local audit_log = require "axolua.lib.audit_log"
 local cli = require "axolua.lib.cli"
 local commands = require "axolua.lib.commands"
+local here = require "axolua.lib.here"
 local signals = require "axolua.lib.signals"
 
 local function main(name, ...)
   signals.ignore_broken_pipes()
+  here.begin()
   if name == nil then
     cli.guarded(require("axolua.help").main, {})
     return cli.USAGE

@@ -6,7 +6,8 @@ local policy_show = require "axolua.lib.policy_show"
 
 local function parser()
   local p = cli.parser("policy", "What sessions may be and do is decided by policy files, plain "
-    .. "Lua that an operator can override: policy/README.md says how.")
+    .. "Lua that an operator can override: share/axosandbox/policy/README.md, beneath where this "
+    .. "is installed, says how.")
   p:command_target "action"
   policy_show.options(cli.subcommand(p, "show",
     "Shows what would be decided here, by which file, and where it differs from what was shipped."))

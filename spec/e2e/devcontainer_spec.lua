@@ -194,13 +194,16 @@ describe("axolua run on a devcontainer.json", function()
   it("puts what the command line says before it, and leaves commands to policy", function()
     local dir = projects.with(cjson.encode {
       image = "quay.example/other:1", remoteUser = "nobody-here",
-      containerEnv = { A = "file", B = "file" }, remoteEnv = { C = "file" },
+      containerEnv = { APP_A = "file", APP_B = "file", CC = "file" },
+      remoteEnv = { APP_C = "file" },
       onCreateCommand = "echo create >> log",
     })
-    local result = run(dir, { "sh", "-c", "echo $A $B $C; id -u" }, {
-      "--image", e2e.images.base(), "--allow-untrusted-image", "--env", "A=mine", "--env", "C=mine",
+    local result = run(dir, { "sh", "-c", "echo $APP_A $APP_B $APP_C $CC; id -u" }, {
+      "--image", e2e.images.base(), "--allow-untrusted-image", "--env", "APP_A=mine",
+      "--env", "APP_C=mine",
     })
     assert.equal("mine file mine\n0\n", result.stdout, result.stderr)
+    assert.matches("denied: containerEnv.CC: .*%-%-project%-env NAME", result.stderr)
     assert.equal("", log_of(dir))
     assert.matches("allow%-post%-create", result.stderr)
   end)
@@ -212,7 +215,8 @@ describe("axolua run on a devcontainer.json", function()
     }
     local image = { "--image", e2e.images.base(), "--allow-untrusted-image" }
     local function which(...)
-      local result = run(dir, { "sh", "-c", "echo $WHICH" }, { image[1], image[2], image[3], ... })
+      local result = run(dir, { "sh", "-c", "echo $WHICH" },
+        { "--project-env", "WHI*", image[1], image[2], image[3], ... })
       return result.stdout, result.code, result.stderr
     end
     assert.equal("b\n", (which("--devcontainer", "b")))

@@ -55,7 +55,8 @@ describe("axolua mcp over a project with a devcontainer.json", function()
   end)
 
   it("runs none of its commands unless policy says so, and says that to the agent", function()
-    serve { containerEnv = { A = "a" }, onCreateCommand = "echo create >> log" }
+    serve({ containerEnv = { A = "a" }, onCreateCommand = "echo create >> log" },
+      { "--project-env", "A" })
     assert.matches("a%-\n", (client:call("bash", SHOW)))
     assert.equal("", projects.log(dir))
     assert.matches("warning: .*allow%-post%-create", (client:call "session_info"))
@@ -78,7 +79,9 @@ describe("axolua mcp over a project with a devcontainer.json", function()
       [".devcontainer/a/devcontainer.json"] = '{"containerEnv":{"A":"a"}}',
       [".devcontainer/b/devcontainer.json"] = '{"containerEnv":{"A":"b"}}',
     }
-    serve_dir({ "--devcontainer", "b", "--image", e2e.images.base() }):initialize()
+    serve_dir({
+      "--devcontainer", "b", "--image", e2e.images.base(), "--project-env", "A",
+    }):initialize()
     assert.matches("^b%-\n", (client:call("bash", { command = 'echo "$A-$B"' })))
   end)
 

@@ -128,6 +128,8 @@ else
       local stats, err = sb:stats()
       assert.is_nil(stats)
       assert.equal("ENOTSUP", err.code)
+      assert.matches("a user who is not root has no cgroup of its own", err.message)
+      assert.is_truthy(err.hint:find "cgroup v2" or err.hint:find "linger", err.hint)
       local result = support.run { "stats", sb:id() }
       assert.equal(125, result.code)
       assert.matches("cgroup", result.stderr)

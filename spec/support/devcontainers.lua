@@ -27,9 +27,11 @@ function projects.with(text, name)
   return projects.dir({ [".devcontainer.json"] = text }, name)
 end
 
---- The description of such a project, which must be there.
+--- The description of such a project, which must be there. Without a policy it may set any variable.
 function projects.load(text, opts)
   local dir = projects.with(text)
+  opts = opts or {}
+  opts.policy = opts.policy or { project_env = { "*" } }
   return assert(devcontainer.load(dir, opts)), dir
 end
 

@@ -50,12 +50,12 @@ describe("axolua policy", function()
       override("sandbox", [[
         return function(request, default)
           local decision = default(request)
-          table.insert(decision.guarded_env, 1, "MINE")
+          table.insert(decision.project_env, 1, "MINE")
           return decision
         end]])
       local shown = run("show", "sandbox").stdout
-      local first, list = shown:match "\n(  guarded_env +)(MINE;.-)\n  [a-z]"
-      assert.matches("PATH;.*   %(shipped: PATH;.*%)$", list)
+      local first, list = shown:match "\n(  project_env +)(MINE;.-)\n  [a-z]"
+      assert.matches("LANG;.*   %(shipped: LANG;.*%)$", list)
       for line in list:gmatch "[^\n]+" do
         assert.is_true(#line <= 96, line)
         if line:sub(1, 4) ~= "MINE" then assert.equal(#first, #line:match "^ +", line) end
@@ -121,6 +121,17 @@ describe("axolua policy", function()
         assert.is_false(report.ok)
       end)
     end
+
+    it("says one mistake once, though every sample meets it", function()
+      local path = temp.write(temp.dir() .. "/sandbox.lua",
+        "return function()\n  return { network = 'bridge' }\nend", "600")
+      local shown = run("check", path).stdout
+      local _, times = shown:gsub("\nFAIL ", "")
+      assert.equal(1, times, shown)
+      assert.matches("FAIL +%l[^\n]*, and %d+ more", shown)
+      local checks = cjson.decode(run("check", "--json", path).stdout).checks
+      assert.is_true(#checks > 3 and checks[3].error == checks[4].error)
+    end)
 
     local LATE = {
       sandbox = {

@@ -181,7 +181,9 @@ describe("a devcontainer.json's variables", function()
       assert.equal("denied", status)
       assert.matches("local_env .*containerEnv", reason)
       assert.is_nil(cjson.encode(found.config):find "secret")
-      local allowed = read("containerEnv", json, { policy = { local_env = { "AXO_TEST_SECRET" } } })
+      local allowed = read("containerEnv", json, {
+        policy = { local_env = { "AXO_TEST_SECRET" }, project_env = { "A" } },
+      })
       assert.same({ A = "secret" }, allowed.options.env)
       assert.is_nil(report(allowed, "localEnv:AXO_TEST_SECRET"))
     end)
@@ -189,11 +191,16 @@ describe("a devcontainer.json's variables", function()
 
   it("choose no code that runs, unless its commands may run too", function()
     local names = { "PATH", "LD_PRELOAD", "LD_x", "BASH_ENV", "BASH_FUNC_ls", "ENV",
-      "GIT_SSH_COMMAND", "NODE_OPTIONS", "PYTHONPATH", "HOME" }
+      "GIT_SSH_COMMAND", "NODE_OPTIONS", "PYTHONPATH", "PYTHONSTARTUP", "HOME", "CC", "CXX", "LD",
+      "CMAKE_TOOLCHAIN_FILE", "DOTNET_STARTUP_HOOKS", "GRADLE_OPTS", "MAVEN_OPTS", "GOPROXY",
+      "GOFLAGS", "npm_config_registry", "PIP_INDEX_URL", "UV_INDEX_URL", "PERL5OPT", "RUBYOPT",
+      "PROMPT_COMMAND", "LESSOPEN", "EDITOR", "BROWSER", "DEBIAN_FRONTEND", "JAVA_HOME",
+      "RUSTC_WRAPPER", "DJANGO_SETTINGS_MODULE", "TERMINFO", "LOCPATH", "lang", "LANGX",
+      "HTTP_PROXY", "SSL_CERT_FILE", "DOCKER_HOST", "KUBECONFIG", "WHATEVER" }
     for _, property_name in ipairs { "containerEnv", "remoteEnv" } do
       for _, name in ipairs(names) do
         local json = ('{"%s":"/x","NODE_ENV":"test"}'):format(name)
-        local found = read(property_name, json)
+        local found = read(property_name, json, { policy = {} })
         local env = property_name == "remoteEnv" and found.remote.env or found.options.env
         assert.same({ NODE_ENV = "test" }, env)
         local status, reason = report(found, property_name .. "." .. name)
@@ -206,28 +213,48 @@ describe("a devcontainer.json's variables", function()
     end
   end)
 
-  it("set what a policy does not guard, and nothing where it does not say", function()
-    local guarded
+  it("that the caller names are set besides", function()
+    local json = '{"CC":"tcc","MINE_1":"1","OTHER":"2","TZ":"UTC"}'
+    local found = read("containerEnv", json, { policy = { project_env = { "CC", "MINE_*" } } })
+    assert.same({ CC = "tcc", MINE_1 = "1", TZ = "UTC" }, found.options.env)
+    assert.equal("denied", report(found, "containerEnv.OTHER"))
+  end)
+
+  it("of a decision that lists what is forbidden are an error that says what to do", function()
     local policy = { sandbox = function(request, default)
       local decision = default(request)
-      decision.guarded_env = guarded
+      decision.guarded_env = { "PATH" }
+      return decision
+    end }
+    local found, err = devcontainer.load(projects.with '{"image":"x"}', { policy = policy })
+    assert.is_nil(found)
+    assert.matches("guarded_env: .*project_env", err.message)
+  end)
+
+  it("set what a policy lists, and nothing where it does not say", function()
+    local listed
+    local policy = { sandbox = function(request, default)
+      local decision = default(request)
+      decision.project_env = listed
       return decision
     end }
     local function env_of()
       return read("containerEnv", '{"A":"1","PATH":"2"}', { policy = policy }).options.env
     end
     assert.same({}, env_of())
-    guarded = { "A*" }
-    assert.same({ PATH = "2" }, env_of())
-    guarded = {}
+    listed = { "A*" }
+    assert.same({ A = "1" }, env_of())
+    listed = { "*" }
     assert.same({ A = "1", PATH = "2" }, env_of())
+    listed = {}
+    assert.same({}, env_of())
   end)
 
   it("read nothing when a policy knows of no such list", function()
     policies.with_env({ LANG = "xx" }, function()
       local policy = { sandbox = function(request, default)
         local decision = default(request)
-        decision.local_env = nil
+        decision.local_env, decision.project_env = nil, { "A" }
         return decision
       end }
       assert.same({ A = "" },

@@ -24,8 +24,8 @@ end
 describe("sandbox.lua", function()
   it("has the defaults that are promised", function()
     local decision = sandbox()
-    assert.is_true(#decision.guarded_env > 20)
-    decision.guarded_env = nil
+    assert.is_true(#decision.project_env > 20)
+    decision.project_env = nil
     assert.same({
       network = "bridge", limits = { memory = "2g", cpus = 2, pids = 512 },
       require_resource_limits = false, publish_address = "127.0.0.1", exec = {},

@@ -17,6 +17,12 @@ local function read_name(word)
   return nil, ("--local-env: %q is not the name of a variable"):format(word)
 end
 
+local function read_pattern(word)
+  if word:find "^[A-Za-z_][A-Za-z0-9_]*%*?$" then return word end
+  return nil, ("--project-env: %q is neither the name of a variable nor the beginning of one "
+    .. "before a star"):format(word)
+end
+
 --- Adds the options that say what to do with it.
 ---@param parser table
 function devcontainer.options(parser)
@@ -25,6 +31,9 @@ function devcontainer.options(parser)
   parser:flag("--no-devcontainer", "Do not look for a devcontainer.json.")
   parser:option("--local-env", "Let devcontainer.json read this variable of this shell; may be "
     .. "repeated."):argname "NAME":count "*":action(append):convert(read_name)
+  parser:option("--project-env", "Let devcontainer.json set this variable, or those that begin "
+    .. "so before a star; may be repeated."):argname "NAME":count "*":action(append)
+    :convert(read_pattern)
 end
 
 -- ---- what became of it -----------------------------------------------------------------

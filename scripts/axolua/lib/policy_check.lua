@@ -2,9 +2,11 @@
 --- than the shipped one does.
 local uv = require "luv"
 local policy = require "axosandbox.policy"
+local policy_dirs = require "axosandbox.policy_dirs"
 local shapes = require "axosandbox.policy_shapes"
 local cli = require "axolua.lib.cli"
 local decision_text = require "axolua.lib.decision_text"
+local here = require "axolua.lib.here"
 local json = require "axolua.lib.json"
 local samples = require "axolua.lib.policy_samples"
 local text = require "axolua.lib.text"
@@ -18,10 +20,6 @@ function policy_check.options(command)
   command:option("--as", "What it decides, when its name does not say so: "
     .. table.concat(shapes.names, ", ") .. "."):argname "DECISION":choices(shapes.names)
   command:flag("--json", "As JSON, for scripts.")
-end
-
-local function absolute(path)
-  return path:sub(1, 1) == "/" and path or uv.cwd() .. "/" .. path:gsub("^%./", "")
 end
 
 local function decision_of(args)
@@ -80,7 +78,7 @@ local MAX_COLUMN = 48
 local function column_of(rows)
   local width = 0
   for _, row in ipairs(rows) do
-    local length = #text.visible(row.about)
+    local length = #text.visible(row.about) + (row.also and #", and 9 more" or 0)
     if length <= MAX_COLUMN then width = math.max(width, length) end
   end
   return width
@@ -89,13 +87,31 @@ end
 -- What is too long for its column has a line of its own.
 local function line_of(row, width)
   local about = text.visible(row.about)
+  if row.also then about = ("%s, and %d more"):format(about, row.also) end
   local says = text.printable(row.error and row.error.message or row.says)
   local gap = (" "):rep(width - #about + 2)
   if #about > width then gap = "\n" .. (" "):rep(width + 8) end
   return ("%s  %s%s%s\n"):format(row.error and "FAIL" or "ok  ", about, gap, says)
 end
 
+-- One mistake that meets every sample is one mistake.
+local function without_repetition(rows)
+  local kept, first = {}, {}
+  for _, row in ipairs(rows) do
+    local message = row.error and row.error.message
+    local same = message and first[message]
+    if same then
+      same.also = (same.also or 0) + 1
+    else
+      kept[#kept + 1] = row
+      if message then first[message] = row end
+    end
+  end
+  return kept
+end
+
 local function show(rows)
+  rows = without_repetition(rows)
   local width = column_of(rows)
   for _, row in ipairs(rows) do
     cli.print(line_of(row, width))
@@ -116,6 +132,16 @@ local function as_json(name, rows, failed)
   return json.encode { ok = not failed, decides = name, checks = list } .. "\n"
 end
 
+-- What a file decides that is not the machine's last word.
+local function say_what_binds(name, path)
+  local file = ("%s/%s.lua"):format(policy_dirs.binding(), name)
+  if path == file then
+    cli.say(file .. " has the last word for everybody on this machine")
+  elseif uv.fs_lstat(file) then
+    cli.say(("%s is asked first, and has the last word on this machine"):format(file))
+  end
+end
+
 --- Checks a file; the exit code is 1 when something is wrong with it.
 ---@param args table
 ---@param usage fun(message: string) ends the command
@@ -125,10 +151,12 @@ function policy_check.main(args, usage)
   if not name then
     usage(("%s: the name does not say which decision it is; add --as DECISION"):format(args.file))
   end
-  local rows = try(name, absolute(args.file))
+  local path = here.absolute(args.file)
+  local rows = try(name, path)
   local failed = false
   for _, row in ipairs(rows) do failed = failed or row.error ~= nil end
   if args.json then cli.print(as_json(name, rows, failed)) else show(rows) end
+  say_what_binds(name, path)
   return failed and 1 or 0
 end
 

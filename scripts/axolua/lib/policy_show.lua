@@ -4,6 +4,7 @@ local policy = require "axosandbox.policy"
 local shapes = require "axosandbox.policy_shapes"
 local cli = require "axolua.lib.cli"
 local decision_text = require "axolua.lib.decision_text"
+local here = require "axolua.lib.here"
 local json = require "axolua.lib.json"
 local samples = require "axolua.lib.policy_samples"
 local text = require "axolua.lib.text"
@@ -12,12 +13,8 @@ local policy_show = {}
 
 local EXAMPLES = { post_create = { "npm ci" }, exec = { "true" } }
 
-local function absolute(path)
-  return path:sub(1, 1) == "/" and path or uv.cwd() .. "/" .. path
-end
-
 local function sandbox_request(args)
-  local dir = absolute(args.dir or "."):gsub("/%.$", "")
+  local dir = here.absolute(args.dir or ".")
   return samples.sandbox { dir = dir, dir_real = uv.fs_realpath(dir) or dir, image = args.image }
 end
 
@@ -58,10 +55,14 @@ local function describe(set, shipped, name, args, shown)
   return entry
 end
 
+local function kind_of(layer)
+  return layer.binding and " (binding)" or layer.shipped and " (shipped)" or ""
+end
+
 local function show(name, entry)
   for i, layer in ipairs(entry.chain) do
     cli.print(("%-12s %s%s\n"):format(i == 1 and name or "  then",
-      text.visible(layer.path or layer.where), layer.shipped and " (shipped)" or ""))
+      text.visible(layer.path or layer.where), kind_of(layer)))
   end
   if entry.error then
     cli.print("  cannot decide: " .. text.printable(entry.error.message) .. "\n")
@@ -74,7 +75,9 @@ end
 local function as_json(entry)
   local files = json.array {}
   for i, layer in ipairs(entry.chain) do
-    files[i] = { file = layer.path or layer.where, shipped = layer.shipped }
+    files[i] = {
+      file = layer.path or layer.where, shipped = layer.shipped, binding = layer.binding,
+    }
   end
   return {
     about = entry.about, files = files, decision = entry.decision,

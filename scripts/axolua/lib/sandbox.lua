@@ -9,15 +9,11 @@ local confirm = require "axolua.lib.confirm"
 local console = require "axolua.lib.console"
 local record = require "axolua.lib.record"
 local devcontainer = require "axolua.lib.devcontainer"
+local here = require "axolua.lib.here"
 local signals = require "axolua.lib.signals"
 local terminal = require "axolua.lib.terminal"
 
 local sandbox = {}
-
-local function absolute(path)
-  if path:sub(1, 1) == "/" then return path end
-  return uv.cwd() .. (path == "." and "" or "/" .. path)
-end
 
 local function append(result, target, word)
   local list = result[target] or {}
@@ -50,7 +46,7 @@ local function read_env_from(word)
   local name, kind, rest = word:match "^([A-Za-z_][A-Za-z0-9_]*)=(%l+):(.+)$"
   local problem = name and secrets.check_name(name)
   if problem then return nil, "--env-from: " .. problem end
-  if kind == "file" then return { name, { file = absolute(rest) } } end
+  if kind == "file" then return { name, { file = rest } } end
   if kind == "cmd" then return { name, { command = rest } } end
   return nil, ("--env-from: %q is neither NAME=file:PATH nor NAME=cmd:COMMAND"):format(word)
 end
@@ -143,7 +139,8 @@ local function secret_sources(given)
   local sources
   for _, pair in ipairs(given or {}) do
     sources = sources or {}
-    sources[pair[1]] = pair[2]
+    local name, source = pair[1], pair[2]
+    sources[name] = source.file and { file = here.absolute(source.file) } or source
   end
   return sources
 end
@@ -156,7 +153,7 @@ end
 ---@param args table
 ---@return table
 function sandbox.start_options(args)
-  local dir = absolute(args.dir or ".")
+  local dir = here.absolute(args.dir or ".")
   return {
     id = args.id or new_id(dir),
     dir = dir,
@@ -173,6 +170,7 @@ function sandbox.start_options(args)
       allow_post_create = args.allow_post_create,
       require_resource_limits = args.require_resource_limits,
       local_env = args.local_env,
+      project_env = args.project_env,
       limits = has_limits(args) and { memory = args.memory, cpus = args.cpus, pids = args.pids }
         or nil,
     },
