@@ -20,8 +20,12 @@
 
 #define AXO_PROTO_VERSION 1
 
-/* Where the guest finds the sockets: the link directory, mounted read-only. */
+/* Where the guest finds the sockets: the link directory, mounted read-only, and the
+ * directory of this name in it, until the host moves that away (core/guest/door.c). */
 #define AXO_LINK_DIR "/run/.axosandbox"
+#define AXO_LINK_INNER "in"
+/* The guest's exit status where the kernel has no way to tell it of a new socket. */
+#define AXO_EXIT_SILENT 112
 
 /* A packet stays far below the default socket buffer (208 KiB), so that one always
  * fits. */

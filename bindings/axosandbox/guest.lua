@@ -9,6 +9,11 @@ local guest = {}
 guest.TARGET = "/run/.axosandbox-guest"
 guest.LINK_TARGET = "/run/.axosandbox"
 
+-- core/protocol.h: the directory in the link directory that has the sockets, and the guest's exit
+-- status where it cannot be told of one.
+local INNER = "/in"
+local EXIT_SILENT = 112
+
 local OTHERS_WRITE = 18 -- 022
 
 -- Beside the modules: PREFIX/share/lua/5.4/axosandbox has it at PREFIX/lib/axosandbox. By the
@@ -81,8 +86,15 @@ local function make_note(path)
   }
 end
 
---- Makes a link directory. It is private because the directory that holds it is; inside, whoever
---- the guest runs as must get in.
+-- Inside, whoever the guest runs as must get in.
+local function open_dir(path)
+  local ok, err = host.private_dir(path)
+  if not ok then return nil, err end
+  uv.fs_chmod(path, 493) -- 0755
+  return path
+end
+
+--- Makes a link directory. It is private because the directory that holds it is.
 ---@param instance string
 ---@param session_dir string the session's private directory
 ---@return string? path, axo.Error?
@@ -92,10 +104,49 @@ function guest.make_link_dir(instance, session_dir)
   local ok
   ok, err = make_note(session_dir .. "/" .. guest.note(instance))
   if not ok then return nil, err end
-  ok, err = host.private_dir(path)
+  ok, err = open_dir(path)
   if not ok then return nil, err end
-  uv.fs_chmod(path, 493) -- 0755
+  ok, err = open_dir(path .. INNER)
+  if not ok then return nil, err end
   return path
+end
+
+-- Beside the link directory, where no container sees it.
+local function hidden_dir(link_dir)
+  return link_dir .. ".in"
+end
+
+--- Where the guest of a session looks for our socket now.
+---@param link_dir string
+---@return string path
+function guest.socket_dir(link_dir)
+  for _, path in ipairs { hidden_dir(link_dir), link_dir .. INNER } do
+    if uv.fs_lstat(path) then return path end
+  end
+  return link_dir -- a guest of an older version
+end
+
+--- Takes the directory of the sockets out of the container, once the guest has shown that it holds
+--- it open: from then on nothing else in there can reach a socket, and so flood it.
+---@param link_dir string
+---@return true? hidden, axo.Error?
+function guest.hide(link_dir)
+  local ok, message, code = uv.fs_rename(link_dir .. INNER, hidden_dir(link_dir))
+  if ok or code == "ENOENT" then return true end -- it has been, or there is none
+  return nil, errors.new { code = code, op = "connect", message = message }
+end
+
+--- Why a guest that has ended did so.
+---@param exit_code integer?
+---@return axo.Error? err nil: nothing is known
+function guest.ending(exit_code)
+  if exit_code ~= EXIT_SILENT then return nil end
+  return errors.new {
+    code = "NO_GUEST", op = "connect",
+    message = "the kernel cannot tell the guest of a host: directory notification is off, and "
+      .. "this user has no inotify instance left",
+    hint = "sysctl fs.dir-notify-enable=1, or raise fs.inotify.max_user_instances",
+  }
 end
 
 local function each_entry(path, fn)
@@ -113,8 +164,10 @@ end
 function guest.forget(instance, session_dir)
   local path = instance and guest.link_dir(instance)
   if not path then return end
-  each_entry(path, function(name) uv.fs_unlink(path .. "/" .. name) end)
-  uv.fs_rmdir(path)
+  for _, one in ipairs { path .. INNER, path, hidden_dir(path) } do
+    each_entry(one, function(name) uv.fs_unlink(one .. "/" .. name) end)
+    uv.fs_rmdir(one)
+  end
   if session_dir then uv.fs_unlink(session_dir .. "/" .. guest.note(instance)) end
 end
 

@@ -65,15 +65,19 @@ local function container_of(attempt, result)
   return container
 end
 
--- An image whose `sleep` is not one, or a container that was killed at once.
+-- An image whose `sleep` is not one, a guest that cannot serve, or a container that was killed at
+-- once.
 local function check_alive(job, container)
   if not container.pid or uv.fs_stat("/proc/" .. container.pid) then return container end
+  local found = job.plan.guest and job.client:inspect(container.id, "start")
+  local why = guest.ending(found and found.State and found.State.ExitCode)
   leftovers.remove(job.client, container.id)
   guest.forget(container.instance, job.dir)
   return nil, errors.new {
     code = "PODMAN", op = "start", final = true, ended = true,
-    message = ("the container ended as soon as it was started (image %s)"):format(job.plan.image),
-    hint = "the image must have a `sleep` command that waits",
+    message = why and why.message
+      or ("the container ended as soon as it was started (image %s)"):format(job.plan.image),
+    hint = why and why.hint or "the image must have a `sleep` command that waits",
   }
 end
 

@@ -9,8 +9,11 @@ local exec = require "axosandbox.native_exec"
 local faults = require "axosandbox.native_faults"
 local files = require "axosandbox.native_files"
 local gate = require "axosandbox.gate"
+local guest = require "axosandbox.guest"
+local log = require "axosandbox.log"
 local portable = require "axosandbox.portable"
 local source = require "axosandbox.native_source"
+local uv = require "luv"
 
 local native = {}
 
@@ -35,19 +38,40 @@ local function gone(self, why)
   self.up:open() -- it will not come up any more
 end
 
-local function open_link(self)
-  local link, err = core.link {
-    dir = self.record.link_dir, guest_pid = self.record.pid,
+local function listen(self)
+  return core.link {
+    dir = guest.socket_dir(self.record.link_dir), guest_pid = self.record.pid,
     on_up = function() self.up:open() end,
     on_down = function(why) gone(self, why) end,
     on_new = function(name) source.adopt(self, name) end,
   }
+end
+
+-- Another host may hide the directory of the sockets just now.
+local function open_link(self)
+  local link, err = listen(self)
+  if not link and err.code == "ENOENT" then link, err = listen(self) end
   self.link = link
   return link, err
 end
 
+local function hide_sockets(self)
+  local hidden, err = guest.hide(self.record.link_dir)
+  if not hidden then
+    log.emit("warn", ("processes in %s can reach the sockets of its hosts: %s"):format(
+      self.container, tostring(err)))
+  end
+end
+
+-- A container that ended with its guest says why.
+local function ending(self)
+  if uv.fs_stat("/proc/" .. self.record.pid) then return nil end
+  local container = self.client:inspect(self.container, "connect")
+  return guest.ending(container and container.State and container.State.ExitCode)
+end
+
 local function no_guest(self)
-  return nil, self.why or errors.new {
+  return nil, self.why or ending(self) or errors.new {
     code = "NO_GUEST", op = "connect",
     message = ("the guest of %s did not connect"):format(self.container),
   }
@@ -67,6 +91,7 @@ function native.connect(record)
     link:close()
     return no_guest(self)
   end
+  hide_sockets(self)
   local ok
   ok, err = source.adopt_all(self)
   if ok then return self end

@@ -2,7 +2,8 @@
  *
  * main.c       PID 1: set-up, the loop, reaping, the way out
  * timer.c      the one timer: armed only while something is due
- * link.c       sockets to hosts: found, read, answered
+ * door.c       the directories where hosts leave their sockets
+ * link.c       sockets to hosts: connected, read, answered
  * packet.c     packets: received, checked, sent, passed on
  * request.c    one function a request
  * list.c       what runs, for a host that asks
@@ -53,6 +54,8 @@
 #define IDLE_MAX 64
 #define RING_DEFAULT (64 * 1024)
 #define SOCKET_NAME_MAX 63
+#define DOORS_MAX 2
+#define DOOR_PATH_MAX 108 /* of sockaddr_un */
 
 enum watch_kind {
   WATCH_SIGNAL = 1,
@@ -144,7 +147,8 @@ struct sup {
 };
 
 struct guest {
-  int epoll, signals, inotify, timer, root, link_dir, null, proc, spare;
+  int epoll, signals, timer, root, null, proc, spare;
+  int doors[DOORS_MAX]; /* -1: none */
   pid_t self, group;
   bool is_init;
   bool home_is_own; /* HOME in `environment` is what the user files say */
@@ -207,11 +211,21 @@ void timer_ready(void);
 /* The earlier of two moments, of which 0 is none. */
 uint64_t sooner(uint64_t a, uint64_t b);
 
+/* ---- door.c */
+
+/* Silent: neither dnotify nor inotify is to be had. */
+enum door_state { DOORS_OPEN, DOORS_MISSING, DOORS_SILENT };
+enum door_state doors_open(const char *dir);
+void doors_inotify(void);
+void doors_list(void (*found)(int door, const char *name));
+void door_path(char out[DOOR_PATH_MAX], int door, const char *name);
+
 /* ---- link.c */
 
 void links_init(void);
-void link_scan(void);
-void link_inotify(void);
+void links_scan(void);
+/* Something has appeared behind a door. */
+void links_news(void);
 void link_ready(int index, uint32_t events);
 void link_drop(int index);
 /* Sends an event. False when that cannot be now; the link is then blocked, or over. */

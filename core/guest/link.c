@@ -1,15 +1,11 @@
-/* Links to hosts: each *.sock in the link directory is one. The directory is mounted
- * read-only, so only the host can put a socket there. */
+/* Links to hosts: each *.sock behind a door is one. The doors are mounted read-only, so
+ * only a host can put a socket there. */
 #include "guest.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/inotify.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -130,27 +126,14 @@ static bool is_known(const char *name) {
   return false;
 }
 
-/* By descriptor: however long the directory's path, this fits. */
-static void address(struct sockaddr_un *at, const char *name) {
-  char digits[12];
-  int count = 0;
-  for (int v = g.link_dir; count == 0 || v; v /= 10)
-    digits[count++] = (char)('0' + v % 10);
-  char *out = stpcpy(at->sun_path, "/proc/self/fd/");
-  while (count)
-    *out++ = digits[--count];
-  *out++ = '/';
-  strcpy(out, name); /* is_socket_name bounded it */
-}
-
 static void scan_later(unsigned ms) {
   scan_due = now_ms() + ms;
   wake_at(scan_due);
 }
 
-static int open_socket(const char *name) {
+static int open_socket(int door, const char *name) {
   struct sockaddr_un at = {.sun_family = AF_UNIX};
-  address(&at, name);
+  door_path(at.sun_path, door, name);
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0)
     return fd;
@@ -174,7 +157,7 @@ static void hello(int index) {
     scan_later(RETRY_MS);
 }
 
-static void link_open(const char *name) {
+static void link_open(int door, const char *name) {
   if (!is_socket_name(name) || is_known(name))
     return;
   int index = free_slot();
@@ -182,7 +165,7 @@ static void link_open(const char *name) {
     was_full = true;
     return;
   }
-  int fd = open_socket(name);
+  int fd = open_socket(door, name);
   if (fd < 0)
     return;
   g.links[index] = (struct link){.fd = fd, .owed.fd = -1};
@@ -192,33 +175,11 @@ static void link_open(const char *name) {
   hello(index);
 }
 
-void link_scan(void) {
-  static _Alignas(8) char buf[4096];
-  long n;
-  lseek(g.link_dir, 0, SEEK_SET);
-  while ((n = syscall(SYS_getdents64, g.link_dir, buf, sizeof buf)) > 0) {
-    for (long at = 0; at < n;) {
-      const struct linux_dirent64 *entry = (const struct linux_dirent64 *)(buf + at);
-      link_open(entry->d_name);
-      at += entry->d_reclen;
-    }
-  }
-}
+void links_scan(void) { doors_list(link_open); }
 
-void link_inotify(void) {
-  static _Alignas(8) char buf[4096 + sizeof(struct inotify_event) + NAME_MAX + 1];
-  ssize_t n;
+void links_news(void) {
   scans = 0;
-  while ((n = read(g.inotify, buf, sizeof buf)) > 0) {
-    for (char *at = buf; at < buf + n;) {
-      const struct inotify_event *ev = (const struct inotify_event *)at;
-      if (ev->len)
-        link_open(ev->name);
-      if (ev->mask & IN_Q_OVERFLOW)
-        scan_later(0);
-      at += sizeof *ev + ev->len;
-    }
-  }
+  links_scan();
 }
 
 /* ---- one link -------------------------------------------------------------------- */
@@ -281,7 +242,7 @@ uint64_t links_due(uint64_t now) {
   if (scan_due && scan_due <= now) {
     scan_due = 0;
     scans++;
-    link_scan();
+    links_scan();
   }
   return sooner(due, scan_due);
 }

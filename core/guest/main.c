@@ -7,7 +7,6 @@
 #include <grp.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -70,11 +69,16 @@ static void reap(void) {
 
 static void on_signal(void) {
   struct signalfd_siginfo info;
+  bool news = false;
   while (read(g.signals, &info, sizeof info) == (ssize_t)sizeof info) {
-    if (info.ssi_signo != SIGCHLD && is_from_outside(&info))
+    if (info.ssi_signo == SIGIO)
+      news = true;
+    else if (info.ssi_signo != SIGCHLD && is_from_outside(&info))
       leave();
   }
   reap();
+  if (news)
+    links_news();
 }
 
 static int signals(void) {
@@ -82,6 +86,7 @@ static int signals(void) {
   sigset_t ours;
   sigemptyset(&ours);
   sigaddset(&ours, SIGCHLD);
+  sigaddset(&ours, SIGIO); /* of a door */
   for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
     sigaddset(&ours, stops[i]);
   if (!signals_mask(~UINT64_C(0)))
@@ -143,16 +148,12 @@ static void raise_limit(void) {
 
 static bool open_all(char **argv) {
   g.root = open(argv[1], O_PATH | O_DIRECTORY | O_CLOEXEC);
-  g.link_dir = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   g.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   g.spare = fcntl(g.root, F_DUPFD_CLOEXEC, 3);
   g.signals = signals();
   g.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-  g.inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   g.epoll = epoll_create1(EPOLL_CLOEXEC);
-  return g.root >= 0 && g.link_dir >= 0 && g.proc >= 0 && g.signals >= 0 &&
-         g.timer >= 0 && g.inotify >= 0 && g.epoll >= 0 &&
-         inotify_add_watch(g.inotify, argv[2], IN_MOVED_TO | IN_ONLYDIR) >= 0;
+  return g.root >= 0 && g.proc >= 0 && g.signals >= 0 && g.timer >= 0 && g.epoll >= 0;
 }
 
 static bool set_up(char **argv, char **env) {
@@ -180,7 +181,6 @@ static bool set_up(char **argv, char **env) {
     return false;
   watch(g.signals, WATCH_SIGNAL, 0, EPOLLIN);
   watch(g.timer, WATCH_TIMER, 0, EPOLLIN);
-  watch(g.inotify, WATCH_INOTIFY, 0, EPOLLIN);
   return true;
 }
 
@@ -193,7 +193,7 @@ static void dispatch(const struct epoll_event *ev) {
     on_signal();
     break;
   case WATCH_INOTIFY:
-    link_inotify();
+    doors_inotify();
     break;
   case WATCH_LINK:
     link_ready(index, ev->events);
@@ -210,15 +210,21 @@ static void dispatch(const struct epoll_event *ev) {
   }
 }
 
+_Noreturn static void refuse(const char *why, int status) {
+  (void)!write(2, why, strlen(why));
+  _exit(status);
+}
+
 int main(int argc, char **argv, char **envp) {
-  if (argc != 3 || !set_up(argv, envp)) {
-    static const char usage[] =
-        "axo-guest: cannot start: usage: axo-guest ROOT LINK-DIR\n";
-    (void)!write(2, usage, sizeof usage - 1);
-    return 111;
-  }
+  if (argc != 3 || !set_up(argv, envp))
+    refuse("axo-guest: cannot start: usage: axo-guest ROOT LINK-DIR\n", 111);
+  enum door_state doors = doors_open(argv[2]);
+  if (doors == DOORS_MISSING)
+    refuse("axo-guest: there is no link directory\n", 111);
+  if (doors == DOORS_SILENT)
+    refuse("axo-guest: the kernel cannot tell of new sockets\n", AXO_EXIT_SILENT);
   sup_reserve();
-  link_scan();
+  links_scan();
   struct epoll_event events[EVENTS_MAX];
   for (;;) {
     int n = epoll_wait(g.epoll, events, EVENTS_MAX, -1);

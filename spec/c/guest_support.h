@@ -102,8 +102,10 @@ static inline void run_in_namespace(int report) {
   _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 99);
 }
 
-static inline void guest_start(bool is_init, rlim_t nofile) {
+/* `inner` is a directory to be made in the link directory, or NULL. */
+static inline void guest_start_with(bool is_init, rlim_t nofile, const char *inner) {
   int report[2];
+  char path[128];
   guest = (guest_t){.is_init = is_init, .nofile = nofile};
   snprintf(guest.dir, sizeof guest.dir, "/tmp/axo-test-guest-XXXXXX");
   assert_non_null(mkdtemp(guest.dir));
@@ -112,6 +114,8 @@ static inline void guest_start(bool is_init, rlim_t nofile) {
   snprintf(guest.links, sizeof guest.links, "%s/links", guest.dir);
   assert_int_equal(mkdir(guest.root, 0755), 0);
   assert_int_equal(mkdir(guest.links, 0755), 0);
+  snprintf(path, sizeof path, "%s/%s", guest.links, inner ? inner : "");
+  assert_true(!inner || mkdir(path, 0755) == 0);
   assert_int_equal(pipe2(report, O_CLOEXEC), 0);
   guest.child = guest.pid = fork();
   assert_true(guest.child >= 0);
@@ -123,6 +127,10 @@ static inline void guest_start(bool is_init, rlim_t nofile) {
   if (is_init && read(report[0], &guest.pid, sizeof guest.pid) != sizeof guest.pid)
     fail_msg("no pid namespace could be made");
   close(report[0]);
+}
+
+static inline void guest_start(bool is_init, rlim_t nofile) {
+  guest_start_with(is_init, nofile, NULL);
 }
 
 static inline void remove_tree(const char *path) {

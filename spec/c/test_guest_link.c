@@ -385,8 +385,46 @@ static void leaves_no_trace_of_hosts(void **state) {
   host_close(&other);
 }
 
+/* ---- doors ----------------------------------------------------------------------- */
+
+static int inner_set_up(void **state) {
+  (void)state;
+  guest_start_with(false, 0, AXO_LINK_INNER);
+  return 0;
+}
+
+/* As a host takes it out of the container. */
+static void move_inner(void) {
+  char from[128], to[128];
+  snprintf(from, sizeof from, "%s/%s", guest.links, AXO_LINK_INNER);
+  snprintf(to, sizeof to, "%s/hidden", guest.dir);
+  assert_int_equal(rename(from, to), 0);
+}
+
+static void finds_hosts_wherever_the_inner_directory_is(void **state) {
+  (void)state;
+  char outer[sizeof guest.links];
+  strcpy(outer, guest.links);
+  snprintf(guest.links, sizeof guest.links, "%s/links/%s", guest.dir, AXO_LINK_INNER);
+  host_t before = host_open("before.sock");
+  strcpy(guest.links, outer);
+  move_inner();
+  snprintf(guest.links, sizeof guest.links, "%s/hidden", guest.dir);
+  host_t after = host_open("after.sock");
+  strcpy(guest.links, outer);
+  host_t older = host_open("older.sock");
+  expect_other_to_work(&before);
+  expect_other_to_work(&after);
+  expect_other_to_work(&older);
+  host_close(&before);
+  host_close(&after);
+  host_close(&older);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(finds_hosts_wherever_the_inner_directory_is,
+                                      inner_set_up, guest_tear_down),
       GUEST_TEST(ends_a_link_that_sends_garbage),
       GUEST_TEST(ends_a_link_at_a_packet_that_is_too_long),
       GUEST_TEST(ends_a_link_at_a_malformed_request),

@@ -107,6 +107,21 @@ describe("a guest that cannot serve", function()
       assert(sb:stop())
     end)
 
+  -- A guest that needed one would be without: there are some hundred, for all of a user's sessions.
+  it("is not made by a user who has no inotify instance left", function()
+    local program = temp.dir() .. "/holder"
+    e2e.proc.must { "cc", "-std=gnu11", "-O1", "-o", program, "spec/support/inotify_holder.c" }
+    local holder = e2e.proc.start({ program }, { stdin = true })
+    holder:wait_for "held (%d+)"
+    local sb = native.start()
+    local other = native.open(sb:id())
+    assert_serves(other)
+    other:__close()
+    holder:close_stdin()
+    holder:wait()
+    assert(sb:stop())
+  end)
+
   it("is told by open as well, once, when the guest of a session does not answer any more",
     function()
       local options = e2e.options()

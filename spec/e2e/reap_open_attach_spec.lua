@@ -80,7 +80,8 @@ end)
 local function remains(id, instance)
   local base = assert(engine_host.runtime_dir())
   local found = {}
-  for _, path in ipairs { id, ".locks/" .. id .. ".lock", ".links/" .. instance } do
+  for _, path in ipairs { id, ".locks/" .. id .. ".lock", ".links/" .. instance,
+    ".links/" .. instance .. ".in" } do
     if uv.fs_lstat(base .. "/" .. path) then found[#found + 1] = path end
   end
   return found

@@ -365,6 +365,7 @@ static void set_up(void) {
   signal(SIGPIPE, SIG_IGN); /* PID 1 has all signals blocked */
   g.null = null_fd();
   g.next_work = 1;
+  g.doors[0] = g.doors[1] = -1;
   links_init();
   works_init();
   for (int i = 0; i < SUPS_MAX; i++)

@@ -1,6 +1,8 @@
 -- A session's labels: what anybody may write there, and what is believed.
 local naming = require "axosandbox.naming"
 local guest = require "axosandbox.guest"
+local temp = require "spec.support.temp"
+local uv = require "luv"
 
 local LABELS = naming.labels {
   id = "demo", dir = "/project", version = "0.1.0", owner = "12:345:ab-cd:678",
@@ -89,5 +91,31 @@ describe("a link directory", function()
       assert.is_nil(found)
       assert.equal("INVALID", err.code)
     end
+  end)
+
+  it("is where the guest of an older version looks, and else has a part that is taken out of it",
+    function()
+      local path = temp.dir()
+      local function within(name) return assert(uv.fs_stat(path .. name)).type end
+      assert.equal(path, guest.socket_dir(path))
+      assert.is_true(guest.hide(path))
+      assert(uv.fs_mkdir(path .. "/in", 448))
+      assert.equal(path .. "/in", guest.socket_dir(path))
+      assert.is_true(guest.hide(path))
+      assert.equal(path .. ".in", guest.socket_dir(path))
+      assert.is_true(guest.hide(path))
+      assert.equal("directory", within ".in")
+      assert(uv.fs_rmdir(path .. ".in"))
+    end)
+end)
+
+describe("a guest that has ended", function()
+  it("says why only where its exit status does", function()
+    for _, status in ipairs { 0, 111, 137 } do assert.is_nil(guest.ending(status)) end
+    assert.is_nil(guest.ending())
+    local err = guest.ending(112)
+    assert.equal("NO_GUEST", err.code)
+    assert.matches("inotify", err.message)
+    assert.matches("sysctl", err.hint)
   end)
 end)
