@@ -13,6 +13,7 @@ local launch = require "axosandbox.launch"
 local learnt = require "axosandbox.learnt"
 local leftovers = require "axosandbox.leftovers"
 local limits = require "axosandbox.limits"
+local login = require "axosandbox.login"
 local mounted = require "axosandbox.mounted"
 local plan = require "axosandbox.plan"
 local podman = require "axosandbox.podman"
@@ -168,8 +169,10 @@ local function verify_limits(job)
   return nil, errors.new {
     code = "LIMITS", op = "start",
     message = ("required limits are not in force (%s): %s"):format(missing, why),
-    hint = "run as root or delegate the cgroup controllers (cpu, memory, pids) to this user, "
-      .. "or do without require_resource_limits",
+    hint = login.state() == "none"
+      and ("this user has no session of systemd's: `%s` gives it cgroups"):format(login.remedy())
+      or "run as root or delegate the cgroup controllers (cpu, memory, pids) to this user, "
+        .. "or do without require_resource_limits",
   }
 end
 
@@ -193,6 +196,12 @@ local function verify_directory(job)
   }
 end
 
+local function warn_of_logout(job)
+  if not job.plan.keep or job.client:is_remote() or login.state() ~= "login" then return end
+  job:warn(("the session ends when this user logs out for the last time, though it is to be "
+    .. "kept: `%s` lets it go on"):format(login.remedy()))
+end
+
 -- Before anything of ours runs in the container.
 local function settle(job)
   local ok, err = verify_directory(job)
@@ -200,6 +209,7 @@ local function settle(job)
   ok, err = verify_limits(job)
   if not ok then return nil, err end
   verify_ports(job)
+  warn_of_logout(job)
   return true
 end
 

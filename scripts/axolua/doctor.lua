@@ -38,6 +38,7 @@ local function examine(report, args)
   checks.runtime(report, found)
   checks.cgroups(report, found)
   checks.rootless(report, found)
+  checks.login(report, found)
   if not args.no_probe then probe.run(report) end
 end
 

@@ -128,9 +128,14 @@ static void gives_the_container_s_null(void **state) {
   host_t host = host_open("a.sock");
   lane_t lane = lane_open(&host, "true");
   snprintf(path, sizeof path, "%s/null", guest.root);
-  if (mknod(path, S_IFCHR | 0600, makedev(1, 3)) != 0)
+  int null = -1;
+  if (mknod(path, S_IFCHR | 0600, makedev(1, 3)) == 0)
+    null = open(path, O_RDONLY | O_CLOEXEC);
+  if (null < 0) { /* not root, or a file system that is mounted nodev, as /tmp often is */
+    lane_close(&lane);
+    host_close(&host);
     skip();
-  int null = open(path, O_RDONLY | O_CLOEXEC);
+  }
   assert_int_equal(pipe2(out, O_CLOEXEC), 0);
   spawn_t s = {.kind = AXO_KIND_EXEC, .argv = {"/bin/readlink", "/proc/self/fd/0"}};
   int fds[3] = {null, out[1], out[1]};

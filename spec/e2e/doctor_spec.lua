@@ -22,8 +22,21 @@ describe("axolua doctor", function()
       assert.truthy(rows[name], name)
     end
     assert.equal("ok", rows.hardening.status)
+    if podman.has_bridge() then assert.matches("^bridge, by %S", rows.network.detail) end
     assert.equal(podman.is_root(), rows.privileges.detail == "rootful, as root")
     if podman.is_root() then assert.equal("ok", rows.limits.status, rows.limits.detail) end
+  end)
+
+  it("tells a network that is there from one that policy took away", function()
+    local dir = temp.dir()
+    temp.write(dir .. "/sandbox.lua", "return function(request, default)\n"
+      .. "  local decision = default(request)\n  decision.network = 'none'\n"
+      .. "  return decision\nend\n")
+    local result = support.run({ "doctor", "--json" },
+      { env = { XDG_STATE_HOME = temp.dir(), AXOSANDBOX_POLICY_PATH = dir } })
+    for _, row in ipairs(cjson.decode(result.stdout).checks) do
+      if row.name == "network" then assert.equal("none, as policy says", row.detail) end
+    end
   end)
 
   it("says the same of the host once a start has found it out", function()

@@ -89,7 +89,7 @@ describe("a container that is taken away behind our back", function()
   end)
 
   it("and is only paused comes back to life where it was", function()
-    if not podman.is_root() and not podman.is_cgroup_v2() then return end
+    if not podman.has_own_cgroup() then return end
     local sb = native.start()
     local outcome
     podman.must("pause", sb:container())

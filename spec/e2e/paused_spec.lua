@@ -6,7 +6,7 @@ local native = require "spec.support.native"
 local podman = e2e.podman
 
 -- podman cannot do it everywhere.
-local can_pause = podman.is_root() or podman.is_cgroup_v2()
+local can_pause = podman.has_own_cgroup()
 
 local function pause(sb) podman.must("pause", sb:container()) end
 local function unpause(sb) podman.must("unpause", sb:container()) end

@@ -148,7 +148,7 @@ describe("stopping a session by its id", function()
   e2e.housekeeping(_ENV)
 
   local STATES = { running = { "inspect" }, exited = { "kill" } }
-  if podman.is_root() or podman.is_cgroup_v2() then STATES.paused = { "pause" } end
+  if podman.has_own_cgroup() then STATES.paused = { "pause" } end
   for state, how in pairs(STATES) do
     it("removes it and its files, and nothing else, when it is " .. state, function()
       local other = orphan()

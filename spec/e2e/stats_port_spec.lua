@@ -12,7 +12,7 @@ local function literal(text)
 end
 
 -- Where an unprivileged user's containers get no cgroup of their own, nothing can be read.
-local has_cgroup = podman.is_root() or podman.is_cgroup_v2()
+local has_cgroup = podman.has_own_cgroup()
 
 local function stats_of(id)
   local result = support.run { "stats", "--json", id }

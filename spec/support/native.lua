@@ -82,7 +82,7 @@ end
 ---@return fun(): integer
 function native.pid_counter(view)
   local file = pids_file(view.pid)
-  if not file or file:find "user%.slice/pids.current$" then
+  if not file or not file:find "/libpod%-%x+" then
     return function() return #view.processes() end
   end
   return function() return tonumber(temp.read(file):match "%d+") end

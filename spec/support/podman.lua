@@ -117,9 +117,30 @@ function podman.has_bridge()
   return state.has_bridge, state.bridge_complaint
 end
 
---- Whether rootless limits reach the kernel here.
+--- Whether this host has the unified hierarchy alone. That a container of this user has a
+--- cgroup in it does not follow: see podman.has_own_cgroup.
 function podman.is_cgroup_v2()
   return uv.fs_stat "/sys/fs/cgroup/cgroup.controllers" ~= nil
+end
+
+local function is_in_own_cgroup()
+  local container = podman.start()
+  local pid = podman.inspect(container).State.Pid
+  local groups = temp.read(("/proc/%d/cgroup"):format(pid)) or ""
+  local is_own = groups:find(podman.id(container), 1, true) ~= nil
+  podman.must("rm", "-f", "-t", "0", container)
+  return is_own
+end
+
+--- Whether a container of this user gets a cgroup of its own, without which it can be neither
+--- paused nor measured. root's does; anybody else's where a session manager gave the user a
+--- part of a unified hierarchy, which is found by trying.
+---@return boolean
+function podman.has_own_cgroup()
+  if podman.is_root() then return true end
+  if not podman.is_cgroup_v2() then return false end
+  if state.has_own_cgroup == nil then state.has_own_cgroup = is_in_own_cgroup() end
+  return state.has_own_cgroup
 end
 
 --- A program to be given as AXOSANDBOX_PODMAN: writes down what it was asked, one line a

@@ -46,6 +46,28 @@ describe("scripts/setup", function()
     assert.equal("", host.asked())
   end)
 
+  -- A PATH with what the script itself calls, and with this netavark.
+  local function with_netavark(answer)
+    local host = fake_host { "apt-get" }
+    for _, name in ipairs { "bash", "sed", "sort", "tr", "head", "grep", "cat", "uname" } do
+      uv.fs_symlink(proc.must { "sh", "-c", "command -v " .. name }:match "[^\n]+",
+        host.dir .. "/" .. name)
+    end
+    temp.write(host.dir .. "/netavark", "#!/bin/sh\necho '" .. answer .. "'\n", "755")
+    local script = temp.write(host.dir .. "/setup", (temp.read(support.scripts() .. "/setup")
+      :gsub("PATH=%$PATH:[%w/:]+", ":")), "755")
+    local result = proc.run({ host.dir .. "/bash", script, "--check" },
+      { env = { "PATH=" .. host.dir }, cwd = host.dir })
+    local missing = " " .. result.stderr:match "missing: ([^\n]*)" .. " "
+    return missing:find(" nftables ", 1, true) ~= nil, missing:find(" iptables ", 1, true) ~= nil
+  end
+
+  it("wants the program that netavark writes its rules with", function()
+    assert.same({ true, false }, { with_netavark '{ "default_fw_driver": "nftables" }' })
+    assert.same({ false, true }, { with_netavark '{ "default_fw_driver": "iptables" }' })
+    assert.same({ false, true }, { with_netavark '{ "version": "1.4.0" }' })
+  end)
+
   if uv.getuid() == 0 then
     it("installs what is missing and only that, and checks that it came", function()
       local host = fake_host({ "apt-get" }, true)

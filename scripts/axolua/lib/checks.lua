@@ -3,6 +3,7 @@
 local uv = require "luv"
 local axo = require "axosandbox"
 local host = require "axosandbox.host"
+local login = require "axosandbox.login"
 local policy = require "axosandbox.policy"
 local text = require "axolua.lib.text"
 
@@ -38,11 +39,6 @@ function Report:has_failed()
   return false
 end
 
-local function user_name()
-  local ok, passwd = pcall(uv.os_get_passwd)
-  return ok and passwd and passwd.username or tostring(uv.getuid())
-end
-
 --- podman itself. nil when there is none, and then nothing else can be looked at.
 ---@param report cli.Report
 ---@return table? found
@@ -62,7 +58,7 @@ function checks.podman(report)
       version, found.program, tostring(found.storage_driver)))
   end
   report:add("ok", "privileges",
-    found.rootless and "rootless, as " .. user_name() or "rootful, as root")
+    found.rootless and "rootless, as " .. login.user() or "rootful, as root")
   return found
 end
 
@@ -116,7 +112,7 @@ end
 --- What rootless podman needs from its host.
 function checks.rootless(report, found)
   if not found.rootless then return end
-  local user = user_name()
+  local user = login.user()
   if has_range("/etc/subuid", user) and has_range("/etc/subgid", user) then
     report:add("ok", "user namespaces", user .. " has ranges in /etc/subuid and /etc/subgid")
   else
@@ -149,11 +145,29 @@ function checks.cgroups(report, found)
   if found.rootless and not is_v2 then
     return report:add("warn", "cgroups", name .. ": rootless limits have no effect", UNIFIED)
   end
+  if found.rootless and login.state() == "none" then
+    return report:add("warn", "cgroups",
+      "v2, without a session of systemd's for this user: limits have no effect", login.remedy())
+  end
   if found.rootless and not has_controllers(found) then
     return report:add("warn", "cgroups",
       "v2, without cpu, memory and pids delegated to this user: limits have no effect", DELEGATE)
   end
   report:add("ok", "cgroups", name .. ", manager " .. tostring(found.cgroup_manager))
+end
+
+local LOGIN = {
+  lingering = { "ok", "sessions that are kept go on after a logout (it lingers)" },
+  login = { "warn", "sessions that are kept end when this user logs out for the last time" },
+  none = { "warn", "this user has no session of systemd's, as from cron or su" },
+}
+
+--- Whether what a rootless user starts outlives its logins.
+function checks.login(report, found)
+  local state = found.rootless and not found.remote and login.state()
+  if not state then return end
+  local status, detail = table.unpack(LOGIN[state])
+  report:add(status, "login", detail, status == "warn" and login.remedy() or nil)
 end
 
 --- The policy files in force.
@@ -162,10 +176,8 @@ function checks.policy(report)
   if not set then return report:add_error("policy", err) end
   local overridden = {}
   for _, name in ipairs(POLICIES) do
-    local source = tostring(set:source(name))
-    if not source:find("/share/axosandbox/policy/", 1, true) then
-      overridden[#overridden + 1] = source
-    end
+    local first = set:chain(name)[1]
+    if not first.shipped then overridden[#overridden + 1] = first.path or first.where end
   end
   if #overridden == 0 then return report:add("ok", "policy", "as shipped") end
   report:add("ok", "policy", "overridden by " .. text.visible(table.concat(overridden, ", ")))

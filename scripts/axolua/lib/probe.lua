@@ -1,6 +1,8 @@
 --- A session that doctor starts, to see what really happens.
 local uv = require "luv"
 local axo = require "axosandbox"
+local policy = require "axosandbox.policy"
+local samples = require "axolua.lib.policy_samples"
 local text = require "axolua.lib.text"
 
 local probe = {}
@@ -45,6 +47,7 @@ local function check_limits(report, sb)
   if not limits.verified then
     return report:add("warn", "limits", "cannot be read back from here")
   end
+  if #missing + #applied == 0 then return report:add("ok", "limits", "none, as policy says") end
   if #missing == 0 then
     return report:add("ok", "limits", "in force: " .. table.concat(applied, ", "))
   end
@@ -65,22 +68,51 @@ local function check_path(report, sb)
     "see the warnings of the start above; unset AXOSANDBOX_PATH if it is set")
 end
 
--- Policy may have given it no network: what is there is what it has.
-local function check_network(report, sb, has_failed)
-  if has_failed then return end
-  local result, err = sb:exec({ "ls", "/sys/class/net" }, { timeout = 30 })
-  if not result then return report:add_error("network", err) end
-  local is_bridge = result.stdout:gsub("%f[%S]lo%f[%s]", ""):find "%S" ~= nil
-  report:add("ok", "network", is_bridge and "bridge" or "none, as policy says")
+local NO_NETWORK = "`podman run --rm --network bridge IMAGE true` shows the trouble; netavark "
+  .. "needs nftables (or iptables), and rootless besides passt or slirp4netns"
+
+--- The interfaces that lead somewhere, by the container's own tables of routes: the first word of
+--- a line of the one, the last of the other. Its loopback leads nowhere, and nor does what is down.
+---@param ipv4 string /proc/net/route, whose first line is a heading
+---@param ipv6 string /proc/net/ipv6_route
+---@return string[] names
+function probe.interfaces(ipv4, ipv6)
+  local names, seen = {}, { lo = true, Iface = true }
+  local function add(name)
+    if not seen[name] then
+      seen[name], names[#names + 1] = true, name
+    end
+  end
+  for line in ipv4:gmatch "[^\n]+" do add(line:match "^%S+" or "lo") end
+  for line in ipv6:gmatch "[^\n]+" do add(line:match "(%S+)%s*$" or "lo") end
+  return names
 end
 
-local function examine(report, sb, seconds, has_network_failed)
+local function read_routes(sb, name)
+  local result, err = sb:exec({ "cat", "/proc/net/" .. name }, { timeout = 30 })
+  if not result then return nil, err end
+  return result.stdout
+end
+
+-- What is there is seen from inside; `wanted` is what policy decided.
+local function check_network(report, sb, wanted)
+  local ipv4, err = read_routes(sb, "route")
+  if not ipv4 then return report:add_error("network", err) end
+  local names = probe.interfaces(ipv4, read_routes(sb, "ipv6_route") or "")
+  if #names > 0 then
+    return report:add("ok", "network", ("%s, by %s"):format(wanted, table.concat(names, ", ")))
+  end
+  if wanted == "none" then return report:add("ok", "network", "none, as policy says") end
+  report:add("warn", "network", ("none, though policy says %s"):format(wanted), NO_NETWORK)
+end
+
+local function examine(report, sb, seconds, wanted)
   report:add("ok", "session", ("started in %.1f s"):format(seconds))
   for _, warning in ipairs(sb:warnings()) do
     report:add("warn", "start", warning)
   end
   check_image(report, sb)
-  check_network(report, sb, has_network_failed)
+  if wanted then check_network(report, sb, wanted) end
   check_hardening(report, sb)
   check_limits(report, sb)
   check_path(report, sb)
@@ -93,17 +125,27 @@ local function start(dir, network)
   }
 end
 
--- What failed with a network may work without one, and then the network is what to mend.
+-- What policy decides for a session like this one; nil when that cannot be told, and then the
+-- start tells why.
+local function wanted_network()
+  local set = policy.new(nil)
+  local decision = set and set:decide("sandbox", samples.sandbox())
+  return decision and decision.network
+end
+
+-- What failed with a network may work without one, and then the network is what to mend. It is
+-- asked for by name: otherwise a start would do without.
 local function start_somehow(report, dir)
-  local sb, err = start(dir, nil)
-  if sb then return sb, false end
-  local without = start(dir, "none")
+  local wanted = wanted_network()
+  local sb, err = start(dir, wanted)
+  if sb then return sb, wanted or "none" end
+  local without = wanted ~= "none" and start(dir, "none")
   if not without then
     report:add_error("session", err)
     return nil
   end
   report:add("warn", "network", "only \"none\" works: " .. tostring(err.message), err.hint)
-  return without, true
+  return without
 end
 
 --- Starts a session in a directory of its own, looks at it from inside, and removes both.
@@ -112,10 +154,10 @@ function probe.run(report)
   local dir, message = uv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/axolua-doctor.XXXXXX")
   if not dir then return report:add("fail", "session", tostring(message)) end
   local began = uv.hrtime()
-  local sb, has_network_failed = start_somehow(report, dir)
+  local sb, wanted = start_somehow(report, dir)
   if sb then
     local ok, problem = xpcall(examine, debug.traceback, report, sb,
-      (uv.hrtime() - began) / 1e9, has_network_failed)
+      (uv.hrtime() - began) / 1e9, wanted)
     local stopped, err = sb:stop()
     if not stopped then report:add_error("stop", err) end
     if not ok then error(problem, 0) end
