@@ -131,7 +131,8 @@ static void gives_the_container_s_null(void **state) {
   int null = -1;
   if (mknod(path, S_IFCHR | 0600, makedev(1, 3)) == 0)
     null = open(path, O_RDONLY | O_CLOEXEC);
-  if (null < 0) { /* not root, or a file system that is mounted nodev, as /tmp often is */
+  if (null <
+      0) { /* not root, or a file system that is mounted nodev, as /tmp often is */
     lane_close(&lane);
     host_close(&host);
     skip();
