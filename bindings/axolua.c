@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -59,12 +60,45 @@ static int find_prefix(const char *self, char *out) {
   return -1;
 }
 
+/* In a sticky directory others may add names, but not take ours away. */
+static bool others_decide(const char *dir, bool is_above) {
+  struct stat st;
+  if (stat(dir, &st) != 0 || (st.st_uid != 0 && st.st_uid != geteuid()))
+    return true;
+  bool is_safe = is_above && (st.st_mode & S_ISVTX) != 0;
+  return !is_safe && (st.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+}
+
+/* host.is_ours(dir): whether nobody but root and this user decides what lies in a
+ * directory; nil when there is none. */
+static int is_ours(lua_State *L) {
+  char path[PATH_MAX];
+  if (realpath(luaL_checkstring(L, 1), path) == NULL)
+    return 0;
+  bool ours = !others_decide(path, false);
+  for (char *slash; ours && (slash = strrchr(path, '/')) != NULL;) {
+    *slash = '\0';
+    ours = !others_decide(slash == path ? "/" : path, true);
+  }
+  lua_pushboolean(L, ours);
+  return 1;
+}
+
 static int add_traceback(lua_State *L) {
   luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
   return 1;
 }
 
-/* runner.lua({ exe, prefix }, { [0] = argv[0], ... }) returns the exit code. */
+/* What LUA_PATH says of the current directory must not be asked; runner.lua reads it.
+ */
+static void open_libraries(lua_State *L) {
+  lua_pushboolean(L, true);
+  lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+  luaL_openlibs(L);
+}
+
+/* runner.lua({ exe, prefix, is_ours }, { [0] = argv[0], ... }) returns the exit code.
+ */
 static int run(lua_State *L) {
   const arguments_t *arguments = lua_touserdata(L, 1);
   char self[PATH_MAX];
@@ -74,15 +108,17 @@ static int run(lua_State *L) {
   if (find_prefix(self, prefix) != 0)
     return luaL_error(
         L, "%s stands alone: its files are neither beside it nor in ../share", self);
-  luaL_openlibs(L);
+  open_libraries(L);
   lua_pushfstring(L, "%s" RUNNER, prefix);
   if (luaL_loadfilex(L, lua_tostring(L, -1), "t") != LUA_OK)
     return lua_error(L);
-  lua_createtable(L, 0, 2);
+  lua_createtable(L, 0, 3);
   lua_pushstring(L, self);
   lua_setfield(L, -2, "exe");
   lua_pushstring(L, prefix);
   lua_setfield(L, -2, "prefix");
+  lua_pushcfunction(L, is_ours);
+  lua_setfield(L, -2, "is_ours");
   lua_createtable(L, arguments->count, 1);
   for (int i = 0; i < arguments->count; i++) {
     lua_pushstring(L, arguments->values[i]);

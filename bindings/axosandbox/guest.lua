@@ -37,10 +37,12 @@ end
 ---@return string? path absolute, axo.Error?
 function guest.binary()
   if not host.is_linux() then return nil end
-  local path = os.getenv "AXOSANDBOX_GUEST" or BINARY
+  local named = os.getenv "AXOSANDBOX_GUEST"
+  local path = named or BINARY
   local real = uv.fs_realpath(path)
   local stat = real and uv.fs_stat(real)
-  local why = not stat and "it is missing" or problem_with(stat)
+  local why = named and named:sub(1, 1) ~= "/" and "$AXOSANDBOX_GUEST is no absolute path"
+    or not stat and "it is missing" or problem_with(stat)
   if not why then return real end
   return nil, errors.new {
     code = "NO_GUEST", op = "start",

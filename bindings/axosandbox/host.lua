@@ -237,11 +237,22 @@ local WITHHELD = {
   NOTIFY_SOCKET = true, LISTEN_FDS = true, LISTEN_PID = true, LISTEN_FDNAMES = true,
 }
 
---- The environment for podman: this process's, with XDG_RUNTIME_DIR pinned.
+-- What a relative directory of PATH holds depends on where the process happens to be.
+local function absolute_only(path)
+  local dirs = {}
+  for dir in path:gmatch "[^:]+" do
+    if dir:sub(1, 1) == "/" then dirs[#dirs + 1] = dir end
+  end
+  return table.concat(dirs, ":")
+end
+
+--- The environment for podman: this process's, with XDG_RUNTIME_DIR pinned, and a PATH without
+--- relative directories.
 ---@return string[] "NAME=value", sorted
 function host.podman_env()
   local env = {}
   for name, value in pairs(uv.os_environ()) do
+    if name == "PATH" then value = absolute_only(value) end
     if not WITHHELD[name] then env[#env + 1] = name .. "=" .. value end
   end
   local pinned = host.is_linux() and uv.getuid() ~= 0 and podman_runtime_dir()
@@ -256,7 +267,7 @@ end
 function host.has_program(name)
   local dirs = (os.getenv "PATH" or "") .. ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
     .. ":/sbin:/bin:/run/current-system/sw/bin"
-  for dir in dirs:gmatch "[^:]+" do
+  for dir in absolute_only(dirs):gmatch "[^:]+" do
     if uv.fs_access(dir .. "/" .. name, "X") then return true end
   end
   return false

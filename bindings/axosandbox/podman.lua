@@ -143,12 +143,23 @@ function Client:is_remote()
   return self.remote
 end
 
---- Finds podman: $AXOSANDBOX_PODMAN (a path, or a name to look up), else "podman" in PATH.
+-- What it names depends on the current directory, which may be a session's.
+local function relative(override)
+  return errors.new {
+    code = "ENOENT", op = "podman",
+    message = ("the podman to use is the relative path %q"):format(override),
+    hint = "give an absolute path, or a name to look up in PATH",
+  }
+end
+
+--- Finds podman: $AXOSANDBOX_PODMAN (an absolute path, or a name to look up), else "podman" in
+--- PATH.
 ---@param opts { podman: string? }?
 ---@return axo.Client?, axo.Error? code "ENOENT", with the command that installs it as hint
 function podman.client(opts)
   local override = opts and opts.podman or os.getenv "AXOSANDBOX_PODMAN"
   if override == "" then override = nil end
+  if override and override:find "^[^/]+/" then return nil, relative(override) end
   local program, err = core.podman.find(override, os.getenv "PATH")
   if not program then
     return nil, errors.new {

@@ -1,13 +1,13 @@
 --- What axolua does, loaded by its main(): finds its files, runs a script, a chunk of code or
 --- a command as the main coroutine on luv's loop, and returns the exit code.
 ---
---- Called as a chunk: `runner({ exe, prefix }, argv)`, with argv[0] the program.
+--- Called as a chunk: `runner({ exe, prefix, is_ours }, argv)`, with argv[0] the program.
+---
+--- Nothing is loaded from the current directory, nor from one that somebody else can write:
+--- what a session's container put there must not run here.
 local host, argv = ...
 
 host.share = host.prefix .. "/share/axosandbox"
-host.lua_path = ("%s/share/lua/5.4/?.lua;%s/share/lua/5.4/?/init.lua"):format(
-  host.prefix, host.prefix)
-host.lua_cpath = host.prefix .. "/lib/lua/5.4/?.so"
 
 local FAILED = 125 -- as the commands have it
 local USAGE = [[
@@ -24,10 +24,96 @@ end
 
 -- ---- the environment of a chunk ---------------------------------------------------------
 
+local KINDS = {
+  { key = "path", variable = "LUA_PATH",
+    names = { "share/lua/5.4/?.lua", "share/lua/5.4/?/init.lua" } },
+  { key = "cpath", variable = "LUA_CPATH", names = { "lib/lua/5.4/?.so" } },
+}
+
+-- A rock's dependencies are in the tree that it was put into.
+local ROCK = "^(.*)/lib/luarocks/rocks%-[^/]*/axosandbox/[^/]+/installed$"
+
+local function variable(name)
+  local versioned = os.getenv(name .. "_5_4")
+  if versioned then return versioned, name .. "_5_4" end
+  return os.getenv(name), name
+end
+
+-- Lua's own defaults hold these; nobody needs to be told of them.
+local DEFAULTS = { ["./?.lua"] = true, ["./?/init.lua"] = true, ["./?.so"] = true }
+
+--- Adds those entries of a path that lead to where nobody but root and we can put anything.
+local function add_entries(list, path, on_problem)
+  for entry in path:gmatch "[^;]+" do
+    local dir = entry:match "^/[^?]*/" or entry:match "^/"
+    local is_ours = dir and host.is_ours(dir)
+    if is_ours and not list[entry] then
+      list[entry], list[#list + 1] = true, entry
+    elseif is_ours == false then
+      on_problem(entry, "others can write there, or above")
+    elseif not dir and not DEFAULTS[entry] then
+      on_problem(entry, "it depends on the current directory")
+    end
+  end
+end
+
+local function ignore() end
+
+--- Where the library and what it needs are looked for: the installation, then the system.
+local function library_path(kind)
+  local list, prefixes = {}, { host.prefix, host.prefix:match(ROCK) }
+  for _, prefix in ipairs(prefixes) do
+    for _, name in ipairs(kind.names) do
+      local entry = prefix .. "/" .. name
+      list[entry], list[#list + 1] = true, entry
+    end
+  end
+  add_entries(list, package[kind.key], ignore)
+  return list
+end
+
+--- What the caller's LUA_PATH or LUA_CPATH has besides.
+local function callers_path(kind, on_problem)
+  local set, name = variable(kind.variable)
+  local list = {}
+  for _, entry in ipairs(kind.library) do list[entry] = true end
+  add_entries(list, set or "", function(entry, problem) on_problem(name, entry, problem) end)
+  return list
+end
+
+local function complain_of(name, entry, problem)
+  complain(("%s: %s is left out: %s"):format(name, entry, problem))
+end
+
+--- A loader that is asked last: what the caller names takes the place of nothing of the library's.
+local function search_last(path, cpath)
+  table.insert(package.searchers, function(name)
+    local file, tried = package.searchpath(name, path)
+    if file then return assert(loadfile(file)), file end
+    local library, tried_too = package.searchpath(name, cpath)
+    if not library then return tried .. "\n\t" .. tried_too end
+    local symbol = "luaopen_" .. name:gsub("^.*%-", ""):gsub("%.", "_")
+    return assert(package.loadlib(library, symbol)), library
+  end)
+end
+
 local function set_paths()
-  package.path = host.lua_path .. ";" .. package.path
-  package.cpath = host.lua_cpath .. ";" .. package.cpath
+  for _, kind in ipairs(KINDS) do
+    kind.library = library_path(kind)
+    package[kind.key] = table.concat(kind.library, ";")
+  end
   package.loaded["axolua.host"] = host
+end
+
+--- Modules are looked for by the caller's variables, too, and a script's in its directory.
+local function add_callers_paths(script_dir, on_problem)
+  local path = callers_path(KINDS[1], on_problem or ignore)
+  local cpath = callers_path(KINDS[2], on_problem or ignore)
+  if script_dir then
+    table.insert(path, 1, script_dir .. "/?.lua")
+    table.insert(path, 2, script_dir .. "/?/init.lua")
+  end
+  if #path + #cpath > 0 then search_last(table.concat(path, ";"), table.concat(cpath, ";")) end
 end
 
 --- Scripts see the library's messages on stderr, from the moment they load it.
@@ -110,6 +196,12 @@ end
 
 -- ---- the ways to be called -----------------------------------------------------------------
 
+local function directory_of(path)
+  local uv = require "luv"
+  local real = path ~= "-" and uv.fs_realpath(path)
+  return real and real:match "^(.*)/"
+end
+
 local function run_file(path, first)
   local chunk, err
   if path == "-" then
@@ -119,6 +211,7 @@ local function run_file(path, first)
   end
   if not chunk then return complain(err) end
   show_log()
+  add_callers_paths(directory_of(path), complain_of)
   return run_chunk(chunk, path, first)
 end
 
@@ -127,6 +220,7 @@ local function run_code()
   local chunk, err = load(argv[2], "=(command line)")
   if not chunk then return complain(err) end
   show_log()
+  add_callers_paths(nil, complain_of)
   return run_chunk(chunk, "-e", 3)
 end
 
@@ -134,13 +228,12 @@ local function quote(word)
   return "'" .. word:gsub("'", "'\\''") .. "'"
 end
 
---- An export that puts our paths in front, once, and keeps what was there.
-local function export(name, front)
-  local versioned = name .. "_5_4"
-  if os.getenv(versioned) then name = versioned end
-  local rest = os.getenv(name) or ";"
-  if rest:sub(1, #front + 1) == front .. ";" then rest = rest:sub(#front + 2) end
-  return ("export %s=%s\n"):format(name, quote(front .. ";" .. rest))
+--- An export that puts our paths in front, once, and keeps what can be kept of what was there. Of
+--- the variable that Lua 5.4 alone reads: another Lua's path keeps its defaults.
+local function export(kind)
+  local rest = callers_path(kind, complain_of)
+  local list = table.move(rest, 1, #rest, #kind.library + 1, { table.unpack(kind.library) })
+  return ("export %s_5_4=%s\n"):format(kind.variable, quote(table.concat(list, ";")))
 end
 
 local function print_out(...)
@@ -152,7 +245,7 @@ local function print_out(...)
 end
 
 local function print_env()
-  return print_out(export("LUA_PATH", host.lua_path), export("LUA_CPATH", host.lua_cpath))
+  return print_out(export(KINDS[1]), export(KINDS[2]))
 end
 
 local function is_help(word)
@@ -176,25 +269,14 @@ local function run_command()
   local chunk, err = loadfile(scripts .. "/axolua/main.lua", "t")
   if not chunk then return complain(err) end
   package.path = scripts .. "/?.lua;" .. package.path
+  add_callers_paths()
   return run_chunk(chunk, argv[0], 1)
 end
 
-local function is_readable(path)
-  local file = io.open(path)
-  if not file then return false end
-  local _, err = file:read(0) -- a directory opens, and then cannot be read
-  file:close()
-  return err == nil
-end
-
---- A command comes before a file of that name: what lies in somebody's directory must not
---- take the place of `axolua run`.
+--- A bare word is a command, never a file: what lies in somebody's directory must not run because
+--- a command was mistyped.
 local function is_file(word)
-  if word == "-" or word:find("/", 1, true) or word:find "%.lua$" then return true end
-  if word == "help" or is_readable(host.share .. "/scripts/axolua/" .. word .. ".lua") then
-    return false
-  end
-  return is_readable(word)
+  return word == "-" or word:find("/", 1, true) ~= nil or word:find "%.lua$" ~= nil
 end
 
 local function main()

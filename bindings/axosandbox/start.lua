@@ -15,6 +15,7 @@ local leftovers = require "axosandbox.leftovers"
 local limits = require "axosandbox.limits"
 local login = require "axosandbox.login"
 local mounted = require "axosandbox.mounted"
+local own_files = require "axosandbox.own_files"
 local plan = require "axosandbox.plan"
 local podman = require "axosandbox.podman"
 local policy = require "axosandbox.policy"
@@ -44,8 +45,10 @@ end
 ---@param set axo.Policy
 ---@param asked axo.Asked with `source`
 ---@param remote_user string? whom its commands are to run as
----@return axo.policy.SandboxDecision? decision, axo.Error? err code "POLICY"
+---@return axo.policy.SandboxDecision? decision, axo.Error? err code "POLICY" or "OWN_FILES"
 function start.decide_sandbox(set, asked, remote_user)
+  local ok, refusal = own_files.check(asked.source)
+  if not ok then return nil, refusal end
   local decision, err = set:decide("sandbox", {
     id = asked.id, dir = asked.dir, dir_real = asked.source, image = asked.image,
     ports = asked.ports, env = asked.env, env_names = sorted_names(asked.env),

@@ -153,7 +153,7 @@ describe("the audit log of a session", function()
       "$2" "$1/host.lua"; code=$?
       cp "$1/disk/audit.jsonl" "$1/log"; exit "$code"
     ]], "sh", dir, uv.exepath() }, {
-      env = proc.environment { LUA_PATH = package.path, LUA_CPATH = package.cpath },
+      env = proc.environment { LUA_PATH_5_4 = package.path, LUA_CPATH_5_4 = package.cpath },
     })
     assert.equal(0, result.code, result.stderr)
     assert.matches("^1%s.*cannot be written: .*ENOSPC", result.stdout)

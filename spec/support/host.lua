@@ -38,7 +38,7 @@ function host.start(code, opts)
   local file = temp.dir() .. "/host.lua"
   temp.write(file, PRELUDE .. "local options = " .. host.source(opts.options or {})
     .. "\n" .. code)
-  local changes = { LUA_PATH = package.path, LUA_CPATH = package.cpath }
+  local changes = { LUA_PATH_5_4 = package.path, LUA_CPATH_5_4 = package.cpath }
   for key, value in pairs(opts.env or {}) do changes[key] = value end
   return proc.start({ uv.exepath(), file }, {
     env = proc.interpreter_environment(changes), stdin = true, cwd = opts.cwd,

@@ -297,7 +297,7 @@ describe("the audit log", function()
       local result = proc.run({ "/bin/sh", "-c",
         'trap "" XFSZ; ulimit -f 8; exec "$@"', "sh", uv.exepath(), file },
         { env = proc.interpreter_environment {
-          LUA_PATH = package.path, LUA_CPATH = package.cpath,
+          LUA_PATH_5_4 = package.path, LUA_CPATH_5_4 = package.cpath,
         } })
       assert.equal(0, result.code, result.stderr)
       local size = tonumber(result.stdout)

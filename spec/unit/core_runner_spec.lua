@@ -1,6 +1,7 @@
 -- axolua itself: what its first argument means, the main coroutine, exit codes.
 local unit = require "spec.support.unit"
 local proc = require "spec.support.proc"
+local uv = require "luv"
 
 local AXOLUA = unit.prefix() .. "/axolua"
 if not io.open(AXOLUA) then AXOLUA = unit.prefix() .. "/bin/axolua" end
@@ -132,8 +133,7 @@ describe("axolua", function()
     assert.matches("usage: axolua FILE", r.stderr)
   end)
 
-  it("takes a command before a file of its name", function()
-    local uv = require "luv"
+  it("takes a bare word for a command, never for a file", function()
     local dir = assert(uv.fs_mkdtemp(unit.temporary_name() .. "XXXXXX"))
     for _, name in ipairs { "help", "mine" } do
       local file = assert(io.open(dir .. "/" .. name, "w"))
@@ -143,6 +143,9 @@ describe("axolua", function()
     local r = assert(unit.run({ AXOLUA, "help" }, { cwd = dir }))
     assert.is_nil(r.stdout:find "a file")
     r = assert(unit.run({ AXOLUA, "mine" }, { cwd = dir }))
+    assert.equal(2, r.code)
+    assert.equal("", r.stdout)
+    r = assert(unit.run({ AXOLUA, "./mine" }, { cwd = dir }))
     assert.equal("a file\n", r.stdout)
     for _, name in ipairs { "help", "mine" } do os.remove(dir .. "/" .. name) end
     uv.fs_rmdir(dir)
@@ -153,7 +156,7 @@ describe("axolua", function()
       local line = (' eval "$("$1" env)";'):rep(times)
       return assert(unit.run({ "sh", "-c",
         "unset LUA_PATH LUA_CPATH LUA_PATH_5_4 LUA_CPATH_5_4;" .. extra .. line
-          .. ' printf "%s\\n" "$LUA_PATH" "$LUA_PATH_5_4" "$LUA_CPATH"; cd /;'
+          .. ' printf "%s\\n" "$LUA_PATH" "$LUA_PATH_5_4" "$LUA_CPATH_5_4"; cd /;'
           .. ' "$2" -e "io.write(require [[axosandbox.core]].version)"',
         "sh", AXOLUA, unit.interpreter() }, { env = proc.interpreter_environment() }))
     end
@@ -161,15 +164,18 @@ describe("axolua", function()
     assert.equal("", once.stderr)
     assert.matches("%d+%.%d+%.%d+$", once.stdout)
     assert.equal(once.stdout, twice.stdout)
-    local kept = evaluate(2, "export LUA_PATH=\"/it's/?.lua;;\";")
-    assert.matches("/it's/%?%.lua;;\n", kept.stdout)
-    local versioned = evaluate(1, 'export LUA_PATH_5_4="/v/?.lua;;";')
-    assert.matches("/v/%?%.lua;;\n", versioned.stdout)
+    local dir = assert(uv.fs_mkdtemp(unit.temporary_name() .. "it's-XXXXXX"))
+    local kept = evaluate(2, ('export LUA_PATH="%s/?.lua;;./x/?.lua";'):format(dir))
+    local mine = dir:gsub("%p", "%%%0") .. "/%?%.lua\n"
+    assert.matches("^[^\n]*;;[^\n]*\n[^\n]*;" .. mine, kept.stdout)
+    assert.matches("%d+%.%d+%.%d+$", kept.stdout)
+    local versioned = evaluate(1, ('export LUA_PATH_5_4="%s/?.lua;;";'):format(dir))
     assert.matches("%d+%.%d+%.%d+$", versioned.stdout)
+    assert.matches(mine, versioned.stdout)
+    uv.fs_rmdir(dir)
   end)
 
   it("runs through a link, and says so when it stands alone", function()
-    local uv = require "luv"
     local link = unit.temporary_name()
     assert(uv.fs_symlink(AXOLUA, link))
     assert.matches("^axolua ", assert(unit.run { link, "--version" }).stdout)

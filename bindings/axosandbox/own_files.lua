@@ -1,0 +1,69 @@
+--- What this host loads and runs of axosandbox itself. A session whose directory overlaps with it
+--- could change what runs outside of the container.
+local uv = require "luv"
+local errors = require "axosandbox.errors"
+
+local own_files = {}
+
+-- What is required by name, with the directory of the library's own modules.
+local MODULES = { "axosandbox.core", "axosandbox.own_files", "luv", "cjson", "argparse" }
+
+local function is_in(path, dir)
+  return path == dir or dir == "/" or path:sub(1, #dir + 1) == dir .. "/"
+end
+
+-- A build tree's directories are links: both the link and what it leads to must stay as they are.
+local function add(places, path)
+  local real = path and uv.fs_realpath(path)
+  if not real then return end
+  places[#places + 1] = real
+  local parent, name = path:match "^(.*)/([^/]+)$"
+  local real_parent = parent and uv.fs_realpath(parent)
+  if real_parent then places[#places + 1] = real_parent .. "/" .. name end
+end
+
+local function add_directory(places, file)
+  add(places, file and file:match "^(.*)/[^/]*$")
+end
+
+-- Computed once: the process keeps running what it has loaded.
+local places
+
+local function find_places()
+  local found = {}
+  for i, name in ipairs(MODULES) do
+    local file = package.searchpath(name, package.path) or package.searchpath(name, package.cpath)
+    add(found, file)
+    if i <= 2 then add_directory(found, file) end
+  end
+  local prefix = debug.getinfo(1, "S").source:match "^@(.*)/[^/]+/[^/]+/[^/]+/[^/]+/[^/]+$"
+  if prefix then
+    add(found, prefix .. "/share/axosandbox/policy")
+    add(found, prefix .. "/share/axosandbox/scripts")
+    add(found, prefix .. "/lib/axosandbox")
+  end
+  local axolua = package.loaded["axolua.host"]
+  add(found, axolua and axolua.exe)
+  return found
+end
+
+--- Refuses a session's directory that this host runs code from, or that lies where it does.
+---@param dir string the directory, without symbolic links
+---@return true? ok, axo.Error? code "OWN_FILES"
+function own_files.check(dir)
+  places = places or find_places()
+  for _, place in ipairs(places) do
+    if is_in(place, dir) or is_in(dir, place) then
+      return nil, errors.new {
+        code = "OWN_FILES", op = "start",
+        message = ("the directory %s holds axosandbox itself (%s): what a session writes there "
+          .. "would run on this host"):format(dir, place),
+        hint = "choose another directory; to work on axosandbox in a session, install it first "
+          .. "(cmake --install build --prefix DIR) and run DIR/bin/axolua",
+      }
+    end
+  end
+  return true
+end
+
+return own_files
