@@ -148,6 +148,17 @@ static int ask_file(lua_State *L, const axo_file_request_t *file, int callback) 
   return laxo_asked(L, ask, status, &err);
 }
 
+/* link:set_root(path) */
+static int link_set_root(lua_State *L) {
+  axo_link_t *link = laxo_check_link(L, 1);
+  int rc = axo_link_set_root(link, laxo_check_text(L, 2));
+  luaL_argcheck(L, rc != UV_EINVAL, 2, "an absolute path is needed");
+  if (rc != 0)
+    return luaL_error(L, "out of memory");
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 /* link:open_file(path, flags, mode, done): done(err, fd); the fd is the receiver's. */
 static int link_open_file(lua_State *L) {
   axo_file_request_t file = {
@@ -289,12 +300,19 @@ static int link_tostring(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"is_up", link_is_up},         {"uid", link_uid},
-    {"close", link_close},         {"exec", link_exec},
-    {"task", laxo_guest_task},     {"terminal", laxo_guest_terminal},
-    {"attach", laxo_guest_attach}, {"open_file", link_open_file},
-    {"path", link_path},           {"list", link_list},
-    {"kill_all", link_kill_all},   {NULL, NULL},
+    {"is_up", link_is_up},
+    {"uid", link_uid},
+    {"close", link_close},
+    {"exec", link_exec},
+    {"task", laxo_guest_task},
+    {"terminal", laxo_guest_terminal},
+    {"attach", laxo_guest_attach},
+    {"open_file", link_open_file},
+    {"set_root", link_set_root},
+    {"path", link_path},
+    {"list", link_list},
+    {"kill_all", link_kill_all},
+    {NULL, NULL},
 };
 
 static const luaL_Reg meta[] = {

@@ -397,6 +397,10 @@ AXO_EXTERN int axo_link_open(uv_loop_t *loop, const axo_link_options_t *options,
                              axo_link_t **out, axo_err_t *err);
 AXO_EXTERN void *axo_link_data(const axo_link_t *link);
 AXO_EXTERN bool axo_link_is_up(const axo_link_t *link);
+/* What axo_link_file works beneath from now on: an absolute path in the container,
+ * without symbolic links. Where there is no such directory, it fails with UV_ESTALE.
+ * Before this, the session's directory. 0, UV_EINVAL, UV_ENOMEM. */
+AXO_EXTERN int axo_link_set_root(axo_link_t *link, const char *path);
 /* Whom the guest runs as, inside; valid while it is up. Only a guest that is root (0)
  * can run commands as somebody else. */
 AXO_EXTERN uint32_t axo_link_uid(const axo_link_t *link);

@@ -14,6 +14,16 @@
 uv_loop_t *axo__link_loop(const axo_link_t *link) { return link->loop; }
 void *axo_link_data(const axo_link_t *link) { return link->options.data; }
 bool axo_link_is_up(const axo_link_t *link) { return link->up; }
+int axo_link_set_root(axo_link_t *link, const char *path) {
+  if (*path != '/')
+    return UV_EINVAL;
+  char *copy = strdup(path);
+  if (!copy)
+    return UV_ENOMEM;
+  free(link->root);
+  link->root = copy;
+  return 0;
+}
 uint32_t axo_link_uid(const axo_link_t *link) { return link->uid; }
 
 /* ---- the end --------------------------------------------------------------------- */
@@ -23,6 +33,7 @@ bool axo__link_release(axo_link_t *link) {
     return false;
   if (link->null_fd >= 0)
     close(link->null_fd);
+  free(link->root);
   free(link);
   return true;
 }

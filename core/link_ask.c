@@ -112,24 +112,28 @@ static int ask(axo_link_t *link, const request_t *r, axo_answer_cb cb, void *dat
   return 0;
 }
 
-/* A fixed head, then strings with their NULs. */
+/* A fixed head, then strings with their NULs; those that are NULL are left out. */
 static size_t pack(char *out, size_t size, const void *head, size_t head_len,
-                   const char *first, const char *second) {
-  size_t a = strlen(first) + 1, b = second ? strlen(second) + 1 : 0;
-  if (head_len + a + b > size)
-    return 0;
+                   const char *const strings[], size_t count) {
   memcpy(out, head, head_len);
-  memcpy(out + head_len, first, a);
-  if (second)
-    memcpy(out + head_len + a, second, b);
-  return head_len + a + b;
+  size_t at = head_len;
+  for (size_t i = 0; i < count; i++) {
+    size_t len = strings[i] ? strlen(strings[i]) + 1 : 0;
+    if (len > size - at)
+      return 0;
+    if (len)
+      memcpy(out + at, strings[i], len);
+    at += len;
+  }
+  return at;
 }
 
 static int open_file(axo_link_t *link, const axo_file_request_t *file, axo_answer_cb cb,
                      void *data, axo_err_t *err) {
-  char body[sizeof(axo_open_t) + PATH_MAX];
+  char body[sizeof(axo_open_t) + PATH_MAX + PATH_MAX];
   axo_open_t head = {.flags = file->flags, .mode = file->mode};
-  size_t len = pack(body, sizeof body, &head, sizeof head, file->path, NULL);
+  const char *const strings[] = {file->path, link->root};
+  size_t len = pack(body, sizeof body, &head, sizeof head, strings, 2);
   if (len == 0)
     return axo__err_set(err, UV_ENAMETOOLONG, "open", NULL, "the path is too long");
   request_t r = {AXO_REQ_OPEN, AXO_EV_OPENED, body, len, file->path};
@@ -138,11 +142,13 @@ static int open_file(axo_link_t *link, const axo_file_request_t *file, axo_answe
 
 int axo_link_file(axo_link_t *link, const axo_file_request_t *file, axo_answer_cb cb,
                   void *data, axo_err_t *err) {
-  char body[sizeof(axo_path_t) + PATH_MAX + PATH_MAX];
+  char body[sizeof(axo_path_t) + PATH_MAX + PATH_MAX + PATH_MAX];
   if (file->op == AXO_FILE_OPEN)
     return open_file(link, file, cb, data, err);
   axo_path_t head = {.op = (uint32_t)file->op, .mode = file->mode};
-  size_t len = pack(body, sizeof body, &head, sizeof head, file->path, file->to);
+  const char *const strings[] = {
+      file->path, file->op == AXO_FILE_RENAME ? file->to : NULL, link->root};
+  size_t len = pack(body, sizeof body, &head, sizeof head, strings, 3);
   if (len == 0)
     return axo__err_set(err, UV_ENAMETOOLONG, "path", NULL, "the path is too long");
   request_t r = {AXO_REQ_PATH, AXO_EV_DONE, body, len, file->path};

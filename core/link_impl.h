@@ -105,6 +105,7 @@ typedef struct axo__peer {
 
 struct axo_link {
   axo_link_options_t options;
+  char *root; /* NULL: the session's */
   uv_loop_t *loop;
   uv_poll_t listener;
   uv_timer_t clock;   /* runs while a call has a deadline */

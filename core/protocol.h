@@ -114,7 +114,9 @@ typedef struct axo_signalled {
   uint32_t reserved;
 } axo_signalled_t;
 
-/* Followed by a NUL-terminated path, relative to the session's root. */
+/* Followed by a NUL-terminated path, relative to the session's root; or by that and the
+ * absolute path, without symbolic links, of the directory that takes the root's place:
+ * ESTALE where there is none. So is axo_path_t. */
 typedef struct axo_open {
   int32_t flags; /* O_*; O_CLOEXEC and O_NOCTTY are added, the rest is whitelisted */
   uint32_t mode;

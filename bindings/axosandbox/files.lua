@@ -8,6 +8,7 @@ local errors = require "axosandbox.errors"
 local glob = require "axosandbox.glob"
 local handle = require "axosandbox.handle"
 local options = require "axosandbox.options"
+local roots = require "axosandbox.root"
 
 local files = {}
 
@@ -80,6 +81,8 @@ local function operate(self, spec, callback)
   local function begin(done)
     local relative, err = files.confine(spec.path, self.driver.root, spec.op)
     if not relative then return nil, err end
+    err = roots.lost(self.driver, spec.op)
+    if err then return nil, err end
     if spec.not_root and relative == "." then
       return nil, failure(spec.op, "INVALID", "this cannot be done to the session's directory")
     end
@@ -101,7 +104,8 @@ local READ_SHAPE = {
 --- Reads a file, byte for byte. Without a limit, a file of more than 16 MiB is an error.
 ---
 --- Codes of all file operations: "NOT_FOUND", "OUTSIDE" (also by a symbolic link), "NOT_A_FILE"
---- (a directory, FIFO, device), "NOT_A_DIRECTORY", "TOO_LARGE", "PERMISSION", "INVALID", "IO".
+--- (a directory, FIFO, device), "NOT_A_DIRECTORY", "TOO_LARGE", "PERMISSION", "INVALID", "IO",
+--- "NO_ROOT" (the directory of the session, or of this handle, was removed, moved or replaced).
 ---@param path string relative to the session's directory, or absolute in it
 ---@param opts { offset: integer?, limit: integer? }? bytes
 ---@param callback fun(err: axo.Error?, bytes: string?)?

@@ -95,6 +95,7 @@ end
 ---@class axo.SessionLabels
 ---@field id string
 ---@field dir string
+---@field root { dev: integer, ino: integer }? what that directory is, on the machine that started it
 ---@field version string of the library that started it
 ---@field owner string host.identity() of the process that started it
 ---@field instance string unique to each attempt to start
@@ -113,6 +114,7 @@ function naming.labels(session)
   local values = {
     id = session.id,
     dir = session.dir,
+    root = session.root and ("%d:%d"):format(session.root.dev, session.root.ino) or "",
     version = session.version,
     owner = session.owner,
     instance = session.instance,
@@ -177,11 +179,20 @@ local function matching(pattern)
   return function(text) return text:match(pattern) end
 end
 
+-- "" where there is none: sessions of older versions have none.
+local function parse_root(text)
+  if text == "" then return text end
+  local dev, ino = text:match "^(%d+):(%d+)$"
+  dev, ino = math.tointeger(tonumber(dev)), math.tointeger(tonumber(ino))
+  return dev and ino and { dev = dev, ino = ino }
+end
+
 local READERS = {
   id = function(text) return not naming.check_id(text) and text or nil end,
   dir = function(text)
     return text:find "^/" and not text:find "[%z\n]" and text or nil
   end,
+  root = parse_root,
   version = matching "^[%w.+-]+$",
   owner = matching "^%d+:[%d-]+:[%x-]+:[%d-]+$",
   instance = matching "^%x+$",
@@ -214,6 +225,7 @@ function naming.parse_labels(labels)
     end
   end
   if session.image == "" then session.image = nil end
+  if session.root == "" then session.root = nil end
   session.keep = session.keep == "yes"
   return session
 end

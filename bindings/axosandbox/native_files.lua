@@ -7,6 +7,7 @@ local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local naming = require "axosandbox.naming"
 local faults = require "axosandbox.native_faults"
+local root = require "axosandbox.root"
 local scripted = require "axosandbox.portable_files"
 
 ---@class axo.NativePath
@@ -39,6 +40,7 @@ end
 local function fault(self, op, path, raw)
   if raw.stage ~= core.stage.FILE then return faults.of(raw, self, op) end
   local text = (raw.message:match "^.*:(.+)$" or raw.message):gsub("^ ", "")
+  if raw.code == "ESTALE" then return root.gone(self, op) end
   if raw.code == "EXDEV" then text = "it leads out of the session's directory" end
   return failure(op, path, raw.code, text)
 end
@@ -284,6 +286,13 @@ function files:stat(path, follow, done)
     local stat = uv.fs_fstat(fd)
     uv.fs_close(fd)
     done(nil, entry_of(path:match "[^/]+$", stat))
+  end, done)
+end
+
+function files:check_directory(path, done)
+  return open(self, { op = "exec", path = path, flags = O_PATH | O_DIRECTORY }, function(fd)
+    uv.fs_close(fd)
+    done(nil, true)
   end, done)
 end
 

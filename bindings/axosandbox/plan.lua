@@ -53,6 +53,7 @@ function plan.new(request, sandbox, image)
     name = naming.container(request.id),
     dir = request.dir,
     source = request.source,
+    root = request.root,
     asked_image = request.image,
     env = request.env,
     secret_names = request.secret_names,
@@ -144,7 +145,8 @@ end
 function plan.labels(p)
   if p.labels then return p.labels end
   return naming.labels {
-    id = p.id, dir = p.dir, version = p.version, owner = p.owner, instance = p.instance,
+    id = p.id, dir = p.dir, root = p.root, version = p.version, owner = p.owner,
+    instance = p.instance,
     image = p.asked_image, ports = p.ports, limits = p.limits,
     path = p.guest and "native" or "portable", secrets = p.secret_names,
     keep = p.keep,

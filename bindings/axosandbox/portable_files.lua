@@ -4,6 +4,7 @@
 local errors = require "axosandbox.errors"
 local last_line = require "axosandbox.last_line"
 local naming = require "axosandbox.naming"
+local root = require "axosandbox.root"
 local scripts = require "axosandbox.portable_scripts"
 
 local files = {}
@@ -41,10 +42,11 @@ local function message_of(request, code, text, complaint)
   return ("%s: %s%s"):format(request.path, text, said and " (" .. said .. ")" or "")
 end
 
-local function refused(request, result)
+local function refused(path, request, result)
   local complaint, code, text = result.stderr:match "^(.*)\naxo%-files (%u[%u_]*) ([^\n]*)\n$"
   if not code then return nil end
   text = text:sub(1, MAX_SAID)
+  if code == "NO_ROOT" then return root.gone(path, request.op, text) end
   if code == "IO" then code = cause_of(complaint) or code end
   return errors.new {
     code = code, op = request.op, stderr = complaint ~= "" and complaint or nil,
@@ -53,7 +55,7 @@ local function refused(request, result)
   }
 end
 
-local function failure(request, result)
+local function failure(path, request, result)
   if result.timed_out then
     return errors.new {
       code = "TIMEOUT", op = request.op, message = request.path .. ": it took too long",
@@ -63,7 +65,7 @@ local function failure(request, result)
     return errors.new { code = "CANCELLED", op = request.op, message = "it was cancelled" }
   end
   if result.code == scripts.FAILED then
-    local err = refused(request, result)
+    local err = refused(path, request, result)
     if err then return err end
   end
   if result.code == 0 or (request.is_lenient and result.code == 1) then return nil end
@@ -76,13 +78,16 @@ end
 
 -- Runs one script. The working directory is "/": the session's own may have vanished.
 local function run(path, request, done)
-  local argv = { "sh", "-c", scripts.text(request.script), "axo-files", path.root, request.path }
+  local argv = {
+    "sh", "-c", scripts.text(request.script), "axo-files", path.base or path.root,
+    path.base and "1" or "", request.path,
+  }
   table.move(request.arguments or {}, 1, #(request.arguments or {}), #argv + 1, argv)
   return path:exec({
     argv = argv, cwd = "/", stdin = request.stdin,
     timeout = request.timeout or TIMEOUT, max_output = request.max_output or SPARE,
   }, function(err, result)
-    err = err or failure(request, result)
+    err = err or failure(path, request, result)
     if err then return done(err) end
     if request.answer then result = request.answer(result) end
     done(nil, result)
@@ -199,6 +204,16 @@ function files:stat(path, follow, done)
       local mode, size, mtime = result.stdout:match "^(%x+) (%d+) (%-?%d+)"
       return entry_of(mode, size, mtime, path:match "[^/]+$")
     end,
+  }, done)
+end
+
+--- Whether a path is that of a directory, and inside.
+---@param path string
+---@param done fun(err: axo.Error?, ok: true?)
+---@return any handle, axo.Error?
+function files:check_directory(path, done)
+  return run(self, {
+    op = "exec", script = "directory", path = path, answer = always_true,
   }, done)
 end
 

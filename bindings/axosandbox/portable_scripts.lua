@@ -1,8 +1,8 @@
 --- The scripts that act on files inside a container. They run in busybox ash, dash and bash,
 --- with busybox or coreutils; every path and every text comes in as an argument.
 ---
---- Each is called as `sh -c LIBRARY+SCRIPT axo-files ROOT PATH ARGUMENTS...`, where PATH is
---- relative to ROOT and has no ".." in it. Before anything is done, the script goes to the
+--- Each is called as `sh -c LIBRARY+SCRIPT axo-files ROOT PLAIN PATH ARGUMENTS...`, where PATH
+--- is relative to ROOT and has no ".." in it; with PLAIN, no link may be in ROOT's place. Before anything is done, the script goes to the
 --- directory of PATH and looks where that really is: a path that leads outside by a symbolic
 --- link ends there. What it then acts on is a name in the directory that it stands in.
 local scripts = {}
@@ -66,9 +66,14 @@ make() {
   done
 }
 signature() { stat -c '%d:%i:%s:%y:%z' "$leaf"; }
-root=$1 path=$2; shift 2
-cd -P -- "$root" 2>/dev/null || fail NO_ROOT 'the directory of the session is not there'
-base=${PWD%/}
+root=$1 plain=$2 path=$3; shift 3
+enter_root() {
+  cd -P -- "$root" 2>/dev/null || fail NO_ROOT "the directory is not there"
+  base=${PWD%/}
+  if [ -n "$plain" ] && [ "$base" != "${root%/}" ]; then
+    fail NO_ROOT "a symbolic link is in the place of the directory"
+  fi
+}
 ]==]
 
 -- max, offset, limit ("" for the rest)
@@ -89,9 +94,8 @@ tail -c "+$(($2 + 1))" "$leaf" | head -c "${3:-$1}"
 -- with stdin unread.
 -- count, name of the temporary file, 1 to make parents, mode, expected signature
 scripts.write = [==[
-unread=1
 if [ "$3" = 1 ]; then
-  case $path in */*) make "${path%/*}"; go "$root" ;; esac
+  case $path in */*) make "${path%/*}"; enter_root ;; esac
 fi
 follow "$path"
 [ "$leaf" != ./. ] || fail NOT_A_FILE 'it is a directory'
@@ -133,6 +137,10 @@ go "$leaf"; readable
 exec find . ! -name . -prune -exec stat -c "$1 %f %s %Y %n" {} +
 ]==]
 
+scripts.directory = [==[
+go "./$path"
+]==]
+
 -- 1 to follow a final symbolic link
 scripts.stat = [==[
 if [ "$1" = 1 ]; then follow "$path"; exists; else
@@ -172,7 +180,7 @@ scripts.rename = [==[
 enter "$path"
 [ -L "$leaf" ] || exists
 from=$PWD/$leaf
-cd -P -- "$root" || fail NO_ROOT 'the directory of the session is not there'
+enter_root
 enter "$1"
 if [ -d "$leaf" ]; then fail EXISTS 'the new name is a directory'; fi
 mv -f "$from" "$leaf" || fail IO 'it cannot be renamed'
@@ -219,7 +227,8 @@ exec find . ! -name . "$@" -print0
 ---@param name string
 ---@return string
 function scripts.text(name)
-  return LIBRARY .. scripts[name]
+  local begin = name == "write" and "unread=1\nenter_root\n" or "enter_root\n"
+  return LIBRARY .. begin .. scripts[name]
 end
 
 return scripts

@@ -11,6 +11,8 @@ local handle = require "axosandbox.handle"
 local log = require "axosandbox.log"
 local options = require "axosandbox.options"
 local shell = require "axosandbox.shell"
+local pending = require "axosandbox.pending"
+local roots = require "axosandbox.root"
 local task = require "axosandbox.task"
 local terminal = require "axosandbox.terminal"
 
@@ -174,12 +176,25 @@ local function environment(record, own)
   return merged
 end
 
+-- Where it is to run: absolute, and relative to the directory of a handle that is confined to it.
+local function place(driver, cwd, default, kind)
+  if not driver.base then return absolute(cwd, driver.root, default) end
+  local relative, err = files.confine(cwd or driver.root, driver.root, kind)
+  if not relative then return nil, err end
+  local base = driver.base:gsub("/$", "")
+  return relative == "." and driver.base or base .. "/" .. relative, relative
+end
+
 -- The spec of a piece of work, or nil, err.
 local function prepare(self, argv, opts, kind)
   if self.is_stopped then return nil, self.driver:stopped_error(kind) end
+  local lost = roots.lost(self.driver, kind)
+  if lost then return nil, lost end
   local defaults = self.record.defaults or NONE
+  local cwd, within = place(self.driver, opts.cwd, defaults.cwd, kind)
+  if not cwd then return nil, within end
   local spec = {
-    argv = argv, cwd = absolute(opts.cwd, self.driver.root, defaults.cwd),
+    argv = argv, cwd = cwd, within = within,
     timeout = opts.timeout, max_output = opts.max_output,
   }
   spec.user, spec.secrets = opts.user or defaults.user, self.record.secrets
@@ -212,8 +227,14 @@ local function begin_exec(finish, self, argv, opts)
   local function done(problem, result)
     finish(named(problem, spec, self.driver.root), result)
   end
-  if audit.is_on() then return audit_work.exec(self.record, self.driver, spec, done) end
-  return self.driver:exec(spec, done)
+  local function start()
+    if audit.is_on() then return audit_work.exec(self.record, self.driver, spec, done) end
+    return self.driver:exec(spec, done)
+  end
+  if not spec.within then return start() end
+  return pending.start(function(ready, fail)
+    return roots.within(self.driver, spec.within, ready, fail)
+  end, start, done)
 end
 
 local function run(self, argv, opts, callback)
@@ -224,7 +245,7 @@ end
 ---@field timeout number? seconds; policy's default otherwise. 0: none
 ---@field grace number? seconds between TERM and KILL, 2 by default
 ---@field env table<string, string>? beside the session's own
----@field cwd string? absolute in the container, or relative to the session's directory
+---@field cwd string? absolute in the container, or relative to the session's directory; of a handle from `axo.attach`, inside its directory (code "OUTSIDE")
 ---@field user string? NAME|UID[:GROUP|GID]
 ---@field stdin string|(fun(): string?)|nil bytes, or a function that returns some until it returns nil; with a callback, "pipe" leaves stdin open for h:write
 ---@field on_stdout fun(bytes: string)? gets the bytes as they come, instead of the result
@@ -239,7 +260,7 @@ end
 --- `h:close_stdin()`. A timeout, a cancel and a limit end the command's whole tree inside the
 --- container, before the result comes. Codes: "NOT_FOUND", "NOT_EXECUTABLE", "NO_DIRECTORY",
 --- "NO_USER", "DENIED" and "POLICY", "CALLBACK" (a function of the options raised), "GONE" (the
---- container vanished), "TIMEOUT" (it was to be killed, and the container, paused perhaps, does
+--- container vanished), "NO_ROOT" (the session's directory was removed, moved or replaced), "TIMEOUT" (it was to be killed, and the container, paused perhaps, does
 --- not answer), "STOPPED", "PODMAN".
 ---@param argv string[]
 ---@param opts axo.ExecOptions?
@@ -283,12 +304,21 @@ local function begin(self, kind, argv, opts, wrap, callback)
   return await.call(function(done)
     local spec, err = prepare(self, argv, opts, kind)
     if not spec then return nil, err end
-    local started
-    started, err = self.driver[kind](self.driver, spec, function(problem, source)
+    local function finish(problem, source)
       problem = named(problem, spec, self.driver.root)
       if audit.is_on() then audit_work.started(self.record, kind, spec, problem, source) end
       done(problem, source and wrap(source))
-    end)
+    end
+    local function start() return self.driver[kind](self.driver, spec, finish) end
+    local started
+    if spec.within then
+      started, err = roots.within(self.driver, spec.within, function()
+        local ok, problem = start()
+        if not ok then finish(problem) end
+      end, finish)
+    else
+      started, err = start()
+    end
     if not started and audit.is_on() then audit_work.started(self.record, kind, spec, err) end
     return started, err
   end, callback)

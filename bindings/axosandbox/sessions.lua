@@ -15,6 +15,7 @@ local naming = require "axosandbox.naming"
 local options = require "axosandbox.options"
 local podman = require "axosandbox.podman"
 local policy = require "axosandbox.policy"
+local root = require "axosandbox.root"
 local secrets = require "axosandbox.secrets"
 local session_lock = require "axosandbox.session_lock"
 
@@ -27,7 +28,9 @@ local OPEN_SHAPE = { policy = "table" }
 ---@return axo.Sandbox
 function sessions.handle(record)
   local session = require "axosandbox.session"
-  return session.new(record, sessions.path(record))
+  local driver = sessions.path(record)
+  if record.kind == "attached" then root.settle(driver) end
+  return session.new(record, driver)
 end
 
 --- The best way into a record's container, in a coroutine. The portable one serves where no
@@ -128,6 +131,7 @@ local function record_of(client, set, container, session)
     timeouts = {},
     ports = published_ports(container, session.ports),
     instance = session.instance,
+    mounted = pid and root.known(session.dir, session.root),
     link_dir = link_dir,
     no_link = no_link,
   }
@@ -273,6 +277,10 @@ local function warn_of_labels(record, problem)
   log.emit("warn", text, { op = "attach", container = record.container })
 end
 
+local function is_beneath(path, dir)
+  return dir == "/" or (path .. "/"):sub(1, #dir + 1) == dir .. "/"
+end
+
 local function attach_record(client, set, name, dir)
   local container, err = running_container(client, name, "container " .. name,
     unknown_container(name))
@@ -281,6 +289,7 @@ local function attach_record(client, set, name, dir)
   session = session or { limits = {}, ports = {} }
   local record = record_of(client, set, container, session)
   record.kind, record.id, record.container, record.dir = "attached", name, name, dir
+  if session.dir and not is_beneath(dir, session.dir) then record.mounted = nil end
   -- No id begins with "@": the files of a foreign container never meet a session's.
   record.runtime_dir, err = host.session_dir("@" .. container.Id:sub(1, 16))
   if not record.runtime_dir then return nil, err end
@@ -296,6 +305,10 @@ end
 --- A handle on an existing container, rooted at a directory in it (a git worktree, say). It
 --- never removes the container. That of a session is entered by its guest, any other by
 --- `podman exec`.
+---
+--- Its files are those beneath the directory, whatever symbolic links say, and its commands begin
+--- in it; where they go from there is theirs. A directory that was removed and made again is the
+--- same one to it; one that was replaced by a symbolic link is none ("NO_ROOT").
 ---
 --- Codes: "NOT_FOUND", "NOT_RUNNING", "STARTING", "POLICY". A name or a path that cannot be one raises.
 ---@param container string name or id

@@ -21,6 +21,7 @@ local podman = require "axosandbox.podman"
 local policy = require "axosandbox.policy"
 local ports = require "axosandbox.ports"
 local provision = require "axosandbox.provision"
+local root = require "axosandbox.root"
 local request = require "axosandbox.request"
 local reuse = require "axosandbox.reuse"
 local secrets = require "axosandbox.secrets"
@@ -117,6 +118,7 @@ local function make_plan(job)
   job.plan, problem = plan.new({
     guest = guest_for(job), owner = host.identity(), version = core.version,
     id = asked.id, dir = asked.dir, source = asked.source, image = asked.image,
+    root = not job.client:is_remote() and asked.identity or nil,
     ports = asked.ports, env = asked.env, keep = asked.keep,
     secret_names = next(asked.env_from) and sorted_names(asked.env_from) or nil,
   }, sandbox, chosen)
@@ -236,6 +238,7 @@ local function record_of(job)
     instance = job.container.instance,
     link_dir = job.container.link_dir,
     dir = job.asked.dir,
+    mounted = root.known(job.asked.dir, job.plan.root),
     image = job.plan.base_image or job.plan.image,
     network = job.plan.network,
     ports = job.ports,

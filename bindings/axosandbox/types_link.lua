@@ -26,6 +26,10 @@ function core.link(options) end
 ---@return boolean
 function Link:is_up() end
 
+--- Gives open_file and path another root than the session's directory.
+---@param path string absolute in the container, without symbolic links
+function Link:set_root(path) end
+
 --- Whom the guest runs as, inside.
 ---@return integer
 function Link:uid() end

@@ -12,6 +12,7 @@
 
 /* From linux/openat2.h, which not every C library brings. */
 #define RESOLVE_NO_MAGICLINKS 0x02
+#define RESOLVE_NO_SYMLINKS 0x04
 #define RESOLVE_BENEATH 0x08
 struct open_how {
   uint64_t flags, mode, resolve;
@@ -21,10 +22,13 @@ struct open_how {
   (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_APPEND | O_DIRECTORY | O_NOFOLLOW |      \
    O_PATH)
 
+/* What a file is made with has no set-id bit. */
+#define MODE_ALLOWED 01777
+
 static int beneath(int dir, const char *path, int flags, mode_t mode) {
   struct open_how how = {
       .flags = (uint64_t)(flags | O_CLOEXEC),
-      .mode = flags & O_CREAT ? mode & 07777 : 0,
+      .mode = flags & O_CREAT ? mode & MODE_ALLOWED : 0,
       .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
   };
   int fd;
@@ -33,6 +37,13 @@ static int beneath(int dir, const char *path, int flags, mode_t mode) {
     fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
   while (fd < 0 && errno == EAGAIN && --tries);
   return fd;
+}
+
+static int close_keeping_errno(int fd) {
+  int cause = errno;
+  close(fd);
+  errno = cause;
+  return -1;
 }
 
 /* Before Linux 5.6: component by component, following no link at all. */
@@ -50,24 +61,17 @@ static int beneath_walk(int dir, const char *path, int flags, mode_t mode) {
     }
     memcpy(part, len ? path : ".", len ? len : 1);
     part[len ? len : 1] = 0;
-    int next = *rest ? openat(at, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-                     : openat(at, part, flags | O_NOFOLLOW | O_CLOEXEC, mode & 07777);
-    if (at != dir) {
-      int cause = errno;
-      close(at);
-      errno = cause;
-    }
+    int next =
+        *rest ? openat(at, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+              : openat(at, part, flags | O_NOFOLLOW | O_CLOEXEC, mode & MODE_ALLOWED);
+    if (at != dir)
+      close_keeping_errno(at);
     if (next < 0 || !*rest)
       return next;
     at = next;
     path = rest;
   }
-  if (at != dir) {
-    int cause = errno;
-    close(at);
-    errno = cause;
-  }
-  return -1;
+  return at == dir ? -1 : close_keeping_errno(at);
 }
 
 /* Old kernels lack openat2; old seccomp profiles refuse what they do not know. */
@@ -82,27 +86,61 @@ static bool has_openat2(void) {
   return state == PRESENT;
 }
 
-static int open_beneath(const char *path, int flags, mode_t mode) {
+static int open_beneath(int root, const char *path, int flags, mode_t mode) {
   if (has_openat2())
-    return beneath(g.root, path, flags, mode);
+    return beneath(root, path, flags, mode);
   if (*path != '/')
-    return beneath_walk(g.root, path, flags, mode);
+    return beneath_walk(root, path, flags, mode);
   errno = EXDEV;
   return -1;
 }
 
+/* A link in the root's place, or on the way to it, would lead elsewhere. */
+static int open_plain(const char *path) {
+  struct open_how how = {
+      .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+      .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+  };
+  if (has_openat2())
+    return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+  int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (top < 0)
+    return -1;
+  int fd = beneath_walk(top, path, O_PATH | O_DIRECTORY, 0);
+  close_keeping_errno(top);
+  return fd;
+}
+
+static int root_open(const char *path) {
+  if (!*path)
+    return g.root;
+  int fd = *path == '/' ? open_plain(path) : -1;
+  if (fd < 0 && (*path != '/' || errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+    errno = ESTALE;
+  return fd;
+}
+
+static int root_close(int root, int result) {
+  if (root != g.root)
+    close_keeping_errno(root);
+  return result;
+}
+
 /* Non-blocking, so that a FIFO in a file's place cannot hold PID 1. */
-int files_open(const char *path, const axo_open_t *how) {
+int files_open(const char *path, const axo_open_t *how, const char *root) {
   if (how->flags & ~FLAGS_ALLOWED) {
     errno = EINVAL;
     return -1;
   }
   int extra = how->flags & O_PATH ? 0 : O_NOCTTY | O_NONBLOCK;
-  return open_beneath(path, how->flags | extra, how->mode);
+  int at = root_open(root);
+  if (at < 0)
+    return -1;
+  return root_close(at, open_beneath(at, path, how->flags | extra, how->mode));
 }
 
 /* Splits off the last name; it must be a plain one. */
-static int parent_of(const char *path, const char **name) {
+static int parent_of(int root, const char *path, const char **name) {
   static char dir[4096];
   const char *slash = strrchr(path, '/');
   *name = slash ? slash + 1 : path;
@@ -114,25 +152,24 @@ static int parent_of(const char *path, const char **name) {
   }
   memcpy(dir, len ? path : ".", len ? len : 1);
   dir[len ? len : 1] = 0;
-  return open_beneath(dir, O_PATH | O_DIRECTORY, 0);
+  return open_beneath(root, dir, O_PATH | O_DIRECTORY, 0);
 }
 
-static int rename_beneath(int from_dir, const char *from, const char *to) {
+static int rename_beneath(int root, int from_dir, const char *from, const char *to) {
   const char *name;
-  int to_dir = parent_of(to, &name);
+  int to_dir = parent_of(root, to, &name);
   if (to_dir < 0)
     return -1;
   int failed = renameat(from_dir, from, to_dir, name);
-  int cause = errno;
-  close(to_dir);
-  errno = cause;
+  close_keeping_errno(to_dir);
   return failed;
 }
 
-int files_path(const axo_path_t *how, const char *from, const char *to) {
+static int path_beneath(int root, const axo_path_t *how, const char *from,
+                        const char *to) {
   const char *name;
   int failed = -1;
-  int dir = parent_of(from, &name);
+  int dir = parent_of(root, from, &name);
   if (dir < 0)
     return -1;
   switch ((enum axo_path_op)how->op) {
@@ -143,16 +180,20 @@ int files_path(const axo_path_t *how, const char *from, const char *to) {
     failed = unlinkat(dir, name, AT_REMOVEDIR);
     break;
   case AXO_PATH_MKDIR:
-    failed = mkdirat(dir, name, how->mode & 07777);
+    failed = mkdirat(dir, name, how->mode & MODE_ALLOWED);
     break;
   case AXO_PATH_RENAME:
-    failed = rename_beneath(dir, name, to);
+    failed = rename_beneath(root, dir, name, to);
     break;
   default:
     errno = EINVAL;
   }
-  int cause = errno;
-  close(dir);
-  errno = cause;
+  close_keeping_errno(dir);
   return failed;
+}
+
+int files_path(const axo_path_t *how, const char *from, const char *to,
+               const char *root) {
+  int at = root_open(root);
+  return at < 0 ? -1 : root_close(at, path_beneath(at, how, from, to));
 }

@@ -424,8 +424,10 @@ void everything_kill(void);
 
 /* ---- files.c */
 
-int files_open(const char *path, const axo_open_t *how);
-int files_path(const axo_path_t *how, const char *from, const char *to);
+/* Beneath `root`, an absolute path; "" is the session's. */
+int files_open(const char *path, const axo_open_t *how, const char *root);
+int files_path(const axo_path_t *how, const char *from, const char *to,
+               const char *root);
 
 /* What getdents64(2) returns; not every C library names it. */
 struct linux_dirent64 {

@@ -144,12 +144,19 @@ static bool has_spawn_fds(const struct packet *p) {
   return p->fd_count == fds + (p->head.flags & AXO_FLAG_MEMFD ? 1 : 0);
 }
 
+/* So many paths, and perhaps the root that they are relative to. */
+static bool is_paths(const struct packet *p, size_t fixed, size_t count) {
+  const unsigned char *at = p->body + fixed;
+  size_t left = p->head.length - fixed;
+  return is_strings(at, left, count) || is_strings(at, left, count + 1);
+}
+
 static bool is_path(const struct packet *p) {
   size_t fixed = sizeof(axo_path_t);
   if (p->head.length < fixed)
     return false;
   bool two = ((const axo_path_t *)p->body)->op == AXO_PATH_RENAME;
-  return is_strings(p->body + fixed, p->head.length - fixed, two ? 2 : 1);
+  return is_paths(p, fixed, two ? 2 : 1);
 }
 
 static bool is_signal(const struct packet *p) {
@@ -176,9 +183,7 @@ bool packet_is_request(const struct packet *p) {
   case AXO_REQ_SIGNAL:
     return is_signal(p);
   case AXO_REQ_OPEN:
-    return p->head.length > sizeof(axo_open_t) &&
-           is_strings(p->body + sizeof(axo_open_t), p->head.length - sizeof(axo_open_t),
-                      1);
+    return p->head.length > sizeof(axo_open_t) && is_paths(p, sizeof(axo_open_t), 1);
   case AXO_REQ_LIST:
     return p->head.length == 0 || has_name(p);
   case AXO_REQ_FORGET:

@@ -102,9 +102,17 @@ static bool on_signal(int link, const struct packet *p) {
   return answer(link, p->head.id, AXO_EV_SIGNALLED, &body, sizeof body);
 }
 
+/* The string after this one; "" when it was the last. */
+static const char *after(const struct packet *p, const char *string) {
+  const char *end = (const char *)p->body + p->head.length;
+  const char *next = string + strlen(string) + 1;
+  return next < end ? next : "";
+}
+
 static bool on_open(int link, const struct packet *p) {
   const axo_open_t *how = (const axo_open_t *)p->body;
-  int fd = files_open((const char *)(how + 1), how);
+  const char *path = (const char *)(how + 1);
+  int fd = files_open(path, how, after(p, path));
   if (fd < 0)
     return refuse(link, p->head.id, AXO_STAGE_FILE, errno);
   axo_packet_t head = {AXO_PROTO_VERSION, AXO_EV_OPENED, 0, 0, p->head.id};
@@ -114,8 +122,8 @@ static bool on_open(int link, const struct packet *p) {
 static bool on_path(int link, const struct packet *p) {
   const axo_path_t *how = (const axo_path_t *)p->body;
   const char *from = (const char *)(how + 1);
-  const char *to = how->op == AXO_PATH_RENAME ? from + strlen(from) + 1 : "";
-  if (files_path(how, from, to))
+  const char *to = how->op == AXO_PATH_RENAME ? after(p, from) : from;
+  if (files_path(how, from, to, after(p, to)))
     return refuse(link, p->head.id, AXO_STAGE_FILE, errno);
   return answer(link, p->head.id, AXO_EV_DONE, NULL, 0);
 }

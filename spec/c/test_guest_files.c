@@ -9,12 +9,20 @@ static void put(char *out, int32_t flags, uint32_t mode, const char *path,
   *len = sizeof head + strlen(path) + 1;
 }
 
+/* What paths are beneath; NULL: the session's root. */
+static const char *root_;
+
+static size_t put_root(char *body, size_t len) {
+  return root_ ? len + (size_t)sprintf(body + len, "%s", root_) + 1 : len;
+}
+
 static event_t ask_open(host_t *host, const char *path, int flags, unsigned mode) {
   char body[8192];
   size_t len;
   event_t ev;
   uint64_t id = ++host->last_id;
   put(body, flags, mode, path, &len);
+  len = put_root(body, len);
   send_request(host, &(request_t){AXO_REQ_OPEN, id, body, len, NULL, 0, 0});
   assert_true(receive(host, &ev));
   assert_int_equal(ev.head.id, id);
@@ -46,6 +54,7 @@ static int ask_path(host_t *host, uint32_t op, const char *from, const char *to)
   len += (size_t)sprintf(body + len, "%s", from) + 1;
   if (to)
     len += (size_t)sprintf(body + len, "%s", to) + 1;
+  len = put_root(body, len);
   send_request(host, &(request_t){AXO_REQ_PATH, id, body, len, NULL, 0, 0});
   assert_true(receive(host, &ev));
   assert_int_equal(ev.head.id, id);
@@ -180,6 +189,51 @@ static void bounds_the_length_of_paths(void **state) {
   host_close(&host);
 }
 
+/* ---- another root ---------------------------------------------------------------- */
+
+static void works_beneath_another_root(void **state) {
+  (void)state;
+  char sub[256], link[256];
+  host_t host = host_open("a.sock");
+  snprintf(sub, sizeof sub, "%s", at("sub"));
+  snprintf(link, sizeof link, "%s", at("link"));
+  assert_int_equal(mkdir(sub, 0755), 0);
+  assert_int_equal(symlink("sub", link), 0);
+  close(opened(&host, "file", O_WRONLY | O_CREAT));
+  root_ = sub;
+  close(opened(&host, "inner", O_WRONLY | O_CREAT));
+  expect_refusal(&host, "file", O_RDONLY, ENOENT);
+  expect_refusal(&host, "../file", O_RDONLY, EXDEV);
+  assert_int_equal(ask_path(&host, AXO_PATH_RENAME, "inner", "other"), 0);
+  assert_int_equal(ask_path(&host, AXO_PATH_RENAME, "other", "../x"), EXDEV);
+  assert_int_equal(ask_path(&host, AXO_PATH_UNLINK, "../file", NULL), EXDEV);
+  assert_int_equal(ask_path(&host, AXO_PATH_UNLINK, "other", NULL), 0);
+  root_ = guest.root;
+  close(opened(&host, "file", O_RDONLY));
+  char deep[300], none[300];
+  snprintf(deep, sizeof deep, "%s/.", link);
+  snprintf(none, sizeof none, "%s/none", sub);
+  const char *bad[] = {link, deep, none, "sub", "../sub", at("file")};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    root_ = bad[i];
+    expect_refusal(&host, ".", O_PATH, ESTALE);
+    assert_int_equal(ask_path(&host, AXO_PATH_MKDIR, "x", NULL), ESTALE);
+  }
+  root_ = NULL;
+  host_close(&host);
+}
+
+static void makes_nothing_with_a_set_id_bit(void **state) {
+  (void)state;
+  struct stat st;
+  host_t host = host_open("a.sock");
+  event_t ev = ask_open(&host, "file", O_WRONLY | O_CREAT, 07755);
+  assert_int_equal(fstat(ev.fds[0], &st), 0);
+  assert_int_equal(st.st_mode & 06000, 0);
+  close_fds(&ev);
+  host_close(&host);
+}
+
 /* ---- a link that is swapped ------------------------------------------------------ */
 
 static void holds_against_a_race(void **state) {
@@ -224,6 +278,8 @@ int main(void) {
       GUEST_TEST(changes_names_beneath_the_root),
       GUEST_TEST(changes_no_names_elsewhere),
       GUEST_TEST(bounds_the_length_of_paths),
+      GUEST_TEST(works_beneath_another_root),
+      GUEST_TEST(makes_nothing_with_a_set_id_bit),
       GUEST_TEST(holds_against_a_race),
   };
   return cmocka_run_group_tests_name("guest: files", tests, NULL, NULL);

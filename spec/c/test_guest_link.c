@@ -92,7 +92,7 @@ static void ends_a_link_at_a_malformed_request(void **state) {
       {AXO_REQ_SIGNAL, 1, "", 0, NULL, 0, 0},
       {AXO_REQ_OPEN, 1, "12345678", 8, NULL, 0, 0},
       {AXO_REQ_OPEN, 1, "12345678a", 9, NULL, 0, 0},
-      {AXO_REQ_OPEN, 1, "12345678a\0b", 12, NULL, 0, 0},
+      {AXO_REQ_OPEN, 1, "12345678a\0b\0c", 14, NULL, 0, 0},
       {AXO_REQ_OPEN, 1, "12345678a", 10, fds, 1, 0},
       {AXO_REQ_PATH, 1, "\4\0\0\0\0\0\0\0a", 10, NULL, 0, 0},
       {AXO_REQ_LIST, 1, "x", 1, NULL, 0, 0},

@@ -5,7 +5,8 @@ local temp = require "spec.support.temp"
 local uv = require "luv"
 
 local LABELS = naming.labels {
-  id = "demo", dir = "/project", version = "0.1.0", owner = "12:345:ab-cd:678",
+  id = "demo", dir = "/project", root = { dev = 66, ino = 1234 },
+  version = "0.1.0", owner = "12:345:ab-cd:678",
   instance = ("0af9"):rep(8), image = "ghcr.io/x/y:1@sha256:00", ports = { 3000, 80 },
   limits = { memory = 1024, cpus = 0.5, pids = 7 }, path = "native", secrets = { "TOKEN", "_K2" },
   keep = true,
@@ -21,13 +22,15 @@ end
 describe("labels", function()
   it("come back as they were written", function()
     assert.same({
-      id = "demo", dir = "/project", version = "0.1.0", owner = "12:345:ab-cd:678",
+      id = "demo", dir = "/project", root = { dev = 66, ino = 1234 },
+      version = "0.1.0", owner = "12:345:ab-cd:678",
       instance = ("0af9"):rep(8), image = "ghcr.io/x/y:1@sha256:00", ports = { 3000, 80 },
       limits = { memory = 1024, cpus = 0.5, pids = 7 }, path = "native",
       secrets = { "TOKEN", "_K2" }, keep = true,
     }, naming.parse_labels(LABELS))
     assert.is_false(naming.parse_labels(with("keep", "no")).keep)
     assert.is_false(naming.parse_labels(with("keep", nil)).keep) -- of an older version
+    assert.is_nil(naming.parse_labels(with("root", nil)).root)
   end)
 
   it("leave nothing out, which an image could say instead", function()
@@ -53,6 +56,7 @@ describe("labels", function()
     id = { "", "../x", "a b", ("x"):rep(64), "-x", 7 },
     dir = { false, "", "project", "/a\nb", "/a\0b" },
     version = { false, "", "1 2", "1\n" },
+    root = { "1", "1:", ":2", "a:b", "1:2:3", "-1:2", "1:2\n", "1:99999999999999999999999" },
     owner = { false, "", "me", "1:2:3", "x:2:3:4", "1:2:3:4:5", "1:2:3:4\n" },
     instance = { false, "", "xyz", "../../etc", "abc/def", "/", "ab\n", "." },
     image = { "a b", "a\nb", "a\27[2J" },
