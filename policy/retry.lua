@@ -5,7 +5,8 @@
 -- request.op == "retry": a start has failed. The request holds class, subclass, port, stderr,
 --   exit_code, attempt (1 after the first failure), tried (the changes made so far), plan (what
 --   was attempted: image, fallback, pull, network, ports, limits, ulimits, runtime, init ...),
---   stage ("pull" or "run"), host = { nofile, nproc, runtimes = what is installed }, fields.
+--   stage ("pull" or "run"), host = { nofile, nproc, runtimes, firewalls = what is
+--   installed of them }, fields.
 --   The answer:
 --   { action = "retry", changes, warning } or { action = "give_up", hint }.
 local classify, rules = part "classify", part "rules"
@@ -124,10 +125,25 @@ local function with_registry(request)
     or ("check the network and the registry: `podman pull %s`"):format(image))
 end
 
+-- What netavark may write its rules with instead of what it complains about.
+local function other_firewall(request)
+  if request.plan.firewall then return nil end
+  local text = (request.stderr or ""):lower()
+  local other
+  if text:find "%f[%w]nft" then other = "iptables" end
+  if text:find "iptables" or request.subclass == "IPTABLES_MISSING" then other = "nftables" end
+  for _, name in ipairs((request.host or {}).firewalls or {}) do
+    if name == other and times_tried(request, "firewall") == 0 then return name end
+  end
+end
+
 local function without_network(request)
   local plan = request.plan
   local hint = "`podman run --rm --network bridge IMAGE true` shows the trouble; install netavark "
-    .. "and iptables (as root), or passt or slirp4netns (rootless), or set network = \"none\""
+    .. "with nftables (before netavark 1.10: iptables), rootless passt or slirp4netns as well, "
+    .. "or set network = \"none\""
+  local firewall = plan.network ~= "none" and other_firewall(request)
+  if firewall then return try { firewall = firewall } end
   if plan.network == "none" or times_tried(request, "network") > 0 then return give_up(hint) end
   if (request.fields or {}).network == "bridge" then return give_up(hint) end
   return try({ network = "none" },

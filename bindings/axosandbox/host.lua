@@ -248,13 +248,16 @@ end
 
 --- The environment for podman: this process's, with XDG_RUNTIME_DIR pinned, and a PATH without
 --- relative directories.
+---@param changes table<string, string>? go before what this process has
 ---@return string[] "NAME=value", sorted
-function host.podman_env()
+function host.podman_env(changes)
   local env = {}
   for name, value in pairs(uv.os_environ()) do
     if name == "PATH" then value = absolute_only(value) end
-    if not WITHHELD[name] then env[#env + 1] = name .. "=" .. value end
+    local is_changed = changes and changes[name]
+    if not WITHHELD[name] and not is_changed then env[#env + 1] = name .. "=" .. value end
   end
+  for name, value in pairs(changes or {}) do env[#env + 1] = name .. "=" .. value end
   local pinned = host.is_linux() and uv.getuid() ~= 0 and podman_runtime_dir()
   if pinned then env[#env + 1] = "XDG_RUNTIME_DIR=" .. pinned end
   table.sort(env)

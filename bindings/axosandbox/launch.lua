@@ -91,6 +91,7 @@ local function run(job)
     return nil, err
   end
   local p = job.plan
+  if p.firewall ~= job.client.firewall then job.client:use_firewall(p.firewall) end
   job.taken = job.client:is_remote() and {} or ports.busy(p.publish_address, p.ports)
   local result
   result, err = job:ask(argv, { op = "start" })
@@ -136,7 +137,8 @@ local function ask_policy(job, meaning, err, attempt)
     stage = err.op == "pull" and "pull" or "run",
     attempt = attempt,
     plan = plan.summary(job.plan),
-    host = { nofile = hard.nofile, nproc = hard.nproc, runtimes = podman.runtimes() },
+    host = { nofile = hard.nofile, nproc = hard.nproc, runtimes = podman.runtimes(),
+      firewalls = podman.firewalls() },
     fields = job.set:fields(),
   })
 end

@@ -28,7 +28,8 @@ local function adapt(job)
   local p = job.plan
   p.runtime = type(known.runtime) == "string" and known.runtime or nil
   p.ulimits = known.ulimits == "host" and "host" or nil
-  job.remembered = p.runtime ~= nil or p.ulimits ~= nil
+  p.firewall = job.client.firewall
+  job.remembered = next(plan.adaptations(p)) ~= nil
 end
 
 local CONCESSIONS = {
@@ -84,13 +85,20 @@ function learnt.apply(job)
   job.learnt_plan = job.plan
 end
 
+local function differ(one, other)
+  for key, value in pairs(one) do
+    if other[key] ~= value then return true end
+  end
+  return false
+end
+
 --- Remembers what a start that worked needed.
 ---@param job axo.Job
 function learnt.keep(job)
   local program = job.client.program
   local adaptations = plan.adaptations(job.plan)
   local known = plan.adaptations(job.learnt_plan)
-  if adaptations.runtime ~= known.runtime or adaptations.ulimits ~= known.ulimits then
+  if differ(adaptations, known) or differ(known, adaptations) then
     host.remember("adaptations", next(adaptations) and adaptations or nil, WEEKS, program)
   end
   local concessions = plan.concessions(job.plan, job.learnt_plan)

@@ -21,6 +21,7 @@ local COMMAND = { "sleep", "2147483647" }
 ---@field drop_limits boolean
 ---@field ulimits "host"?
 ---@field runtime string?
+---@field firewall string? what netavark writes its rules with; nil: its own choice
 ---@field init boolean
 ---@field guest string? the binary that is the first process; nil: the portable path
 
@@ -169,6 +170,7 @@ function plan.summary(p)
     require_resource_limits = p.require_limits,
     ulimits = p.ulimits,
     runtime = p.runtime,
+    firewall = p.firewall,
     init = p.init,
   }
 end
@@ -208,7 +210,7 @@ function plan.apply(p, changes)
   local problem = apply_limits(changed, changes) or apply_network(changed, changes)
   if problem then return nil, problem end
   apply_ports(changed, changes)
-  for _, key in ipairs { "ulimits", "runtime", "image", "init" } do
+  for _, key in ipairs { "ulimits", "runtime", "firewall", "image", "init" } do
     if changes[key] ~= nil then changed[key] = changes[key] end
   end
   return changed
@@ -216,9 +218,9 @@ end
 
 --- What this host needed, and loses nothing by: worth doing again at the next start.
 ---@param p axo.Plan
----@return { runtime: string?, ulimits: string? }
+---@return { runtime: string?, ulimits: string?, firewall: string? }
 function plan.adaptations(p)
-  return { runtime = p.runtime, ulimits = p.ulimits }
+  return { runtime = p.runtime, ulimits = p.ulimits, firewall = p.firewall }
 end
 
 --- What was given up to make the start work: to be tried again before long.
@@ -237,6 +239,8 @@ local DIFFERENCES = {
   { key = "image", text = "the image is now %s" },
   { key = "network", text = "the network is now %s" },
   { key = "runtime", text = "podman's own OCI runtime does not work on this host: using %s" },
+  { key = "firewall", text = "netavark's own choice of a firewall does not work on this host: "
+    .. "using %s" },
   { key = "ulimits", text = "podman's ulimits are refused on this host: using the hard limits" },
   { key = "drop_limits", text = "resource limits are not applied: this host refuses them" },
   { key = "init", text = "no reaper as PID 1: this host has none" },

@@ -15,6 +15,7 @@ local MAX_WATCHED = 1024 * 1024
 ---@class axo.Client
 ---@field program string absolute path of podman
 ---@field env string[] "NAME=value"
+---@field firewall string? what netavark is told to write its rules with
 local Client = {}
 Client.__index = Client
 
@@ -143,6 +144,20 @@ function Client:is_remote()
   return self.remote
 end
 
+--- Tells netavark what to write its rules with, where its own choice does not work. What made a
+--- network must take it down too, so that this goes for every request.
+---@param driver "iptables"|"nftables"|nil nil: its own choice
+function Client:use_firewall(driver)
+  self.firewall = driver
+  self.env = host.podman_env(driver and { NETAVARK_FW = driver })
+end
+
+local function known_firewall(program)
+  local known = host.recall("adaptations", program)
+  local driver = type(known) == "table" and known.firewall
+  return (driver == "iptables" or driver == "nftables") and driver or nil
+end
+
 -- What it names depends on the current directory, which may be a session's.
 local function relative(override)
   return errors.new {
@@ -167,10 +182,13 @@ function podman.client(opts)
       hint = not override and require("axosandbox.install").hint() or err.hint,
     }
   end
-  return setmetatable({ program = program, env = host.podman_env() }, Client)
+  local client = setmetatable({ program = program }, Client)
+  client:use_firewall(known_firewall(program))
+  return client
 end
 
 local RUNTIMES = { "crun", "runc" }
+local FIREWALLS = { iptables = "iptables", nftables = "nft" }
 
 --- The OCI runtimes that are installed.
 ---@return string[]
@@ -179,6 +197,17 @@ function podman.runtimes()
   for _, name in ipairs(RUNTIMES) do
     if host.has_program(name) then found[#found + 1] = name end
   end
+  return found
+end
+
+--- What netavark could write its rules with: those whose program is installed.
+---@return string[] sorted
+function podman.firewalls()
+  local found = {}
+  for name, program in pairs(FIREWALLS) do
+    if host.has_program(program) then found[#found + 1] = name end
+  end
+  table.sort(found)
   return found
 end
 

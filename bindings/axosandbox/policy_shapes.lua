@@ -73,6 +73,7 @@ local shapes = {}
 ---@field drop_limits boolean?
 ---@field ulimits "host"? state nofile and nproc at the host's hard limits
 ---@field runtime string? another OCI runtime
+---@field firewall "iptables"|"nftables"|nil what netavark is to write its rules with
 ---@field drop_ports integer[]|"all"|nil
 ---@field remove_stale boolean? remove the container that holds the name, if nobody uses it
 ---@field pull boolean?
@@ -325,6 +326,7 @@ local changes = {
   drop_limits = "boolean",
   ulimits = { type = "string", one_of = { "host" } },
   runtime = word,
+  firewall = { type = "string", one_of = { "iptables", "nftables" } },
   drop_ports = { type = "string|table", check = check_drop_ports },
   remove_stale = "boolean",
   pull = "boolean",

@@ -25,6 +25,35 @@ describe("what was learnt about a host", function()
     end)
   end)
 
+  it("goes for every podman that follows, also when it is about its environment", function()
+    unlearnt(function()
+      local program, calls = podman.recording [[
+echo "with $NETAVARK_FW" >> "$0.firewall"
+if [ "$1" = run ] && [ -z "$NETAVARK_FW" ]; then
+  echo "Error: netavark: nftables error: unable to execute nft: No such file or directory" >&2
+  exit 126
+fi]]
+      podman.with(program, function()
+        assert(e2e.start { policy = {
+          network = "none", retry = function(request, default)
+            if request.class ~= "NETWORK_BACKEND" then return default(request) end
+            request.plan.network, request.host.firewalls = "bridge", { "iptables" }
+            return default(request)
+          end,
+        } }:stop())
+        assert.equal("iptables", host.recall("adaptations", program).firewall)
+        temp.write(program .. ".firewall", "")
+        local sb = e2e.start()
+        assert.same({}, sb:warnings())
+        assert(sb:stop())
+      end)
+      assert.is_true(#calls() > 3)
+      for line in temp.read(program .. ".firewall"):gmatch "[^\n]+" do
+        assert.equal("with iptables", line)
+      end
+    end)
+  end)
+
   it("does not drop limits that are required", function()
     unlearnt(function()
       host.remember("concessions", { drop_limits = true }, 600, podman.program())

@@ -145,8 +145,10 @@ describe("what is worth remembering", function()
   it("costs nothing, or was given up", function()
     local first = new_plan()
     local last = assert(plan.apply(first,
-      { runtime = "runc", ulimits = "host", network = "none", init = false }))
-    assert.same({ runtime = "runc", ulimits = "host" }, plan.adaptations(last))
+      { runtime = "runc", ulimits = "host", firewall = "iptables", network = "none",
+        init = false }))
+    assert.same({ runtime = "runc", ulimits = "host", firewall = "iptables" },
+      plan.adaptations(last))
     assert.same({ network = "none", init = false }, plan.concessions(last, first))
     assert.same({}, plan.concessions(last, last))
   end)

@@ -186,6 +186,24 @@ describe("after a failed start", function()
       stderr = "Error: crun: cgroups in hybrid mode" })
   end)
 
+  it("netavark writes its rules with something else, where that is installed", function()
+    local host = { firewalls = { "iptables", "nftables" } }
+    local nft = "Error: netavark: nftables error: unable to execute nft: No such file or directory"
+    assert.same({ firewall = "iptables" },
+      (changes_of("NETWORK_BACKEND", { stderr = nft, host = host })))
+    assert.same({ firewall = "nftables" }, (changes_of("NETWORK_BACKEND", { host = host,
+      stderr = "Error: netavark: code: 4, msg: iptables v1.8.8 (nf_tables): no such table" })))
+    for _, change in ipairs {
+      { stderr = nft, host = { firewalls = { "nftables" } } },
+      { stderr = nft, host = host, plan = plan { firewall = "iptables" } },
+      { stderr = "Error: netavark: ipam error", host = host },
+    } do
+      assert.same({ network = "none" }, (changes_of("NETWORK_BACKEND", change)))
+    end
+    assert.matches("nftables", hint_of("NETWORK_BACKEND", { stderr = nft, host = host,
+      fields = { network = "bridge" }, tried = { { firewall = "iptables" } } }))
+  end)
+
   it("a held port is given up, and only that one", function()
     local changes, warning = changes_of("PORT_CONFLICT", { port = 3000 })
     assert.same({ drop_ports = { 3000 } }, changes)

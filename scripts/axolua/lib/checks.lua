@@ -70,6 +70,10 @@ local function remembered(report, found)
     report:add("ok", "adaptation",
       ("podman's own OCI runtime failed here: sessions use %s"):format(tostring(known.runtime)))
   end
+  if known.firewall then
+    report:add("ok", "adaptation", ("netavark's own choice of a firewall failed here: it uses %s")
+      :format(tostring(known.firewall)))
+  end
   if known.ulimits then
     report:add("ok", "adaptation",
       "podman's ulimits were refused here: sessions have the hard limits")
