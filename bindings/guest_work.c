@@ -10,6 +10,7 @@ enum {
   ON_OUTPUT,
   ON_EMPTY,
   ON_STUCK,
+  ON_DRAIN,
   LINK,
   USER_VALUES = LINK
 };
@@ -140,6 +141,18 @@ static void on_stuck(axo_work_t *handle) {
   laxo_protect(self->work.context, stuck_body, self);
 }
 
+static int drain_body(lua_State *L) {
+  guest_work_t *self = lua_touserdata(L, 1);
+  if (laxo_push_callback(L, &self->work, ON_DRAIN))
+    lua_call(L, 0, 0);
+  return 0;
+}
+
+static void on_drain(axo_work_t *handle) {
+  guest_work_t *self = axo_work_data(handle);
+  laxo_protect(self->work.context, drain_body, self);
+}
+
 static void on_exit_(axo_work_t *handle, const axo_work_end_t *end) {
   guest_work_t *self = axo_work_data(handle);
   end_event_t event = {self, end};
@@ -148,21 +161,30 @@ static void on_exit_(axo_work_t *handle, const axo_work_end_t *end) {
 
 /* ---- starting -------------------------------------------------------------------- */
 
+typedef struct start_options {
+  axo_spawn_spec_t spec;
+  laxo_bytes_t input;
+  bool stdin_pipe;
+} start_options_t;
+
 static const laxo_field_t fields[] = {
-    LAXO_NEED("name", LAXO_STRING, offsetof(axo_spawn_spec_t, name)),
-    LAXO_KEY("env", LAXO_STRINGS, offsetof(axo_spawn_spec_t, env)),
-    LAXO_KEY("cwd", LAXO_STRING, offsetof(axo_spawn_spec_t, cwd)),
-    LAXO_KEY("user", LAXO_STRING, offsetof(axo_spawn_spec_t, user)),
-    LAXO_KEY("ring", LAXO_SIZE, offsetof(axo_spawn_spec_t, ring)),
-    LAXO_KEY("rows", LAXO_UINT16, offsetof(axo_spawn_spec_t, rows)),
-    LAXO_KEY("cols", LAXO_UINT16, offsetof(axo_spawn_spec_t, cols)),
+    LAXO_NEED("name", LAXO_STRING, offsetof(start_options_t, spec.name)),
+    LAXO_KEY("env", LAXO_STRINGS, offsetof(start_options_t, spec.env)),
+    LAXO_KEY("cwd", LAXO_STRING, offsetof(start_options_t, spec.cwd)),
+    LAXO_KEY("user", LAXO_STRING, offsetof(start_options_t, spec.user)),
+    LAXO_KEY("ring", LAXO_SIZE, offsetof(start_options_t, spec.ring)),
+    LAXO_KEY("rows", LAXO_UINT16, offsetof(start_options_t, spec.rows)),
+    LAXO_KEY("cols", LAXO_UINT16, offsetof(start_options_t, spec.cols)),
+    LAXO_KEY("input", LAXO_BYTES, offsetof(start_options_t, input)),
+    LAXO_KEY("stdin_pipe", LAXO_BOOL, offsetof(start_options_t, stdin_pipe)),
+    LAXO_TAKEN("on_drain", LAXO_FUNCTION),
     LAXO_TAKEN("on_started", LAXO_FUNCTION),
     LAXO_TAKEN("on_output", LAXO_FUNCTION),
     LAXO_TAKEN("on_exit", LAXO_FUNCTION),
     LAXO_TAKEN("on_empty", LAXO_FUNCTION),
     LAXO_TAKEN("on_stuck", LAXO_FUNCTION),
 };
-static const laxo_shape_t shape = LAXO_SHAPE(fields, axo_spawn_spec_t);
+static const laxo_shape_t shape = LAXO_SHAPE(fields, start_options_t);
 
 static void let_go(laxo_work_t *work) {
   guest_work_t *self = (guest_work_t *)work;
@@ -182,6 +204,7 @@ static guest_work_t *new_work(lua_State *L, int options) {
   laxo_work_take(L, index, LAXO_UV_ON_EXIT, options, "on_exit");
   laxo_work_take(L, index, ON_EMPTY, options, "on_empty");
   laxo_work_take(L, index, ON_STUCK, options, "on_stuck");
+  laxo_work_take(L, index, ON_DRAIN, options, "on_drain");
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, index, LINK);
   return self;
@@ -194,7 +217,8 @@ static axo_work_options_t callbacks(guest_work_t *self) {
                               .on_output = on_output,
                               .on_exit = on_exit_,
                               .on_empty = on_empty,
-                              .on_stuck = on_stuck};
+                              .on_stuck = on_stuck,
+                              .on_drain = on_drain};
 }
 
 /* Lets it run, or takes back what was begun. */
@@ -207,7 +231,7 @@ static int begun(lua_State *L, guest_work_t *self, int status, const axo_err_t *
 
 /* link:task(argv, options), link:terminal(argv, options) */
 static int start(lua_State *L, axo_work_kind_t kind) {
-  axo_spawn_spec_t spec = {.kind = kind};
+  start_options_t given = {.spec.kind = kind};
   laxo_reader_t reader;
   axo_err_t err;
   axo_link_t *link = laxo_check_link(L, 1);
@@ -215,15 +239,18 @@ static int start(lua_State *L, axo_work_kind_t kind) {
   luaL_checktype(L, 3, LUA_TTABLE);
   lua_settop(L, 3);
   laxo_reader_init(L, &reader, "task");
-  spec.argv = (char *const *)laxo_read_strings(&reader, 2, "task.argv");
-  luaL_argcheck(L, spec.argv[0] != NULL, 2, "an argv is not empty");
-  laxo_read(&reader, 3, &shape, &spec);
+  given.spec.argv = (char *const *)laxo_read_strings(&reader, 2, "task.argv");
+  luaL_argcheck(L, given.spec.argv[0] != NULL, 2, "an argv is not empty");
+  laxo_read(&reader, 3, &shape, &given);
   if (reader.err.code != 0)
     return laxo_fail(L, &reader.err);
   guest_work_t *self = new_work(L, 3);
   axo_work_options_t options = callbacks(self);
+  options.input = given.input.data;
+  options.input_len = given.input.len;
+  options.stdin_pipe = given.stdin_pipe;
   laxo_work_begin(L, lua_gettop(L));
-  int status = axo_work_start(link, &spec, &options, &self->handle, &err);
+  int status = axo_work_start(link, &given.spec, &options, &self->handle, &err);
   return begun(L, self, status, &err);
 }
 
@@ -346,6 +373,13 @@ static int work_write(lua_State *L) {
   return succeed(L, axo_work_write(self->handle, bytes, len), "write");
 }
 
+static int work_close_stdin(lua_State *L) {
+  guest_work_t *self = check_work(L);
+  if (self->handle == NULL)
+    return laxo_fail_code(L, UV_EPIPE, "close_stdin", "it has ended");
+  return succeed(L, axo_work_close_stdin(self->handle), "close_stdin");
+}
+
 static int work_resize(lua_State *L) {
   guest_work_t *self = check_work(L);
   lua_Integer rows = luaL_checkinteger(L, 2), cols = luaL_checkinteger(L, 3);
@@ -377,13 +411,9 @@ static int work_close(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"signal", work_signal},
-    {"write", work_write},
-    {"resize", work_resize},
-    {"hold", work_hold},
-    {"pid", work_pid},
-    {"close", work_close},
-    {NULL, NULL},
+    {"signal", work_signal}, {"write", work_write}, {"close_stdin", work_close_stdin},
+    {"resize", work_resize}, {"hold", work_hold},   {"pid", work_pid},
+    {"close", work_close},   {NULL, NULL},
 };
 
 static const luaL_Reg meta[] = {

@@ -461,6 +461,14 @@ typedef struct axo_work_end {
 typedef struct axo_work_options {
   const char *what; /* static: how messages call it */
   void *data;
+  /* Tasks: stdin. `input` (borrowed for the call) is there whole, whatever becomes of
+   * this process; with `stdin_pipe` it is what axo_work_write gives, until
+   * axo_work_close_stdin or the end of this process. Otherwise there is none. */
+  const void *input; /* NULL: none */
+  size_t input_len;
+  bool stdin_pipe;
+  /* What was written to stdin, or typed, has been taken: time for more. */
+  void (*on_drain)(axo_work_t *work);
   /* Exactly once: it runs (err NULL; axo_work_take_ring has it), or it does not. */
   void (*on_started)(axo_work_t *work, const axo_err_t *err);
   /* The ring has grown. */
@@ -492,8 +500,11 @@ AXO_EXTERN void axo_work_hold(axo_work_t *work, bool hold);
  * (may be NULL) hears how many processes there were. UV_ESRCH after its end. */
 AXO_EXTERN int axo_work_signal(axo_work_t *work, int signum, bool tree,
                                axo_answer_cb cb, void *data, axo_err_t *err);
-/* Terminals: types bytes; UV_ENOBUFS beyond 1 MiB queued, UV_EPIPE after the end. */
+/* Types on a terminal, or writes to a task's stdin. UV_ENOBUFS beyond 1 MiB queued,
+ * UV_EPIPE after the end, and where there is no stdin. */
 AXO_EXTERN int axo_work_write(axo_work_t *work, const void *data, size_t len);
+/* Ends a task's stdin once what is queued has been taken. UV_EPIPE as above. */
+AXO_EXTERN int axo_work_close_stdin(axo_work_t *work);
 AXO_EXTERN int axo_work_resize(axo_work_t *work, uint16_t rows, uint16_t cols);
 /* Lets go of it here; it runs on. No callback fires any more. */
 AXO_EXTERN void axo_work_close(axo_work_t *work);

@@ -168,7 +168,7 @@ static int send_packet(axo_link_t *link, const axo_packet_t *head, const void *b
   return is_broken(rc) ? UV_ENOTCONN : rc;
 }
 
-static int body_file(const void *body, size_t len) {
+int axo__sealed_file(const void *body, size_t len) {
   int fd = memfd_create("axo-body", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0)
     return uv_translate_sys_error(errno);
@@ -191,7 +191,7 @@ static int body_file(const void *body, size_t len) {
 
 static int send_large(axo_link_t *link, axo_packet_t *head, const axo__message_t *m) {
   int all[AXO_FDS_MAX];
-  int file = body_file(m->body, m->len);
+  int file = axo__sealed_file(m->body, m->len);
   if (file < 0)
     return file;
   for (int i = 0; i < m->fd_count; i++)

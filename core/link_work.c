@@ -29,6 +29,7 @@ struct axo_work {
   int bell_fd;
   int master_fd;
   bool bell_open, master_open, master_polling;
+  bool is_pipe, pipe_ends; /* `master` is a task's stdin; and no more comes */
   bool attached; /* somebody else's: not ours to end when it cannot be taken up */
   bool started, ended, closed, left;
   int32_t pid;
@@ -138,8 +139,8 @@ static int take_ring(axo_work_t *w, const axo__packet_t *packet, axo_err_t *err)
 }
 
 static int take_master(axo_work_t *w, axo__packet_t *packet, axo_err_t *err) {
-  if (packet->fd_count < 2)
-    return 0; /* attached after its end */
+  if (packet->fd_count < 2 || w->is_pipe)
+    return 0; /* attached after its end, or a task */
   int fd = packet->fds[1];
   int flags = fcntl(fd, F_GETFL);
   if (!isatty(fd) || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
@@ -189,6 +190,8 @@ static void ended(axo_work_t *w, const axo_work_end_t *end) {
   if (w->ended || w->closed)
     return;
   w->ended = true;
+  if (w->is_pipe)
+    close_master(w);
   output(w);
   if (!w->closed && w->options.on_exit)
     w->options.on_exit(w, end);
@@ -267,6 +270,46 @@ static void on_packet(axo__call_t *call, axo__packet_t *packet) {
 
 /* ---- starting -------------------------------------------------------------------- */
 
+/* The task's end of a pipe; ours is written to like a terminal. */
+static int open_pipe(axo_work_t *w) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0)
+    return uv_translate_sys_error(errno);
+  int rc = fcntl(ends[1], F_SETFL, O_NONBLOCK) != 0
+               ? uv_translate_sys_error(errno)
+               : uv_poll_init(axo__link_loop(w->call.link), &w->master, ends[1]);
+  if (rc != 0) {
+    close(ends[0]);
+    close(ends[1]);
+    return rc;
+  }
+  w->master.data = NULL;
+  w->master_fd = ends[1];
+  w->master_open = w->is_pipe = true;
+  w->handles++;
+  return ends[0];
+}
+
+/* In memory that nobody can change: the task needs nobody to feed it. */
+static int whole(const void *bytes, size_t len) {
+  int fd = axo__sealed_file(bytes, len);
+  if (fd >= 0)
+    lseek(fd, 0, SEEK_SET);
+  return fd;
+}
+
+/* The descriptor that the task gets, -1 for none, or what went wrong below that.
+ * Whoever it runs as may open its /dev/stdin again. */
+static int open_stdin(axo_work_t *w) {
+  const axo_work_options_t *o = &w->options;
+  if (!o->input && !o->stdin_pipe)
+    return -1;
+  int fd = o->input ? whole(o->input, o->input_len) : open_pipe(w);
+  if (fd >= 0)
+    (void)fchmod(fd, 0666);
+  return fd == -1 ? UV_EIO : fd;
+}
+
 static int work_new(axo_link_t *link, const axo_work_options_t *options,
                     axo_work_t **out) {
   axo_work_t *w = calloc(1, sizeof *w);
@@ -295,11 +338,13 @@ static int work_new(axo_link_t *link, const axo_work_options_t *options,
   return 0;
 }
 
-/* Sends what begins it. */
-static int begin(axo_work_t *w, uint8_t type, const void *body, size_t len,
-                 axo_work_t **out, axo_err_t *err) {
-  int rc = axo__link_send(w->call.link, &w->call,
-                          &(axo__message_t){type, body, len, &w->bell_fd, 1});
+/* Sends what begins it, with its stdin unless that is -1. */
+static int begin(axo_work_t *w, axo__message_t message, int input, axo_work_t **out,
+                 axo_err_t *err) {
+  int fds[2] = {w->bell_fd, input};
+  message.fds = fds;
+  message.fd_count = input < 0 ? 1 : 2;
+  int rc = axo__link_send(w->call.link, &w->call, &message);
   if (rc != 0) {
     axo_work_close(w);
     return axo__link_error(rc, err);
@@ -308,6 +353,23 @@ static int begin(axo_work_t *w, uint8_t type, const void *body, size_t len,
   axo__call_expect(&w->call, w->call.link->options.answer_ms);
   *out = w;
   return 0;
+}
+
+static int start(axo_work_t *w, const axo__body_t *body, axo_work_t **out,
+                 axo_err_t *err) {
+  int input = open_stdin(w);
+  if (input < -1) {
+    axo_work_close(w);
+    return axo__link_error(input, err);
+  }
+  if (input >= 0)
+    ((axo_spawn_t *)body->bytes)->flags |= AXO_SPAWN_STDIN;
+  w->options.input = NULL;
+  int rc = begin(w, (axo__message_t){AXO_REQ_SPAWN, body->bytes, body->len, NULL, 0},
+                 input, out, err);
+  if (input >= 0)
+    close(input);
+  return rc;
 }
 
 int axo_work_start(axo_link_t *link, const axo_spawn_spec_t *spec,
@@ -321,8 +383,7 @@ int axo_work_start(axo_link_t *link, const axo_spawn_spec_t *spec,
   if (rc != 0)
     return rc;
   rc = work_new(link, options, &w);
-  rc = rc == 0 ? begin(w, AXO_REQ_SPAWN, body.bytes, body.len, out, err)
-               : axo__link_error(rc, err);
+  rc = rc == 0 ? start(w, &body, out, err) : axo__link_error(rc, err);
   free(body.bytes);
   return rc;
 }
@@ -339,7 +400,8 @@ int axo_work_attach(axo_link_t *link, const char *name,
   if (rc != 0)
     return axo__link_error(rc, err);
   w->attached = true;
-  return begin(w, AXO_REQ_ATTACH, &body, sizeof body, out, err);
+  return begin(w, (axo__message_t){AXO_REQ_ATTACH, &body, sizeof body, NULL, 0}, -1,
+               out, err);
 }
 
 /* ---- talking to it --------------------------------------------------------------- */
@@ -368,12 +430,14 @@ static void on_writable(uv_poll_t *poll, int status, int events) {
     return;
   w->master_polling = false;
   uv_poll_stop(&w->master);
-  if (rc != 0)
-    close_master(w); /* nobody has the terminal open any more */
+  if (rc != 0 || w->pipe_ends)
+    close_master(w); /* or nobody has it open any more at the other end */
+  else if (!w->closed && w->options.on_drain)
+    w->options.on_drain(w);
 }
 
 int axo_work_write(axo_work_t *w, const void *data, size_t len) {
-  if (!w->master_open || w->ended)
+  if (!w->master_open || w->ended || w->pipe_ends)
     return UV_EPIPE;
   size_t queued = axo__queue_size(&w->typed);
   if (queued > MAX_TYPED || len > MAX_TYPED - queued)
@@ -386,11 +450,20 @@ int axo_work_write(axo_work_t *w, const void *data, size_t len) {
   return rc;
 }
 
+int axo_work_close_stdin(axo_work_t *w) {
+  if (!w->is_pipe || !w->master_open || w->ended)
+    return UV_EPIPE;
+  w->pipe_ends = true;
+  if (!w->master_polling)
+    close_master(w);
+  return 0;
+}
+
 int axo_work_resize(axo_work_t *w, uint16_t rows, uint16_t cols) {
   struct winsize size = {.ws_row = rows, .ws_col = cols};
   if (rows == 0 || cols == 0)
     return UV_EINVAL;
-  if (!w->master_open)
+  if (!w->master_open || w->is_pipe)
     return UV_EPIPE;
   return ioctl(w->master_fd, TIOCSWINSZ, &size) == 0 ? 0
                                                      : uv_translate_sys_error(errno);

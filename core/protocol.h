@@ -55,7 +55,8 @@ enum axo_packet_flags {
 
 enum axo_packet_type {
   /* host to guest */
-  AXO_REQ_SPAWN = 1,  /* axo_spawn_t + strings; exec: 3 descriptors; else an eventfd */
+  /* axo_spawn_t + strings; exec: 3 descriptors; else an eventfd, and perhaps stdin */
+  AXO_REQ_SPAWN = 1,
   AXO_REQ_SIGNAL = 2, /* axo_signal_t; answered by SIGNALLED, or with id 0 not at all */
   AXO_REQ_OPEN = 3,   /* axo_open_t + path; answered by OPENED with a descriptor */
   AXO_REQ_LIST = 4,   /* axo_attach_t for one, or nothing; answered by LISTED */
@@ -100,7 +101,8 @@ typedef struct axo_spawn {
 
 /* Those that are not known are ignored. */
 enum axo_spawn_flags {
-  AXO_SPAWN_LANE = 1, /* exec: a lane is welcome when it has ended */
+  AXO_SPAWN_LANE = 1,  /* exec: a lane is welcome when it has ended */
+  AXO_SPAWN_STDIN = 2, /* task: a second descriptor is its stdin */
 };
 
 typedef struct axo_signal {

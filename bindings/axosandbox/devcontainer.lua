@@ -4,6 +4,7 @@ local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local commands = require "axosandbox.devcontainer_commands"
 local errors = require "axosandbox.errors"
+local hints = require "axosandbox.hints"
 local file = require "axosandbox.devcontainer_file"
 local jsonc = require "axosandbox.jsonc"
 local lifecycle = require "axosandbox.devcontainer_lifecycle"
@@ -34,7 +35,7 @@ local LOAD_SHAPE = {
 local function failure(path, message, code)
   return nil, errors.new {
     code = code or "INVALID", op = "devcontainer", message = ("%s: %s"):format(path, message),
-    hint = "correct it, or do without: axolua run --no-devcontainer",
+    hint = hints.TABLE.devcontainer.lua,
   }
 end
 

@@ -2,6 +2,7 @@
 --- is followed, nothing but a regular file of a bounded size is opened.
 local uv = require "luv"
 local errors = require "axosandbox.errors"
+local hints = require "axosandbox.hints"
 local host = require "axosandbox.host"
 local jsonc = require "axosandbox.jsonc"
 local unseen = require "axosandbox.unseen"
@@ -16,7 +17,7 @@ local function failure(code, message, hint)
   return nil, errors.new { code = code, op = "devcontainer", message = message, hint = hint }
 end
 
-local IGNORE = "look at it, or do without: axolua run --no-devcontainer"
+local IGNORE = hints.TABLE.devcontainer.lua
 
 local function refuse(path, why)
   return failure("EPERM", ("%s is not read: %s"):format(path, why), IGNORE)
@@ -98,7 +99,7 @@ local function among(root)
   end
   return failure("AMBIGUOUS",
     ("%s has several dev containers: %s"):format(root, listed(names)),
-    "choose one: the option `name`, or axolua run --devcontainer NAME")
+    hints.TABLE.devcontainer_name.lua)
 end
 
 --- Finds the file that counts: `.devcontainer/devcontainer.json`, `.devcontainer.json`, or the

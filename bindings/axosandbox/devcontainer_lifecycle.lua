@@ -4,6 +4,7 @@ local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local confirm = require "axosandbox.confirm"
 local errors = require "axosandbox.errors"
+local hints = require "axosandbox.hints"
 local image = require "axosandbox.image"
 local last_line = require "axosandbox.last_line"
 local log = require "axosandbox.log"
@@ -263,7 +264,7 @@ local function fail(job, failed, counts)
   if counts then
     return nil, errors.new {
       code = "POST_CREATE", op = "devcontainer", message = ("%s: %s"):format(text, failed.message),
-      hint = "run the session without allow_post_create, and the command by hand",
+      hint = hints.TABLE.post_create.lua,
     }
   end
   job:warn(("devcontainer.json: %s: %s; the later ones do not run"):format(text, failed.message),
@@ -320,7 +321,7 @@ local function enter(job)
     return nil, errors.new {
       code = "ATTACHED", op = "devcontainer",
       message = "a container that was attached to has no devcontainer.json of its own",
-      hint = "open the session: axo.open",
+      hint = hints.TABLE.open_instead.lua,
     }
   end
   local lock <close>, err = core.lock(job.record.runtime_dir .. "/devcontainer.lock", true)

@@ -4,6 +4,7 @@ local uv = require "luv"
 local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
+local hints = require "axosandbox.hints"
 local guest = require "axosandbox.guest"
 local host = require "axosandbox.host"
 local log = require "axosandbox.log"
@@ -89,7 +90,7 @@ end
 local function in_use(id, why)
   return nil, errors.new {
     code = "IN_USE", op = "start", message = ("the session %q is in use: %s"):format(id, why),
-    hint = "open it (axo.open, or reuse = true), stop it, or choose another id",
+    hint = hints.TABLE.in_use.lua,
   }
 end
 

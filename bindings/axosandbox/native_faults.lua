@@ -1,16 +1,16 @@
 --- What the guest's refusals are called.
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
+local hints = require "axosandbox.hints"
 
 local faults = {}
 
 local STAGE = core.stage
 
 local HINTS = {
-  NO_PROCESS = "the container's limit of processes is reached: stop something in it, or call "
-    .. "kill_all",
+  NO_PROCESS = hints.TABLE.no_processes.lua,
   LIMIT = "stop one of them first",
-  KILL = "stop the session to end them",
+  KILL = hints.TABLE.stop_session.lua,
 }
 
 local function of_exec(code)

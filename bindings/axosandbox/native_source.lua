@@ -3,11 +3,13 @@
 local uv = require "luv"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
+local hints = require "axosandbox.hints"
 local naming = require "axosandbox.naming"
 local faults = require "axosandbox.native_faults"
 local gate = require "axosandbox.gate"
 local environment = require "axosandbox.native_env"
 local signals = require "axosandbox.signals"
+local stdin = require "axosandbox.task_stdin"
 
 local source = {}
 
@@ -117,11 +119,25 @@ function Source:stop(grace, done)
   return true
 end
 
+local function over_error(self, op)
+  return errors.new { code = "EPIPE", op = op, message = self.id .. " has ended" }
+end
+
+local function write_problem(self, op)
+  local err = self.kind == "task" and stdin.refusal(self, op)
+  return err or not self.work and over_error(self, op) or nil
+end
+
 function Source:write(bytes)
-  if not self.work then
-    return nil, errors.new { code = "EPIPE", op = "write", message = self.id .. " has ended" }
-  end
+  local err = write_problem(self, "write")
+  if err then return nil, err end
   return self.work:write(bytes)
+end
+
+function Source:close_stdin()
+  local err = write_problem(self, "close_stdin")
+  if err then return nil, err end
+  return self.work:close_stdin()
 end
 
 function Source:resize(rows, cols)
@@ -197,7 +213,7 @@ local function stuck(self)
   self.kill_error = errors.new {
     code = "KILL", op = "kill",
     message = ("processes of %s still run: they cannot be killed"):format(self.id),
-    hint = "stop the session to end them",
+    hint = hints.TABLE.stop_session.lua,
   }
   finish(self)
   local settled = self.settled
@@ -256,7 +272,12 @@ function source.start(path, kind, spec, done)
     env = { TERM = TERM }
     for name, value in pairs(spec.env or {}) do env[name] = value end
   end
-  local opts = callbacks(self, done)
+  local input = stdin.plan(self, spec.stdin)
+  local opts = callbacks(self, function(err, started)
+    if started then input.begin() end
+    done(err, started)
+  end)
+  opts.input, opts.stdin_pipe, opts.on_drain = input.input, input.pipe, input.on_drain
   opts.name, opts.env, opts.user = self.id, environment.list(env, spec.secrets), spec.user
   opts.cwd, opts.ring = spec.cwd or path.root, spec.ring or RING[kind]
   opts.rows, opts.cols = spec.rows, spec.cols

@@ -10,6 +10,7 @@ local audit = require "axosandbox.audit"
 local await = require "axosandbox.await"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
+local hints = require "axosandbox.hints"
 local naming = require "axosandbox.naming"
 local exec = require "axosandbox.portable_exec"
 local files = require "axosandbox.portable_files"
@@ -201,7 +202,7 @@ function Path:kill_all(done)
     end
     return nil, errors.new {
       code = "KILL", op = "kill_all", message = "processes still run in " .. self.container,
-      hint = "stop the session to end them",
+      hint = hints.TABLE.stop_session.lua,
     }
   end, function(err) done(err) end)
   return true

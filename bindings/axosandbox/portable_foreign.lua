@@ -8,6 +8,7 @@ local gate = require "axosandbox.gate"
 local kill = require "axosandbox.portable_kill"
 local presence = require "axosandbox.presence"
 local source = require "axosandbox.portable_source"
+local stdin = require "axosandbox.task_stdin"
 local store = require "axosandbox.portable_store"
 
 local foreign = {}
@@ -174,7 +175,12 @@ local function refuse()
     code = "NOT_OURS", op = "terminal", message = "another process of this user holds it",
   }
 end
-Foreign.write, Foreign.resize = refuse, refuse
+Foreign.resize = refuse
+
+local function no_stdin(self)
+  return nil, stdin.refusal(self, "write")
+end
+Foreign.write, Foreign.close_stdin = no_stdin, no_stdin
 
 --- The task of that id, when another process runs it.
 ---@param path axo.Path

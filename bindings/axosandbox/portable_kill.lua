@@ -6,6 +6,7 @@
 local await = require "axosandbox.await"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
+local hints = require "axosandbox.hints"
 local outside = require "axosandbox.portable_outside"
 
 local kill = {}
@@ -319,7 +320,7 @@ function kill.tree(job)
     code = "KILL", op = "kill", stderr = err and err.stderr,
     message = "processes may still run in " .. job.path.container .. ": "
       .. (err and err.message or "they could not be ended"),
-    hint = "stop the session to end them",
+    hint = hints.TABLE.stop_session.lua,
   }
 end
 

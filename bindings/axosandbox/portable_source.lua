@@ -7,7 +7,9 @@
 ---   source:on_end(fn) -> forget         the status is final, and so is the ring
 ---   source:signal(name, tree, done)     done(err, count)
 ---   source:stop(grace, done)            done(err) once nothing of it runs any more
----   source:write(bytes), source:resize(rows, cols)     terminals
+---   source:write(bytes)                 terminals, and tasks whose stdin is this process's
+---   source:close_stdin()                tasks
+---   source:resize(rows, cols)           terminals
 local uv = require "luv"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"

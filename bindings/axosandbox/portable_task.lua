@@ -5,6 +5,7 @@ local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
 local naming = require "axosandbox.naming"
 local source = require "axosandbox.portable_source"
+local stdin = require "axosandbox.task_stdin"
 local store = require "axosandbox.portable_store"
 local work = require "axosandbox.portable_work"
 
@@ -55,11 +56,13 @@ local function on_final(self)
 end
 
 local function spawn(self, spec)
-  local argv, err = self.work:argv(spec, {})
+  local input = stdin.plan(self, spec.stdin)
+  local argv, err = self.work:argv(spec, { interactive = spec.stdin ~= nil })
   if not argv then return nil, err end
   self.process, err = core.spawn(argv, {
     env = self.work:client_env(spec), cwd = "/", ring = self.ring, merge_stderr = true,
     timeout = spec.timeout, grace = BACKSTOP + (spec.grace or 0),
+    input = input.input, stdin = input.pipe and "pipe" or nil, on_drain = input.on_drain,
     on_output = function() self:announce() end,
     on_deadline = function() self:time_out(spec.grace) end,
   }, function(raw)
@@ -68,7 +71,26 @@ local function spawn(self, spec)
   end)
   if not self.process then return nil, err end
   self.work:attach(self.process)
+  input.begin()
   return true
+end
+
+local Task = setmetatable({}, { __index = source.Source })
+Task.__index = Task
+
+-- As on the native path: true, and not how much waits.
+function Task:write(bytes)
+  local err = stdin.refusal(self, "write")
+  if err then return nil, err end
+  local queued
+  queued, err = self.process:write(bytes)
+  return queued and true, err
+end
+
+function Task:close_stdin()
+  local err = stdin.refusal(self, "close_stdin")
+  if err then return nil, err end
+  return self.process:close_stdin()
 end
 
 local function discard(self)
@@ -86,10 +108,10 @@ function task.start(path, spec)
   local id = "t" .. naming.token(6)
   local ring, err, is_shared = make_ring(path, id, spec.ring or task.RING)
   if not ring then return nil, err end
-  local self = source.new {
+  local self = setmetatable(source.new {
     id = id, argv = spec.argv, user = spec.user, ring = ring, is_shared = is_shared,
     work = work.new(path, spec.user), on_final = on_final,
-  }
+  }, Task)
   local started
   started, err = spawn(self, spec)
   if not started then

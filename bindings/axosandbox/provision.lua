@@ -9,6 +9,7 @@ local core = require "axosandbox.core"
 local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
+local hints = require "axosandbox.hints"
 local guest = require "axosandbox.guest"
 local image = require "axosandbox.image"
 local last_line = require "axosandbox.last_line"
@@ -208,7 +209,7 @@ local function run_all(job, path, decision)
     if problem and decision.on_failure == "fail" then
       return nil, errors.new {
         code = "POST_CREATE", op = "post_create", message = problem,
-        hint = "run the session without post_create, and the command by hand",
+        hint = hints.TABLE.post_create.lua,
       }
     end
     if problem then job:warn("post-create: " .. problem, true) end

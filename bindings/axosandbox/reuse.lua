@@ -1,6 +1,7 @@
 --- What a start with `reuse` makes of the session that runs already: whether it is the same, what
 --- the start brings to it, and what it has less of than was asked for.
 local errors = require "axosandbox.errors"
+local hints = require "axosandbox.hints"
 local image = require "axosandbox.image"
 local limits = require "axosandbox.limits"
 local secrets = require "axosandbox.secrets"
@@ -56,7 +57,7 @@ function reuse.find(job)
   return nil, errors.new {
     code = "IN_USE", op = "start",
     message = ("the session %q runs with %s"):format(job.id, differs),
-    hint = "stop it, or choose another id",
+    hint = hints.TABLE.other_session.lua,
   }
 end
 

@@ -86,7 +86,13 @@ local EXEC_SHAPE = shape {
   max_output = { type = "integer", min = 1 },
   on_limit = { type = "string", one_of = { "truncate", "kill" } },
 }
-local TASK_SHAPE = shape { ring = RING }
+local TASK_SHAPE = shape {
+  ring = RING,
+  stdin = {
+    type = "string|function|boolean",
+    check = function(value) return value == false and "it is false; leave it out" or nil end,
+  },
+}
 local PTY_SHAPE = shape { ring = RING, rows = SIDE, cols = SIDE }
 
 local ARGV_SHAPE = { argv = { type = "table", required = true, items = "string" } }
@@ -327,7 +333,12 @@ end
 --- Starts a command in the background. A string runs by `sh -c`; a table is an argv. It ends
 --- with the session.
 ---@param command string|string[]
----@param opts { env: table<string, string>?, cwd: string?, user: string?, timeout: number?, grace: number?, ring: integer? }? ring: bytes of output that are kept, 64 KiB by default
+---
+--- Its stdin is empty unless `stdin` says otherwise: bytes, a function that returns some until it
+--- returns nil, or true for `task:write` and `task:close_stdin`. When the process that started it
+--- ends, a task goes on; of what was to come from a function or from `task:write` it reads the
+--- end. Bytes it has whole; on the portable path it has what was passed on until then.
+---@param opts { env: table<string, string>?, cwd: string?, user: string?, timeout: number?, grace: number?, ring: integer?, stdin: string|(fun(): string?)|true|nil }? ring: bytes of output that are kept, 64 KiB by default
 ---@param callback fun(err: axo.Error?, task: axo.Task?)?
 ---@return axo.Task? task, axo.Error? code "LIMIT" when too many run
 function Sandbox:spawn_background(command, opts, callback)

@@ -6,6 +6,7 @@ local audit_session = require "axosandbox.audit_session"
 local await = require "axosandbox.await"
 local devcontainer_state = require "axosandbox.devcontainer_state"
 local errors = require "axosandbox.errors"
+local hints = require "axosandbox.hints"
 local guest = require "axosandbox.guest"
 local host = require "axosandbox.host"
 local leftovers = require "axosandbox.leftovers"
@@ -57,7 +58,7 @@ end
 ---@param op string?
 ---@return axo.Error
 function sessions.unknown(id, op)
-  local _, err = failure("NOT_FOUND", "there is no session " .. id, "axolua ps lists them", op)
+  local _, err = failure("NOT_FOUND", "there is no session " .. id, hints.TABLE.list_sessions.lua, op)
   return err
 end
 
@@ -82,7 +83,7 @@ local function running_container(client, name, what, otherwise)
   end
   if not (container.State and container.State.Running) then
     return failure("NOT_RUNNING", ("the %s is not running"):format(what),
-      "start the session again, or remove it by axolua stop")
+      hints.TABLE.start_again.lua)
   end
   return container
 end

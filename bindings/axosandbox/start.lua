@@ -5,6 +5,7 @@ local core = require "axosandbox.core"
 local audit_session = require "axosandbox.audit_session"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
+local hints = require "axosandbox.hints"
 local guest = require "axosandbox.guest"
 local host = require "axosandbox.host"
 local image = require "axosandbox.image"
@@ -142,7 +143,7 @@ local function in_use(job)
   return nil, errors.new {
     code = "IN_USE", op = "start",
     message = ("the session %q is in use: it is open somewhere, or being started"):format(job.id),
-    hint = "open it (axo.open, or reuse = true), stop it, or choose another id",
+    hint = hints.TABLE.in_use.lua,
   }
 end
 

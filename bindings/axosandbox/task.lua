@@ -123,6 +123,22 @@ function Task:stop(opts, callback)
   return handle.stop(self.source, opts, callback, "task:stop")
 end
 
+--- Writes to its stdin; it must have been started by this process, with `stdin = true`.
+---@param bytes string
+---@return true?, axo.Error? code "NO_STDIN", "EPIPE" once stdin or the task has ended, "ENOBUFS" when more than 1 MiB waits
+function Task:write(bytes)
+  if type(bytes) ~= "string" then
+    error("task:write: expected a string, got " .. type(bytes), 2)
+  end
+  return self.source:write(bytes)
+end
+
+--- Ends its stdin once what was written has been taken.
+---@return true?, axo.Error? code "NO_STDIN", "EPIPE"
+function Task:close_stdin()
+  return self.source:close_stdin()
+end
+
 function Task:__tostring()
   return ("axo.task %s: %s"):format(self.id, self:status())
 end

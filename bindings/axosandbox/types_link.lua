@@ -53,6 +53,9 @@ function Link:exec(argv, options, on_exit) end
 ---@field ring integer? bytes
 ---@field rows integer?
 ---@field cols integer?
+---@field input string? a task's stdin, whole
+---@field stdin_pipe boolean? its stdin is what `write` gives, until `close_stdin`
+---@field on_drain fun()? what was written has been taken: time for more
 ---@field on_started fun(err: axo.Error?, ring: axo.core.Ring?)? once
 ---@field on_output fun()? the ring has grown
 ---@field on_exit fun(last: { code: integer?, signal: string?, gone: boolean?, left: boolean })? once
@@ -120,6 +123,10 @@ function GuestWork:signal(signal, tree, done) end
 ---@param bytes string
 ---@return true?, axo.Error? code "EPIPE", "ENOBUFS"
 function GuestWork:write(bytes) end
+
+---Ends a task's stdin once what was written has been taken.
+---@return true?, axo.Error? code "EPIPE"
+function GuestWork:close_stdin() end
 
 ---@param rows integer
 ---@param cols integer

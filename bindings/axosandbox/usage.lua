@@ -1,6 +1,7 @@
 --- What a container uses, read from its cgroup: CPU time, memory, processes.
 local uv = require "luv"
 local errors = require "axosandbox.errors"
+local hints = require "axosandbox.hints"
 local host = require "axosandbox.host"
 local limits = require "axosandbox.limits"
 
@@ -51,7 +52,7 @@ local function failure(code, message, hint)
   return nil, errors.new { code = code, op = "stats", message = message, hint = hint }
 end
 
-local function gone() return failure("GONE", "the container has ended", "axolua ps") end
+local function gone() return failure("GONE", "the container has ended", hints.TABLE.list_sessions.lua) end
 
 -- Why podman gave the container no cgroup: the kernel keeps no account of it then.
 local function without_cgroup(context)

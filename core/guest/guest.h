@@ -252,6 +252,8 @@ int packet_relay(int fd, const struct packet *p, const int *fds, int count);
 /* Whether it is a request: of a known type, as long as that is, with its descriptors.
  */
 bool packet_is_request(const struct packet *p);
+/* Whether the host brings a task its stdin: its second descriptor. */
+bool spawn_has_stdin(const axo_spawn_t *fixed);
 /* Of those, the start of a foreground command. */
 bool packet_is_exec(const struct packet *p);
 /* The host's /dev/null: what may be done to it here is done to the host's device. */

@@ -138,9 +138,15 @@ static bool is_spawn(const struct packet *p) {
                     (size_t)2 + fixed->argc + fixed->envc);
 }
 
-/* An exec brings its stdio, the others a bell; a large body comes in one more. */
+bool spawn_has_stdin(const axo_spawn_t *fixed) {
+  return fixed->kind == AXO_KIND_TASK && fixed->flags & AXO_SPAWN_STDIN;
+}
+
+/* An exec brings its stdio, the others a bell, and a task perhaps a stdin; a large body
+ * comes in one more. */
 static bool has_spawn_fds(const struct packet *p) {
-  int fds = ((const axo_spawn_t *)p->body)->kind == AXO_KIND_EXEC ? 3 : 1;
+  const axo_spawn_t *fixed = (const axo_spawn_t *)p->body;
+  int fds = fixed->kind == AXO_KIND_EXEC ? 3 : 1 + spawn_has_stdin(fixed);
   return p->fd_count == fds + (p->head.flags & AXO_FLAG_MEMFD ? 1 : 0);
 }
 

@@ -43,19 +43,28 @@ static void keep_command(struct work *w, const struct packet *p) {
   }
 }
 
+/* Ours in the place of the host's /dev/null. */
+static int safe_stdin(int fd) { return is_host_null(fd) ? g.null : fd; }
+
+static int stdin_of(const struct work *w, const struct packet *p) {
+  if (w->kind == AXO_KIND_TERMINAL)
+    return w->slave_fd;
+  bool is_given = spawn_has_stdin((const axo_spawn_t *)p->body);
+  return is_given ? safe_stdin(p->fds[1]) : g.null;
+}
+
 static void start(struct work *w, const struct packet *p, uint32_t ring) {
   int fds[3];
   if (w->kind == AXO_KIND_EXEC) {
     memcpy(fds, p->fds, sizeof fds);
-    if (is_host_null(fds[0]))
-      fds[0] = g.null;
+    fds[0] = safe_stdin(fds[0]);
   } else {
     int stage = pump_open(w, ring);
     if (stage) {
       fail_work(w, (enum axo_stage)stage, errno);
       return;
     }
-    fds[0] = w->kind == AXO_KIND_TASK ? g.null : w->slave_fd;
+    fds[0] = stdin_of(w, p);
     fds[1] = fds[2] = w->slave_fd;
   }
   int error = sup_start(w, p, fds);

@@ -20,6 +20,7 @@ describe("axolua mcp over a container", function()
   end
 
   it("ends the session at the end of its input, after what is under way", function()
+    client:call("bash", { command = "true" }) -- what is under way has seconds, and a start may take more
     local asked = client:request("tools/call", { name = "bash",
       arguments = { command = "sleep 0.5; echo done" } })
     client.process:close_stdin()
@@ -27,6 +28,25 @@ describe("axolua mcp over a container", function()
     local result = client.process:wait()
     assert.same({ 0, "" }, { result.code, result.stderr })
     assert.is_false(is_there())
+  end)
+
+  it("gives commands and tasks their stdin, and takes one that begins like an option", function()
+    assert.matches("^HELLO\n", (client:call("bash", { command = "tr a-z A-Z", stdin = "hello\n" })))
+    assert.matches("went on", (client:call("bash", { command = "-x; echo went on" })))
+    local task = client:call("bash_background", { command = "cat; echo over", interactive = true })
+      :match "task (%S+)%."
+    local words = client:call("write_background", { id = task, text = "one\n" })
+    assert.matches("Wrote 4 bytes", words)
+    assert.matches("one\n", (client:call("read_background", { id = task, wait = 30 })))
+    client:call("write_background", { id = task, close = true })
+    assert.matches("over\n", (client:call("read_background",
+      { id = task, wait = 30, cursor = 4 })))
+    local _, is_error = client:call("write_background", { id = task, text = "late" })
+    assert.is_true(is_error)
+    task = client:call("bash_background", { command = "sleep 100" }):match "task (%S+)%."
+    words, is_error = client:call("write_background", { id = task, text = "x" })
+    assert.is_true(is_error)
+    assert.matches("interactive", words)
   end)
 
   for signal, code in pairs { sigterm = 143, sigint = 130 } do

@@ -1,4 +1,5 @@
 local e2e = require "spec.support.e2e"
+local axo = require "axosandbox"
 
 describe("a background task", function()
   e2e.housekeeping(_ENV)
@@ -48,6 +49,94 @@ describe("a background task", function()
       assert.equal(0, assert(term:wait()).code)
       assert.matches("went on\r\n", term:snapshot(), 1, true)
     end
+  end)
+
+  describe("with stdin", function()
+    it("reads nothing unless it is given some", function()
+      local task = assert(sb:spawn_background "cat; echo end")
+      assert(task:wait())
+      assert.equal("end\n", task:log())
+      for _, method in ipairs { "write", "close_stdin" } do
+        local ok, err = task[method](task, "x")
+        assert.is_nil(ok)
+        assert.equal("NO_STDIN", err.code)
+      end
+    end)
+
+    it("reads bytes whole, whatever they are", function()
+      for _, bytes in ipairs { "", "a\0b\xff\n", ("0123456789abcde\n"):rep(200000) } do
+        local task = assert(sb:spawn_background("md5sum; wc -c", { stdin = bytes }))
+        assert.equal(0, assert(task:wait()).code)
+        local same = assert(sb:exec_stdin({ "md5sum" }, bytes))
+        assert.equal(same.stdout .. "0\n", task:log())
+      end
+    end)
+
+    it("reads what a function gives, as it takes it, until that gives nil", function()
+      local count, bytes = 0, ("x"):rep(65535) .. "\n"
+      local task = assert(sb:spawn_background("wc -c", { stdin = function()
+        count = count + 1
+        if count <= 100 then return bytes end
+      end }))
+      assert(task:wait())
+      assert.equal(tostring(100 * 65536), task:log():match "%d+")
+    end)
+
+    it("ends when its function raises, and says so", function()
+      local told
+      axo.set_logger(function(level, message) told = level == "error" and message or told end)
+      local task = assert(sb:spawn_background("cat", { stdin = function() error "no more" end }))
+      assert(task:wait())
+      e2e.listen()
+      assert.matches("^killed", task:status())
+      assert.matches("no more", told)
+    end)
+
+    it("is written to, until it is closed", function()
+      local task = assert(sb:spawn_background("while read -r line; do echo \"<$line>\"; done; "
+        .. "echo over", { stdin = true }))
+      for _, line in ipairs { "one", "two" } do
+        assert.is_true(task:write(line .. "\n"))
+        e2e.eventually(function() return task:log():find("<" .. line .. ">", 1, true) end)
+      end
+      assert.is_true(task:close_stdin())
+      assert.equal("EPIPE", select(2, task:write "late").code)
+      assert(task:wait())
+      assert.equal("<one>\n<two>\nover\n", task:log())
+      assert.equal("EPIPE", select(2, task:write "late").code)
+      assert.equal("EPIPE", select(2, task:close_stdin()).code)
+      assert.has_error(function() sb:spawn_background("cat", { stdin = false }) end)
+      assert.has_error(function() task:write(5) end)
+    end)
+
+    it("is told when it does not read what is written", function()
+      local task, err = assert(sb:spawn_background("sleep 1000", { stdin = true })), nil
+      for _ = 1, 64 do
+        if not err then err = select(2, task:write(("x"):rep(1024 * 1024))) end
+      end
+      assert.equal("ENOBUFS", err.code)
+      assert(task:stop())
+    end)
+
+    it("may close it while more is coming: that is no error", function()
+      if sb:path() == "portable" then return end -- podman tells nobody, and drops the output
+      local task = assert(sb:spawn_background("head -c 1 >/dev/null; exec <&-; sleep 0.2; echo on",
+        { stdin = function() return ("x"):rep(65536) end }))
+      assert.equal(0, assert(task:wait()).code)
+      assert.equal("on\n", task:log())
+    end)
+
+    it("opens its /dev/stdin again, as another user too", function()
+      for _, stdin in ipairs { "abc\n", true } do
+        local task = assert(sb:spawn_background("cat /dev/stdin", { stdin = stdin, user = "1234" }))
+        if stdin == true then
+          assert(task:write "abc\n")
+          assert(task:close_stdin())
+        end
+        assert(task:wait())
+        assert.equal("abc\n", task:log())
+      end
+    end)
   end)
 
   it("has a status that reads running, exited, killed", function()

@@ -14,9 +14,9 @@ describe("the tools", function()
     local first = json.encode(all:list())
     assert.equal(first, json.encode(tools.new({ timeout = 120 }):list()))
     local list = cjson.decode(first)
-    assert.equal(19, #list)
+    assert.equal(20, #list)
     assert.equal("read_file", list[1].name)
-    assert.equal("session_info", list[19].name)
+    assert.equal("session_info", list[20].name)
     assert.is_truthy(first:find('"properties":{}', 1, true)) -- an object, not an array
   end)
 
@@ -166,7 +166,7 @@ describe("the tools", function()
     { "bash", '{"command":"x","timeout":"5 s"}', "must be a number, got a string" },
     { "bash", '{"command":"x","timeout":0}', "must be more than 0" },
     { "bash", '{"command":"x","timeout":1e9}', "must be at most 3600" },
-    { "bash", '{"command":"x","env":{}}', "it takes: command, cwd, timeout" },
+    { "bash", '{"command":"x","env":{}}', "it takes: command, cwd, stdin, timeout" },
     { "list_background", '{"all":true}', "takes none" },
     { "read_file", '{"path":"x","offset":-1}', "must be at least 0, got %-1" },
     { "read_file", '{"path":"x","offset":0.5}', "must be a whole number" },

@@ -1,5 +1,6 @@
 --- What every command shares: its command line, its errors, its exit codes.
 local argparse = require "argparse"
+local hints = require "axosandbox.hints"
 local naming = require "axosandbox.naming"
 local shapes = require "axosandbox.policy_shapes"
 local output = require "axolua.lib.output"
@@ -169,11 +170,14 @@ function cli.session_id(word)
   return word
 end
 
---- A raised message without the "file:line:" that Lua puts before it.
+--- A raised message without the "file:line:" that Lua puts before it, and without the name of
+--- the Lua function that raised it.
 ---@param raised any
 ---@return string
 function cli.without_position(raised)
-  return (tostring(raised):gsub("^[^%s:]+:%d+: ", ""))
+  local message = tostring(raised):gsub("^[^%s:]+:%d+: ", "")
+  message = message:gsub("^axo%.[%w_.]+: ", "", 1):gsub("^%l+:[%l_]+: ", "", 1)
+  return (message:gsub("^axosandbox: ", "", 1))
 end
 
 local COLOURS = { ["warning:"] = "yellow", ["error:"] = "red" }
@@ -209,9 +213,8 @@ function cli.fail(err)
   if type(err) == "string" then err = { message = err } end
   local name = style.painter(2)("red", "axolua:")
   to_stderr(name .. " " .. text.printable(operation(err) .. tostring(err.message)))
-  if err.hint and err.hint ~= "" then
-    to_stderr("        " .. text.printable(err.hint))
-  end
+  local hint = hints.of(err, "cli")
+  if hint then to_stderr("        " .. text.printable(hint)) end
   return cli.FAILED
 end
 

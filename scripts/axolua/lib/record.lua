@@ -1,4 +1,5 @@
 --- The outcome of a command as one JSON object on stdout, for programs.
+local hints = require "axosandbox.hints"
 local cli = require "axolua.lib.cli"
 local json = require "axolua.lib.json"
 
@@ -25,7 +26,8 @@ end
 ---@param err axo.Error
 function record.failure(err)
   cli.print(json.encode {
-    error = { code = err.code, op = err.op, message = tostring(err.message), hint = err.hint },
+    error = { code = err.code, op = err.op, message = tostring(err.message),
+      hint = hints.of(err, "cli") },
   } .. "\n")
 end
 

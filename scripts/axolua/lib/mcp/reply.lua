@@ -1,5 +1,6 @@
 --- The results of tools: text for an agent, and failures that say what to do about them.
 local cli = require "axolua.lib.cli"
+local hints = require "axosandbox.hints"
 local json = require "axolua.lib.json"
 local text = require "axolua.lib.mcp.text"
 local unseen = require "axosandbox.unseen"
@@ -62,6 +63,12 @@ local ADVICE = {
   STOPPED = "The session was stopped. The next call starts a new one.",
   EPIPE = "It has ended: read its last output, and start a new one.",
   ESRCH = "It has ended already.",
+  INVALID = "Put that right, and call it again.",
+  TIMEOUT = "Try again; if the sandbox stays silent, tell the user.",
+  KILL = "Some of it cannot be killed. Tell the user.",
+  NO_PROCESS = "End some by stop_background or kill_terminal.",
+  NO_TERMINAL = "No terminal could be made: end some by kill_terminal, or use bash.",
+  NO_MEMORY = "End some by stop_background or kill_terminal.",
   ENOBUFS = "It does not read what it is sent: read its output, and send less at a time.",
 }
 
@@ -71,13 +78,21 @@ local LISTS = {
   get_terminal = "Check the id; list_terminals shows the terminals.",
 }
 
+-- What an agent can do nothing about: these begin a session, from outside.
+local SET_UP = {
+  start = true, open = true, podman = true, policy = true, provision = true, install = true,
+  env_from = true, devcontainer = true, post_create = true, pull = true,
+}
+
 --- What to do about an error.
 ---@param err axo.Error
 ---@return string?
 function reply.advice(err)
-  if err.code == "GONE" then return ADVICE.GONE end
-  if err.hint and err.hint ~= "" then return err.hint end
-  return err.code == "NOT_FOUND" and LISTS[err.op] or ADVICE[err.code]
+  local hint, is_own = hints.of(err, "mcp")
+  if is_own then return hint end
+  local advice = err.code == "NOT_FOUND" and LISTS[err.op] or ADVICE[err.code]
+  if advice or not hint then return advice end
+  return SET_UP[err.op] and "Tell the user: " .. hint or hint
 end
 
 --- A failure, with what to do about it.

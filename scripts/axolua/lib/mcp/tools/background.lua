@@ -8,12 +8,25 @@ local function start(arguments, call)
   local task, err = call:await(function(done)
     return call.sandbox:spawn_background(shell.argv(command), {
       cwd = arguments.cwd, ring = work.RING,
+      stdin = arguments.interactive and true or arguments.stdin,
     }, done)
   end)
   if not task then return nil, err end
   return reply.text(("Started the task %s."):format(task.id),
     "read_background shows its output, stop_background ends it",
     had_ampersand and "the & at the end was dropped: the task is in the background already" or nil)
+end
+
+local function write(arguments, call)
+  local task, err = call.sandbox:get_task(arguments.id)
+  if not task then return nil, err end
+  local _, cursor = task:read(math.maxinteger)
+  local ok = true
+  if arguments.text ~= "" then ok, err = task:write(arguments.text) end
+  if ok and arguments.close then ok, err = task:close_stdin() end
+  if not ok then return nil, err end
+  return reply.text(("Wrote %s%s."):format(reply.count(#arguments.text, "byte"),
+    arguments.close and " and closed stdin" or ""), ("cursor %d"):format(cursor))
 end
 
 local function list(_, call)
@@ -44,13 +57,38 @@ end
 local START = {
   name = "bash_background", title = "Start a command in the background", call = start,
   description = "Starts a command line that goes on while you do other things: a server, a "
-    .. "watcher, a long build. Gives a task id at once. Without & at the end: one is dropped. It "
-    .. "gets no input, and ends with the session.",
+    .. "watcher, a long build. Gives a task id at once. Without & at the end: one is dropped. Its "
+    .. "stdin is empty unless you give some, or set interactive. It ends with the session.",
   input = {
     required = { "command" },
     properties = {
       command = { type = "string", minLength = 1, description = "The command line." },
       cwd = work.CWD,
+      stdin = { type = "string", description = "What it reads from stdin; nothing by default." },
+      interactive = {
+        type = "boolean", default = false,
+        description = "Keep stdin open: write_background writes to it.",
+      },
+    },
+  },
+  hints = { readOnlyHint = false, destructiveHint = true, idempotentHint = false,
+    openWorldHint = true },
+}
+
+local WRITE = {
+  name = "write_background", title = "Write to a background task", call = write,
+  description = "Writes to the stdin of a background task that was started with interactive. The "
+    .. "text goes as it is: a line ends with \n. Then read_background with the returned cursor and "
+    .. "wait shows what came of it.",
+  input = {
+    required = { "id" },
+    properties = {
+      id = work.ID,
+      text = { type = "string", default = "", description = "What to write." },
+      close = {
+        type = "boolean", default = false, description = "Close stdin after it: the task reads "
+          .. "its end.",
+      },
     },
   },
   hints = { readOnlyHint = false, destructiveHint = true, idempotentHint = false,
@@ -95,4 +133,4 @@ local STOP = {
     openWorldHint = false },
 }
 
-return function() return { START, LIST, READ, STOP } end
+return function() return { START, LIST, READ, WRITE, STOP } end

@@ -52,7 +52,7 @@ local function run(arguments, call)
   end
   local result, err = call:await(function(done)
     return call.sandbox:exec(shell.argv(arguments.command), {
-      timeout = arguments.timeout, cwd = arguments.cwd,
+      timeout = arguments.timeout, cwd = arguments.cwd, stdin = arguments.stdin,
       on_stdout = follow(call, out), on_stderr = follow(call, err_out),
     }, done)
   end)
@@ -67,7 +67,8 @@ return function(settings)
   return { {
     name = "bash", title = "Run a command", call = run,
     description = "Runs a command line in the sandbox, by bash where there is one, else by sh, and "
-      .. "waits for its end: stdout, stderr and the exit code. It gets no input. Long output is "
+      .. "waits for its end: stdout, stderr and the exit code. Its stdin is empty "
+      .. "unless you give some. Long output is "
       .. "cut in its middle; bytes that are not UTF-8 show as \u{FFFD}. When its time is over, it "
       .. "and all that it started are killed. For servers use bash_background, for programs that "
       .. "ask use spawn_terminal.",
@@ -83,6 +84,7 @@ return function(settings)
           type = "string", minLength = 1,
           description = "Where to run it; the session's directory by default.",
         },
+        stdin = { type = "string", description = "What it reads from stdin; nothing by default." },
       },
     },
     hints = { readOnlyHint = false, destructiveHint = true, idempotentHint = false,

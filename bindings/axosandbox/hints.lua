@@ -1,0 +1,83 @@
+--- What to do next, in the words of who reads it: a Lua program's author, a person at a shell, an
+--- agent. An error's `hint` has the words for Lua; where another reader needs others, they stand
+--- beside them here.
+
+local hints = {}
+
+--- By name: the words for each reader.
+---@type table<string, { lua: string, cli: string, mcp: string }>
+hints.TABLE = {
+  in_use = {
+    lua = "open it (axo.open, or reuse = true), stop it, or choose another id",
+    cli = "axolua exec ID -- COMMAND uses it, axolua stop ID ends it; or choose another --id",
+    mcp = "Tell the user: another program uses this session; `axolua stop` ends it.",
+  },
+  other_session = {
+    lua = "stop it, or choose another id",
+    cli = "axolua stop ID ends it; or choose another --id",
+    mcp = "Tell the user: `axolua stop` ends that session.",
+  },
+  devcontainer = {
+    lua = "correct it, or start without it",
+    cli = "correct it, or do without: --no-devcontainer",
+    mcp = "Tell the user: the file wants correcting, or `axolua mcp --no-devcontainer`.",
+  },
+  devcontainer_name = {
+    lua = "choose one by the option `name`",
+    cli = "choose one: --devcontainer NAME",
+    mcp = "Tell the user: `axolua mcp --devcontainer NAME` chooses one.",
+  },
+  list_sessions = {
+    lua = "axo.list() tells which there are",
+    cli = "axolua ps lists them",
+    mcp = "Tell the user: `axolua ps` lists the sessions that there are.",
+  },
+  start_again = {
+    lua = "start the session again, or stop it",
+    cli = "start the session again, or remove it: axolua stop ID",
+    mcp = "Tell the user: the session wants starting again.",
+  },
+  post_create = {
+    lua = "run the session without post-create commands, and this one by hand",
+    cli = "run it without --allow-post-create, and the command by hand",
+    mcp = "Tell the user: without `--allow-post-create` the session starts, and the command can "
+      .. "be run by hand.",
+  },
+  open_instead = {
+    lua = "open the session: axo.open",
+    cli = "name the session by its id",
+    mcp = "Tell the user: this container was only attached to.",
+  },
+  no_processes = {
+    lua = "the container's limit of processes is reached: stop something in it, or call kill_all",
+    cli = "the container's limit of processes is reached: end something in it",
+    mcp = "The sandbox's limit of processes is reached: end some by stop_background or "
+      .. "kill_terminal.",
+  },
+  stop_session = {
+    lua = "stop the session to end them",
+    cli = "axolua stop ID ends them, with the session",
+    mcp = "Some of it cannot be killed. Tell the user.",
+  },
+  stdin = {
+    lua = "start it with stdin = true, and write in the process that started it",
+    cli = "its input comes from who started it",
+    mcp = "Start it by bash_background with interactive set; write_background then writes to it.",
+  },
+}
+
+local MEANS = {}
+for name, words in pairs(hints.TABLE) do MEANS[words.lua] = name end
+
+--- What a reader is told to do about an error.
+---@param err axo.Error|{ hint: string? }
+---@param reader "lua"|"cli"|"mcp"
+---@return string? hint, boolean is_own worded for this reader
+function hints.of(err, reader)
+  local words = hints.TABLE[MEANS[err.hint]]
+  if words then return words[reader], true end
+  if err.hint == "" then return nil, false end
+  return err.hint, false
+end
+
+return hints
