@@ -58,7 +58,8 @@ end
 ---@param op string?
 ---@return axo.Error
 function sessions.unknown(id, op)
-  local _, err = failure("NOT_FOUND", "there is no session " .. id, hints.TABLE.list_sessions.lua, op)
+  local _, err = failure("NOT_FOUND", "there is no session " .. id,
+    hints.TABLE.list_sessions.lua, op)
   return err
 end
 

@@ -52,7 +52,9 @@ local function failure(code, message, hint)
   return nil, errors.new { code = code, op = "stats", message = message, hint = hint }
 end
 
-local function gone() return failure("GONE", "the container has ended", hints.TABLE.list_sessions.lua) end
+local function gone()
+  return failure("GONE", "the container has ended", hints.TABLE.list_sessions.lua)
+end
 
 -- Why podman gave the container no cgroup: the kernel keeps no account of it then.
 local function without_cgroup(context)

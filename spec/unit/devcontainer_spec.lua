@@ -521,7 +521,7 @@ describe("axosandbox.devcontainer.load", function()
     local err = projects.refused '{\n  "image": "x"\n  "b": 1 }'
     assert.equal("INVALID", err.code)
     assert.matches("/%.devcontainer%.json:3:3: expected a comma", err.message)
-    assert.matches("no%-devcontainer", err.hint)
+    assert.matches("without it", err.hint)
     assert.matches("expected an object", projects.refused("[]").message)
   end)
 end)
