@@ -49,7 +49,8 @@ typedef struct axo__message {
 /* Sends a request of `call`. UV_ENOTCONN before the guest is there, UV_ENOBUFS when too
  * much is in flight. */
 int axo__link_send(axo_link_t *link, axo__call_t *call, const axo__message_t *message);
-/* Those bytes, in memory that nobody can change: a descriptor at their end, or UV_E*. */
+/* Those bytes, in memory that nobody can change: a descriptor at their end, or UV_E*.
+ */
 int axo__sealed_file(const void *bytes, size_t len);
 /* Sends one that is not answered. */
 int axo__link_tell(axo_link_t *link, const axo__message_t *message);
