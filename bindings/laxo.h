@@ -245,6 +245,7 @@ void laxo_push_ring(lua_State *L, axo_ring_t *ring);
 /* ---- the rest -------------------------------------------------------------------- */
 
 void laxo_argv_register(lua_State *L);
+void laxo_floor_register(lua_State *L);
 void laxo_reference_register(lua_State *L);
 void laxo_digest_register(lua_State *L);
 void laxo_budget_register(lua_State *L);

@@ -24,6 +24,7 @@ int luaopen_axosandbox_core(lua_State *L) {
   laxo_error_register(L);
   laxo_signal_register(L);
   laxo_argv_register(L);
+  laxo_floor_register(L);
   laxo_reference_register(L);
   laxo_digest_register(L);
   laxo_budget_register(L);

@@ -1,4 +1,5 @@
 #include "argv_build.h"
+#include "seccomp.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -8,19 +9,25 @@
  * managers keep CHOWN, SETUID, SETGID, DAC_OVERRIDE and FOWNER. SETFCAP would leave
  * programs with capabilities in the session's directory, FSETID programs that stay
  * set-id when they are overwritten. */
-static const char *const dropped_capabilities[] = {
-    "SYS_ADMIN",   "SYS_PTRACE", "SYS_MODULE", "SYS_RAWIO", "SYS_BOOT",
-    "SYS_TIME",    "NET_ADMIN",  "NET_RAW",    "MKNOD",     "DAC_READ_SEARCH",
-    "AUDIT_WRITE", "SETPCAP",    "SETFCAP",    "FSETID"};
+static const struct {
+  const char *name;
+  bool nests; /* container root needs it to map the users of a namespace */
+} dropped[] = {
+    {"SYS_ADMIN", false},       {"SYS_PTRACE", false},  {"SYS_MODULE", false},
+    {"SYS_RAWIO", false},       {"SYS_BOOT", false},    {"SYS_TIME", false},
+    {"NET_ADMIN", false},       {"NET_RAW", false},     {"MKNOD", false},
+    {"DAC_READ_SEARCH", false}, {"AUDIT_WRITE", false}, {"SETPCAP", false},
+    {"SETFCAP", true},          {"FSETID", false}};
 
 /* The floor. The namespaces are named because containers.conf may have made the host's
  * the default, and on cgroup v1 the host's cgroup namespace is podman's own. */
-static void add_floor(axo__build_t *b) {
+static void add_floor(axo__build_t *b, const axo_run_spec_t *spec) {
   axo__arg(b, "--privileged=false");
   axo__arg(b, "--security-opt=no-new-privileges");
-  for (size_t i = 0; i < sizeof dropped_capabilities / sizeof *dropped_capabilities;
-       i++) {
-    axo__option(b, "cap-drop", dropped_capabilities[i]);
+  for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++) {
+    if (!dropped[i].nests || !spec->nested_namespaces) {
+      axo__option(b, "cap-drop", dropped[i].name);
+    }
   }
   axo__arg(b, "--pid=private");
   axo__arg(b, "--ipc=private");
@@ -215,12 +222,29 @@ static void add_command(axo__build_t *b, const char *const *command) {
   free(json);
 }
 
+/* podman reads the file once, when it creates the container; what is started in there
+ * later, by `podman exec` as well, is under the same filter. */
+static void add_profile(axo__build_t *b, const axo_run_spec_t *spec) {
+  axo__floor_t floor = {spec->setuid, spec->nested_namespaces};
+  axo_err_t why = {0};
+  axo__check_path(b, "profile of system calls", spec->seccomp);
+  axo__argf(b, "--security-opt=seccomp=%s", spec->seccomp ? spec->seccomp : "");
+  if (b->status) {
+    return;
+  }
+  int rc = axo__seccomp_write(spec->seccomp, &floor, &why);
+  if (rc != 0) {
+    axo__build_fail(b, rc, why.hint, "no profile of system calls could be made: %s",
+                    why.message);
+  }
+}
+
 int axo_argv_run(const char *podman, const axo_run_spec_t *spec, axo_argv_t **out,
                  axo_err_t *err) {
   axo__build_t b;
   axo__build_begin(&b, "run", podman, "run", err);
   add_identity(&b, spec);
-  add_floor(&b);
+  add_floor(&b, spec);
   add_manners(&b);
   add_network(&b, spec);
   add_limits(&b, spec);
@@ -229,6 +253,7 @@ int axo_argv_run(const char *podman, const axo_run_spec_t *spec, axo_argv_t **ou
   add_path_option(&b, "workdir", spec->workdir);
   add_lists(&b, spec);
   add_command(&b, spec->command);
+  add_profile(&b, spec);
   axo__image(&b, "image", spec->image);
   return axo__build_end(&b, out);
 }

@@ -61,7 +61,8 @@ AXO_EXTERN size_t axo_text_unseen(const char *text, uint32_t *character);
 
 /* ---- argument vectors (argv*.c) -------------------------------------------------- */
 
-/* An owned, NULL-terminated argument vector. Building one has no side effects. */
+/* An owned, NULL-terminated argument vector. Building one has no side effects, but for
+ * the one file that axo_argv_run writes. */
 typedef struct axo_argv axo_argv_t;
 
 /* The strings, NULL-terminated; owned by `argv`, valid until axo_argv_free. */
@@ -102,8 +103,9 @@ typedef struct axo_ulimit {
 } axo_ulimit_t;
 
 /* Everything `podman run -d` is told. Zero-initialise, then fill in. The hardening
- * floor (no-new-privileges, the capability drops, no healthcheck, no systemd mode) is
- * emitted by the builder itself: no field turns it off. */
+ * floor (no-new-privileges, the capability drops, the profile of system calls, no
+ * healthcheck, no systemd mode) is emitted by the builder itself: no field turns it
+ * off, and two give back a named part of it. */
 typedef struct axo_run_spec {
   const char *name;  /* required: [A-Za-z0-9][A-Za-z0-9_.-]{0,127} */
   const char *image; /* required: a reference that axo_reference_parse accepts;
@@ -118,6 +120,10 @@ typedef struct axo_run_spec {
   const char *pidfile;  /* absolute path that podman writes, or NULL */
   const char *cidfile;  /* absolute path that podman writes, or NULL */
   const char *hostname; /* or NULL */
+  const char *seccomp; /* required: an absolute path in a directory that nobody else may
+                          write, where podman (if it is elsewhere, too) can read it. The
+                          builder writes the profile there, in place of what is there;
+                          remove it once podman has ended */
   const axo_mount_t *mounts;
   size_t mount_count;
   const axo_pair_t *env;
@@ -128,13 +134,16 @@ typedef struct axo_run_spec {
   size_t port_count;
   const axo_ulimit_t *ulimits;
   size_t ulimit_count;
-  uint64_t memory;       /* bytes; 0 leaves it out */
-  double cpus;           /* CPUs; 0 leaves it out */
-  int64_t pids;          /* processes; 0 leaves it out */
-  bool init;             /* --init: podman's own reaper as PID 1 */
-  bool http_proxy;       /* pass the host's proxy variables in; podman's default is
-                            true, ours is false: they often carry credentials */
-  bool cgroups_disabled; /* --cgroups=disabled; crun only */
+  uint64_t memory;        /* bytes; 0 leaves it out */
+  double cpus;            /* CPUs; 0 leaves it out */
+  int64_t pids;           /* processes; 0 leaves it out */
+  bool init;              /* --init: podman's own reaper as PID 1 */
+  bool http_proxy;        /* pass the host's proxy variables in; podman's default is
+                             true, ours is false: they often carry credentials */
+  bool cgroups_disabled;  /* --cgroups=disabled; crun only */
+  bool setuid;            /* set-id bits may be set on files. Never where a user of the
+                             host may run what root of the container leaves behind */
+  bool nested_namespaces; /* user namespaces, mounts in them, and CAP_SETFCAP */
 } axo_run_spec_t;
 
 /* One `podman exec`. */
@@ -186,6 +195,17 @@ AXO_EXTERN int axo_argv_import(const char *podman, const char *image, axo_argv_t
 /* Saves a container's root file system as `image`. */
 AXO_EXTERN int axo_argv_commit(const char *podman, const char *container,
                                const char *image, axo_argv_t **out, axo_err_t *err);
+
+/* ---- the profile of system calls (seccomp*.c) ------------------------------------ */
+
+/* Which profile podman would use on this host, and ours is made from: that of
+ * containers.conf, or the one installed with podman. Writes its path, or "" where there
+ * is none: then it is one built in. Fails when the settings cannot be read or trusted.
+ */
+AXO_EXTERN int axo_seccomp_base(char *path, size_t size, axo_err_t *err);
+/* The profile that axo_argv_run would write, as JSON; `free` it. */
+AXO_EXTERN int axo_seccomp_profile(bool setuid_allowed, bool nested_namespaces,
+                                   char **text, axo_err_t *err);
 
 /* ---- image references (reference.c) ---------------------------------------------- */
 

@@ -142,12 +142,13 @@ local function problem_with(path, host)
   return problem
 end
 
+local function pick(value, default)
+  if value == nil then return default end
+  return value
+end
+
 local function limits(asked)
   asked = asked or {}
-  local function pick(value, default)
-    if value == nil then return default end
-    return value
-  end
   return {
     memory = pick(asked.memory, MEMORY),
     cpus = pick(asked.cpus, CPUS),
@@ -195,5 +196,12 @@ return function(request)
     -- A first process that reaps what is left behind, so that zombies do not use up the
     -- process limit.
     init = true,
+    -- Whether files may be made set-user-id or set-group-id, with chmod or by installing packages
+    -- such as sudo. Such a program in the session's directory runs as its owner, for every user of
+    -- this machine that can reach it: as root where podman is run by root, so there it is off.
+    setuid = pick(fields.setuid, host.rootless == true),
+    -- Whether programs may make user namespaces (bubblewrap, `unshare -r`). In one they have every
+    -- capability: much more of the kernel can be attacked from there.
+    nested_namespaces = fields.nested_namespaces or false,
   }
 end

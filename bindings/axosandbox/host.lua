@@ -148,11 +148,8 @@ local function xdg_home(variable, fallback)
   return base and base:sub(1, 1) == "/" and base .. fallback or nil
 end
 
---- Where what was learnt about this host is kept: `$XDG_STATE_HOME/axosandbox`. Made when
---- missing.
----@return string? path, axo.Error?
-function host.state_dir()
-  local base = xdg_home("XDG_STATE_HOME", "/.local/state")
+local function made_home(variable, fallback)
+  local base = xdg_home(variable, fallback)
   if not base then
     return nil, errors.new {
       code = "ENOENT", op = "host", message = "this user has no home directory",
@@ -161,6 +158,19 @@ function host.state_dir()
   local path = base .. "/axosandbox"
   make_parents(path)
   return host.private_dir(path)
+end
+
+--- Where what was learnt about this host is kept: `$XDG_STATE_HOME/axosandbox`. Made when
+--- missing.
+---@return string? path, axo.Error?
+function host.state_dir()
+  return made_home("XDG_STATE_HOME", "/.local/state")
+end
+
+--- Files that may be lost at any time: `$XDG_CACHE_HOME/axosandbox`. Made when missing.
+---@return string? path, axo.Error?
+function host.cache_dir()
+  return made_home("XDG_CACHE_HOME", "/.cache")
 end
 
 --- Where the user's own configuration lies: `$XDG_CONFIG_HOME/axosandbox`. Not made.

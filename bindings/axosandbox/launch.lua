@@ -25,11 +25,23 @@ local MAX_WAIT = 60
 local function spec_of(job, attempt)
   return plan.spec(job.plan, {
     podman = job.client.program,
+    seccomp = attempt.seccomp,
     cidfile = attempt.cidfile,
     pidfile = attempt.pidfile,
     link_dir = attempt.link_dir,
     hard_limits = core.hard_limits(),
   })
+end
+
+--- Where the profile of system calls is written for one `podman run`. A podman that is elsewhere
+--- (a virtual machine that shares the homes) reads it from the user's cache.
+---@param job axo.Job
+---@param instance string
+---@return string? path, axo.Error?
+function launch.profile_path(job, instance)
+  local dir, err = job.dir, nil
+  if job.client:is_remote() then dir, err = host.cache_dir() end
+  return dir and ("%s/%s.seccomp.json"):format(dir, instance), err
 end
 
 -- Without a place for its socket there is no guest.
@@ -44,8 +56,11 @@ end
 local function new_attempt(job)
   job.plan.instance = naming.token()
   local base = job.dir .. "/" .. job.plan.instance
+  local seccomp, err = launch.profile_path(job, job.plan.instance)
+  if not seccomp then return nil, err end
   return {
     instance = job.plan.instance,
+    seccomp = seccomp,
     cidfile = base .. ".cid",
     pidfile = not job.client:is_remote() and base .. ".pid" or nil,
     link_dir = link_dir(job),
@@ -84,8 +99,10 @@ end
 local function run(job)
   local stopped = job:stopped()
   if stopped then return nil, stopped end
-  local attempt = new_attempt(job)
-  local argv, err = core.argv.run(spec_of(job, attempt))
+  local attempt, err = new_attempt(job)
+  if not attempt then return nil, err end
+  local argv
+  argv, err = core.argv.run(spec_of(job, attempt))
   if not argv then
     err.final = true
     return nil, err
@@ -95,6 +112,7 @@ local function run(job)
   job.taken = job.client:is_remote() and {} or ports.busy(p.publish_address, p.ports)
   local result
   result, err = job:ask(argv, { op = "start" })
+  uv.fs_unlink(attempt.seccomp)
   if not result then
     leftovers.clean(job.client, attempt, err)
     guest.forget(attempt.instance, job.dir)

@@ -105,6 +105,7 @@ end
 ---@field path string?
 ---@field secrets string[]? names
 ---@field keep boolean? it is meant to outlive the process that started it
+---@field given_back string[]? of the floor; nil when read back: by a version without a profile
 
 --- The labels of a session's container: everything that is needed to find it again, and nothing
 --- left out, since what is left out an image can say.
@@ -124,7 +125,9 @@ function naming.labels(session)
     path = session.path or "portable",
     secrets = table.concat(session.secrets or {}, ","),
     keep = session.keep and "yes" or "no",
+    ["given-back"] = table.concat(session.given_back or {}, ","),
   }
+  if values["given-back"] == "" then values["given-back"] = "none" end
   local labels = {}
   for key, value in pairs(values) do labels[naming.LABEL .. key] = value end
   return labels
@@ -205,6 +208,13 @@ local READERS = {
   keep = function(text) return (text == "yes" or text == "no" or text == "") and text or nil end,
 }
 
+local GIVEN_BACK = { setuid = true, nested_namespaces = true }
+
+READERS["given-back"] = function(text)
+  if text == "" or text == "none" then return text end
+  return parse_list(text, function(item) return GIVEN_BACK[item] and item end)
+end
+
 local MAX_LABEL = 65536
 
 --- Reads the labels back. Their words may be anybody's: an image has labels too, and its
@@ -227,6 +237,9 @@ function naming.parse_labels(labels)
   if session.image == "" then session.image = nil end
   if session.root == "" then session.root = nil end
   session.keep = session.keep == "yes"
+  local given_back = session["given-back"]
+  session["given-back"] = nil
+  if given_back ~= "" then session.given_back = given_back == "none" and {} or given_back end
   return session
 end
 

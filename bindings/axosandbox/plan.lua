@@ -23,6 +23,8 @@ local COMMAND = { "sleep", "2147483647" }
 ---@field runtime string?
 ---@field firewall string? what netavark writes its rules with; nil: its own choice
 ---@field init boolean
+---@field setuid boolean set-id bits may be set on files
+---@field nested_namespaces boolean user namespaces of its own, and mounts in them
 ---@field guest string? the binary that is the first process; nil: the portable path
 
 local function without_ports(ports, dropped)
@@ -74,6 +76,8 @@ function plan.new(request, sandbox, image)
     drop_limits = false,
     init = sandbox.init ~= false,
     guest = request.guest,
+    setuid = sandbox.setuid or false,
+    nested_namespaces = sandbox.nested_namespaces or false,
   }
 end
 
@@ -110,7 +114,7 @@ end
 
 --- The specification for core.argv.run.
 ---@param p axo.Plan
----@param context { podman: string, cidfile: string?, pidfile: string?, link_dir: string?, hard_limits: table? }
+---@param context { podman: string, seccomp: string, cidfile: string?, pidfile: string?, link_dir: string?, hard_limits: table? }
 ---@return table
 function plan.spec(p, context)
   local capped = p.drop_limits and {} or p.limits
@@ -125,6 +129,9 @@ function plan.spec(p, context)
     network = p.network,
     runtime = p.runtime,
     pull = "never",
+    seccomp = context.seccomp,
+    setuid = p.setuid,
+    nested_namespaces = p.nested_namespaces,
     pidfile = context.pidfile,
     cidfile = context.cidfile,
     mounts = mounts(p, context),
@@ -140,6 +147,17 @@ function plan.spec(p, context)
   }
 end
 
+--- What the plan gives back of the floor, by the names of policy's fields.
+---@param p axo.Plan
+---@return string[]
+function plan.given_back(p)
+  local names = {}
+  for _, name in ipairs { "setuid", "nested_namespaces" } do
+    if p[name] then names[#names + 1] = name end
+  end
+  return names
+end
+
 --- The labels of the plan's container.
 ---@param p axo.Plan
 ---@return table<string, string>
@@ -150,7 +168,7 @@ function plan.labels(p)
     instance = p.instance,
     image = p.asked_image, ports = p.ports, limits = p.limits,
     path = p.guest and "native" or "portable", secrets = p.secret_names,
-    keep = p.keep,
+    keep = p.keep, given_back = plan.given_back(p),
   }
 end
 

@@ -26,6 +26,8 @@ local shapes = {}
 ---@field http_proxy boolean pass the host's proxy variables in
 ---@field timeouts { start: number, pull: number, stop: number } seconds
 ---@field init boolean a reaper as PID 1
+---@field setuid boolean? set-id bits may be set on files; nil: they may not
+---@field nested_namespaces boolean? user namespaces of its own, and mounts in them; nil: none
 ---@field deny string? the reason, when the session may not start
 
 ---@class axo.policy.ImageDecision
@@ -246,6 +248,8 @@ shapes.fields = {
   limits = { type = "table", shape = limits },
   publish_address = address,
   user = word,
+  setuid = "boolean",
+  nested_namespaces = "boolean",
   local_env = env_names,
   project_env = env_patterns,
   exec = { type = "table", shape = exec_limits },
@@ -270,6 +274,8 @@ local decisions = {
       start = seconds_required, pull = seconds_required, stop = seconds_required,
     } },
     init = boolean_required,
+    setuid = "boolean",
+    nested_namespaces = "boolean",
     deny = text,
   },
   image_trust = {

@@ -12,6 +12,7 @@ local errors = require "axosandbox.errors"
 local hints = require "axosandbox.hints"
 local guest = require "axosandbox.guest"
 local image = require "axosandbox.image"
+local launch = require "axosandbox.launch"
 local last_line = require "axosandbox.last_line"
 local learnt = require "axosandbox.learnt"
 local leftovers = require "axosandbox.leftovers"
@@ -62,6 +63,8 @@ local function builder_plan(job, decision)
   p.name = naming.BUILDER_PREFIX .. instance
   -- The user stays the image's: it becomes the new image's, and the commands run as root.
   p.source, p.dir, p.user, p.env, p.ports, p.guest = nil, "/", nil, {}, {}, nil
+  -- Packages bring set-id files, and nothing of the host is mounted.
+  p.setuid = true
   p.labels = {
     [naming.LABEL .. "provision"] = decision.key,
     [naming.LABEL .. "owner"] = p.owner,
@@ -73,12 +76,16 @@ end
 local function start_builder(job, decision)
   local p, instance = builder_plan(job, decision)
   local attempt = { instance = instance, cidfile = ("%s/%s.cid"):format(job.dir, instance) }
-  local argv, err = core.argv.run(plan.spec(p, {
-    podman = job.client.program, cidfile = attempt.cidfile, hard_limits = core.hard_limits(),
+  local argv, result, err
+  attempt.seccomp, err = launch.profile_path(job, instance)
+  if not attempt.seccomp then return nil, err end
+  argv, err = core.argv.run(plan.spec(p, {
+    podman = job.client.program, seccomp = attempt.seccomp, cidfile = attempt.cidfile,
+    hard_limits = core.hard_limits(),
   }))
   if not argv then return nil, err end
-  local result
   result, err = job:ask(argv, { op = "provision" })
+  uv.fs_unlink(attempt.seccomp)
   if not result then
     leftovers.clean(job.client, attempt, err)
     return nil, err

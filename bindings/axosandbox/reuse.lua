@@ -26,12 +26,19 @@ local function excess(record, job)
   end
 end
 
+-- What it may do that this start would not let it; one of an older version may do all of it.
+local function looser(record, job)
+  for _, name in ipairs(record.given_back or {}) do
+    if not job.plan[name] then return name .. ", which this start would not allow" end
+  end
+end
+
 local function difference(record, job)
   if record.dir ~= job.asked.dir or not image.same(record.asked_image, job.asked.image) then
     return ("another directory or image: %s, %s"):format(
       record.dir, record.asked_image or "the default image")
   end
-  return excess(record, job)
+  return excess(record, job) or looser(record, job)
 end
 
 --- Lets go of a session that was found; it goes on.
@@ -76,6 +83,9 @@ local function lacks(record, job)
   local list = { unpublished(record, job) }
   if job.set:fields().network == "bridge" and record.network_mode == "none" then
     list[#list + 1] = "it has no network"
+  end
+  if not record.given_back then
+    list[#list + 1] = "an older version started it, without the profile of system calls"
   end
   local asked = asked_limits(job)
   for _, key in ipairs(LIMITS) do

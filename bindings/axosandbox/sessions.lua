@@ -165,6 +165,7 @@ local function open_locked(client, set, id, lock)
   record.id, record.container, record.dir = id, naming.container(id), session.dir
   record.kind, record.asked_image, record.lock = "opened", session.image, lock
   record.asked_limits = session.limits
+  record.given_back = session.given_back
   record.network_mode = container.HostConfig and container.HostConfig.NetworkMode
   record.runtime_dir, err = host.session_dir(id)
   if not record.runtime_dir then return nil, err end
@@ -388,6 +389,7 @@ local function describe(client, container)
     kept = session.keep,
     version = session.version,
     path = session.path,
+    given_back = session.given_back,
   }
 end
 
@@ -422,6 +424,7 @@ end
 ---@field kept boolean it was started with `keep`
 ---@field version string
 ---@field path string
+---@field given_back string[]? of the floor, by policy; nil: by an older version
 
 --- This host's sessions (this user's: podman keeps each user's containers apart).
 ---@param callback fun(err: axo.Error?, list: axo.SessionInfo[]?)?

@@ -106,6 +106,20 @@ local function guest_for(job)
   return binary
 end
 
+-- What policy gives back of the floor is said aloud. Without root it is the shipped policy's answer
+-- that set-id bits may be set: what they lead to is the user, who has the directory anyway.
+local function warn_of_the_floor(job)
+  if job.plan.setuid and uv.getuid() == 0 then
+    job:warn("policy lets this session make set-id programs (setuid): one that it leaves in its "
+      .. "directory runs as root, whoever starts it")
+  end
+  if job.plan.nested_namespaces then
+    job:warn("policy lets this session make namespaces of its own (nested_namespaces): it has "
+      .. "every capability in them, reaches much more of the kernel, and may leave programs with "
+      .. "capabilities in its directory")
+  end
+end
+
 local function make_plan(job)
   local asked = job.asked
   local sandbox, err = start.decide_sandbox(job.set, asked)
@@ -131,6 +145,7 @@ local function make_plan(job)
       or "the sandbox policy gives this session no network"
     job:warn("no port is published: " .. why, true)
   end
+  warn_of_the_floor(job)
   job.sandbox = sandbox
   job.pull_timeout = sandbox.timeouts and sandbox.timeouts.pull
   job:set_deadline(sandbox.timeouts and sandbox.timeouts.start or DEFAULT_TIMEOUT)

@@ -22,6 +22,9 @@
 ---@field name string
 ---@field image string
 ---@field command string[] replaces the image's ENTRYPOINT and CMD
+---@field seccomp string where the profile of system calls is written: an absolute path in a private directory
+---@field setuid boolean? set-id bits may be set on files
+---@field nested_namespaces boolean? user namespaces, mounts in them, CAP_SETFCAP
 ---@field workdir string?
 ---@field user string?
 ---@field network "bridge"|"none"|nil "none" by default
@@ -53,8 +56,8 @@
 ---@field interactive boolean? keep stdin open
 ---@field tty boolean?
 
----Builders of podman's argument vectors: pure, and deterministic (maps are sorted by key). The
----hardening flags are always there. A value that can never be right is an error "EINVAL", an
+---Builders of podman's argument vectors: pure but for the profile that `run` writes, and
+---deterministic (maps are sorted by key). The hardening flags are always there. A value that can never be right is an error "EINVAL", an
 ---argument that is too long "E2BIG".
 ---@class axo.core.Argv
 local argv = {}
@@ -108,3 +111,18 @@ function argv.import(spec) end
 ---@param spec { podman: string, container: string, image: string }
 ---@return string[]?, axo.Error?
 function argv.commit(spec) end
+
+---The profile of system calls that every container gets.
+---@class axo.core.Seccomp
+local seccomp = {}
+
+---What it is made from: the profile that podman would use on this host, or "" where there is none
+---and a built-in one serves. An error when the settings cannot be read or trusted.
+---@return string? path, axo.Error?
+function seccomp.base() end
+
+---The profile itself.
+---@param setuid boolean
+---@param nested_namespaces boolean
+---@return string? json, axo.Error?
+function seccomp.profile(setuid, nested_namespaces) end

@@ -46,35 +46,8 @@ static int close_keeping_errno(int fd) {
   return -1;
 }
 
-/* Before Linux 5.6: component by component, following no link at all. */
-static int beneath_walk(int dir, const char *path, int flags, mode_t mode) {
-  char part[256];
-  int at = dir;
-  for (;;) {
-    while (*path == '/')
-      path++;
-    size_t len = (size_t)(strchrnul(path, '/') - path);
-    const char *rest = path + len + strspn(path + len, "/");
-    if (len >= sizeof part || (len == 2 && !strncmp(path, "..", 2))) {
-      errno = len >= sizeof part ? ENAMETOOLONG : EXDEV;
-      break;
-    }
-    memcpy(part, len ? path : ".", len ? len : 1);
-    part[len ? len : 1] = 0;
-    int next =
-        *rest ? openat(at, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-              : openat(at, part, flags | O_NOFOLLOW | O_CLOEXEC, mode & MODE_ALLOWED);
-    if (at != dir)
-      close_keeping_errno(at);
-    if (next < 0 || !*rest)
-      return next;
-    at = next;
-    path = rest;
-  }
-  return at == dir ? -1 : close_keeping_errno(at);
-}
-
-/* Old kernels lack openat2; old seccomp profiles refuse what they do not know. */
+/* Old kernels lack openat2; the profile of a session that may not make set-id files
+ * refuses it, as old ones refuse what they do not know. */
 static bool has_openat2(void) {
   static enum { UNTRIED, MISSING, PRESENT } state;
   if (state == UNTRIED) {
@@ -89,10 +62,7 @@ static bool has_openat2(void) {
 static int open_beneath(int root, const char *path, int flags, mode_t mode) {
   if (has_openat2())
     return beneath(root, path, flags, mode);
-  if (*path != '/')
-    return beneath_walk(root, path, flags, mode);
-  errno = EXDEV;
-  return -1;
+  return walk_open(root, path, flags, mode & MODE_ALLOWED);
 }
 
 /* A link in the root's place, or on the way to it, would lead elsewhere. */
@@ -106,7 +76,7 @@ static int open_plain(const char *path) {
   int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (top < 0)
     return -1;
-  int fd = beneath_walk(top, path, O_PATH | O_DIRECTORY, 0);
+  int fd = walk_plain(top, path, O_PATH | O_DIRECTORY);
   close_keeping_errno(top);
   return fd;
 }

@@ -21,6 +21,7 @@
  * proc.c       /proc
  * tree.c       signals to whole process trees
  * files.c      opening beneath the root
+ * walk.c       the same without openat2
  *
  * Every handler of an event tolerates one that is out of date: an index may have been
  * given up and taken anew since the kernel reported it.
@@ -423,6 +424,14 @@ struct tree_count strays_kill(bool all, uint64_t since);
 void strays_kill_frozen(void);
 /* Kills everything but this process, supervisors included. */
 void everything_kill(void);
+
+/* ---- walk.c */
+
+/* As openat2 with RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS: a descriptor, or -1 and
+ * errno. */
+int walk_open(int root, const char *path, int flags, mode_t mode);
+/* The same where no link at all is followed; slashes before `path` mean nothing. */
+int walk_plain(int root, const char *path, int flags);
 
 /* ---- files.c */
 

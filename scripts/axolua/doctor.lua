@@ -35,6 +35,7 @@ local function examine(report, args)
   checks.policy(report)
   local found = checks.podman(report)
   if not found then return end
+  checks.seccomp(report)
   checks.runtime(report, found)
   checks.cgroups(report, found)
   checks.rootless(report, found)

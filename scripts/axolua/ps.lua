@@ -52,6 +52,7 @@ local function describe(session, args)
     image = session.image, dir = session.dir, ports = json.array(session.ports),
     created = session.created, age = age_of(session.created), version = session.version,
     owner_alive = session.owner_alive, in_use = session.in_use, kept = session.kept,
+    given_back = session.given_back and json.array(session.given_back) or nil,
     tasks = args.tasks and work_of(session) or nil,
   }
 end

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -19,8 +20,26 @@
 
 static const char *const sleep_command[] = {"sleep", "infinity", NULL};
 
+/* Where the profiles of one test program are written; removed at its end. */
+static char profile_dir[] = "/tmp/axotest-argv-XXXXXX";
+static char profile_path[sizeof profile_dir + 16];
+
+static inline int make_profile_dir(void **state) {
+  (void)state;
+  if (!mkdtemp(profile_dir))
+    return -1;
+  return snprintf(profile_path, sizeof profile_path, "%s/profile", profile_dir) < 0;
+}
+
+static inline int remove_profile_dir(void **state) {
+  (void)state;
+  (void)unlink(profile_path);
+  return rmdir(profile_dir);
+}
+
 static inline axo_run_spec_t minimal(void) {
   axo_run_spec_t spec = {0};
+  spec.seccomp = profile_path;
   spec.name = "axo-ses-demo";
   spec.image = "localhost/axosandbox/base:1";
   spec.command = sleep_command;

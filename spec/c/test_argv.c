@@ -4,43 +4,47 @@
 
 static void run_minimal(void **state) {
   (void)state;
-  static const char *const expected[] = {"/usr/bin/podman",
-                                         "run",
-                                         "--detach",
-                                         "--name=axo-ses-demo",
-                                         "--pull=never",
-                                         "--privileged=false",
-                                         "--security-opt=no-new-privileges",
-                                         "--cap-drop=SYS_ADMIN",
-                                         "--cap-drop=SYS_PTRACE",
-                                         "--cap-drop=SYS_MODULE",
-                                         "--cap-drop=SYS_RAWIO",
-                                         "--cap-drop=SYS_BOOT",
-                                         "--cap-drop=SYS_TIME",
-                                         "--cap-drop=NET_ADMIN",
-                                         "--cap-drop=NET_RAW",
-                                         "--cap-drop=MKNOD",
-                                         "--cap-drop=DAC_READ_SEARCH",
-                                         "--cap-drop=AUDIT_WRITE",
-                                         "--cap-drop=SETPCAP",
-                                         "--cap-drop=SETFCAP",
-                                         "--cap-drop=FSETID",
-                                         "--pid=private",
-                                         "--ipc=private",
-                                         "--uts=private",
-                                         "--cgroupns=private",
-                                         "--no-healthcheck",
-                                         "--systemd=false",
-                                         "--log-driver=none",
-                                         "--restart=no",
-                                         "--stop-timeout=0",
-                                         "--image-volume=ignore",
-                                         "--detach-keys=",
-                                         "--network=none",
-                                         "--http-proxy=false",
-                                         "--entrypoint=[\"sleep\",\"infinity\"]",
-                                         "localhost/axosandbox/base:1",
-                                         NULL};
+  char profile_option[128];
+  (void)snprintf(profile_option, sizeof profile_option, "--security-opt=seccomp=%s",
+                 profile_path);
+  const char *const expected[] = {"/usr/bin/podman",
+                                  "run",
+                                  "--detach",
+                                  "--name=axo-ses-demo",
+                                  "--pull=never",
+                                  "--privileged=false",
+                                  "--security-opt=no-new-privileges",
+                                  "--cap-drop=SYS_ADMIN",
+                                  "--cap-drop=SYS_PTRACE",
+                                  "--cap-drop=SYS_MODULE",
+                                  "--cap-drop=SYS_RAWIO",
+                                  "--cap-drop=SYS_BOOT",
+                                  "--cap-drop=SYS_TIME",
+                                  "--cap-drop=NET_ADMIN",
+                                  "--cap-drop=NET_RAW",
+                                  "--cap-drop=MKNOD",
+                                  "--cap-drop=DAC_READ_SEARCH",
+                                  "--cap-drop=AUDIT_WRITE",
+                                  "--cap-drop=SETPCAP",
+                                  "--cap-drop=SETFCAP",
+                                  "--cap-drop=FSETID",
+                                  "--pid=private",
+                                  "--ipc=private",
+                                  "--uts=private",
+                                  "--cgroupns=private",
+                                  "--no-healthcheck",
+                                  "--systemd=false",
+                                  "--log-driver=none",
+                                  "--restart=no",
+                                  "--stop-timeout=0",
+                                  "--image-volume=ignore",
+                                  "--detach-keys=",
+                                  "--network=none",
+                                  "--http-proxy=false",
+                                  "--entrypoint=[\"sleep\",\"infinity\"]",
+                                  profile_option,
+                                  "localhost/axosandbox/base:1",
+                                  NULL};
   axo_run_spec_t spec = minimal();
   axo_argv_t *argv = run_ok(&spec);
   expect_items(argv, expected);
@@ -84,8 +88,8 @@ static void run_full(void **state) {
       fail_msg("missing: %s", expected[i]);
     }
   }
-  /* 36 arguments of the least run, and each of these but the four that replace one. */
-  assert_int_equal(axo_argv_count(argv), 36 + COUNT(expected) - 3);
+  /* 37 arguments of the least run, and each of these but the four that replace one. */
+  assert_int_equal(axo_argv_count(argv), 37 + COUNT(expected) - 3);
   axo_argv_free(argv);
 }
 
@@ -112,11 +116,12 @@ static void run_floor(void **state) {
                                       "--ipc=private",
                                       "--uts=private",
                                       "--cgroupns=private"};
-  static const char *const never[] = {"--cap-add",  "--privileged=true",
-                                      "--device",   "--userns",
-                                      "--pid=host", "--ipc=host",
-                                      "--uts=host", "--network=host",
-                                      "--volume",   "--security-opt=seccomp"};
+  static const char *const never[] = {
+      "--cap-add",  "--privileged=true",
+      "--device",   "--userns",
+      "--pid=host", "--ipc=host",
+      "--uts=host", "--network=host",
+      "--volume",   "--security-opt=seccomp=unconfined"};
   axo_run_spec_t spec = full();
   axo_argv_t *argv = run_ok(&spec);
   for (size_t i = 0; i < COUNT(floor); i++) {
@@ -307,5 +312,6 @@ int main(void) {
       cmocka_unit_test(run_mounts_random_names),
       cmocka_unit_test(run_command_as_json),
   };
-  return cmocka_run_group_tests_name("argv", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("argv", tests, make_profile_dir,
+                                     remove_profile_dir);
 }

@@ -205,5 +205,6 @@ int main(void) {
       cmocka_unit_test(run_refuses_pairs),   cmocka_unit_test(run_refuses_ports),
       cmocka_unit_test(run_refuses_limits),  cmocka_unit_test(program_is_checked),
   };
-  return cmocka_run_group_tests_name("argv: refusals", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("argv: refusals", tests, make_profile_dir,
+                                     remove_profile_dir);
 }

@@ -1,8 +1,14 @@
 local core = require "axosandbox.core"
+local temp = require "spec.support.temp"
 local argv = core.argv
 
+local profile = temp.lasting_dir() .. "/profile"
+
 local function run_spec(changes)
-  local spec = { podman = "podman", name = "axo-ses-x", image = "alpine", command = { "sleep" } }
+  local spec = {
+    podman = "podman", name = "axo-ses-x", image = "alpine", command = { "sleep" },
+    seccomp = profile,
+  }
   for key, value in pairs(changes) do spec[key] = value end
   return spec
 end

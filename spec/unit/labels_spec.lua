@@ -9,7 +9,7 @@ local LABELS = naming.labels {
   version = "0.1.0", owner = "12:345:ab-cd:678",
   instance = ("0af9"):rep(8), image = "ghcr.io/x/y:1@sha256:00", ports = { 3000, 80 },
   limits = { memory = 1024, cpus = 0.5, pids = 7 }, path = "native", secrets = { "TOKEN", "_K2" },
-  keep = true,
+  keep = true, given_back = { "setuid", "nested_namespaces" },
 }
 
 local function with(key, value)
@@ -26,11 +26,13 @@ describe("labels", function()
       version = "0.1.0", owner = "12:345:ab-cd:678",
       instance = ("0af9"):rep(8), image = "ghcr.io/x/y:1@sha256:00", ports = { 3000, 80 },
       limits = { memory = 1024, cpus = 0.5, pids = 7 }, path = "native",
-      secrets = { "TOKEN", "_K2" }, keep = true,
+      secrets = { "TOKEN", "_K2" }, keep = true, given_back = { "setuid", "nested_namespaces" },
     }, naming.parse_labels(LABELS))
     assert.is_false(naming.parse_labels(with("keep", "no")).keep)
     assert.is_false(naming.parse_labels(with("keep", nil)).keep) -- of an older version
     assert.is_nil(naming.parse_labels(with("root", nil)).root)
+    assert.same({}, naming.parse_labels(with("given-back", "none")).given_back)
+    assert.is_nil(naming.parse_labels(with("given-back", nil)).given_back) -- likewise
   end)
 
   it("leave nothing out, which an image could say instead", function()
@@ -61,6 +63,7 @@ describe("labels", function()
     instance = { false, "", "xyz", "../../etc", "abc/def", "/", "ab\n", "." },
     image = { "a b", "a\nb", "a\27[2J" },
     ports = { "0", "65536", "http", "80;443", "-1", "1e3", "123456" },
+    ["given-back"] = { "all", "setuid;x", "setuid,other" },
     limits = { "memory", "memory=x", "memory=1.2.3", "swap=1", "memory=1;pids=2" },
     path = { false, "", "other", "/native" },
     secrets = { "A B", "1A", "A=B", "A\nB" },

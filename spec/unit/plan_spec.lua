@@ -1,5 +1,8 @@
 local core = require "axosandbox.core"
 local plan = require "axosandbox.plan"
+local temp = require "spec.support.temp"
+
+local profile = temp.lasting_dir() .. "/profile"
 
 local REQUEST = {
   id = "demo", dir = "/project", source = "/real/project", image = "alpine", ports = { 3000, 8080 },
@@ -25,7 +28,7 @@ end
 
 local function spec_of(p)
   return plan.spec(p, {
-    podman = "/usr/bin/podman", cidfile = "/run/x.cid", pidfile = "/run/x.pid",
+    podman = "/usr/bin/podman", seccomp = profile, cidfile = "/run/x.cid", pidfile = "/run/x.pid",
     hard_limits = { nofile = 1000, nproc = 2000 },
   })
 end

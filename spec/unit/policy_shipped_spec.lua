@@ -30,8 +30,16 @@ describe("sandbox.lua", function()
       network = "bridge", limits = { memory = "2g", cpus = 2, pids = 512 },
       require_resource_limits = false, publish_address = "127.0.0.1", exec = {},
       http_proxy = false, timeouts = { start = 120, pull = 300, stop = 30 }, init = true,
-      local_env = { "LANG", "LC_ALL", "TERM", "TZ" },
+      local_env = { "LANG", "LC_ALL", "TERM", "TZ" }, setuid = true, nested_namespaces = false,
     }, decision)
+  end)
+
+  it("lets nobody set set-id bits where podman is run by root, unless it is asked to", function()
+    local host = { uid = 0, home = "/root", os = "Linux", rootless = false }
+    assert.is_false(sandbox({ host = host }).setuid)
+    assert.is_true(sandbox({ host = host }, { setuid = true }).setuid)
+    assert.is_false(sandbox(nil, { setuid = false }).setuid)
+    assert.is_true(sandbox(nil, { nested_namespaces = true }).nested_namespaces)
   end)
 
   it("lets a project read no variable of the machine that could hold a secret", function()

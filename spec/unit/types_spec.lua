@@ -139,6 +139,7 @@ describe("the annotations of axosandbox.core", function()
   local name = unit.temporary_name()
   local owners = {
     core = core, argv = core.argv, reference = core.reference, podman = core.podman,
+    seccomp = core.seccomp,
     Ring = getmetatable(assert(core.ring())).__index,
     Process = getmetatable(assert(core.spawn({ "true" }, nil, function() end))).__index,
     Pty = getmetatable(assert(core.pty({ "true" }, nil, function() end))).__index,

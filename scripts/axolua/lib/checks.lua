@@ -2,6 +2,7 @@
 --- status is "ok", "warn" (works, with less) or "fail" (nothing can start).
 local uv = require "luv"
 local axo = require "axosandbox"
+local core = require "axosandbox.core"
 local host = require "axosandbox.host"
 local login = require "axosandbox.login"
 local policy = require "axosandbox.policy"
@@ -57,9 +58,20 @@ function checks.podman(report)
     report:add("ok", "podman", ("%s, %s, storage driver %s"):format(
       version, found.program, tostring(found.storage_driver)))
   end
-  report:add("ok", "privileges",
-    found.rootless and "rootless, as " .. login.user() or "rootful, as root")
+  report:add("ok", "privileges", found.rootless and "rootless, as " .. login.user()
+    or "rootful, as root: rootless is better, what escapes a session is a user then, not root")
   return found
+end
+
+--- What the profile of system calls is made from.
+---@param report cli.Report
+function checks.seccomp(report)
+  local path, err = core.seccomp.base()
+  local profile
+  if path then profile, err = core.seccomp.profile(false, false) end
+  if not profile then return report:add_error("system calls", err) end
+  report:add("ok", "system calls", "a profile made from "
+    .. (path == "" and "the built-in one: podman has none here" or text.visible(path)))
 end
 
 -- What an earlier start found out and every one since does from the beginning.
