@@ -160,6 +160,7 @@ static int argv_exec(lua_State *L) {
 typedef struct short_args {
   const char *podman;
   const char *container;
+  const char *const *containers;
   const char *image;
   const char *label;
   const char *kind;
@@ -182,6 +183,10 @@ typedef struct short_args {
   }
 
 static const laxo_field_t container_fields[] = {SHORT(podman), SHORT(container)};
+static const laxo_field_t containers_fields[] = {
+    SHORT(podman),
+    LAXO_NEED("containers", LAXO_STRINGS, offsetof(short_args_t, containers)),
+};
 static const laxo_field_t image_fields[] = {SHORT(podman), SHORT(image)};
 static const laxo_field_t ps_fields[] = {SHORT(podman), SHORT(label)};
 static const laxo_field_t inspect_fields[] = {SHORT(podman), SHORT(kind), SHORT(name)};
@@ -194,6 +199,7 @@ static const laxo_field_t stop_fields[] = {
 };
 
 SHORT_BUILDER(rm, container_fields, a->container)
+SHORT_BUILDER(rm_all, containers_fields, a->containers)
 SHORT_BUILDER(stop, stop_fields, a->container, a->timeout)
 SHORT_BUILDER(ps, ps_fields, a->label)
 SHORT_BUILDER(inspect, inspect_fields, a->kind, a->name)
@@ -206,6 +212,7 @@ static const luaL_Reg functions[] = {
     {"run", argv_run},
     {"exec", argv_exec},
     {"rm", argv_rm},
+    {"rm_all", argv_rm_all},
     {"stop", argv_stop},
     {"ps", argv_ps},
     {"inspect", argv_inspect},

@@ -4,15 +4,34 @@
 
 /* No --time: podman before 4.0 does not know it there, and --stop-timeout=0 was given
  * at the start. --ignore: what is gone already is removed. */
+static void begin_rm(axo__build_t *b, const char *podman, axo_err_t *err) {
+  axo__build_begin(b, "rm", podman, "rm", err);
+  axo__arg(b, "--force");
+  axo__arg(b, "--volumes");
+  axo__arg(b, "--ignore");
+}
+
+static void add_container(axo__build_t *b, const char *container) {
+  axo__check_name(b, "container name", container);
+  axo__arg(b, container);
+}
+
 int axo_argv_rm(const char *podman, const char *container, axo_argv_t **out,
                 axo_err_t *err) {
   axo__build_t b;
-  axo__build_begin(&b, "rm", podman, "rm", err);
-  axo__arg(&b, "--force");
-  axo__arg(&b, "--volumes");
-  axo__arg(&b, "--ignore");
-  axo__check_name(&b, "container name", container);
-  axo__arg(&b, container);
+  begin_rm(&b, podman, err);
+  add_container(&b, container);
+  return axo__build_end(&b, out);
+}
+
+int axo_argv_rm_all(const char *podman, const char *const *containers, axo_argv_t **out,
+                    axo_err_t *err) {
+  axo__build_t b;
+  begin_rm(&b, podman, err);
+  if (!containers || !containers[0])
+    axo__build_fail(&b, UV_EINVAL, NULL, "no container to remove is named");
+  for (size_t i = 0; containers && containers[i]; i++)
+    add_container(&b, containers[i]);
   return axo__build_end(&b, out);
 }
 

@@ -173,6 +173,10 @@ AXO_EXTERN int axo_argv_exec(const char *podman, const axo_exec_spec_t *spec,
 /* Removes at once (SIGKILL, no ten-second wait), with anonymous volumes. */
 AXO_EXTERN int axo_argv_rm(const char *podman, const char *container, axo_argv_t **out,
                            axo_err_t *err);
+/* The same of several, a NULL-terminated list: podman removes them side by side, and
+ * prints the name of each that is gone. */
+AXO_EXTERN int axo_argv_rm_all(const char *podman, const char *const *containers,
+                               axo_argv_t **out, axo_err_t *err);
 /* Stops after `timeout_s` seconds of grace. */
 AXO_EXTERN int axo_argv_stop(const char *podman, const char *container,
                              unsigned timeout_s, axo_argv_t **out, axo_err_t *err);

@@ -51,8 +51,9 @@ function guest.binary()
   }
 end
 
-local function links_dir()
-  local base, err = host.runtime_dir()
+local function links_dir(base)
+  local err
+  if not base then base, err = host.runtime_dir() end
   if not base then return nil, err end
   return host.private_dir(base .. "/.links")
 end
@@ -63,13 +64,14 @@ end
 
 --- The link directory of one container, which is mounted into it read-only.
 ---@param instance string the container's label, whoever wrote it
----@return string? path beneath this user's runtime directory, axo.Error?
-function guest.link_dir(instance)
+---@param base string? the runtime directory; this process's own by default
+---@return string? path beneath it, axo.Error?
+function guest.link_dir(instance, base)
   if not instance:find "^%x+$" then
     return invalid(("%q names no start of a session"):format(instance))
   end
-  local base, err = links_dir()
-  return base and base .. "/" .. instance, err
+  local links, err = links_dir(base)
+  return links and links .. "/" .. instance, err
 end
 
 --- The name of the note, in a session's private directory, that it has a link directory: for
@@ -88,6 +90,10 @@ local function make_note(path)
   }
 end
 
+local function base_of(session_dir)
+  return session_dir and session_dir:match "^(.*)/[^/]*$"
+end
+
 -- Inside, whoever the guest runs as must get in.
 local function open_dir(path)
   local ok, err = host.private_dir(path)
@@ -101,7 +107,7 @@ end
 ---@param session_dir string the session's private directory
 ---@return string? path, axo.Error?
 function guest.make_link_dir(instance, session_dir)
-  local path, err = guest.link_dir(instance)
+  local path, err = guest.link_dir(instance, base_of(session_dir))
   if not path then return nil, err end
   local ok
   ok, err = make_note(session_dir .. "/" .. guest.note(instance))
@@ -164,7 +170,7 @@ end
 ---@param instance string?
 ---@param session_dir string?
 function guest.forget(instance, session_dir)
-  local path = instance and guest.link_dir(instance)
+  local path = instance and guest.link_dir(instance, base_of(session_dir))
   if not path then return end
   for _, one in ipairs { path .. INNER, path, hidden_dir(path) } do
     each_entry(one, function(name) uv.fs_unlink(one .. "/" .. name) end)
@@ -181,6 +187,15 @@ function guest.forget_all(session_dir, but)
     local instance = name:match "^(%x+)%.link$"
     if instance and instance ~= but then guest.forget(instance, session_dir) end
   end)
+end
+
+--- Whether a session's private directory has notes of link directories.
+---@param session_dir string
+---@return boolean
+function guest.has_notes(session_dir)
+  local found = false
+  each_entry(session_dir, function(name) found = found or name:find "^%x+%.link$" ~= nil end)
+  return found
 end
 
 return guest

@@ -3,6 +3,7 @@
 local uv = require "luv"
 local errors = require "axosandbox.errors"
 local memory = require "axosandbox.memory"
+local private_file = require "axosandbox.private_file"
 
 local host = {}
 
@@ -67,6 +68,11 @@ local function is_ours(path)
   return stat ~= nil and problem_with(path, stat) == nil
 end
 
+--- Whether that is a directory of this user in which nobody else can write.
+---@param path string
+---@return boolean
+function host.is_own_dir(path) return is_ours(path) end
+
 --- Whether this is Linux: containers then run on this very kernel, unless podman is remote.
 ---@return boolean
 function host.is_linux()
@@ -77,44 +83,125 @@ local function home()
   return os.getenv "HOME" or uv.os_homedir()
 end
 
--- Where this user's runtime files go when no session manager made a place for them.
-local function runtime_base()
-  local set = os.getenv "XDG_RUNTIME_DIR"
-  if set and set:sub(1, 1) == "/" and is_ours(set) then return set .. "/axosandbox" end
-  local login = "/run/user/" .. uv.getuid()
-  if is_ours(login) then return login .. "/axosandbox" end
+-- ---- the runtime directory -------------------------------------------------------------
+
+local function is_root_of_host()
+  return uv.getuid() == 0 and host.is_linux() and uv.fs_access("/run", "W")
+end
+
+-- Where a session manager made a place for this user's runtime files.
+local function login_bases()
+  local bases = {}
+  for _, dir in ipairs { os.getenv "XDG_RUNTIME_DIR" or "", "/run/user/" .. uv.getuid() } do
+    if dir:sub(1, 1) == "/" and is_ours(dir) then bases[#bases + 1] = dir .. "/axosandbox" end
+  end
+  return bases
+end
+
+local function temporary_base()
   local temporary = host.is_linux() and "/tmp" or uv.os_tmpdir()
   return ("%s/axosandbox-%d"):format(temporary, uv.getuid())
 end
 
---- The directory of this user's locks and session files: `$XDG_RUNTIME_DIR/axosandbox`, or
---- /run/axosandbox for root. Made when missing.
----@return string? path, axo.Error?
-function host.runtime_dir()
-  local root = uv.getuid() == 0 and host.is_linux() and uv.fs_access("/run", "W")
-  return host.private_dir(root and "/run/axosandbox" or runtime_base())
+-- The note of the directory that stands in for the one in /tmp. Homes are shared by machines.
+local function substitute_note()
+  local state = host.state_dir()
+  return state and ("%s/runtime-%s"):format(state, uv.os_gethostname():gsub("[^%w.-]", "_"))
 end
 
-local function runtime_child(name)
-  local base, err = host.runtime_dir()
+local MAX_NOTE = 4096
+
+local function noted(note, base)
+  local text = private_file.read(note, MAX_NOTE)
+  return text and text:sub(1, #base + 1) == base .. "-" and not text:find("/", #base + 1, true)
+    and text or nil
+end
+
+local function is_private(path)
+  local stat = uv.fs_lstat(path)
+  return stat ~= nil and problem_with(path, stat) == nil and stat.mode & 63 == 0
+end
+
+-- Whoever gets the name of the note first decides for all, while what it names can be used.
+local function note_down(note, base, path)
+  local mine = ("%s.%d"):format(note, uv.os_getpid())
+  if not private_file.replace(mine, path) then return end
+  local other = not uv.fs_link(mine, note) and noted(note, base)
+  if other == nil or other and not is_private(other) then uv.fs_rename(mine, note) end
+  uv.fs_unlink(mine)
+end
+
+-- Somebody else has our name in /tmp, where anybody may take any name. Another one serves, that
+-- nobody could know before.
+local function substitute(base, refusal)
+  local note = substitute_note()
+  if not note then return nil, refusal end
+  local known = noted(note, base)
+  if known and host.private_dir(known) then return known end
+  local made = uv.fs_mkdtemp(base .. "-XXXXXX")
+  if not made then return nil, refusal end
+  note_down(note, base, made)
+  known = noted(note, base)
+  if known == made then return made end
+  uv.fs_rmdir(made)
+  if known and host.private_dir(known) then return known end
+  return nil, refusal
+end
+
+--- The directory of this user's locks and session files: `$XDG_RUNTIME_DIR/axosandbox`, or
+--- /run/axosandbox for root, or one in /tmp for a user without a login. Made when missing.
+---@return string? path, axo.Error?
+function host.runtime_dir()
+  if is_root_of_host() then return host.private_dir "/run/axosandbox" end
+  local base = login_bases()[1]
+  if base then return host.private_dir(base) end
+  base = temporary_base()
+  local path, err = host.private_dir(base)
+  if path then return path end
+  return substitute(base, err)
+end
+
+--- Those that are there, this process's own first: a session may have been started with a login
+--- and be reached without one, or the other way round.
+---@return string[]
+function host.runtime_dirs()
+  local own = host.runtime_dir()
+  if is_root_of_host() then return { own } end
+  local found, seen = { own }, { [own or ""] = true }
+  local others, base = login_bases(), temporary_base()
+  others[#others + 1] = base
+  local note = substitute_note()
+  others[#others + 1] = note and noted(note, base)
+  for _, path in ipairs(others) do
+    if not seen[path] and is_private(path) then found[#found + 1] = path end
+    seen[path] = true
+  end
+  return found
+end
+
+local function runtime_child(name, base)
+  local err
+  if not base then base, err = host.runtime_dir() end
   if not base then return nil, err end
   return host.private_dir(base .. "/" .. name)
 end
 
 --- The private directory of a session's files. Made when missing.
----@param id string
+---@param name string
+---@param base string? a runtime directory; this process's own by default
 ---@return string? path, axo.Error?
-function host.session_dir(id)
-  return runtime_child(id)
+function host.session_dir(name, base)
+  return runtime_child(name, base)
 end
 
 --- The lock file of a session. Its directory begins with a dot, which no id does.
----@param id string
+---@param name string
+---@param base string?
 ---@return string? path, axo.Error?
-function host.lock_path(id)
-  local dir, err = runtime_child ".locks"
+function host.lock_path(name, base)
+  local dir, err = runtime_child(".locks", base)
   if not dir then return nil, err end
-  return ("%s/%s.lock"):format(dir, id)
+  return ("%s/%s.lock"):format(dir, name)
 end
 
 local function each_entry(path, fn)
@@ -126,19 +213,21 @@ local function each_entry(path, fn)
   end
 end
 
---- The ids that have a lock file or a directory here, whether their session lives or not.
+--- The names of the sessions that have a lock file or a directory there, whether they live or
+--- not.
+---@param base string a runtime directory
 ---@return string[] sorted
-function host.session_ids()
-  local seen, ids = {}, {}
-  local function add(id)
-    if id and not seen[id] then
-      seen[id], ids[#ids + 1] = true, id
+function host.session_names(base)
+  local seen, names = {}, {}
+  local function add(name)
+    if name and not seen[name] then
+      seen[name], names[#names + 1] = true, name
     end
   end
-  each_entry((host.runtime_dir()), function(name) add(name:match "^%w.*$") end)
-  each_entry((runtime_child ".locks"), function(name) add(name:match "^(%w.*)%.lock$") end)
-  table.sort(ids)
-  return ids
+  each_entry(base, function(name) add(name:match "^%w.*$") end)
+  each_entry(base .. "/.locks", function(name) add(name:match "^(%w.*)%.lock$") end)
+  table.sort(names)
+  return names
 end
 
 local function xdg_home(variable, fallback)
@@ -202,11 +291,12 @@ end
 
 --- Names this process so that no other process, on this or another boot, has the same name:
 --- "pid:starttime:boot_id:pidns"; "-" stands for what this system does not tell.
+---@param pid integer? another process; nil: this one
 ---@return string
-function host.identity()
-  local stat = stat_of "self"
+function host.identity(pid)
+  local stat = stat_of(pid or "self")
   local started = stat and stat.start or "-"
-  return ("%d:%s:%s:%s"):format(uv.os_getpid(), started, boot_id(), pid_namespace())
+  return ("%d:%s:%s:%s"):format(pid or uv.os_getpid(), started, boot_id(), pid_namespace())
 end
 
 local function is_alive_without_proc(pid)
@@ -268,10 +358,21 @@ function host.podman_env(changes)
     if not WITHHELD[name] and not is_changed then env[#env + 1] = name .. "=" .. value end
   end
   for name, value in pairs(changes or {}) do env[#env + 1] = name .. "=" .. value end
-  local pinned = host.is_linux() and uv.getuid() ~= 0 and podman_runtime_dir()
+  local is_given = changes and changes.XDG_RUNTIME_DIR
+  local pinned = not is_given and host.is_linux() and uv.getuid() ~= 0 and podman_runtime_dir()
   if pinned then env[#env + 1] = "XDG_RUNTIME_DIR=" .. pinned end
   table.sort(env)
   return env
+end
+
+--- The value of a variable in such a list.
+---@param env string[]
+---@param name string
+---@return string?
+function host.value_of(env, name)
+  for _, entry in ipairs(env) do
+    if entry:sub(1, #name + 1) == name .. "=" then return entry:sub(#name + 2) end
+  end
 end
 
 --- True when a program of that name is where podman looks for its runtimes.

@@ -10,7 +10,10 @@ local host = require "axosandbox.host"
 local log = require "axosandbox.log"
 local monitors = require "axosandbox.monitors"
 local naming = require "axosandbox.naming"
+local place = require "axosandbox.place"
 local podman = require "axosandbox.podman"
+local session_file = require "axosandbox.session_file"
+local session_lock = require "axosandbox.session_lock"
 
 local leftovers = {}
 
@@ -29,6 +32,39 @@ function leftovers.remove(client, container)
   result, err = client:ask(argv, { op = "remove", timeout = REMOVE_TIMEOUT })
   if result or podman.is_missing(err) then return true end
   return nil, err
+end
+
+-- As many as one command line names; the time that it may take grows with them.
+local BATCH = 25
+
+local function remove_batch(client, ids)
+  local argv, err = core.argv.rm_all { podman = client.program, containers = ids }
+  if not argv then return {}, err end
+  local result, problem = client:ask(argv, { op = "remove", timeout = REMOVE_TIMEOUT + #ids })
+  local gone = {}
+  for _, id in ipairs(result and ids or {}) do gone[id] = true end
+  local said = problem and problem.stdout or ""
+  for id in said:gmatch "[^\n]+" do gone[id] = true end
+  return gone
+end
+
+--- Removes several at once, asking podman as seldom as may be; in a coroutine.
+---@param client axo.Client
+---@param ids string[] of containers
+---@return table<string, axo.Error> failed by the container's id; those that are not there are gone
+function leftovers.remove_all(client, ids)
+  local failed = {}
+  for first = 1, #ids, BATCH do
+    local batch = table.move(ids, first, math.min(first + BATCH - 1, #ids), 1, {})
+    local gone = #batch > 1 and remove_batch(client, batch) or {}
+    for _, id in ipairs(batch) do
+      if not gone[id] then
+        local ok, err = leftovers.remove(client, id)
+        if not ok then failed[id] = err end
+      end
+    end
+  end
+  return failed
 end
 
 --- Containers that carry a label, in a coroutine, as `podman ps` describes them.
@@ -110,13 +146,16 @@ local function remove_tree(path, spared)
 end
 
 --- Removes a session's private directory with all that is in it, and the link directories of
---- its containers. Symbolic links are removed, never followed.
+--- its containers, unless one of them lives: in another of podman's stores, then. Symbolic links
+--- are removed, never followed.
 ---@param path string?
 ---@param but string? an instance that lives: its link directory stays, and the note of it
+---@return boolean removed
 function leftovers.remove_directory(path, but)
-  if not path then return end
+  if not path or session_file.is_needed(path) then return false end
   guest.forget_all(path, but)
   remove_tree(path, but and guest.note(but))
+  return true
 end
 
 -- Whose it is cannot be told, so it stays.
@@ -127,6 +166,12 @@ local function unknown(name, err)
     message = ("what holds the name %s cannot be examined: %s"):format(name, err.message),
     hint = "podman inspect " .. name,
   }
+end
+
+-- Somebody who came with another environment holds another lock.
+local function is_open_elsewhere(session)
+  local there = place.of_session(session)
+  return there ~= nil and not there:is(place.own(session.id)) and session_lock.is_held(there)
 end
 
 --- Removes a container that holds this session's name, unless it is foreign, a live host uses it
@@ -148,8 +193,9 @@ function leftovers.remove_stale(client, id)
     return in_use(id, ("its owner, process %s, still runs"):format(
       session.owner:match "^%d+" or "unknown"))
   end
+  if is_open_elsewhere(session) then return in_use(id, "it is open somewhere") end
   log.emit("info", "removing the stale container " .. name, { container = container.Id })
-  return leftovers.remove(client, container.Id)
+  return leftovers.remove(client:for_session(session), container.Id)
 end
 
 return leftovers

@@ -86,8 +86,12 @@ end
 function limits.parse_mounts(text)
   local mounts = {}
   for line in text:gmatch "[^\n]+" do
-    local root, point, kind, options =
-      line:match "^%d+ %d+ %S+ (%S+) (%S+) .- %- (cgroup2?) %S+ (%S+)"
+    -- Most lines are of other file systems, and there may be hundreds.
+    local root, point, kind, options
+    if line:find(" - cgroup", 1, true) then
+      root, point, kind, options =
+        line:match "^%d+ %d+ %S+ (%S+) (%S+) .- %- (cgroup2?) %S+ (%S+)"
+    end
     local mount = kind and { root = unescape(root), point = unescape(point) }
     if kind == "cgroup2" then mounts[""] = mounts[""] or mount end
     if kind == "cgroup" then
@@ -126,7 +130,7 @@ end
 
 local function context_of(seen)
   return {
-    mounts = limits.parse_mounts(seen.mountinfo),
+    mounts = seen.mounts or limits.parse_mounts(seen.mountinfo),
     paths = limits.parse_cgroup(seen.cgroup),
     container_id = seen.container_id,
   }
@@ -183,28 +187,36 @@ function limits.compare(asked, seen)
   return report
 end
 
-local function see(pid, container_id)
+--- Where cgroups are mounted on this host: for asking of many containers.
+---@return table<string, { root: string, point: string }>?
+function limits.mounts()
+  local mountinfo = host.read_file "/proc/self/mountinfo"
+  return mountinfo and limits.parse_mounts(mountinfo)
+end
+
+local function see(pid, container_id, mounts)
   local cgroup = pid and pid > 0 and host.read_file(("/proc/%d/cgroup"):format(pid))
-  local mountinfo = cgroup and host.read_file "/proc/self/mountinfo"
-  return mountinfo and
-    { cgroup = cgroup, mountinfo = mountinfo, container_id = container_id } or nil
+  mounts = cgroup and (mounts or limits.mounts())
+  return mounts and { cgroup = cgroup, mounts = mounts, container_id = container_id } or nil
 end
 
 --- Reads the limits of a running container back from its cgroup on this host.
 ---@param asked table normalised
 ---@param pid integer? the container's init process; nil: it runs on another machine
 ---@param container_id string
+---@param mounts table? from limits.mounts
 ---@return axo.Limits
-function limits.verify(asked, pid, container_id)
-  return limits.compare(asked, see(pid, container_id))
+function limits.verify(asked, pid, container_id, mounts)
+  return limits.compare(asked, see(pid, container_id, mounts))
 end
 
 --- Where the cgroups of a running container lie on this host.
 ---@param pid integer? the container's init process
 ---@param container_id string
+---@param mounts table? from limits.mounts
 ---@return axo.CgroupContext? context nil: it has ended, or runs on another machine
-function limits.context(pid, container_id)
-  local seen = see(pid, container_id)
+function limits.context(pid, container_id, mounts)
+  local seen = see(pid, container_id, mounts)
   return seen and context_of(seen)
 end
 
@@ -218,6 +230,16 @@ function limits.directory(context, controller)
   local key = v1 and controller or ""
   local dirs = own_directories(context.mounts[key], context.paths[key], context.container_id)
   return dirs[#dirs], v1
+end
+
+--- Whether a running container is paused.
+---@param context axo.CgroupContext
+---@return boolean
+function limits.is_frozen(context)
+  local dir, v1 = limits.directory(context, "freezer")
+  if not dir then return false end
+  if v1 then return (host.read_file(dir .. "/freezer.state") or ""):find "^FR" ~= nil end
+  return (host.read_file(dir .. "/cgroup.freeze") or ""):find "^1" ~= nil
 end
 
 local function in_words(key, value)

@@ -106,6 +106,8 @@ end
 ---@field secrets string[]? names
 ---@field keep boolean? it is meant to outlive the process that started it
 ---@field given_back string[]? of the floor; nil when read back: by a version without a profile
+---@field place string? its private directory; older versions did not say
+---@field podman_dir string? the XDG_RUNTIME_DIR that podman had, without which it cannot reach it
 
 --- The labels of a session's container: everything that is needed to find it again, and nothing
 --- left out, since what is left out an image can say.
@@ -126,6 +128,8 @@ function naming.labels(session)
     secrets = table.concat(session.secrets or {}, ","),
     keep = session.keep and "yes" or "no",
     ["given-back"] = table.concat(session.given_back or {}, ","),
+    place = session.place or "",
+    podman_dir = session.podman_dir or "",
   }
   if values["given-back"] == "" then values["given-back"] = "none" end
   local labels = {}
@@ -178,6 +182,12 @@ local function parse_limits(text)
   return items and limits
 end
 
+local MAX_PATH = 4096
+
+local function parse_path(text)
+  return (text == "" or #text <= MAX_PATH and text:find "^/[^%z\n]+$") and text or nil
+end
+
 local function matching(pattern)
   return function(text) return text:match(pattern) end
 end
@@ -206,6 +216,8 @@ local READERS = {
   secrets = function(text) return parse_list(text, parse_name) end,
   -- Sessions of older versions have none.
   keep = function(text) return (text == "yes" or text == "no" or text == "") and text or nil end,
+  place = parse_path,
+  podman_dir = parse_path,
 }
 
 local GIVEN_BACK = { setuid = true, nested_namespaces = true }
@@ -216,6 +228,12 @@ READERS["given-back"] = function(text)
 end
 
 local MAX_LABEL = 65536
+
+-- A place is called after its session: another one's is never believed.
+local function is_place_of(path, id)
+  local name = path:match "^/.*/([^/]*)$"
+  return name ~= nil and (name == id or name:match "^([^@]*)@%x+$" == id)
+end
 
 --- Reads the labels back. Their words may be anybody's: an image has labels too, and its
 --- container carries them.
@@ -234,8 +252,12 @@ function naming.parse_labels(labels)
       return nil, ("its label %s%s is not one of a session"):format(naming.LABEL, key)
     end
   end
-  if session.image == "" then session.image = nil end
-  if session.root == "" then session.root = nil end
+  for _, key in ipairs { "image", "root", "place", "podman_dir" } do
+    if session[key] == "" then session[key] = nil end
+  end
+  if session.place and not is_place_of(session.place, session.id) then
+    return nil, ("its label %splace is not one of this session"):format(naming.LABEL)
+  end
   session.keep = session.keep == "yes"
   local given_back = session["given-back"]
   session["given-back"] = nil

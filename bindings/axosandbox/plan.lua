@@ -63,6 +63,8 @@ function plan.new(request, sandbox, image)
     keep = request.keep,
     owner = request.owner,
     version = request.version,
+    place = request.place,
+    podman_dir = request.podman_dir,
     image = image.image,
     fallback = image.fallback,
     pull = image.pull or "never",
@@ -169,6 +171,7 @@ function plan.labels(p)
     image = p.asked_image, ports = p.ports, limits = p.limits,
     path = p.guest and "native" or "portable", secrets = p.secret_names,
     keep = p.keep, given_back = plan.given_back(p),
+    place = p.place, podman_dir = p.podman_dir,
   }
 end
 

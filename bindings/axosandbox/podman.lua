@@ -1,4 +1,5 @@
 --- The podman of this host: finding it, asking it, understanding its complaints.
+local uv = require "luv"
 local cjson = require "cjson.safe"
 local core = require "axosandbox.core"
 local await = require "axosandbox.await"
@@ -39,6 +40,7 @@ local function error_of(result, opts)
   if not code then return nil end
   return errors.new {
     code = code, op = opts.op or "podman", message = message, stderr = result.stderr,
+    stdout = result.stdout,
     exit_code = result.code, signal = result.signal,
   }
 end
@@ -149,7 +151,27 @@ end
 ---@param driver "iptables"|"nftables"|nil nil: its own choice
 function Client:use_firewall(driver)
   self.firewall = driver
-  self.env = host.podman_env(driver and { NETAVARK_FW = driver })
+  self.env = host.podman_env { NETAVARK_FW = driver, XDG_RUNTIME_DIR = self.dir }
+end
+
+--- The XDG_RUNTIME_DIR that a user's podman gets; root's needs none.
+---@return string?
+function Client:runtime_dir()
+  return uv.getuid() ~= 0 and host.value_of(self.env, "XDG_RUNTIME_DIR") or nil
+end
+
+--- The client for a session that was started with another XDG_RUNTIME_DIR: there the OCI runtime
+--- keeps what it knows of the container, and finds it nowhere else.
+---@param session axo.SessionLabels
+---@return axo.Client
+function Client:for_session(session)
+  local dir = session.podman_dir
+  if not dir or dir == self:runtime_dir() or not host.is_own_dir(dir) then
+    return self
+  end
+  local there = setmetatable({ program = self.program, remote = self.remote, dir = dir }, Client)
+  there:use_firewall(self.firewall)
+  return there
 end
 
 local function known_firewall(program)

@@ -1,37 +1,70 @@
 --- Removing what dead hosts left: their sessions, the containers in which they built images,
 --- their files.
 local await = require "axosandbox.await"
+local guest = require "axosandbox.guest"
 local host = require "axosandbox.host"
 local leftovers = require "axosandbox.leftovers"
 local naming = require "axosandbox.naming"
 local options = require "axosandbox.options"
+local place = require "axosandbox.place"
 local podman = require "axosandbox.podman"
+local session_file = require "axosandbox.session_file"
+local session_list = require "axosandbox.session_list"
 local session_lock = require "axosandbox.session_lock"
-local sessions = require "axosandbox.sessions"
 
 local reaper = {}
 
-local function reap_one(client, session)
-  local lock, err = session_lock.take(session.id, true)
-  if not lock then return nil, err.code == "EBUSY" and "in use" or tostring(err) end
-  local ok
-  ok, err = leftovers.remove(client, session.container_id)
-  if ok then leftovers.remove_directory((host.session_dir(session.id))) end
-  session_lock.release(lock, session.id)
-  return ok, err and tostring(err)
+-- Takes the locks of the sessions that nobody has any more.
+local function take_orphans(found, known, report)
+  local orphans = {}
+  for _, session in ipairs(found) do
+    local reason = known[session.id] and "known"
+      or session.owner_alive and "its owner is alive" or nil
+    local at, lock, err = session.place, nil, nil
+    if not reason then lock, err = session_lock.take(at, true) end
+    if lock then
+      orphans[#orphans + 1] = { session = session, lock = lock }
+    else
+      reason = reason or err.code == "EBUSY" and "in use" or tostring(err)
+      report.skipped[#report.skipped + 1] =
+        { id = session.id, container = session.container, reason = reason }
+    end
+  end
+  return orphans
 end
 
-local function reap(client, session, known, report)
-  local ok, reason
-  if known[session.id] then
-    reason = "known"
-  elseif session.owner_alive then
-    reason = "its owner is alive"
-  else
-    ok, reason = reap_one(client, session)
+-- podman reaches each only from where it was started.
+local function by_client(client, orphans)
+  local groups, dirs = {}, {}
+  for _, orphan in ipairs(orphans) do
+    local dir = orphan.session.labels.podman_dir or ""
+    local group = groups[dir]
+    if not group then
+      group = { client = client:for_session(orphan.session.labels), ids = {} }
+      groups[dir], dirs[#dirs + 1] = group, dir
+    end
+    group.ids[#group.ids + 1] = orphan.session.container_id
   end
-  local list = ok and report.removed or report.skipped
-  list[#list + 1] = { id = session.id, container = session.container, reason = reason }
+  return groups, dirs
+end
+
+local function remove_orphans(client, orphans, report)
+  local failed = {}
+  local groups, dirs = by_client(client, orphans)
+  for _, dir in ipairs(dirs) do
+    for id, err in pairs(leftovers.remove_all(groups[dir].client, groups[dir].ids)) do
+      failed[id] = err
+    end
+  end
+  for _, orphan in ipairs(orphans) do
+    local session = orphan.session
+    local err = failed[session.container_id]
+    if not err then leftovers.remove_directory(session.place:path()) end
+    session_lock.release(orphan.lock, session.place)
+    local list = err and report.skipped or report.removed
+    list[#list + 1] =
+      { id = session.id, container = session.container, reason = err and tostring(err) }
+  end
 end
 
 -- Containers in which an image was being provisioned when their host died.
@@ -40,7 +73,7 @@ local function reap_builders(client)
   for _, container in ipairs(containers) do
     local labels = container.Labels or {}
     local owner, instance = labels[naming.LABEL .. "owner"], labels[naming.LABEL .. "instance"]
-    if sessions.name_of(container) == naming.BUILDER_PREFIX .. tostring(instance)
+    if session_list.name_of(container) == naming.BUILDER_PREFIX .. tostring(instance)
       and owner and host.is_alive(owner) == false then
       leftovers.remove(client, container.Id)
     end
@@ -51,15 +84,25 @@ end
 ---@field removed { id: string, container: string }[]
 ---@field skipped { id: string, container: string, reason: string }[]
 
--- Locks and directories of sessions that have no container any more: their host died.
+-- A directory without the session's own file is one of an older version, or of no session. It may
+-- belong to a container of any store, so one that has a guest's link directory stays.
+local function may_live(path)
+  return session_file.is_needed(path)
+    or not session_file.read(path) and guest.has_notes(path)
+end
+
+-- Locks and directories of sessions of this store that have no container any more: their host died.
 local function sweep_files(found, known)
-  local spared = setmetatable({}, { __index = known })
-  for _, session in ipairs(found) do spared[session.id] = true end
-  for _, id in ipairs(host.session_ids()) do
-    local lock = not spared[id] and session_lock.take(id, true, 1)
-    if lock then
-      leftovers.remove_directory((host.session_dir(id)))
-      session_lock.release(lock, id)
+  local spared = {}
+  for _, session in ipairs(found) do spared[session.place:path()] = true end
+  for _, base in ipairs(host.runtime_dirs()) do
+    for _, at in ipairs(place.within(base)) do
+      local is_spared = spared[at:path()] or known[at.id] or may_live(at:path())
+      local lock = not is_spared and session_lock.take(at, true, 1)
+      if lock then
+        leftovers.remove_directory(at:path())
+        session_lock.release(lock, at)
+      end
     end
   end
 end
@@ -79,10 +122,10 @@ function reaper.reap_orphans(known_ids, callback)
     local client, err = podman.client()
     if not client then return nil, err end
     local found
-    found, err = sessions.all(client, "reap")
+    found, err = session_list.all(client, "reap")
     if not found then return nil, err end
     local report = { removed = {}, skipped = {} }
-    for _, session in ipairs(found) do reap(client, session, known, report) end
+    remove_orphans(client, take_orphans(found, known, report), report)
     reap_builders(client)
     sweep_files(found, known)
     return report

@@ -3,9 +3,9 @@
 local errors = require "axosandbox.errors"
 local hints = require "axosandbox.hints"
 local image = require "axosandbox.image"
+local known = require "axosandbox.known"
 local limits = require "axosandbox.limits"
 local secrets = require "axosandbox.secrets"
-local session_lock = require "axosandbox.session_lock"
 local sessions = require "axosandbox.sessions"
 
 local reuse = {}
@@ -42,11 +42,8 @@ local function difference(record, job)
 end
 
 --- Lets go of a session that was found; it goes on.
----@param record axo.Record
-function reuse.leave(record)
-  secrets.forget(record)
-  session_lock.release(record.lock, record.id)
-end
+---@type fun(record: axo.Record)
+reuse.leave = known.leave
 
 --- The running session of the job's id, in a coroutine. nil without an error when none runs.
 ---@param job axo.Job

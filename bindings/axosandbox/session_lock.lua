@@ -4,7 +4,7 @@ local uv = require "luv"
 local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
-local host = require "axosandbox.host"
+local place = require "axosandbox.place"
 
 local session_lock = {}
 
@@ -13,13 +13,21 @@ local TRIES = 5
 local PAUSE = 0.02
 local SHARE_TRIES = 50
 
+-- Of this process's own store, when only an id is given.
+local function path_of(at)
+  if type(at) ~= "string" then return at:lock_path() end
+  local own, err = place.own(at)
+  if not own then return nil, err end
+  return own:lock_path()
+end
+
 --- Takes a session's lock without waiting for its holder; in a coroutine.
----@param id string
+---@param at axo.Place|string
 ---@param exclusive boolean
 ---@param tries integer? 1: one look
 ---@return userdata? lock, axo.Error? code "EBUSY" when somebody holds it
-function session_lock.take(id, exclusive, tries)
-  local path, err = host.lock_path(id)
+function session_lock.take(at, exclusive, tries)
+  local path, err = path_of(at)
   if not path then return nil, err end
   for try = 1, tries or TRIES do
     if try > 1 then await.sleep(PAUSE) end
@@ -47,20 +55,22 @@ function session_lock.share(lock, id)
 end
 
 --- Whether somebody holds a session's lock.
----@param id string
+---@param at axo.Place|string
 ---@return boolean
-function session_lock.is_held(id)
-  local lock, err = session_lock.take(id, true, 1)
-  session_lock.release(lock, id)
+function session_lock.is_held(at)
+  local path = path_of(at)
+  if not path or not uv.fs_stat(path) then return false end
+  local lock, err = session_lock.take(at, true, 1)
+  session_lock.release(lock, at)
   return not lock and err.code == "EBUSY"
 end
 
 --- Lets go of a session's lock; the last one to do so removes its file.
 ---@param lock userdata?
----@param id string
-function session_lock.release(lock, id)
+---@param at axo.Place|string
+function session_lock.release(lock, at)
   if not lock then return end
-  local path = host.lock_path(id)
+  local path = path_of(at)
   if path and lock:change(true) then uv.fs_unlink(path) end
   lock:close()
 end

@@ -4,20 +4,21 @@
 local uv = require "luv"
 local audit_session = require "axosandbox.audit_session"
 local await = require "axosandbox.await"
-local devcontainer_state = require "axosandbox.devcontainer_state"
 local errors = require "axosandbox.errors"
 local hints = require "axosandbox.hints"
 local guest = require "axosandbox.guest"
 local host = require "axosandbox.host"
+local known = require "axosandbox.known"
 local leftovers = require "axosandbox.leftovers"
 local limits = require "axosandbox.limits"
 local log = require "axosandbox.log"
 local naming = require "axosandbox.naming"
 local options = require "axosandbox.options"
+local place = require "axosandbox.place"
 local podman = require "axosandbox.podman"
 local policy = require "axosandbox.policy"
 local root = require "axosandbox.root"
-local secrets = require "axosandbox.secrets"
+local session_list = require "axosandbox.session_list"
 local session_lock = require "axosandbox.session_lock"
 
 local sessions = {}
@@ -39,6 +40,7 @@ end
 ---@param record axo.Record
 ---@return axo.Path
 function sessions.path(record)
+  if record.entered then return record.entered end
   local path, err = nil, record.no_link
   if record.link_dir and record.pid then
     path, err = require("axosandbox.native").connect(record)
@@ -76,9 +78,7 @@ local function existing_container(client, name, op, otherwise)
 end
 
 -- `what` it is for its user: "session ID", "container NAME".
-local function running_container(client, name, what, otherwise)
-  local container, err = existing_container(client, name, "open", otherwise)
-  if not container then return nil, err end
+local function check_running(container, name, what)
   if container.State and container.State.Paused then
     return failure("PAUSED", ("the %s is paused"):format(what), "podman unpause " .. name)
   end
@@ -87,6 +87,12 @@ local function running_container(client, name, what, otherwise)
       hints.TABLE.start_again.lua)
   end
   return container
+end
+
+local function running_container(client, name, what, otherwise)
+  local container, err = existing_container(client, name, "open", otherwise)
+  if not container then return nil, err end
+  return check_running(container, name, what)
 end
 
 local function published_ports(container, asked)
@@ -103,9 +109,9 @@ local function labels_of(container)
 end
 
 -- The directory by which its guest finds us: our own, and only where it is really mounted.
-local function link_dir_of(container, session)
+local function link_dir_of(container, session, at)
   if session.path ~= "native" then return nil end
-  local ours, err = guest.link_dir(session.instance)
+  local ours, err = guest.link_dir(session.instance, at.base)
   local real = ours and uv.fs_realpath(ours)
   for _, mount in ipairs(real and container.Mounts or {}) do
     if mount.Destination == guest.LINK_TARGET
@@ -116,17 +122,21 @@ local function link_dir_of(container, session)
   return nil, err or "its guest does not look for sockets where we make them"
 end
 
-local function record_of(client, set, container, session)
-  local pid = not client:is_remote() and math.tointeger(container.State.Pid) or nil
+local function pid_of(client, container)
+  return not client:is_remote() and math.tointeger(container.State.Pid) or nil
+end
+
+local function record_of(client, set, container, session, at)
+  local pid = pid_of(client, container)
   local link_dir, no_link
-  if pid then link_dir, no_link = link_dir_of(container, session) end
+  if pid and at then link_dir, no_link = link_dir_of(container, session, at) end
   return {
     container_id = container.Id,
     pid = pid,
     image = container.ImageName,
     limits = limits.verify(session.limits, pid, container.Id),
     warnings = {},
-    client = client,
+    client = client:for_session(session),
     policy = set,
     owned = false,
     exec = set:fields().exec or {},
@@ -139,14 +149,6 @@ local function record_of(client, set, container, session)
   }
 end
 
-local function take_shared(id, op)
-  local lock, err = session_lock.take(id, false)
-  if lock then return lock end
-  if err.code ~= "EBUSY" then return nil, err end
-  return failure("STARTING", ("the session %q is being started or removed"):format(id),
-    "try again in a moment", op)
-end
-
 local function session_of(container, id, op)
   local session, problem = naming.session_of(container.Name, labels_of(container))
   if session then return session end
@@ -154,24 +156,62 @@ local function session_of(container, id, op)
     naming.container(id), problem and ": " .. problem or ""), nil, op)
 end
 
-local function open_locked(client, set, id, lock)
-  local container, err = running_container(client, naming.container(id), "session " .. id,
-    sessions.unknown(id))
+local function open_at(client, set, container, session, at, lost)
+  local record, err = known.record(client, set, session, {
+    id = container.Id, pid = pid_of(client, container), image = container.ImageName,
+    network = container.HostConfig and container.HostConfig.NetworkMode,
+    ports = published_ports(container, session.ports),
+  }, at)
+  if not record then return nil, err end
+  if record.pid then record.link_dir, record.no_link = link_dir_of(container, session, at) end
+  record.no_link = lost or record.no_link
+  return record
+end
+
+-- What podman says of a session, and where its files are.
+local function find(client, id, op)
+  local container, err = existing_container(client, naming.container(id), op,
+    sessions.unknown(id, op))
   if not container then return nil, err end
   local session
-  session, err = session_of(container, id)
+  session, err = session_of(container, id, op)
   if not session then return nil, err end
-  local record = record_of(client, set, container, session)
-  record.id, record.container, record.dir = id, naming.container(id), session.dir
-  record.kind, record.asked_image, record.lock = "opened", session.image, lock
-  record.asked_limits = session.limits
-  record.given_back = session.given_back
-  record.network_mode = container.HostConfig and container.HostConfig.NetworkMode
-  record.runtime_dir, err = host.session_dir(id)
-  if not record.runtime_dir then return nil, err end
-  secrets.recall(record, session.secrets)
-  devcontainer_state.restore(record)
-  return record
+  local at, lost = place.find(session)
+  if not at then return nil, lost end
+  return { container = container, session = session, at = at, lost = lost }
+end
+
+-- Calls fn with what podman says, and the lock of the session. Who looks holds the lock where it
+-- would be, and then the one where it is.
+local function with_lock(client, id, op, fn)
+  local own, err = place.own(id)
+  if not own then return nil, err end
+  local lock
+  lock, err = known.share(own, id, op)
+  if not lock then return nil, err end
+  local found
+  found, err = find(client, id, op)
+  if found and not found.at:is(own) then
+    session_lock.release(lock, own)
+    own, found = found.at, nil
+    lock, err = known.share(own, id, op)
+    if lock then found, err = find(client, id, op) end
+  end
+  local result
+  if found then result, err = fn(found, lock) end
+  if lock and (result == nil or result == true) then session_lock.release(lock, own) end
+  return result, err
+end
+
+local function take_by_podman(client, set, id)
+  return with_lock(client, id, "open", function(found, lock)
+    local container, err = check_running(found.container, naming.container(id), "session " .. id)
+    if not container then return nil, err end
+    local record
+    record, err = open_at(client, set, container, found.session, found.at, found.lost)
+    if record then record.lock = lock end
+    return record, err
+  end)
 end
 
 --- Takes a share in a running session, in a coroutine.
@@ -180,12 +220,9 @@ end
 ---@param id string
 ---@return axo.Record? record, axo.Error?
 function sessions.take(client, set, id)
-  local lock, err = take_shared(id)
-  if not lock then return nil, err end
-  local record
-  record, err = open_locked(client, set, id, lock)
-  if not record then session_lock.release(lock, id) end
-  return record, err
+  local record, err = known.take(client, set, id)
+  if record or err then return record, err end
+  return take_by_podman(client, set, id)
 end
 
 local function policy_of(opts, level)
@@ -235,16 +272,9 @@ function sessions.open(id, opts, callback)
 end
 
 -- By its own id: whatever takes its name meanwhile is another one's.
-local function remove_locked(client, id)
-  local container, err = existing_container(client, naming.container(id), "stop",
-    sessions.unknown(id, "stop"))
-  if not container then return nil, err end
-  local session
-  session, err = session_of(container, id, "stop")
-  if not session then return nil, err end
-  local ok
-  ok, err = leftovers.remove(client, container.Id)
-  if ok then leftovers.remove_directory((host.session_dir(id))) end
+local function remove_found(client, id, found)
+  local ok, err = leftovers.remove(client:for_session(found.session), found.container.Id)
+  if ok then leftovers.remove_directory(found.at:path()) end
   audit_session.stopped(id, naming.container(id), err)
   return ok, err
 end
@@ -262,13 +292,9 @@ function sessions.stop(id, callback)
   return await.sequence(function()
     local client, err = podman.client()
     if not client then return nil, err end
-    local lock
-    lock, err = take_shared(id, "stop")
-    if not lock then return nil, err end
-    local ok
-    ok, err = remove_locked(client, id)
-    session_lock.release(lock, id)
-    return ok, err
+    return with_lock(client, id, "stop", function(found)
+      return remove_found(client, id, found)
+    end)
   end, callback)
 end
 
@@ -290,16 +316,21 @@ local function attach_record(client, set, name, dir)
   if not container then return nil, err end
   local session, problem = naming.session_of(container.Name, labels_of(container))
   session = session or { limits = {}, ports = {} }
-  local record = record_of(client, set, container, session)
+  local at
+  if session.id then
+    at, err = place.find(session)
+    if not at then return nil, err end
+  end
+  local record = record_of(client, set, container, session, at)
   record.kind, record.id, record.container, record.dir = "attached", name, name, dir
   if session.dir and not is_beneath(dir, session.dir) then record.mounted = nil end
   -- No id begins with "@": the files of a foreign container never meet a session's.
   record.runtime_dir, err = host.session_dir("@" .. container.Id:sub(1, 16))
   if not record.runtime_dir then return nil, err end
   if problem then warn_of_labels(record, problem) end
-  if session.id then
-    record.lock, err = take_shared(session.id)
-    record.lock_id = session.id
+  if at then
+    record.lock, err = known.share(at, session.id)
+    record.place = at
     if not record.lock then return nil, err end
   end
   return record
@@ -336,95 +367,30 @@ end
 
 -- ---- all of them -----------------------------------------------------------------------
 
---- The name of a container as `podman ps` lists it.
----@param container table
----@return string?
-function sessions.name_of(container)
-  local names = container.Names
-  return type(names) == "table" and names[1] or names
-end
-
--- What podman says is published: neighbouring ports come as one entry with a range.
-local function publications(container)
-  local list = {}
-  for _, entry in ipairs(type(container.Ports) == "table" and container.Ports or {}) do
-    local outside, inside = math.tointeger(entry.host_port), math.tointeger(entry.container_port)
-    for i = 0, outside and inside and (math.tointeger(entry.range) or 1) - 1 or -1 do
-      list[#list + 1] = {
-        address = entry.host_ip ~= "" and entry.host_ip or "0.0.0.0",
-        port = outside + i, container_port = inside + i, protocol = entry.protocol,
-      }
-    end
-  end
-  return list
-end
-
-local function describe(client, container)
-  local name = tostring(sessions.name_of(container))
-  local session, problem = naming.session_of(name, container.Labels)
-  if not session then
-    -- Another name is nothing odd: a container of an image that was made of a session.
-    if problem and name:find(naming.CONTAINER_PREFIX, 1, true) == 1 then
-      log.emit("warn", ("the container %s is not taken for a session: %s"):format(name, problem),
-        { container = name })
-    end
-    return nil
-  end
-  local owner_alive = host.is_alive(session.owner)
-  return {
-    id = session.id,
-    container = naming.container(session.id),
-    container_id = container.Id,
-    dir = session.dir,
-    image = container.Image,
-    ports = session.ports,
-    published = publications(container),
-    pid = not client:is_remote() and math.tointeger(container.Pid) or nil,
-    state = container.State,
-    running = container.State == "running",
-    created = container.Created,
-    owner = session.owner,
-    owner_alive = owner_alive ~= false,
-    in_use = owner_alive ~= false or session_lock.is_held(session.id),
-    kept = session.keep,
-    version = session.version,
-    path = session.path,
-    given_back = session.given_back,
-  }
-end
-
---- All of them; in a coroutine.
+--- Opens a session that was just listed, without asking podman again; in a coroutine.
 ---@param client axo.Client
----@param op string
----@return axo.SessionInfo[]? list, axo.Error?
-function sessions.all(client, op)
-  local containers, err = leftovers.with_label(client, naming.LABEL .. "id", op)
-  if not containers then return nil, err end
-  local found = {}
-  for _, container in ipairs(containers) do found[#found + 1] = describe(client, container) end
-  table.sort(found, function(a, b) return a.id < b.id end)
-  return found
+---@param set axo.Policy
+---@param info axo.SessionInfo
+---@return axo.Sandbox? sandbox, axo.Error? err "NOT_RUNNING", "PAUSED", "STARTING"
+function sessions.open_listed(client, set, info)
+  local _, err = check_running({
+    State = { Paused = info.state == "paused", Running = info.running },
+  }, info.container, "session " .. info.id)
+  if err then return nil, err end
+  local lock
+  lock, err = known.share(info.place, info.id)
+  if not lock then return nil, err end
+  local record
+  record, err = known.record(client, set, info.labels, {
+    id = info.container_id, pid = info.pid, image = info.image, ports = info.ports,
+  }, info.place)
+  if not record then
+    session_lock.release(lock, info.place)
+    return nil, err
+  end
+  record.lock = lock
+  return sessions.handle(record)
 end
-
----@class axo.SessionInfo
----@field id string
----@field container string
----@field container_id string
----@field dir string
----@field image string that runs
----@field ports integer[] asked for
----@field published { address: string, port: integer, container_port: integer, protocol: string }[]
----@field pid integer? of its first process, when it runs on this machine
----@field state string podman's word
----@field running boolean
----@field created any podman's time of creation
----@field owner string
----@field owner_alive boolean true also when it cannot be told
----@field in_use boolean its owner is alive, or somebody holds it open
----@field kept boolean it was started with `keep`
----@field version string
----@field path string
----@field given_back string[]? of the floor, by policy; nil: by an older version
 
 --- This host's sessions (this user's: podman keeps each user's containers apart).
 ---@param callback fun(err: axo.Error?, list: axo.SessionInfo[]?)?
@@ -433,7 +399,7 @@ function sessions.list(callback)
   return await.sequence(function()
     local client, err = podman.client()
     if not client then return nil, err end
-    return sessions.all(client, "list")
+    return session_list.all(client, "list")
   end, callback)
 end
 

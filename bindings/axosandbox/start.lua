@@ -13,21 +13,20 @@ local job_of = require "axosandbox.job"
 local launch = require "axosandbox.launch"
 local learnt = require "axosandbox.learnt"
 local leftovers = require "axosandbox.leftovers"
-local limits = require "axosandbox.limits"
-local login = require "axosandbox.login"
-local mounted = require "axosandbox.mounted"
 local own_files = require "axosandbox.own_files"
 local plan = require "axosandbox.plan"
 local podman = require "axosandbox.podman"
 local policy = require "axosandbox.policy"
-local ports = require "axosandbox.ports"
+local place = require "axosandbox.place"
 local provision = require "axosandbox.provision"
 local root = require "axosandbox.root"
 local request = require "axosandbox.request"
 local reuse = require "axosandbox.reuse"
 local secrets = require "axosandbox.secrets"
+local session_file = require "axosandbox.session_file"
 local session_lock = require "axosandbox.session_lock"
 local sessions = require "axosandbox.sessions"
+local settle = require "axosandbox.settle"
 
 local start = {}
 
@@ -132,6 +131,7 @@ local function make_plan(job)
   local problem
   job.plan, problem = plan.new({
     guest = guest_for(job), owner = host.identity(), version = core.version,
+    place = job.place:path(), podman_dir = job.client:runtime_dir(),
     id = asked.id, dir = asked.dir, source = asked.source, image = asked.image,
     root = not job.client:is_remote() and asked.identity or nil,
     ports = asked.ports, env = asked.env, keep = asked.keep,
@@ -164,7 +164,7 @@ end
 
 local function lock(job)
   local err
-  job.lock, err = session_lock.take(job.id, true)
+  job.lock, err = session_lock.take(job.place, true)
   if job.lock then return true end
   if err.code == "EBUSY" then return in_use(job) end
   return nil, err
@@ -172,66 +172,13 @@ end
 
 -- ---- after podman run ----------------------------------------------------------------
 
-local function verify_limits(job)
-  local container = job.container
-  local pid = not job.client:is_remote() and container.pid or nil
-  job.limits = limits.verify(job.plan.limits, pid, container.id)
-  local missing = limits.shortfall(job.limits)
-  if not missing then return true end
-  local why = job.limits.verified and "this host does not enforce them"
-    or "what the container's host enforces cannot be read from here"
-  if not job.plan.require_limits then
-    if not job.plan.drop_limits then
-      job:warn(("limits not in force (%s): %s"):format(missing, why),
-        job.set:fields().limits ~= nil)
-    end
-    return true
-  end
+-- podman knows nothing of it, so it is in another store, and its files are in our place.
+local function rival(job)
   return nil, errors.new {
-    code = "LIMITS", op = "start",
-    message = ("required limits are not in force (%s): %s"):format(missing, why),
-    hint = login.state() == "none"
-      and ("this user has no session of systemd's: `%s` gives it cgroups"):format(login.remedy())
-      or "run as root or delegate the cgroup controllers (cpu, memory, pids) to this user, "
-        .. "or do without require_resource_limits",
+    code = "IN_USE", op = "start",
+    message = ("a session %q runs already, in another of podman's stores"):format(job.id),
+    hint = "choose another id, or stop it with the podman that started it",
   }
-end
-
-local function verify_ports(job)
-  local published, missing =
-    ports.verify(job.client, job.plan.name, job.plan.ports, job.taken or {})
-  if #missing > 0 then
-    job:warn("not published, though podman did not complain: " .. table.concat(missing, ", "), true)
-  end
-  job.ports = published
-end
-
-local function verify_directory(job)
-  local asked = job.asked
-  if mounted.is_same(job.container, asked.dir, asked.source, asked.identity) then return true end
-  return nil, errors.new {
-    code = "CHANGED", op = "start",
-    message = ("the directory %s is not the one that policy judged: another one took its place "
-      .. "while the container started"):format(asked.dir),
-    hint = "find out who replaces it, then start again",
-  }
-end
-
-local function warn_of_logout(job)
-  if not job.plan.keep or job.client:is_remote() or login.state() ~= "login" then return end
-  job:warn(("the session ends when this user logs out for the last time, though it is to be "
-    .. "kept: `%s` lets it go on"):format(login.remedy()))
-end
-
--- Before anything of ours runs in the container.
-local function settle(job)
-  local ok, err = verify_directory(job)
-  if not ok then return nil, err end
-  ok, err = verify_limits(job)
-  if not ok then return nil, err end
-  verify_ports(job)
-  warn_of_logout(job)
-  return true
 end
 
 local function run(job)
@@ -239,10 +186,14 @@ local function run(job)
   if not container then return nil, err end
   job.container = container
   -- The container is a new one: what an older one of this id left here means nothing any more.
-  leftovers.remove_directory(job.dir, container.instance)
-  job.dir, err = host.session_dir(job.id)
+  if not leftovers.remove_directory(job.dir, container.instance) then return rival(job) end
+  job.dir, err = job.place:dir()
   if not job.dir then return nil, err end
-  return settle(job)
+  local ok
+  ok, err = settle.verify(job)
+  if not ok then return nil, err end
+  settle.keep(job)
+  return true
 end
 
 local function record_of(job)
@@ -263,6 +214,7 @@ local function record_of(job)
     client = job.client,
     policy = job.set,
     lock = job.lock,
+    place = job.place,
     kind = "started",
     owned = true,
     exec = job.sandbox.exec or {},
@@ -294,13 +246,16 @@ local function prepare(job)
   job.client, err = podman.client()
   if not job.client then return nil, err end
   if not job.set then return nil, job.set_error end
+  job.place, err = place.own(job.id)
+  if not job.place then return nil, err end
   return make_plan(job)
 end
 
 local function start_anew(job)
   local ok, err
-  job.dir, err = host.session_dir(job.id)
+  job.dir, err = job.place:dir()
   if not job.dir then return nil, err end
+  session_file.begin(job.dir)
   learnt.apply(job)
   provision.look_up(job)
   ok, err = run(job)
@@ -365,11 +320,11 @@ local function abandon(job)
     local ok, err = leftovers.remove(job.client, job.container.id)
     if not ok then job:warn("a failed start left a container: " .. tostring(err)) end
     leftovers.remove_directory(job.dir)
-    guest.forget(job.container.instance)
+    guest.forget(job.container.instance, job.dir)
   elseif job.dir then
-    uv.fs_rmdir(job.dir)
+    session_file.abandon(job.dir)
   end
-  session_lock.release(job.lock, job.id)
+  if job.lock then session_lock.release(job.lock, job.place) end
 end
 
 -- The guest was run, and has ended without a word: the container went with it.
@@ -476,6 +431,7 @@ end
 ---@field exec { timeout: number?, max_output: integer? }
 ---@field timeouts { stop: number? }
 ---@field runtime_dir string private files of the session
+---@field place axo.Place? where they lie; nil: those of a container that was attached to
 ---@field secrets axo.Secrets?
 ---@field env table<string, string>? what a start with `reuse` gives its commands
 ---@field defaults { env: table<string, string>?, cwd: string?, user: string? }? of its commands
@@ -487,7 +443,7 @@ function start.release(record)
   secrets.forget(record)
   local held = record.lock
   record.lock = nil
-  session_lock.release(held, record.lock_id or record.id)
+  if held then session_lock.release(held, record.place) end
   -- Files of a foreign container are kept only while there are any.
   if record.kind == "attached" then uv.fs_rmdir(record.runtime_dir) end
 end
@@ -505,7 +461,7 @@ function start.remove(record, done)
       local ok, err = leftovers.remove(record.client, record.container_id)
       if not ok then return nil, err end
       leftovers.remove_directory(record.runtime_dir)
-      if record.link_dir then guest.forget(record.instance) end
+      if record.link_dir then guest.forget(record.instance, record.runtime_dir) end
     end
     record.removed = true
     start.release(record)

@@ -77,6 +77,11 @@ function argv.exec(spec) end
 ---@return string[]?, axo.Error?
 function argv.rm(spec) end
 
+---The same of several at once.
+---@param spec { podman: string, containers: string[] }
+---@return string[]? argv, axo.Error?
+function argv.rm_all(spec) end
+
 ---Stops a container after `timeout` seconds of grace, none by default.
 ---@param spec { podman: string, container: string, timeout: integer? }
 ---@return string[]?, axo.Error?

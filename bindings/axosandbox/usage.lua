@@ -71,13 +71,15 @@ end
 --- Reads what a container on this host uses. Never waits.
 ---@param pid integer? the container's init process; nil: it runs on another machine
 ---@param container_id string
+---@param mounts table? from limits.mounts, when many are read
 ---@return axo.Stats? stats, axo.Error? err code "GONE", "ENOTSUP"
-function usage.read(pid, container_id)
+function usage.read(pid, container_id, mounts)
   if not pid or pid <= 0 then
     return failure("ENOTSUP", "what the container uses cannot be read from this machine",
       "podman stats")
   end
-  local context = limits.context(pid, container_id)
+  mounts = mounts or limits.mounts()
+  local context = limits.context(pid, container_id, mounts)
   if not context then return gone() end
   local stats, is_empty = { taken = uv.hrtime() / 1e9 }, true
   for controller, read in pairs(READERS) do
@@ -86,7 +88,7 @@ function usage.read(pid, container_id)
       stats[key], is_empty = value, false
     end
   end
-  local applied = limits.verify({}, pid, container_id)
+  local applied = limits.verify({}, pid, container_id, mounts)
   stats.cpus_limit, stats.memory_limit, stats.pids_limit =
     applied.cpus.applied, applied.memory.applied, applied.pids.applied
   if not is_empty then return stats end

@@ -1,5 +1,9 @@
 --- axolua ps: this user's sessions.
 local axo = require "axosandbox"
+local podman = require "axosandbox.podman"
+local policy = require "axosandbox.policy"
+local sessions = require "axosandbox.sessions"
+local turns = require "axosandbox.turns"
 local cli = require "axolua.lib.cli"
 local console = require "axolua.lib.console"
 local json = require "axolua.lib.json"
@@ -21,11 +25,13 @@ local function describe_work(work, kind)
   }
 end
 
+local AT_ONCE = 16 -- sessions that are entered side by side
+
 -- A session that ends while it is being looked at has no work any more.
-local function work_of(session)
+local function work_of(client, set, session)
   local list = json.array {}
   if not session.running then return list end
-  local sb <close> = axo.open(session.id)
+  local sb <close> = sessions.open_listed(client, set, session)
   if not sb then return list end
   for _, task in ipairs(sb:list_tasks() or {}) do
     list[#list + 1] = describe_work(task, "task")
@@ -34,6 +40,20 @@ local function work_of(session)
     list[#list + 1] = describe_work(term, "terminal")
   end
   return list
+end
+
+-- What runs in each, by its id.
+local function all_work(found)
+  local client, err = podman.client()
+  if not client then return nil, err end
+  local set
+  set, err = policy.new(nil)
+  if not set then return nil, err end
+  local work = {}
+  turns.each(found, AT_ONCE, function(session)
+    work[session.id] = work_of(client, set, session)
+  end)
+  return work
 end
 
 local function owner_of(session)
@@ -46,14 +66,14 @@ local function age_of(started)
   return started and math.max(0, os.time() - math.floor(started)) or nil
 end
 
-local function describe(session, args)
+local function describe(session, work)
   return {
     id = session.id, container = session.container, state = session.state,
     image = session.image, dir = session.dir, ports = json.array(session.ports),
     created = session.created, age = age_of(session.created), version = session.version,
     owner_alive = session.owner_alive, in_use = session.in_use, kept = session.kept,
     given_back = session.given_back and json.array(session.given_back) or nil,
-    tasks = args.tasks and work_of(session) or nil,
+    tasks = work and (work[session.id] or json.array {}) or nil,
   }
 end
 
@@ -99,10 +119,13 @@ end
 local function main(arguments)
   local args = cli.parse(parser(), arguments)
   console.open {}
-  local sessions, err = axo.list()
-  if not sessions then return cli.fail(err) end
+  local found, err = axo.list()
+  if not found then return cli.fail(err) end
+  local work
+  if args.tasks then work, err = all_work(found) end
+  if err then return cli.fail(err) end
   local list = json.array {}
-  for _, session in ipairs(sessions) do list[#list + 1] = describe(session, args) end
+  for _, session in ipairs(found) do list[#list + 1] = describe(session, work) end
   if args.json then
     cli.print(json.encode(list) .. "\n")
   else

@@ -1,6 +1,7 @@
 --- axolua stats: what the sessions use of CPU, memory and processes.
 local axo = require "axosandbox"
 local await = require "axosandbox.await"
+local limits = require "axosandbox.limits"
 local usage = require "axosandbox.usage"
 local cli = require "axolua.lib.cli"
 local console = require "axolua.lib.console"
@@ -31,9 +32,9 @@ end
 
 -- Adds a reading to each session; one that has ended meanwhile is left out.
 local function read_all(sessions)
-  local rows, problem = {}, nil
+  local rows, problem, mounts = {}, nil, limits.mounts()
   for _, session in ipairs(sessions) do
-    local stats, err = usage.read(session.pid, session.container_id)
+    local stats, err = usage.read(session.pid, session.container_id, mounts)
     if stats then
       rows[#rows + 1] = { session = session, stats = stats }
     elseif err.code ~= "GONE" then

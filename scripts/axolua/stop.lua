@@ -1,5 +1,6 @@
 --- axolua stop: ends sessions and removes their containers.
 local axo = require "axosandbox"
+local turns = require "axosandbox.turns"
 local cli = require "axolua.lib.cli"
 local console = require "axolua.lib.console"
 local json = require "axolua.lib.json"
@@ -12,12 +13,19 @@ local function parser()
   return p
 end
 
+local AT_ONCE = 8
+
 local function main(arguments)
   local args = cli.parse(parser(), arguments)
   console.open {}
+  local ended = {}
+  turns.each(args.id, AT_ONCE, function(id)
+    local ok, err = axo.stop(id)
+    ended[id] = { ok = ok, err = err }
+  end)
   local code, report = 0, json.array {}
   for _, id in ipairs(args.id) do
-    local ok, err = axo.stop(id)
+    local ok, err = ended[id].ok, ended[id].err
     if not ok then code = cli.fail(err) end
     report[#report + 1] = {
       id = id, stopped = ok and true or false, error = err and err.message, code = err and err.code,

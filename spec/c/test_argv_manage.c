@@ -210,6 +210,13 @@ static void containers(void **state) {
         "c1");
   BUILT(axo_argv_inspect("podman", "container", "c1", &argv, &err), "podman", "inspect",
         "--type=container", "c1");
+  const char *const both[] = {"c1", "c2", NULL};
+  const char *const wrong[] = {"c1", "--all", NULL};
+  BUILT(axo_argv_rm_all("podman", both, &argv, &err), "podman", "rm", "--force",
+        "--volumes", "--ignore", "c1", "c2");
+  REFUSED(axo_argv_rm_all("podman", wrong, &argv, &err), "invalid container name");
+  REFUSED(axo_argv_rm_all("podman", both + 2, &argv, &err), "no container to remove");
+  REFUSED(axo_argv_rm_all("podman", NULL, &argv, &err), "no container to remove");
   REFUSED(axo_argv_rm("podman", "--all", &argv, &err), "invalid container name");
   REFUSED(axo_argv_rm("podman", NULL, &argv, &err), "container name is missing");
   REFUSED(axo_argv_stop("podman", "-a", 5, &argv, &err), "invalid container name");

@@ -25,6 +25,7 @@ describe("core.argv", function()
     for name, spec in pairs {
       exec = { container = "c", command = { "ls", "-l" } },
       rm = { container = "c" },
+      rm_all = { containers = { "c", "d" } },
       stop = { container = "c", timeout = 3 },
       ps = { label = "axosandbox.id" },
       inspect = { kind = "container", name = "c" },

@@ -1,0 +1,99 @@
+--- What a start does with the container that podman has just made: verify it, and write down what
+--- who opens the session needs.
+local core = require "axosandbox.core"
+local errors = require "axosandbox.errors"
+local limits = require "axosandbox.limits"
+local log = require "axosandbox.log"
+local login = require "axosandbox.login"
+local mounted = require "axosandbox.mounted"
+local plan = require "axosandbox.plan"
+local ports = require "axosandbox.ports"
+local session_file = require "axosandbox.session_file"
+
+local settle = {}
+
+local function verify_limits(job)
+  local container = job.container
+  local pid = not job.client:is_remote() and container.pid or nil
+  job.limits = limits.verify(job.plan.limits, pid, container.id)
+  local missing = limits.shortfall(job.limits)
+  if not missing then return true end
+  local why = job.limits.verified and "this host does not enforce them"
+    or "what the container's host enforces cannot be read from here"
+  if not job.plan.require_limits then
+    if not job.plan.drop_limits then
+      job:warn(("limits not in force (%s): %s"):format(missing, why),
+        job.set:fields().limits ~= nil)
+    end
+    return true
+  end
+  return nil, errors.new {
+    code = "LIMITS", op = "start",
+    message = ("required limits are not in force (%s): %s"):format(missing, why),
+    hint = login.state() == "none"
+      and ("this user has no session of systemd's: `%s` gives it cgroups"):format(login.remedy())
+      or "run as root or delegate the cgroup controllers (cpu, memory, pids) to this user, "
+        .. "or do without require_resource_limits",
+  }
+end
+
+local function verify_ports(job)
+  local published, missing =
+    ports.verify(job.client, job.plan.name, job.plan.ports, job.taken or {})
+  if #missing > 0 then
+    job:warn("not published, though podman did not complain: " .. table.concat(missing, ", "), true)
+  end
+  job.ports = published
+end
+
+local function verify_directory(job)
+  local asked = job.asked
+  if mounted.is_same(job.container, asked.dir, asked.source, asked.identity) then return true end
+  return nil, errors.new {
+    code = "CHANGED", op = "start",
+    message = ("the directory %s is not the one that policy judged: another one took its place "
+      .. "while the container started"):format(asked.dir),
+    hint = "find out who replaces it, then start again",
+  }
+end
+
+local function warn_of_logout(job)
+  if not job.plan.keep or job.client:is_remote() or login.state() ~= "login" then return end
+  job:warn(("the session ends when this user logs out for the last time, though it is to be "
+    .. "kept: `%s` lets it go on"):format(login.remedy()))
+end
+
+--- Compares the container that was started with what was decided, before anything of ours runs in
+--- it.
+---@param job axo.Job gets `limits` and `ports`
+---@return true? right, axo.Error? err code "CHANGED", "LIMITS"
+function settle.verify(job)
+  local ok, err = verify_directory(job)
+  if not ok then return nil, err end
+  ok, err = verify_limits(job)
+  if not ok then return nil, err end
+  verify_ports(job)
+  warn_of_logout(job)
+  return true
+end
+
+-- As podman names it.
+local function full_name(name)
+  local reference = core.reference.parse(name)
+  return reference and reference.text or name
+end
+
+--- Writes the session's file, so that who opens it need not ask podman. Losing it is no harm.
+---@param job axo.Job
+function settle.keep(job)
+  local container, p = job.container, job.plan
+  local pid = not job.client:is_remote() and container.pid or nil
+  local ok, problem = session_file.keep(job.dir, {
+    container_id = container.id, image = full_name(p.image), network = p.network,
+    ports = job.ports,
+    labels = plan.labels(p),
+  }, pid)
+  if not ok then log.emit("debug", "no session file: " .. tostring(problem), { id = job.id }) end
+end
+
+return settle
