@@ -5,7 +5,6 @@ local audit = require "axosandbox.audit"
 local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
-local glob = require "axosandbox.glob"
 local handle = require "axosandbox.handle"
 local options = require "axosandbox.options"
 local roots = require "axosandbox.root"
@@ -16,15 +15,16 @@ local files = {}
 files.MAX_READ = 16 * 1024 * 1024
 --- How many entries of a directory one list has at most.
 files.MAX_ENTRIES = 100000
-local MAX_MATCHES = 1000
-local MAX_PATHS = 10000
 
 local function failure(op, code, message)
   return errors.new { code = code, op = op, message = message }
 end
 
--- `root` and what is beneath it, as paths relative to it; anything else is nil.
-local function strip_root(path, root)
+--- `root` and what is beneath it, as paths relative to it; anything else is nil.
+---@param path string absolute
+---@param root string
+---@return string?
+function files.strip_root(path, root)
   if root == "/" then return path:sub(2) end
   if path == root then return "" end
   if path:sub(1, #root + 1) == root .. "/" then return path:sub(#root + 2) end
@@ -56,7 +56,7 @@ function files.confine(path, root, op)
   local relative = path
   if path:sub(1, 1) == "/" then
     local clean = "/" .. (resolve_dots(path) or ""):gsub("^%.$", "")
-    relative = strip_root(clean, root)
+    relative = files.strip_root(clean, root)
   end
   local confined = relative and resolve_dots(relative)
   if confined then return confined end
@@ -312,118 +312,6 @@ function methods:rename(from, to, callback)
       local target, err = files.confine(to, self.driver.root, "rename")
       if not target then return nil, err end
       return self.driver:rename(relative, target, done)
-    end,
-  }, callback)
-end
-
-local function join(base, name)
-  if name == "" then return base end
-  return base == "." and name or base .. "/" .. name
-end
-
-local function add_lines(matches, path, lines, max)
-  for line in lines:gmatch "[^\n]+" do
-    local number, text = line:match "^(%d+):(.*)$"
-    if number and #matches == max then
-      matches.truncated = true
-      return
-    end
-    number = number and math.tointeger(tonumber(number))
-    if number then matches[#matches + 1] = { path = path, line = number, text = text } end
-  end
-end
-
-local function collect(found, base, wanted, max)
-  table.sort(found, function(a, b) return a[1] < b[1] end)
-  local matches = { truncated = found.truncated }
-  for _, file in ipairs(found) do
-    if wanted.match(file[1]) then add_lines(matches, join(base, file[1]), file[2], max) end
-  end
-  return matches
-end
-
-local GREP_SHAPE = {
-  path = "string", glob = "string", max = { type = "integer", min = 1, max = 1000000 },
-  ignore_case = "boolean", fixed = "boolean",
-}
-
-local function wanted_files(pattern)
-  if not pattern then return { tests = {}, match = function() return true end } end
-  if not pattern:find("/", 1, true) then return glob.name(pattern) end
-  return glob.new(pattern, { hidden = true, from_root = true })
-end
-
----@class axo.Match
----@field path string relative to the session's directory
----@field line integer
----@field text string the whole line, without its end
-
---- Searches the files beneath a path for a pattern (an extended regular expression), binary
---- files apart.
----@param pattern string
----@param opts { path: string?, glob: string?, max: integer?, ignore_case: boolean?, fixed: boolean? }? path: where; glob: only such files ("*.lua", or "src/**/*.c" from `path` on); max: matches, 1000 by default; fixed: plain text
----@param callback fun(err: axo.Error?, matches: axo.Match[]?)?
----@return axo.Match[]? matches by path and line, with `truncated` set when there are more, axo.Error? also code "PATTERN"
-function methods:grep(pattern, opts, callback)
-  opts, callback = handle.arguments(opts, callback)
-  opts = options.check(GREP_SHAPE, opts, "sandbox:grep", 2)
-  check_string(pattern, "the pattern", "sandbox:grep")
-  local max = opts.max or MAX_MATCHES
-  local wanted, problem = wanted_files(opts.glob)
-  if not wanted then error("sandbox:grep: " .. problem, 2) end
-  local flags = "-I" .. (opts.fixed and "F" or "E") .. (opts.ignore_case and "i" or "")
-  return operate(self, {
-    op = "grep", path = opts.path or ".",
-    start = function(relative, done)
-      return self.driver:search(relative, {
-        pattern = pattern, flags = flags, max = max + 1, tests = wanted.tests,
-      }, function(err, found)
-        if err then return done(err) end
-        done(nil, collect(found, relative, wanted, max))
-      end)
-    end,
-  }, callback)
-end
-
-local GLOB_SHAPE = { max = { type = "integer", min = 1, max = 1000000 }, hidden = "boolean" }
-
-local function matching(paths, base, compiled, max)
-  local kept = { truncated = paths.truncated }
-  for _, path in ipairs(paths) do
-    local whole = join(base, path)
-    if compiled.match(whole) then kept[#kept + 1] = whole end
-  end
-  table.sort(kept)
-  if #kept > max then
-    kept.truncated = true
-    for i = #kept, max + 1, -1 do kept[i] = nil end
-  end
-  return kept
-end
-
---- Finds paths by a pattern: `*`, `?`, `[a-z]`, `{a,b}` and `**` (any number of directories).
----@param pattern string relative to the session's directory, e.g. "src/**/*.lua"
----@param opts { max: integer?, hidden: boolean? }? max: paths, 10000 by default; hidden: names that begin with "." too
----@param callback fun(err: axo.Error?, paths: string[]?)?
----@return string[]? paths sorted, with `truncated` set when there are more, axo.Error?
-function methods:glob(pattern, opts, callback)
-  opts, callback = handle.arguments(opts, callback)
-  opts = options.check(GLOB_SHAPE, opts, "sandbox:glob", 2)
-  check_string(pattern, "the pattern", "sandbox:glob")
-  if pattern:sub(1, 1) == "/" then
-    pattern = strip_root(pattern, self.driver.root)
-      or error("sandbox:glob: the pattern is outside of the session's directory", 2)
-  end
-  local compiled, problem = glob.new(pattern, { hidden = opts.hidden })
-  if not compiled then error("sandbox:glob: " .. problem, 2) end
-  return operate(self, {
-    op = "glob", path = compiled.base,
-    start = function(relative, done)
-      return self.driver:find_paths(relative, compiled.tests, function(err, paths)
-        if err and err.code == "NOT_FOUND" then paths, err = {}, nil end
-        if err then return done(err) end
-        done(nil, matching(paths, relative, compiled, opts.max or MAX_PATHS))
-      end)
     end,
   }, callback)
 end

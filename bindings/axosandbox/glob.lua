@@ -161,6 +161,9 @@ end
 ---@class axo.Glob
 ---@field match fun(path: string): boolean
 ---@field base string the directory that all matches are beneath; "." when it is not known
+---@field texts string[] its alternatives, without braces
+---@field names integer in the longest of them
+---@field by_name true? it is about names, wherever they are
 ---@field tests string[] of find, run in `base`: let through what matches, and more
 
 local function any_of(flag, texts)
@@ -205,16 +208,19 @@ function glob.new(pattern, opts)
   if has_parent(pattern) then return nil, 'a glob has no ".." in it' end
   local texts, problem = expand(pattern)
   if not texts then return nil, problem end
-  local compiled = {}
-  for i, text in ipairs(texts) do compiled[i] = compile_one(text) end
+  local compiled, names = {}, 0
+  for i, text in ipairs(texts) do
+    compiled[i] = compile_one(text)
+    names = math.max(names, #compiled[i])
+  end
   local base = opts.from_root and "." or literal_base(pattern)
   return {
-    base = base,
+    base = base, texts = texts, names = names,
     tests = any_of("-path", find_paths(texts, base)),
     match = function(path)
-      local names = split(path)
+      local parts = split(path)
       for _, rules in ipairs(compiled) do
-        if match_names(rules, names, opts.hidden) then return true end
+        if match_names(rules, parts, opts.hidden) then return true end
       end
       return false
     end,
@@ -227,7 +233,10 @@ end
 function glob.name(pattern)
   local texts, problem = expand(pattern)
   if not texts then return nil, problem end
-  return { base = ".", tests = any_of("-name", texts), match = function() return true end }
+  return {
+    base = ".", texts = texts, by_name = true, names = 1, tests = any_of("-name", texts),
+    match = function() return true end,
+  }
 end
 
 return glob

@@ -8,6 +8,8 @@ local guest = {}
 --- Where it lies in the container, and where it looks for sockets.
 guest.TARGET = "/run/.axosandbox-guest"
 guest.LINK_TARGET = "/run/.axosandbox"
+--- Where the search helper lies.
+guest.SEARCH_TARGET = "/run/.axosandbox-search"
 
 -- core/protocol.h: the directory in the link directory that has the sockets, and the guest's exit
 -- status where it cannot be told of one.
@@ -18,13 +20,13 @@ local OTHERS_WRITE = 18 -- 022
 
 -- Beside the modules: PREFIX/share/lua/5.4/axosandbox has it at PREFIX/lib/axosandbox. By the
 -- text of the path, since in a build tree the module directory is a symbolic link.
-local function beside_modules()
+local function beside_modules(name)
   local directory = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$" or "."
   local prefix = directory:match "^(.*)/[^/]+/[^/]+/[^/]+/[^/]+$" or "../../../.."
-  return prefix .. "/lib/axosandbox/axo-guest"
+  return prefix .. "/lib/axosandbox/" .. name
 end
 
-local BINARY = beside_modules()
+local BINARY, SEARCH = beside_modules "axo-guest", beside_modules "axo-search"
 
 -- It becomes the first process of every session.
 local function problem_with(stat)
@@ -49,6 +51,14 @@ function guest.binary()
     message = ("the guest %s cannot be used: %s"):format(path, why),
     hint = "build or install axosandbox again",
   }
+end
+
+--- The binary of the search helper. nil where there is none: then the image's tools search.
+---@return string? path absolute
+function guest.search_binary()
+  local real = host.is_linux() and uv.fs_realpath(SEARCH)
+  local stat = real and uv.fs_stat(real)
+  if stat and not problem_with(stat) then return real end
 end
 
 local function links_dir(base)

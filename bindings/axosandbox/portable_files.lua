@@ -10,7 +10,6 @@ local scripts = require "axosandbox.portable_scripts"
 local files = {}
 
 local TIMEOUT = 60
-local SEARCH_TIMEOUT = 120
 local LIST_MAX = 16 * 1024 * 1024
 local SPARE = 64 * 1024
 -- Bytes of what the container says of itself that an error repeats.
@@ -75,6 +74,9 @@ local function failure(path, request, result)
       last_line(result.stderr) or "exit code " .. tostring(result.code)),
   }
 end
+
+--- Why a script failed; nil when it did not. Scripts of others, such as the searches, ask too.
+files.failure_of = failure
 
 -- Runs one script. The working directory is "/": the session's own may have vanished.
 local function run(path, request, done)
@@ -237,52 +239,5 @@ files.remove = command("remove", "remove")
 --- Gives a file the path `argument`, replacing a file that is there.
 ---@type fun(self: axo.Path, path: string, argument: string, done: fun(err: axo.Error?, ok: true?)): any, axo.Error?
 files.rename = command("rename", "rename")
-
-local function split_nul(text)
-  local pieces = {}
-  for piece in text:gmatch "([^\0]*)\0" do pieces[#pieces + 1] = piece end
-  return pieces
-end
-
---- Searches files beneath a path, or that one file. `tests` are find's.
----@param path string
----@param opts { pattern: string, flags: string, max: integer, tests: string[] }
----@param done fun(err: axo.Error?, found: { [1]: string, [2]: string }[]?) name relative to `path` ("" for itself), lines as grep numbers them
----@return any handle, axo.Error?
-function files:search(path, opts, done)
-  local arguments = { opts.pattern, opts.flags, ("%d"):format(opts.max) }
-  table.move(opts.tests, 1, #opts.tests, #arguments + 1, arguments)
-  return run(self, {
-    op = "grep", script = "grep", path = path, arguments = arguments, timeout = SEARCH_TIMEOUT,
-    max_output = LIST_MAX, is_lenient = true,
-    answer = function(result)
-      local pieces = split_nul(result.stdout)
-      local found = { truncated = result.stdout_truncated or nil }
-      for i = 1, #pieces - 1, 2 do
-        local name = pieces[i]:gsub("^%./", ""):gsub("^/$", "")
-        found[#found + 1] = { name, pieces[i + 1] }
-      end
-      return found
-    end,
-  }, done)
-end
-
---- The paths of everything beneath a directory that find's `tests` let through.
----@param path string
----@param tests string[]
----@param done fun(err: axo.Error?, paths: string[]?) relative to `path`, unsorted
----@return any handle, axo.Error?
-function files:find_paths(path, tests, done)
-  return run(self, {
-    op = "glob", script = "find", path = path, arguments = tests, timeout = SEARCH_TIMEOUT,
-    max_output = LIST_MAX, is_lenient = true,
-    answer = function(result)
-      local paths = split_nul(result.stdout)
-      for i, found in ipairs(paths) do paths[i] = found:gsub("^%./", "") end
-      paths.truncated = result.stdout_truncated or nil
-      return paths
-    end,
-  }, done)
-end
 
 return files

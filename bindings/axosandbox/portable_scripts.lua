@@ -186,41 +186,82 @@ if [ -d "$leaf" ]; then fail EXISTS 'the new name is a directory'; fi
 mv -f "$from" "$leaf" || fail IO 'it cannot be renamed'
 ]==]
 
--- For each file that matches: its name ("/" for the file that was asked for itself), a NUL, the lines as N:TEXT, a NUL. Names are compared
--- as whole lines of the list, so one with a line feed in it may be searched for nothing, but is
--- never mistaken.
-local SEARCH = [==[
-flags=$1 pattern=$2 max=$3 label=$4; shift 4
+-- Prints the names of files that are too large, a NUL after each, and an empty name. Then a file's
+-- name and a NUL before its lines, or before each of them; what grep prints begins with a number, and
+-- a name with what nobody could know. A grep that is not GNU's knows no -I, so there each file that
+-- matches is looked at for a NUL.
+--
+-- The extended expression, the pattern, flags for the one, flags for the other ("" for plain text),
+-- 1 when there is an extended one, lines at most, a spelling of ".", KiB, then tests of find
+scripts.grep = [==[
+said=$1 perl=$2 flags=$3 perl_flags=$4 has_said=$5 max=$6 start=$7 size=$8; shift 8
+# By bytes, so that GNU's takes no text for binary; but letters outside of ASCII have their cases.
+export LC_ALL=C
+case $flags in *i*) case $perl in *[!\ -~]*) LC_ALL=C.UTF-8 ;; esac ;; esac
+gnu=
+case $(grep --version 2>/dev/null) in *GNU*) gnu=1 ;; esac
+if [ -n "$gnu" ] && [ -n "$perl_flags" ] && echo | grep -P '^' >/dev/null 2>&1; then
+  said=$perl flags=$perl_flags
+elif [ -z "$has_said" ] && [ -n "$perl_flags" ]; then
+  fail DIALECT 'only an extended regular expression can be searched for'
+fi
+echo | grep $flags -e "$said" >/dev/null 2>&1
+[ $? -le 1 ] || fail PATTERN 'the pattern is not a regular expression that grep takes'
+show='
+show() {
+  [ "$(head -c 65536 "$1" | wc -c)" = "$(head -c 65536 "$1" | tr -d "\0" | wc -c)" ] || return 0
+  printf "%s\0\n" "${2:-$1}"
+  grep -hn $flags -e "$said" -- "$1" || [ $? -eq 1 ]
+}'
+eval "$show"
 feed='
 '
-list=$feed$(grep -l $flags -e "$pattern" -- "$@" 2>/dev/null)$feed
-for file do
-  case $list in *"$feed$file$feed"*)
-    printf '%s\0' "${label:-$file}"
-    grep -hn $flags -m "$max" -e "$pattern" -- "$file" 2>/dev/null
-    printf '\0' ;;
-  esac
-done
-]==]
-
--- pattern, flags, matches for each file, then tests of find
-scripts.grep = ("search='%s'\n"):format((SEARCH:gsub("'", [['\'']]))) .. [==[
-pattern=$1 flags=$2 max=$3; shift 3
-echo | grep $flags -e "$pattern" >/dev/null
-[ $? -le 1 ] || fail PATTERN 'the pattern is not a regular expression that grep takes'
+search() {
+  if [ -n "$gnu" ]; then
+    xargs -0 -r grep -HnIZ $flags -e "$said" --
+  else
+    xargs -0 -r grep -l $flags -e "$said" -- | while IFS= read -r file; do
+      show "$file" || exit
+    done
+  fi
+}
+odd() {
+  [ -n "$gnu" ] ||
+    find "$start" -type f "$@" -path "*$feed*" ! -size "+${size}k" -exec sh -c "flags=\$1 said=\$2
+$show
+      grep -q \$flags -e \"\$said\" -- \"\$3\" && show \"\$3\"" sh "$flags" "$said" {} \;
+}
+normal() {
+  if [ -n "$gnu" ]; then
+    find "$start" -type f "$@" ! -size "+${size}k" -print0
+  else
+    find "$start" -type f "$@" ! -path "*$feed*" ! -size "+${size}k" -print0
+  fi
+}
 follow "$path"; exists
-label=
-if [ -d "$leaf" ]; then go "$leaf"; readable; leaf=.; else regular; label=/; fi
-exec find "$leaf" -type f "$@" \
-  -exec sh -c "$search" axo-grep "$flags" "$pattern" "$max" "$label" {} +
+if [ ! -d "$leaf" ]; then
+  regular
+  [ -r "$leaf" ] || fail PERMISSION 'permission denied'
+  [ "$(stat -c %s "$leaf")" -le $((size * 1024)) ] || printf '%s/\0' "$start"
+  printf '\0\n'
+  [ "$(stat -c %s "$leaf")" -gt $((size * 1024)) ] || show "$leaf" "$start/" | head -n "$max"
+  exit 0
+fi
+go "$leaf"; readable
+find "$start" -type f "$@" -size "+${size}k" -print0 2>/dev/null | head -c 65536
+printf '\0\0\n'
+{ normal "$@" | search; odd "$@"; } | head -n "$max"
+exit 0
 ]==]
 
--- tests of find
+-- a spelling of ".", then tests of find
 scripts.find = [==[
+start=$1; shift
 follow "$path"; exists
 [ -d "$leaf" ] || fail NOT_A_DIRECTORY "it is $(kind "$leaf")"
 go "$leaf"; readable
-exec find . ! -name . "$@" -print0
+find "$start" ! -path "$start" "$@" -print0
+exit 0
 ]==]
 
 --- The whole text of a script.

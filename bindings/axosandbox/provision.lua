@@ -62,7 +62,8 @@ local function builder_plan(job, decision)
   local instance = naming.token()
   p.name = naming.BUILDER_PREFIX .. instance
   -- The user stays the image's: it becomes the new image's, and the commands run as root.
-  p.source, p.dir, p.user, p.env, p.ports, p.guest = nil, "/", nil, {}, {}, nil
+  p.source, p.dir, p.user, p.env, p.ports = nil, "/", nil, {}, {}
+  p.guest, p.search = nil, nil
   -- Packages bring set-id files, and nothing of the host is mounted.
   p.setuid = true
   p.labels = {

@@ -10,6 +10,7 @@ local files = require "axosandbox.files"
 local handle = require "axosandbox.handle"
 local log = require "axosandbox.log"
 local options = require "axosandbox.options"
+local search = require "axosandbox.search"
 local shell = require "axosandbox.shell"
 local pending = require "axosandbox.pending"
 local roots = require "axosandbox.root"
@@ -27,7 +28,9 @@ local FLUSH = 1
 local Sandbox = { __name = "axo.sandbox" }
 Sandbox.__index = Sandbox
 
-for name, method in pairs(files.methods) do Sandbox[name] = method end
+for _, group in ipairs { files.methods, search.methods } do
+  for name, method in pairs(group) do Sandbox[name] = method end
+end
 
 --- Makes the session object of a record.
 ---@param record axo.Record

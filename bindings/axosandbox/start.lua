@@ -130,7 +130,8 @@ local function make_plan(job)
   settle_user(job, sandbox, chosen)
   local problem
   job.plan, problem = plan.new({
-    guest = guest_for(job), owner = host.identity(), version = core.version,
+    guest = guest_for(job), search = not job.client:is_remote() and guest.search_binary() or nil,
+    owner = host.identity(), version = core.version,
     place = job.place:path(), podman_dir = job.client:runtime_dir(),
     id = asked.id, dir = asked.dir, source = asked.source, image = asked.image,
     root = not job.client:is_remote() and asked.identity or nil,

@@ -50,7 +50,7 @@ describe("files, when the container lies,", function()
         return true
       end }, { __index = portable_files })
       local sb = setmetatable({ driver = driver }, { __index = files.methods })
-      local value, err = sb:grep("a", { path = "d" })
+      local value, err = sb:stat "d"
       assert.is_nil(value)
       assert.is_true(#err.message < 5000, #err.message)
     end
@@ -170,7 +170,6 @@ for _, shell in ipairs(shells.all()) do
       fails("NOT_FOUND", sb:rename("none", "x"))
       fails("EXISTS", sb:rename("file", "dir"))
       fails("INVALID", sb:remove ".")
-      fails("PATTERN", sb:grep "a(")
       fails("OUTSIDE", sb:read_file "../out/secret")
     end)
 
@@ -204,8 +203,6 @@ for _, shell in ipairs(shells.all()) do
       fails("OUTSIDE", sb:rename("dir/secret", "x"))
       temp.write(root .. "/mine", "x")
       fails("OUTSIDE", sb:rename("mine", "dir/x"))
-      fails("OUTSIDE", sb:grep("secret", { path = "dir" }))
-      fails("OUTSIDE", sb:glob "dir/*")
       assert.equal("secret", temp.read(base .. "/out/secret"))
       local left = assert(io.popen("ls -A '" .. base .. "/out'"))
       assert.equal("secret\n", left:read "a")
@@ -302,53 +299,6 @@ for _, shell in ipairs(shells.all()) do
       assert(sb:remove("d", { recursive = true }))
       assert(sb:mkdir "d")
       assert(sb:remove "d")
-    end)
-
-    local function found(matches)
-      local list = {}
-      for i, match in ipairs(matches) do
-        list[i] = ("%s|%d|%s"):format(match.path, match.line, match.text)
-      end
-      return list
-    end
-
-    it("grep", function()
-      assert(sb:write_file("a.txt", "one\ntwo\nThree\n"))
-      assert(sb:write_file("d/b.lua", "two: 2\n\ntwo again", { parents = true }))
-      assert(sb:write_file("odd\nname:1:x", "two\n"))
-      assert(uv.fs_symlink(base .. "/out", root .. "/link"))
-      assert.same({ "a.txt|2|two", "d/b.lua|1|two: 2", "d/b.lua|3|two again",
-        "odd\nname:1:x|1|two" }, found(assert(sb:grep "two")))
-      assert.same({ "a.txt|3|Three" }, found(assert(sb:grep("th?ree$", { ignore_case = true }))))
-      assert.same({ "d/b.lua|1|two: 2" }, found(assert(sb:grep("[0-9]|Z", { path = "d" }))))
-      assert.same({ "a.txt|2|two" }, found(assert(sb:grep("two", { path = "a.txt" }))))
-      assert.same({ "d/b.lua|1|two: 2" },
-        found(assert(sb:grep("two: 2", { glob = "*.lua", fixed = true }))))
-      assert.same({ "d/b.lua|1|two: 2", "d/b.lua|3|two again" },
-        found(assert(sb:grep("two", { glob = "**/*.{lua,c}" }))))
-      assert.same({}, found(assert(sb:grep("o.e", { fixed = true }))))
-      assert.same({}, found(assert(sb:grep "secret")))
-      assert.same({}, found(assert(sb:grep "-e")))
-      local few = assert(sb:grep("two", { max = 2 }))
-      assert.equal(2, #few)
-      assert.is_true(few.truncated)
-    end)
-
-    it("glob", function()
-      for _, path in ipairs { "a.lua", "src/b.lua", "src/x/c.lua", "src/x/.d.lua", "src/e.c",
-        "odd\n/f.lua", ".git/g.lua" } do
-        assert(sb:write_file(path, "", { parents = true }))
-      end
-      assert.same({ "a.lua" }, assert(sb:glob "*.lua"))
-      assert.same({ "a.lua", "odd\n/f.lua", "src/b.lua", "src/x/c.lua" },
-        assert(sb:glob "**/*.lua"))
-      assert.same({ "src/b.lua", "src/e.c" }, assert(sb:glob "src/*.{c,lua}"))
-      assert.same({ "src/x/.d.lua", "src/x/c.lua" },
-        assert(sb:glob("src/x/**", { hidden = true })))
-      assert.same({ "src/x" }, assert(sb:glob(root .. "/src/x")))
-      assert.same({}, assert(sb:glob "none/**"))
-      local few = assert(sb:glob("**/*.lua", { max = 1 }))
-      assert.same({ "a.lua", truncated = true }, few)
     end)
   end)
 end

@@ -1,0 +1,180 @@
+--- The part of PCRE2's dialect that an extended regular expression can say, for where there is
+--- only a grep that knows no other. What it cannot say is refused: a pattern that is quietly read
+--- otherwise would find nothing, and nobody would know why.
+local dialect = {}
+
+local CLASSES = { d = "0-9", w = "[:alnum:]_", s = "[:space:]" }
+
+-- Where the pattern is read, what has been written, and the longest plain text in it.
+local function reader(pattern)
+  return { text = pattern, at = 1, out = {}, run = {}, literal = "" }
+end
+
+local function put(r, text)
+  r.out[#r.out + 1] = text
+end
+
+local function end_run(r)
+  local run = table.concat(r.run)
+  if #run > #r.literal then r.literal = run end
+  r.run = {}
+end
+
+local function plain(r, character)
+  put(r, character:find "[%^%.%[%$%(%)|%*%+%?{\\]" and "\\" .. character or character)
+  r.run[#r.run + 1] = character
+end
+
+local function refuse(what)
+  return nil, what
+end
+
+-- `\d` and its like in brackets, and the escapes of plain characters.
+local function class_escape(r)
+  local c = r.text:sub(r.at + 1, r.at + 1)
+  r.at = r.at + 2
+  if CLASSES[c] then return CLASSES[c] end
+  if c == "t" then return "\t" end
+  if c == "" or c:find "%w" then return refuse("\\" .. c .. " in brackets") end
+  return c
+end
+
+-- In an extended regular expression "]" must come first, "^" not first, and "-" last.
+local function ordered(negated, items)
+  local first, last, rest = "", "", {}
+  for _, item in ipairs(items) do
+    if item == "]" then first = "]"
+    elseif item == "-" then last = "-"
+    elseif item == "^" then last = "^" .. last
+    else rest[#rest + 1] = item end
+  end
+  local body = first .. table.concat(rest) .. last
+  if body == "^" then return negated and "[^^]" or "\\^" end
+  return "[" .. (negated and "^" or "") .. body .. "]"
+end
+
+local function range_or_item(r)
+  local text = r.text
+  local range = text:match("^[%w]%-[%w]", r.at)
+  local posix = text:match("^%[:%l+:%]", r.at)
+  if range or posix then
+    r.at = r.at + #(range or posix)
+    return range or posix
+  end
+  if text:find("^\\", r.at) then return class_escape(r) end
+  local c = text:sub(r.at, r.at)
+  if c == "[" then return refuse "[ in brackets" end
+  if text:find("^%-[^%]]", r.at + 1) then return refuse "such a range in brackets" end
+  r.at = r.at + 1
+  return c
+end
+
+local function class(r)
+  local negated = r.text:sub(r.at + 1, r.at + 1) == "^"
+  r.at = r.at + (negated and 2 or 1)
+  local items = {}
+  while r.at <= #r.text and (r.text:sub(r.at, r.at) ~= "]" or #items == 0) do
+    local item, problem = range_or_item(r)
+    if not item then return nil, problem end
+    items[#items + 1] = item
+  end
+  if r.at > #r.text then return nil, "no ] for its [", true end
+  r.at = r.at + 1
+  end_run(r)
+  put(r, ordered(negated, items))
+  return true
+end
+
+local function escape(r)
+  local c = r.text:sub(r.at + 1, r.at + 1)
+  r.at = r.at + 2
+  if c == "t" then
+    plain(r, "\t")
+    return true
+  end
+  if c == "" then return nil, "a \\ at its end", true end
+  if not c:find "[%w_]" then
+    plain(r, c)
+    return true
+  end
+  end_run(r)
+  local lower = c:lower()
+  if CLASSES[lower] then
+    put(r, "[" .. (c ~= lower and "^" or "") .. CLASSES[lower] .. "]")
+  elseif lower == "b" then
+    put(r, "\\" .. c)
+  else
+    return refuse("\\" .. c)
+  end
+  return true
+end
+
+-- What comes after a quantifier says how greedy it is: whether a line matches does not depend on
+-- a "?", but does on a "+".
+local function quantifier(r, text)
+  r.at = r.at + #text
+  r.run[#r.run] = nil
+  end_run(r)
+  put(r, text)
+  local c = r.text:sub(r.at, r.at)
+  if c == "+" then return refuse "possessive quantifiers" end
+  if c == "?" then r.at = r.at + 1 end
+  return true
+end
+
+local function group(r)
+  end_run(r)
+  if r.text:find("^%(%?:", r.at) then
+    r.at = r.at + 3
+  elseif r.text:find("^%([%?%*]", r.at) then
+    return refuse("groups that begin with " .. r.text:sub(r.at, r.at + 1))
+  else
+    r.at = r.at + 1
+  end
+  put(r, "(")
+  r.has_groups = true
+  return true
+end
+
+local function step(r)
+  local c = r.text:sub(r.at, r.at)
+  if c == "\\" then return escape(r) end
+  if c == "[" then return class(r) end
+  if c == "(" then return group(r) end
+  if c == "*" or c == "+" or c == "?" then return quantifier(r, c) end
+  local braces = c == "{" and r.text:match("^{%d+,?%d*}", r.at)
+  if braces then return quantifier(r, braces) end
+  r.at = r.at + 1
+  if c == "{" then
+    plain(r, c)
+  elseif c:find "[%.%^%$%)|]" then
+    end_run(r)
+    put(r, c)
+    if c == "|" then r.has_groups = true end
+  else
+    plain(r, c)
+  end
+  return true
+end
+
+---@class axo.Ere
+---@field pattern string
+---@field ignore_case boolean it began with (?i)
+---@field literal string the longest text that is plain in it; where there are groups, it need not match
+
+--- Says a pattern as an extended regular expression.
+---@param pattern string
+---@return axo.Ere?, string? problem what it cannot say, boolean? is_wrong it is no pattern at all
+function dialect.extended(pattern)
+  local r = reader(pattern)
+  local ignore_case = pattern:sub(1, 4) == "(?i)"
+  if ignore_case then r.at = 5 end
+  while r.at <= #pattern do
+    local ok, problem, is_wrong = step(r)
+    if not ok then return nil, problem, is_wrong end
+  end
+  end_run(r)
+  return { pattern = table.concat(r.out), ignore_case = ignore_case, literal = r.literal }
+end
+
+return dialect
