@@ -44,8 +44,9 @@ function audit_lost.take(log_path)
   local text = host.read_file(mine) or ""
   uv.fs_unlink(mine)
   local gap
-  for count, since, name in text:gmatch "(%d+) (%S+) ([^\n]*)\n" do
-    if name ~= log_path then
+  for line in text:gmatch "[^\n]+" do
+    local count, since, name = line:match "^(%d+) (%S+) (.*)$"
+    if name and name ~= log_path then
       append(path, ("%s %s %s\n"):format(count, since, name))
     else
       gap = gap or { lost = 0, since = since }

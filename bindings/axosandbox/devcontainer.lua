@@ -55,7 +55,7 @@ local function id_of(root, path)
   local labels = ('{"devcontainer.config_file":%s,"devcontainer.local_folder":%s}'):format(
     json_text(path), json_text(root))
   local id, bits, count = {}, 0, 4
-  for byte in core.digest(labels):match "%x+$":gmatch "%x%x" do
+  for byte in core.digest(labels):gsub("^.*:", ""):gmatch "%x%x" do
     bits, count = bits << 8 | tonumber(byte, 16), count + 8
     while count >= 5 do
       count = count - 5
@@ -69,7 +69,7 @@ end
 
 -- The same project has the same session, unless the caller wants another.
 local function session_id(root, id)
-  local base = root:match "[^/]*$":gsub("[^%w_.-]+", "-"):gsub("^%W+", ""):sub(1, 40)
+  local base = root:gsub("^.*/", ""):gsub("[^%w_.-]+", "-"):gsub("^%W+", ""):sub(1, 40)
   return (base == "" and "session" or base) .. "-" .. id:sub(-8)
 end
 

@@ -32,7 +32,7 @@ local function of_app(value)
   local text = tostring(value):gsub("/tcp$", "")
   -- Nor is a pattern without an anchor tried on a megabyte of digits.
   if #text > MAX_TEXT then return nil, "it is not the number of a port" end
-  local outside, inside = text:match "(%d+):(%d+)$"
+  local outside, inside = text:match "(%d+):(%d+)$" -- linear: it is short
   if not outside then return number(text:match "^%d+$" or ""), ONE_TO_ONE end
   if outside ~= inside then return nil, ONE_TO_ONE end
   return number(inside), "it is not the number of a port"

@@ -39,7 +39,7 @@ local function local_env(context, parts, whole)
 end
 
 local function basename(path)
-  return path and path:match "[^/]*$"
+  return path and (path:gsub("^.*/", ""))
 end
 
 local READ = {

@@ -68,9 +68,10 @@ local READERS = {
 ---@return table<string, string>
 function limits.parse_cgroup(text)
   local paths = {}
-  for controllers, path in text:gmatch "%d+:([^:\n]*):([^\n]*)" do
+  for line in text:gmatch "[^\n]+" do
+    local controllers, path = line:match "^%d+:([^:]*):(.*)$"
     if controllers == "" then paths[""] = path end
-    for controller in controllers:gmatch "[^,]+" do paths[controller] = path end
+    for controller in (controllers or ""):gmatch "[^,]+" do paths[controller] = path end
   end
   return paths
 end

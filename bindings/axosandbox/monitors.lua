@@ -13,7 +13,7 @@ local LOOKS = 40
 
 local function words_of(pid)
   local words = {}
-  for word in (host.read_file("/proc/" .. pid .. "/cmdline") or ""):gmatch "([^\0]*)\0" do
+  for word in (host.read_file("/proc/" .. pid .. "/cmdline") or ""):gmatch "[^\0]+" do
     words[#words + 1] = word
   end
   return words

@@ -68,7 +68,7 @@ local DIGITS = 24
 ---@return string
 function naming.cached_image(key, commands, image)
   local made_from = core.digest(table.concat(commands, "\0") .. "\0" .. image)
-  return ("%s:%s-%s"):format(naming.CACHE_IMAGE, key, made_from:match "%x+$":sub(1, DIGITS))
+  return ("%s:%s-%s"):format(naming.CACHE_IMAGE, key, made_from:gsub("^.*:", ""):sub(1, DIGITS))
 end
 
 --- Random bytes in hexadecimal.

@@ -285,7 +285,7 @@ function files:stat(path, follow, done)
   }, function(fd)
     local stat = uv.fs_fstat(fd)
     uv.fs_close(fd)
-    done(nil, entry_of(path:match "[^/]+$", stat))
+    done(nil, entry_of((path:gsub("^.*/", "")), stat))
   end, done)
 end
 

@@ -23,12 +23,9 @@ local COMMAND = { "sleep", "2147483647" }
 ---@field runtime string?
 ---@field firewall string? what netavark writes its rules with; nil: its own choice
 ---@field init boolean
-<<<<<<< HEAD
 ---@field setuid boolean set-id bits may be set on files
 ---@field nested_namespaces boolean user namespaces of its own, and mounts in them
-=======
 ---@field search string? the binary of the search helper, which is mounted
->>>>>>> 8daae80 (Search anew: one process for one search, a static helper on PCRE2 or the image's tools; partial results, and what was not searched, are said)
 ---@field guest string? the binary that is the first process; nil: the portable path
 
 local function without_ports(ports, dropped)
@@ -82,12 +79,9 @@ function plan.new(request, sandbox, image)
     drop_limits = false,
     init = sandbox.init ~= false,
     guest = request.guest,
-<<<<<<< HEAD
     setuid = sandbox.setuid or false,
     nested_namespaces = sandbox.nested_namespaces or false,
-=======
     search = request.search,
->>>>>>> 8daae80 (Search anew: one process for one search, a static helper on PCRE2 or the image's tools; partial results, and what was not searched, are said)
   }
 end
 

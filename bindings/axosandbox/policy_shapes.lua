@@ -86,6 +86,8 @@ local shapes = {}
 
 local UNITS = { b = 1, k = 1024, m = 1024 ^ 2, g = 1024 ^ 3, t = 1024 ^ 4 }
 local MAX_BYTES = 2 ^ 53
+-- Characters of a number, or of a size.
+local MAX_NUMBER = 64
 
 --- Converts a size to bytes: an integer, or a number with one of the suffixes b, k, m, g
 --- and t (powers of 1024, an optional "b" or "ib" after it, any case): "512m", "1.5g", "2GiB".
@@ -95,7 +97,9 @@ local MAX_BYTES = 2 ^ 53
 function shapes.bytes(value)
   local wanted = 'a size such as "512m" or "2g", or a number of bytes'
   if type(value) == "string" then
-    local digits, unit = value:lower():match "^%s*(%d+%.?%d*)%s*([bkmgt]?)i?b?%s*$"
+    -- What is as long as that is no number, and takes long to be found none.
+    local text = #value <= MAX_NUMBER and value:lower() or ""
+    local digits, unit = text:match "^%s*(%d+%.?%d*)%s*([bkmgt]?)i?b?%s*$"
     if not digits or (unit == "" and value:find "[Ii]") then return nil, "expected " .. wanted end
     value = tonumber(digits) * UNITS[unit == "" and "b" or unit]
   end
@@ -115,6 +119,7 @@ end
 
 local function is_ipv4(text)
   local count = 0
+  -- linear: it ends with a dot.
   for part in (text .. "."):gmatch "([^.]*)%." do
     count = count + 1
     if not part:match "^%d%d?%d?$" or tonumber(part) > 255 then return false end

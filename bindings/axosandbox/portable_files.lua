@@ -204,7 +204,7 @@ function files:stat(path, follow, done)
     op = "stat", script = "stat", path = path, arguments = { follow and "1" or "" },
     answer = function(result)
       local mode, size, mtime = result.stdout:match "^(%x+) (%d+) (%-?%d+)"
-      return entry_of(mode, size, mtime, path:match "[^/]+$")
+      return entry_of(mode, size, mtime, (path:gsub("^.*/", "")))
     end,
   }, done)
 end

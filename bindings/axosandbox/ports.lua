@@ -32,6 +32,7 @@ end
 ---@param text string
 ---@param into table<integer, true>
 function ports.parse_listeners(text, into)
+  -- linear: these are the kernel's own words, whose runs are short.
   for port, state in text:gmatch "%d+: %x+:(%x%x%x%x) %x+:%x%x%x%x (%x%x)" do
     if state == LISTEN then into[tonumber(port, 16)] = true end
   end
@@ -52,6 +53,7 @@ local function is_loopback(address)
 end
 
 local function note_reach(text, into)
+  -- linear: these are the kernel's own words, whose runs are short.
   for address, port, state in text:gmatch "%d+: (%x+):(%x%x%x%x) %x+:%x%x%x%x (%x%x)" do
     if state == LISTEN then
       port = tonumber(port, 16)

@@ -7,6 +7,7 @@ local glob = require "axosandbox.glob"
 local handle = require "axosandbox.handle"
 local helper = require "axosandbox.search_helper"
 local options = require "axosandbox.options"
+local roots = require "axosandbox.root"
 local tools = require "axosandbox.search_tools"
 
 local search = {}
@@ -43,12 +44,22 @@ local function by_helper_or_tools(driver, request, done)
   end)
 end
 
+-- Nothing lies beneath a directory that is not there.
+local function or_nothing(done)
+  return function(err, found)
+    if err and err.code == "NOT_FOUND" and err.op == "glob" then return done(nil, {}) end
+    done(err, found)
+  end
+end
+
 local function start(self, path, request, callback)
   return await.call(function(done)
     local relative, err = files.confine(path, self.driver.root, request.op)
     if not relative then return nil, err end
+    err = roots.lost(self.driver, request.op)
+    if err then return nil, err end
     request.path = relative
-    return by_helper_or_tools(self.driver, request, done)
+    return by_helper_or_tools(self.driver, request, or_nothing(done))
   end, callback)
 end
 
@@ -151,14 +162,6 @@ end
 
 local GLOB_SHAPE = shape { hidden = "boolean" }
 
--- Nothing lies beneath a directory that is not there.
-local function or_nothing(driver, request, done)
-  return by_helper_or_tools(driver, request, function(err, found)
-    if err and err.code == "NOT_FOUND" and err.op == "glob" then return done(nil, {}) end
-    done(err, found)
-  end)
-end
-
 --- Finds paths by a pattern: `*`, `?`, `[a-z]`, `{a,b}` and `**` (any number of directories).
 ---@param pattern string relative to the session's directory, e.g. "src/**/*.lua"
 ---@param opts { max: integer?, hidden: boolean?, gitignore: boolean?, max_files: integer?, timeout: number? }? max: paths, 10000 by default; hidden: names that begin with "." too; gitignore: leave out what .gitignore says, and .git; timeout: seconds, 30 by default
@@ -174,15 +177,10 @@ function methods:glob(pattern, opts, callback)
   end
   local wanted, problem = short_enough(glob.new(pattern, { hidden = opts.hidden }))
   if not wanted then error("sandbox:glob: " .. problem, 2) end
-  return await.call(function(done)
-    local relative, err = files.confine(wanted.base, self.driver.root, "glob")
-    if not relative then return nil, err end
-    return or_nothing(self.driver, {
-      op = "glob", path = relative, wanted = wanted, hidden = opts.hidden,
-      gitignore = opts.gitignore, max = opts.max or MAX_PATHS, max_files = opts.max_files,
-      timeout = opts.timeout or TIMEOUT,
-    }, done)
-  end, callback)
+  return start(self, wanted.base, {
+    op = "glob", wanted = wanted, hidden = opts.hidden, gitignore = opts.gitignore,
+    max = opts.max or MAX_PATHS, max_files = opts.max_files, timeout = opts.timeout or TIMEOUT,
+  }, callback)
 end
 
 return search

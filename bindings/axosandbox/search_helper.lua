@@ -3,6 +3,7 @@
 local errors = require "axosandbox.errors"
 local guest = require "axosandbox.guest"
 local last_line = require "axosandbox.last_line"
+local roots = require "axosandbox.root"
 
 local helper = {}
 
@@ -23,7 +24,8 @@ local function argv_of(driver, request)
     if value == true then value = "1" end
     if value then argv[#argv + 1] = key .. "=" .. encode(value) end
   end
-  add("root", driver.root)
+  add("root", driver.base or driver.root)
+  add("plain", driver.base ~= nil)
   add("path", request.path)
   add("pattern", request.pattern)
   add("paths", request.op == "glob")
@@ -164,13 +166,14 @@ end
 
 local REFUSALS = {
   NOT_FOUND = true, OUTSIDE = true, PERMISSION = true, NOT_A_DIRECTORY = true,
-  NOT_A_FILE = true, NO_ROOT = true, PATTERN = true, GLOB = true,
+  NOT_A_FILE = true, PATTERN = true, GLOB = true,
 }
 
 local PATTERN_HINT = "the dialect is PCRE2, as Perl and grep -P have it; fixed = true searches for "
   .. "plain text"
 
-local function refused(request, refusal)
+local function refused(driver, request, refusal)
+  if refusal.code == "NO_ROOT" then return roots.gone(driver, request.op) end
   local code = REFUSALS[refusal.code] and refusal.code or "IO"
   if code == "GLOB" then code = "INVALID" end
   if code ~= "PATTERN" then
@@ -194,12 +197,12 @@ local function broke_down(request, result)
   }
 end
 
-local function conclude(request, result, done)
+local function conclude(driver, request, result, done)
   if result.cancelled then
     return done(errors.new { code = "CANCELLED", op = request.op, message = "it was cancelled" })
   end
   local state = read(result.stdout, request.context or 0)
-  if state.refusal then return done(refused(request, state.refusal)) end
+  if state.refusal then return done(refused(driver, request, state.refusal)) end
   local is_partial = result.timed_out or result.stdout_truncated
   if not state.finish and not is_partial then
     -- Killed, for memory perhaps: what it had found is still worth having.
@@ -219,7 +222,7 @@ function helper.run(driver, request, done)
     max_output = MAX_OUTPUT + SPARE_OUTPUT,
   }, function(err, result)
     if err then return done(err) end
-    conclude(request, result, done)
+    conclude(driver, request, result, done)
   end)
 end
 

@@ -222,8 +222,9 @@ local function named(err, spec, root)
       return words .. " " .. (spec.cwd or root)
     end, 1)
   elseif err.code == "NO_USER" and spec.user then
-    local words = err.message:match "^.*no such user.- in the container" or err.message
-    err.message = words .. ": " .. spec.user
+    local at = err.message:find("no such user", 1, true) or 1
+    local _, stop = err.message:find(" in the container", at, true)
+    err.message = err.message:sub(1, stop) .. ": " .. spec.user
   end
   return err
 end

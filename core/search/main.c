@@ -91,7 +91,8 @@ static const struct {
 } FLAGS[] = {
     {"fixed", &asked.is_fixed},   {"ignore_case", &asked.ignores_case},
     {"hidden", &asked.is_hidden}, {"gitignore", &asked.honours_gitignore},
-    {"by_name", &asked.by_name},  {"paths", &asked.is_glob},
+    {"by_name", &asked.by_name},  {"plain", &asked.is_plain},
+    {"paths", &asked.is_glob},
 };
 
 static void take_option(const char *key, char *value) {
@@ -153,9 +154,9 @@ int main(int argc, char **argv) {
     usage();
   if (!asked.is_glob)
     pattern_compile();
-  int root = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int root = open_root(directory, asked.is_plain);
   if (root < 0)
-    emit_refusal("NO_ROOT", -1, "the directory of the session is not there");
+    emit_refusal("NO_ROOT", -1, "the directory is not there");
   set_clock();
   walk(root, asked.path);
   emit_end();

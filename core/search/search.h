@@ -39,7 +39,7 @@ typedef struct {
 typedef struct ax_ignore ax_ignore_t;
 
 typedef struct {
-  bool is_glob, is_fixed, ignores_case, is_hidden, by_name, honours_gitignore;
+  bool is_glob, is_fixed, ignores_case, is_hidden, by_name, honours_gitignore, is_plain;
   const char *root, *path, *pattern;
   size_t pattern_length;
   ax_glob_t *glob; /* NULL: every file */
@@ -141,6 +141,9 @@ bool ignore_has(const ax_ignore_t *list, const char *name, bool is_directory);
 
 /* ---- walk.c
  * --------------------------------------------------------------------------- */
+/* Opens the directory that all else is beneath; when it `is_plain`, no link may be on
+ * the way. */
+int open_root(const char *path, bool is_plain);
 /* Opens `path` beneath `root` and searches what is there. */
 void walk(int root, const char *path);
 

@@ -15,6 +15,7 @@
 
 /* From linux/openat2.h, which not every C library brings. */
 #define RESOLVE_NO_MAGICLINKS 0x02
+#define RESOLVE_NO_SYMLINKS 0x04
 #define RESOLVE_BENEATH 0x08
 struct open_how {
   uint64_t flags, mode, resolve;
@@ -42,10 +43,10 @@ typedef struct {
 static char path_of[MAX_SCANNED_PATH + 256 + 4096 + 4];
 static size_t held; /* bytes of names */
 
-static int beneath(int root, const char *path, int flags) {
+static int open_with(int root, const char *path, int flags, uint64_t resolve) {
   struct open_how how = {
       .flags = (uint64_t)(unsigned)flags,
-      .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+      .resolve = resolve,
   };
   int fd, tries = 16;
   do
@@ -86,9 +87,23 @@ static int beneath_walk(int root, const char *path, int flags) {
 }
 
 static int open_beneath(int root, const char *path, int flags) {
-  int fd = beneath(root, path, flags);
+  int fd = open_with(root, path, flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
   if (fd < 0 && (errno == ENOSYS || errno == EPERM))
     fd = beneath_walk(root, path, flags);
+  return fd;
+}
+
+int open_root(const char *path, bool is_plain) {
+  int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  if (!is_plain || !strcmp(path, "/"))
+    return open(path, flags);
+  int fd = open_with(AT_FDCWD, path, flags, RESOLVE_NO_SYMLINKS);
+  if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
+    return fd;
+  int top = open("/", flags);
+  fd = top < 0 ? -1 : beneath_walk(top, path + strspn(path, "/"), flags);
+  if (top >= 0)
+    close(top);
   return fd;
 }
 

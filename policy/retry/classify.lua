@@ -30,7 +30,10 @@ local function read_line(line)
   local level, text = line:match '^time="[^"]*" level=(%a+) msg="(.*)"'
   if not level then level, text = line:match "^(%u%u%u%u)%[%d+%]%s*(.*)$" end
   if not level and line:find '^{"' then
-    text, level = line:match '"msg":"(.-)","', line:match '"level":"(%a+)"'
+    local _, before = line:find('"msg":"', 1, true)
+    local after = before and line:find('","', before + 1, true)
+    text = after and line:sub(before + 1, after - 1)
+    level = line:match '"level":"(%a+)"'
   end
   if level and text then
     -- What podman got over does not say why it gave up.

@@ -126,7 +126,7 @@ end
 ---@return (fun())? stop, string? problem
 function Reader:watch(fn)
   local handle = uv.new_fs_event()
-  local name = self.path:match "[^/]*$"
+  local name = self.path:gsub("^.*/", "")
   local ok, message = handle:start(self.path:match "^(.*)/" .. "/", {}, function(err, changed)
     await.protect(function()
       if not err and (not changed or changed:sub(1, #name) == name) then fn() end

@@ -97,8 +97,9 @@ local function visible(value) return text.visible(word(value) or "-") end
 ---@return string
 function audit_text.line(event)
   local says = SAYS[event.event]
-  return (text.visible(("%s  %-16s %-14s %s"):format(visible(event.time), visible(event.session),
-    visible(event.event), says and says(event) or "")):gsub(" +$", ""))
+  local line = text.visible(("%s  %-16s %-14s %s"):format(visible(event.time),
+    visible(event.session), visible(event.event), says and says(event) or ""))
+  return line:match "^.*[^ ]" or ""
 end
 
 return audit_text

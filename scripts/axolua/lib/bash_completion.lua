@@ -126,7 +126,7 @@ local function kind_of(value)
 end
 
 local function last_word(name)
-  return name:match "%S+$"
+  return (name:gsub("^.*%s", ""))
 end
 
 local function options_of(model)

@@ -45,6 +45,7 @@ function commands.like(word)
   local parser = argparse "axolua"
   for _, name in ipairs(commands.names) do parser:command(name) end
   local _, problem = parser:pparse { word }
+  -- linear: it says that once.
   return tostring(problem):match "Did you mean (.-)%?"
 end
 

@@ -45,7 +45,9 @@ end
 ---@return cli.Writer
 function output.new(fd)
   local kind = uv.guess_handle(fd)
-  local writer = setmetatable({ fd = fd, kind = kind, queue = {}, queued = 0 }, Writer)
+  local writer = setmetatable({
+    fd = fd, kind = kind, queue = {}, first = 1, last = 0, queued = 0,
+  }, Writer)
   writer.is_blocking = kind == "file" or kind == "unknown"
   if writer.is_blocking then return writer end
   writer.fd, writer.stream = own_descriptor(fd)
@@ -56,7 +58,7 @@ end
 function Writer:give_up(code, problem)
   if self.broken then return end
   self.broken, self.problem = code, problem
-  self.queue, self.queued = {}, 0
+  self.queue, self.first, self.last, self.queued = {}, 1, 0, 0
   self:rest()
   if self.on_broken then self.on_broken(code) end
 end
@@ -77,7 +79,8 @@ end
 
 --- Writes what the descriptor takes now. True when something was written.
 function Writer:push()
-  local bytes = self.queue[1]
+  local queue, first = self.queue, self.first
+  local bytes = queue[first]
   local written, problem, code = uv.fs_write(self.fd, bytes, -1)
   if not written then
     if code ~= "EAGAIN" and code ~= "EINTR" then self:give_up(code, problem) end
@@ -85,9 +88,10 @@ function Writer:push()
   end
   self.queued = self.queued - written
   if written == #bytes then
-    table.remove(self.queue, 1)
+    queue[first], self.first = nil, first + 1
+    if self.first > self.last then self.queue, self.first, self.last = {}, 1, 0 end
   else
-    self.queue[1] = bytes:sub(written + 1)
+    queue[first] = bytes:sub(written + 1)
   end
   return true
 end
@@ -102,14 +106,14 @@ end
 
 --- Writes what can be written; the rest later.
 function Writer:drain(pause)
-  while #self.queue > 0 and self:push() do pause = RETRY_MS end
-  if #self.queue == 0 then return self:rest() end
+  while self.queued > 0 and self:push() do pause = RETRY_MS end
+  if self.queued == 0 then return self:rest() end
   self:try_later(pause or RETRY_MS)
 end
 
 -- A file: written to the end here and now.
 function Writer:write_through()
-  while #self.queue > 0 do
+  while self.queued > 0 do
     if not self:push() and not self.broken then uv.sleep(1) end
   end
 end
@@ -131,7 +135,8 @@ end
 function Writer:write(bytes)
   if self.broken then return false end
   if bytes == "" then return true end
-  self.queue[#self.queue + 1] = bytes
+  self.last = self.last + 1
+  self.queue[self.last] = bytes
   self.queued = self.queued + #bytes
   if self.is_blocking then
     self:write_through()

@@ -23,6 +23,7 @@ function policy_check.options(command)
 end
 
 local function decision_of(args)
+  -- linear: somebody typed it.
   local name = args.as or args.file:match "([^/]+)%.lua$"
   for _, known in ipairs(shapes.names) do
     if name == known then return name end

@@ -13,7 +13,10 @@ local function read_status(sb)
   local result, err = sb:exec({ "cat", "/proc/self/status" }, { timeout = 30 })
   if not result then return nil, err end
   local status = {}
-  for name, value in result.stdout:gmatch "(%w+):%s*(%S*)" do status[name] = value end
+  for line in result.stdout:gmatch "[^\n]+" do
+    local name, value = line:match "^(%w+):%s*(%S*)"
+    if name then status[name] = value end
+  end
   return status
 end
 
@@ -84,7 +87,7 @@ function probe.interfaces(ipv4, ipv6)
     end
   end
   for line in ipv4:gmatch "[^\n]+" do add(line:match "^%S+" or "lo") end
-  for line in ipv6:gmatch "[^\n]+" do add(line:match "(%S+)%s*$" or "lo") end
+  for line in ipv6:gmatch "[^\n]+" do add(line:match "^.*%s(%S+)%s*$" or "lo") end
   return names
 end
 

@@ -114,8 +114,9 @@ end
 
 -- A name that tells a person which project it is, and no two runs share.
 local function new_id(dir)
+  -- linear: a real path, whose names are short.
   local base = (dir:match "([^/]+)/*$" or "session"):gsub("[^A-Za-z0-9_.-]+", "-")
-  base = base:gsub("^[^A-Za-z0-9]+", ""):sub(1, 40):gsub("[^A-Za-z0-9]+$", "")
+  base = base:gsub("^[^A-Za-z0-9]+", ""):sub(1, 40):match "^.*[A-Za-z0-9]" or ""
   if base == "" then base = "session" end
   return ("%s-%08x"):format(base, string.unpack("I4", uv.random(4)))
 end

@@ -54,7 +54,8 @@ end
 local function frame(text)
   local rows, cols = terminal.size()
   local lines = {}
-  for line in text:gmatch "([^\n]*)\n" do
+  -- Each try finds a line, if an empty one: none is looked at twice.
+  for line in text:gsub("\n$", ""):gmatch "([^\n]*)\n?" do
     if #lines == rows then break end
     lines[#lines + 1] = screen.cut(line, cols) .. CLEAR_LINE
   end

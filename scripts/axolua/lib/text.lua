@@ -51,6 +51,7 @@ end
 ---@return string
 function text.wrapped(list, indent, width)
   local lines, line = {}, nil
+  -- linear: it ends with one.
   for item in (list .. "; "):gmatch "(.-); " do
     local longer = line and line .. "; " .. item
     if longer and indent + #longer >= width then

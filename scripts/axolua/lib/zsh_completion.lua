@@ -105,7 +105,7 @@ local function described(models)
   local lines = {}
   for _, model in ipairs(models) do
     lines[#lines + 1] = ("    '%s:%s'"):format(
-      escape(model.name:match "%S+$"), escape(model.summary))
+      escape((model.name:gsub("^.*%s", ""))), escape(model.summary))
   end
   return table.concat(lines, "\n")
 end

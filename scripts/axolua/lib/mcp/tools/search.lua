@@ -14,6 +14,7 @@ local function search(call, start)
   local found, err = call:await(function(done)
     local ok, handle, failure = pcall(start, done)
     if ok then return handle, failure end
+    -- linear: whatever follows is taken.
     problem = tostring(handle):match "sandbox:%a+: (.*)$" or tostring(handle)
     return nil, nil
   end)
