@@ -322,11 +322,17 @@ function host.is_alive(identity)
   return stat.start == start and stat.state ~= "Z" and stat.state ~= "X"
 end
 
+local function is_directory_of(path, uid)
+  local stat = path:sub(1, 1) == "/" and uv.fs_stat(path)
+  return stat and stat.type == "directory" and (not uid or stat.uid == uid)
+end
+
 -- podman looks here itself when the variable is not set; pinning it keeps a start from cron
--- and one from a login in the same container store.
+-- and one from a login in the same container store. One that is set may be another user's, as su
+-- leaves it, or gone.
 local function podman_runtime_dir()
   local set = os.getenv "XDG_RUNTIME_DIR"
-  if set and set ~= "" then return nil end
+  if set and is_directory_of(set, uv.getuid()) then return nil end
   local login = "/run/user/" .. uv.getuid()
   if is_ours(login) then return login end
   return host.private_dir(("/tmp/podman-run-%d"):format(uv.getuid()))
@@ -346,21 +352,21 @@ local function absolute_only(path)
   return table.concat(dirs, ":")
 end
 
---- The environment for podman: this process's, with XDG_RUNTIME_DIR pinned, and a PATH without
---- relative directories.
+--- The environment for podman: this process's, with XDG_RUNTIME_DIR pinned, a PATH without
+--- relative directories, and no TMPDIR that is not there.
 ---@param changes table<string, string>? go before what this process has
 ---@return string[] "NAME=value", sorted
 function host.podman_env(changes)
-  local env = {}
-  for name, value in pairs(uv.os_environ()) do
-    if name == "PATH" then value = absolute_only(value) end
-    local is_changed = changes and changes[name]
-    if not WITHHELD[name] and not is_changed then env[#env + 1] = name .. "=" .. value end
+  local vars = uv.os_environ()
+  for name in pairs(WITHHELD) do vars[name] = nil end
+  if vars.PATH then vars.PATH = absolute_only(vars.PATH) end
+  if vars.TMPDIR and not is_directory_of(vars.TMPDIR) then vars.TMPDIR = nil end
+  if host.is_linux() and uv.getuid() ~= 0 then
+    vars.XDG_RUNTIME_DIR = podman_runtime_dir() or vars.XDG_RUNTIME_DIR
   end
-  for name, value in pairs(changes or {}) do env[#env + 1] = name .. "=" .. value end
-  local is_given = changes and changes.XDG_RUNTIME_DIR
-  local pinned = not is_given and host.is_linux() and uv.getuid() ~= 0 and podman_runtime_dir()
-  if pinned then env[#env + 1] = "XDG_RUNTIME_DIR=" .. pinned end
+  for name, value in pairs(changes or {}) do vars[name] = value end
+  local env = {}
+  for name, value in pairs(vars) do env[#env + 1] = name .. "=" .. value end
   table.sort(env)
   return env
 end

@@ -182,10 +182,19 @@ describe("podman's environment", function()
     end)
   end)
 
-  it("has XDG_RUNTIME_DIR as it is set", function()
-    with_env({ XDG_RUNTIME_DIR = "/somewhere" }, function()
-      assert.equal("/somewhere", value_of "XDG_RUNTIME_DIR")
+  it("has the directories that are set, unless they are gone or another user's", function()
+    local here = make_dir()
+    with_env({ XDG_RUNTIME_DIR = here, TMPDIR = here }, function()
+      assert.equal(here, value_of "XDG_RUNTIME_DIR")
+      assert.equal(here, value_of "TMPDIR")
     end)
+    remove(here)
+    for _, other in ipairs { here, "", "/proc", "relative" } do
+      with_env({ XDG_RUNTIME_DIR = other, TMPDIR = here }, function()
+        if uv.getuid() ~= 0 then assert.are_not.equal(other, value_of "XDG_RUNTIME_DIR") end
+        assert.is_nil(value_of "TMPDIR")
+      end)
+    end
   end)
 end)
 

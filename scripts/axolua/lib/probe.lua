@@ -151,10 +151,18 @@ local function start_somehow(report, dir)
   return without
 end
 
+-- A TMPDIR that is not there any more says nothing of what sessions can do.
+local function make_directory()
+  local name = "/axolua-doctor.XXXXXX"
+  local dir = uv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp") .. name)
+  if dir then return dir end
+  return uv.fs_mkdtemp("/tmp" .. name)
+end
+
 --- Starts a session in a directory of its own, looks at it from inside, and removes both.
 ---@param report cli.Report
 function probe.run(report)
-  local dir, message = uv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/axolua-doctor.XXXXXX")
+  local dir, message = make_directory()
   if not dir then return report:add("fail", "session", tostring(message)) end
   local began = uv.hrtime()
   local sb, wanted = start_somehow(report, dir)
