@@ -19,6 +19,13 @@ static const struct {
     {"DAC_READ_SEARCH", false}, {"AUDIT_WRITE", false}, {"SETPCAP", false},
     {"SETFCAP", true},          {"FSETID", false}};
 
+/* By these files container root could have the first process, and the session with it,
+ * killed before anything else when memory is short, or starved of the processor. */
+static void add_first_process(axo__build_t *b) {
+  axo__arg(b, "--security-opt=mask=/proc/1/oom_score_adj:/proc/1/oom_adj:"
+              "/proc/1/task/1/oom_score_adj:/proc/1/task/1/oom_adj:/proc/1/autogroup");
+}
+
 /* The floor. The namespaces are named because containers.conf may have made the host's
  * the default, and on cgroup v1 the host's cgroup namespace is podman's own. */
 static void add_floor(axo__build_t *b, const axo_run_spec_t *spec) {
@@ -33,6 +40,7 @@ static void add_floor(axo__build_t *b, const axo_run_spec_t *spec) {
   axo__arg(b, "--ipc=private");
   axo__arg(b, "--uts=private");
   axo__arg(b, "--cgroupns=private");
+  add_first_process(b);
 }
 
 /* What makes a container a session: nothing in it is started, logged, restarted or

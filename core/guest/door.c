@@ -21,13 +21,9 @@ static int by_inotify = -1;
 
 /* By descriptor: however long the directory's path, and wherever it is now. */
 void door_path(char out[DOOR_PATH_MAX], int door, const char *name) {
-  char digits[12];
-  int count = 0;
-  for (int v = g.doors[door]; count == 0 || v; v /= 10)
-    digits[count++] = (char)('0' + v % 10);
+  char digits[DECIMAL_SIZE];
   out = stpcpy(out, "/proc/self/fd/");
-  while (count)
-    *out++ = digits[--count];
+  out = stpcpy(out, decimal((uint32_t)g.doors[door], digits));
   *out++ = '/';
   strcpy(out, name); /* at most SOCKET_NAME_MAX bytes */
 }

@@ -392,6 +392,12 @@ void pump_bell(struct work *w);
 
 /* ---- proc.c, tree.c */
 
+#define DECIMAL_SIZE 12
+/* Points into `out`. */
+char *decimal(uint32_t value, char out[DECIMAL_SIZE]);
+/* The digits there; 0 where there are none. */
+uint64_t number(const char *at);
+
 struct proc {
   pid_t pid, parent, group;
   uint64_t start; /* clock ticks since boot */

@@ -127,14 +127,10 @@ static void drop_hostname(char **env) {
 /* podman sets HOME from the user files when nobody else has set it. */
 static bool home_is_own(char **env) {
   static struct identity id;
-  char spec[12], *at = spec + sizeof spec - 1;
-  uid_t uid = geteuid();
+  char digits[DECIMAL_SIZE];
   const char *home = get_env(env, "HOME");
-  *at = 0;
-  do
-    *--at = (char)('0' + uid % 10);
-  while (uid /= 10);
-  return !home || (user_resolve(at, &id) && strcmp(home, id.home) == 0);
+  return !home ||
+         (user_resolve(decimal(geteuid(), digits), &id) && strcmp(home, id.home) == 0);
 }
 
 /* Descriptors are what many tasks need most; commands get the limit as it was. */

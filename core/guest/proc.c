@@ -11,11 +11,20 @@
 static struct proc procs[PROCS_MAX];
 static int count;
 
-static uint64_t number(const char *at) {
+uint64_t number(const char *at) {
   uint64_t value = 0;
   while (*at >= '0' && *at <= '9')
     value = value * 10 + (uint64_t)(*at++ - '0');
   return value;
+}
+
+char *decimal(uint32_t value, char out[DECIMAL_SIZE]) {
+  char *at = out + DECIMAL_SIZE - 1;
+  *at = 0;
+  do
+    *--at = (char)('0' + value % 10);
+  while (value /= 10);
+  return at;
 }
 
 /* The start of the field `n` fields on; "" when there are not that many. */

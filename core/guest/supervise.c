@@ -5,13 +5,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* Of the container's memory in thousandths, and the kernel's bound. */
+#define OOM_MORE 300
+#define OOM_MOST 1000
 
 struct state {
   int fd;       /* to PID 1 */
@@ -233,6 +237,20 @@ static void close_from(int first, int last) {
     close(fd);
 }
 
+/* When memory is short, commands go before PID 1, whose rings may make it the largest.
+ */
+static void go_first(void) {
+  char text[16] = {0}, digits[DECIMAL_SIZE];
+  int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+  if (fd >= 0 && read(fd, text, sizeof text - 1) > 0) {
+    uint64_t score = number(text) + OOM_MORE; /* a negative one counts as 0 */
+    const char *most = decimal(score < OOM_MOST ? (uint32_t)score : OOM_MOST, digits);
+    (void)!pwrite(fd, most, strlen(most), 0);
+  }
+  if (fd >= 0)
+    close(fd);
+}
+
 static int prepare(int fd) {
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
@@ -245,6 +263,7 @@ static int prepare(int fd) {
   sigemptyset(&chld);
   sigaddset(&chld, SIGCHLD);
   schedule_init();
+  go_first();
   return signalfd(-1, &chld, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 

@@ -1,5 +1,10 @@
 #include "argv_support.h"
 
+/* The first process is not to be chosen by the kernel's OOM killer, or starved. */
+#define MASK                                                                           \
+  "--security-opt=mask=/proc/1/oom_score_adj:/proc/1/oom_adj:"                         \
+  "/proc/1/task/1/oom_score_adj:/proc/1/task/1/oom_adj:/proc/1/autogroup"
+
 /* ---- run ---- */
 
 static void run_minimal(void **state) {
@@ -32,6 +37,7 @@ static void run_minimal(void **state) {
                                   "--ipc=private",
                                   "--uts=private",
                                   "--cgroupns=private",
+                                  MASK,
                                   "--no-healthcheck",
                                   "--systemd=false",
                                   "--log-driver=none",

@@ -232,8 +232,23 @@ static void knows_what_an_exec_leaves(void **state) {
   host_close(&host);
 }
 
+/* PID 1 may hold more memory than any of them. */
+static void is_chosen_before_the_guest_when_memory_is_short(void **state) {
+  (void)state;
+  char path[40], own[16] = {0};
+  host_t host = host_open("a.sock");
+  snprintf(path, sizeof path, "/proc/%ld/oom_score_adj", (long)guest.pid);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  assert_true(fd >= 0 && read(fd, own, sizeof own - 1) > 0);
+  close(fd);
+  long score = strtol(shell(&host, "cat /proc/self/oom_score_adj"), NULL, 10);
+  assert_true(score > strtol(own, NULL, 10) || score == 1000);
+  host_close(&host);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      GUEST_TEST(is_chosen_before_the_guest_when_memory_is_short),
       GUEST_TEST(runs_a_command),
       GUEST_TEST(tells_a_signal_from_a_code),
       GUEST_TEST(uses_one_supervisor_again),

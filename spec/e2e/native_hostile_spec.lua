@@ -128,6 +128,17 @@ describe("a hostile process in the container", function()
     assert_well()
   end)
 
+  it("cannot have the guest killed first when memory is short, or starved", function()
+    e2e.proc.must { "cc", "-std=gnu11", "-O1", "-static", "-o", sb:root() .. "/first",
+      "spec/support/first_process.c" }
+    for _, user in ipairs { "0", "1000" } do
+      local r = assert(sb:exec({ "./first" }, { user = user, timeout = 60 }))
+      assert.matches("done\n$", r.stdout)
+      assert.is_nil(r.stdout:match "write[^\n]*", user)
+    end
+    assert_well()
+  end)
+
   it("that kills everything, supervisors too, ends no more than that", function()
     assert_well()
     local outcome
