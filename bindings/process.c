@@ -94,7 +94,7 @@ static void set_bytes(lua_State *L, const char *key, const char *bytes, size_t l
 }
 
 static void push_result(lua_State *L, const axo_process_result_t *result) {
-  lua_createtable(L, 0, 14);
+  lua_createtable(L, 0, 15);
   if (result->signal != 0) {
     laxo_push_signal(L, result->signal);
     lua_setfield(L, -2, "signal");
@@ -112,6 +112,7 @@ static void push_result(lua_State *L, const axo_process_result_t *result) {
   set_flag(L, "stderr_truncated", result->truncated[1]);
   set_integer(L, "stdout_total", result->total[0]);
   set_integer(L, "stderr_total", result->total[1]);
+  set_integer(L, "left_running", result->left_running);
   if (result->failure != NULL) {
     laxo_push_error(L, result->failure);
     lua_setfield(L, -2, "failure");

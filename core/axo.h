@@ -282,15 +282,17 @@ typedef enum axo_limit_action {
 } axo_limit_action_t;
 
 typedef struct axo_process_result {
-  int code;           /* exit code; -1 when a signal ended it */
-  int signal;         /* signal number; 0 with code -1: it could not be killed at its
-                         deadline (it had become another user, or hangs in the kernel), and
-                         was left */
-  bool timed_out;     /* the deadline passed before the end */
-  bool cancelled;     /* axo_process_cancel came before the end */
-  bool limit_hit;     /* AXO_LIMIT_KILL acted */
-  bool drain_cut;     /* a descendant held a pipe beyond the drain bound */
-  const char *out[2]; /* collected stdout, stderr; borrowed for the callback */
+  int code;              /* exit code; -1 when a signal ended it */
+  int signal;            /* signal number; 0 with code -1: it could not be killed at its
+                            deadline (it had become another user, or hangs in the kernel), and
+                            was left */
+  bool timed_out;        /* the deadline passed before the end */
+  bool cancelled;        /* axo_process_cancel came before the end */
+  bool limit_hit;        /* AXO_LIMIT_KILL acted */
+  bool drain_cut;        /* a descendant held a pipe beyond the drain bound */
+  unsigned left_running; /* axo_link_exec: processes that it started and that still run;
+                            they go on, and what they write is dropped */
+  const char *out[2];    /* collected stdout, stderr; borrowed for the callback */
   size_t out_len[2];
   bool truncated[2]; /* bytes were dropped from that stream */
   uint64_t total[2]; /* bytes seen on each stream, dropped ones included */

@@ -181,7 +181,7 @@ int axo__link_signal(axo__call_t *call, int signum, bool tree, axo_answer_cb cb,
   request_t r = {AXO_REQ_SIGNAL, AXO_EV_SIGNALLED, &body, sizeof body, "signal"};
   if (call->id == 0)
     return axo__err_set(err, UV_ESRCH, "signal", NULL, "it has ended");
-  call->spent = true;
+  call->spent |= signum != 0;
   if (call->lane)
     body.work = call->lane->lease.id;
   if (cb)

@@ -6,25 +6,27 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The guest's side of one exec. It may outlive the process object: what the command
- * left behind is watched until the deadline. */
+/* The guest's side of one exec. */
 typedef struct remote {
   axo__call_t call;
-  uv_timer_t guard;
+  uv_timer_t later; /* its close frees, when nothing on the stack uses this any more */
   axo_process_t *p; /* NULL once the process has finished */
   bool left;        /* something of the tree may still run */
+  bool counting;    /* the guest has been asked how much of it does */
   bool closing;
 } remote_t;
 
-static void on_guard_closed(uv_handle_t *handle) {
-  free(AXO__CONTAINER_OF(handle, remote_t, guard));
+static void on_later(uv_handle_t *handle) {
+  free(AXO__CONTAINER_OF(handle, remote_t, later));
 }
 
+/* What is left goes on: the guest takes what it writes from now on. */
 static void remote_free(remote_t *r) {
   if (r->closing)
     return;
@@ -32,7 +34,8 @@ static void remote_free(remote_t *r) {
   if (r->left)
     axo__link_forget(&r->call);
   axo__call_end(&r->call);
-  uv_close((uv_handle_t *)&r->guard, on_guard_closed);
+  if (!r->counting)
+    uv_close((uv_handle_t *)&r->later, on_later);
 }
 
 static int send_signal(remote_t *r, int signum) {
@@ -146,33 +149,41 @@ static bool carry_left(const axo_process_t *p) {
   return r && r->left;
 }
 
-static void on_guard(uv_timer_t *timer) {
-  remote_t *r = AXO__CONTAINER_OF(timer, remote_t, guard);
-  send_signal(r, SIGKILL);
-  remote_free(r);
+static void on_count(void *data, const axo_answer_t *answer) {
+  remote_t *r = data;
+  r->counting = false;
+  if (r->closing) {
+    uv_close((uv_handle_t *)&r->later, on_later);
+    return;
+  }
+  if (!r->p)
+    return;
+  size_t count = answer->err ? answer->err->code != UV_ESRCH : answer->count;
+  r->p->left_running = count < UINT_MAX ? (unsigned)count : UINT_MAX;
+  axo__process_counted(r->p);
 }
 
-/* The process object is done. What still holds its output is not a daemon that took
- * care to let go: it has until the deadline. */
-static void carry_release(axo_process_t *p, bool held, uint64_t deadline_ms) {
+static bool carry_count(axo_process_t *p) {
+  remote_t *r = p->remote;
+  axo_err_t err;
+  r->counting = axo__link_signal(&r->call, 0, true, on_count, r, &err) == 0;
+  return r->counting;
+}
+
+static void carry_release(axo_process_t *p, bool ends) {
   remote_t *r = p->remote;
   p->remote = NULL;
   if (!r)
     return;
   r->p = NULL;
   axo__call_hold(&r->call, false);
-  if (!p->exited)
+  if (!p->exited || (ends && r->left))
     send_signal(r, SIGKILL);
-  if (!p->exited || !r->left || !held || deadline_ms == 0) {
-    remote_free(r);
-    return;
-  }
-  uv_timer_start(&r->guard, on_guard, deadline_ms, 0);
-  uv_unref((uv_handle_t *)&r->guard);
+  remote_free(r);
 }
 
 static const axo__carrier_t carrier = {carry_signal, carry_killed, carry_left,
-                                       carry_release};
+                                       carry_count, carry_release};
 
 int axo_link_exec_signal(axo_process_t *p, int signum, bool tree, axo_answer_cb cb,
                          void *data, axo_err_t *err) {
@@ -224,7 +235,7 @@ static int start_remote(axo_process_t *p, const int fds[3], void *data) {
   remote_t *r = calloc(1, sizeof *r);
   if (!r)
     return UV_ENOMEM;
-  uv_timer_init(axo__link_loop(s->link), &r->guard);
+  uv_timer_init(axo__link_loop(s->link), &r->later);
   r->p = p;
   r->call.link = s->link;
   r->call.on_packet = on_packet;

@@ -65,12 +65,25 @@ static bool is_settled(const axo_process_t *p) {
   return p->exited && !p->out[0].is_open && !p->out[1].is_open && !is_ending(p);
 }
 
-static uint64_t until_deadline(const axo_process_t *p) {
-  uint64_t gone = (uv_hrtime() - p->started) / 1000000;
-  return p->options.timeout_ms > gone ? p->options.timeout_ms - gone : 0;
+/* Whether we made an end of it. */
+static bool was_ended(const axo_process_t *p) {
+  return p->phase != AXO__RUNNING || p->timed_out || p->cancelled || p->limit_hit;
+}
+
+/* What a guest's command leaves running is told with its end. True: not yet. */
+static bool must_count(axo_process_t *p) {
+  if (!p->carrier || !p->exited || !is_left(p) || was_ended(p))
+    return false;
+  if (p->count == AXO__UNCOUNTED) {
+    p->left_running = 1;
+    p->count = p->carrier->count(p) ? AXO__COUNTING : AXO__COUNTED;
+  }
+  return p->count == AXO__COUNTING;
 }
 
 static void finish(axo_process_t *p) {
+  if (must_count(p))
+    return;
   axo_process_result_t result = {
       .code = p->exited && !p->signal ? p->code : -1,
       .signal = p->signal,
@@ -79,6 +92,7 @@ static void finish(axo_process_t *p) {
       .limit_hit = p->limit_hit,
       .failure = p->failure.code ? &p->failure : NULL,
       .drain_cut = p->out[0].is_open || p->out[1].is_open,
+      .left_running = p->carrier && is_left(p) ? p->left_running : 0,
       .duration_ms = (uv_hrtime() - p->started) / 1000000,
   };
   for (int i = 0; i < 2; i++) {
@@ -89,10 +103,16 @@ static void finish(axo_process_t *p) {
   }
   p->finished = true;
   if (p->carrier)
-    p->carrier->release(p, result.drain_cut, until_deadline(p));
+    p->carrier->release(p, was_ended(p));
   axo__process_close_handles(p);
   if (p->options.on_exit)
     p->options.on_exit(p, &result);
+}
+
+void axo__process_counted(axo_process_t *p) {
+  p->count = AXO__COUNTED;
+  if (!p->finished)
+    finish(p);
 }
 
 void axo__process_settle(axo_process_t *p) {
@@ -204,7 +224,7 @@ void axo_process_close(axo_process_t *p) {
     return;
   p->finished = true;
   if (p->carrier)
-    p->carrier->release(p, false, 0);
+    p->carrier->release(p, false);
   axo__process_close_handles(p);
   if (p->exited || p->carrier)
     return;

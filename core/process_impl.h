@@ -42,9 +42,12 @@ typedef struct axo__carrier {
   void (*killed)(axo_process_t *p);
   /* Whether something that it started may still run. */
   bool (*left)(const axo_process_t *p);
-  /* The process object is done with it; called once. What was not over is killed now;
-   * what is left `held` its output and is killed in `deadline_ms`, unless that is 0. */
-  void (*release)(axo_process_t *p, bool held, uint64_t deadline_ms);
+  /* Asks how much of that does: `left_running`, then axo__process_counted. False: it
+   * cannot be asked. */
+  bool (*count)(axo_process_t *p);
+  /* The process object is done with it; called once. What was not over is killed now,
+   * and what is left as well where the command `ends` by our doing. */
+  void (*release)(axo_process_t *p, bool ends);
 } axo__carrier_t;
 
 /* Starts the child with these descriptors as its own; -1 is /dev/null or, for stderr,
@@ -69,6 +72,8 @@ struct axo_process {
   bool timed_out;
   bool cancelled;
   bool limit_hit;
+  enum { AXO__UNCOUNTED, AXO__COUNTING, AXO__COUNTED } count;
+  unsigned left_running;
   int code;
   int signal;
   uint64_t started; /* uv_hrtime */
@@ -96,6 +101,8 @@ void axo__process_on_exit(uv_process_t *handle, int64_t code, int signum);
 int axo__process_kill(axo_process_t *p, int signum);
 /* The child has ended. */
 void axo__process_ended(axo_process_t *p, int code, int signum);
+/* How much is left of it has been told. */
+void axo__process_counted(axo_process_t *p);
 /* Nothing writes any more: what is in the pipes is all. */
 void axo__process_take_rest(axo_process_t *p);
 /* Whether it ends is not known, and will not be: it is left. */

@@ -146,6 +146,7 @@ function Run:verdict(done)
   if fault and not (raw.timed_out or raw.cancelled or raw.limit_hit) then return done(fault) end
   self.work:check_gone(raw.code, function(gone)
     if gone then return done(gone) end
+    raw.left_running = self.work:count_left()
     done(nil, result.new(raw, self.work.is_cut))
   end)
 end

@@ -6,6 +6,7 @@ local errors = require "axosandbox.errors"
 local gate = require "axosandbox.gate"
 local naming = require "axosandbox.naming"
 local kill = require "axosandbox.portable_kill"
+local outside = require "axosandbox.portable_outside"
 local secrets = require "axosandbox.secrets"
 local signals = require "axosandbox.signals"
 
@@ -129,6 +130,12 @@ function Work:signal(signal, mode, done)
   }, function(err, report)
     done(err, report and report.found)
   end)
+end
+
+--- How much of it runs on after its end.
+---@return integer? count nil: not known
+function Work:count_left()
+  return outside.count(self.path, kill.VARIABLE .. "=" .. self.mark)
 end
 
 --- What podman's own failure amounts to, or nil when the exit is the command's.

@@ -15,6 +15,7 @@ local result = {}
 ---@field stderr_truncated boolean
 ---@field stdout_total integer bytes that came, dropped ones included
 ---@field stderr_total integer
+---@field left_running integer? processes that it started and that run on after it, until they or the session end; what they write is dropped. nil: not known
 ---@field duration number seconds
 local Result = {}
 Result.__index = Result
@@ -51,6 +52,7 @@ function result.new(raw, is_cut)
     stdout_truncated = raw.stdout_truncated or false,
     stderr_truncated = raw.stderr_truncated or false, duration = raw.duration,
     stdout_total = raw.stdout_total or 0, stderr_total = raw.stderr_total or 0,
+    left_running = raw.left_running,
   }, Result)
 end
 

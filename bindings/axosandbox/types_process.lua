@@ -39,6 +39,7 @@ local core = {}
 ---@field stderr_truncated boolean
 ---@field stdout_total integer bytes that came, dropped ones included
 ---@field stderr_total integer
+---@field left_running integer link:exec: processes that it started and that run on
 ---@field duration number seconds
 ---@field failure axo.Error? link:exec: why it never ran, or that the guest has gone
 

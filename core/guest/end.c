@@ -155,7 +155,7 @@ int work_signal(struct work *w, const struct packet *p) {
   int found = how->signal == SIGKILL
                   ? work_kill(w)
                   : tree_signal(sup->pid, how->signal, UINT64_MAX).alive;
-  if (found > 0 || w->exit_known || how->signal == SIGKILL)
+  if (found > 0 || w->exit_known || how->signal == SIGKILL || how->signal == 0)
     return count > found ? count : found;
   /* It is about to start: its supervisor gets to this after that. */
   return packet_relay(sup->fd, p, NULL, 0) ? -1 : 1;

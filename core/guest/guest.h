@@ -330,6 +330,8 @@ bool lane_begin(struct work *w, const struct sup_report *r);
 void lane_begun(struct work *w);
 /* Takes the supervisor back, as soon as nothing is left of what runs on it. */
 void lane_end(struct work *w);
+/* The host of what an exec has left running reads no more of it. */
+void sup_drain(const struct work *w);
 /* The supervisor is back, or lost. */
 void lane_over(struct work *w);
 

@@ -13,6 +13,12 @@ static bool tell_sup(const struct work *w, uint8_t type, const int *fd) {
   return packet_send(g.sups[w->sup].fd, &head, NULL, fd, fd ? 1 : 0) == 0;
 }
 
+/* Where it cannot be told, what is left waits when its pipe is full. */
+void sup_drain(const struct work *w) {
+  if (w->sup >= 0)
+    (void)tell_sup(w, AXO_REQ_FORGET, NULL);
+}
+
 static bool is_asked_for(const struct work *w) {
   for (int i = 0; i < SUBS_MAX; i++)
     if (w->subs[i].link >= 0)

@@ -172,6 +172,8 @@ static bool on_forget(int link, const struct packet *p) {
     work_unsubscribe(w, link, p->head.id);
     if (w->lent)
       lane_end(w);
+    else if (w->kind == AXO_KIND_EXEC && w->exit_known)
+      sup_drain(w);
     work_tell(w);
   }
   return true;

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,15 +17,20 @@
 /* Of the container's memory in thousandths, and the kernel's bound. */
 #define OOM_MORE 300
 #define OOM_MOST 1000
+#define DRAIN_PAUSE_MS 20
 
 struct state {
   int fd;       /* to PID 1 */
   int lane;     /* to a host; -1: none */
+  bool lent;    /* to that host, which may have closed the lane meanwhile */
   bool leaving; /* PID 1 takes the lane back when nothing runs */
   pid_t main;   /* 0: none running */
   bool busy;
   uint64_t asked; /* the request's id, when it came by the lane; else 0 */
   int held[2];    /* where the command writes; -1 */
+  int rest[2];    /* the other ends of those, once it has ended and others go on; -1 */
+  bool draining;  /* the host reads no more */
+  bool resting;   /* for a moment, nothing is drained */
 };
 
 static void tell(const struct state *s, const struct sup_report *r) {
@@ -59,7 +65,7 @@ static void lane_close(struct state *s) {
 static void give_back(struct state *s) {
   struct sup_report r = {.type = SUP_NOTHING, .idle = 1};
   lane_close(s);
-  s->leaving = false;
+  s->lent = s->leaving = false;
   schedule_plain();
   tell(s, &r);
 }
@@ -100,12 +106,38 @@ static void report(struct state *s, struct sup_report *r) {
     give_back(s);
 }
 
-static void let_go(struct state *s) {
+static void close_both(int fds[2]) {
   for (int i = 0; i < 2; i++) {
-    if (s->held[i] >= 0)
-      close(s->held[i]);
-    s->held[i] = -1;
+    if (fds[i] >= 0)
+      close(fds[i]);
+    fds[i] = -1;
   }
+}
+
+/* ---- what goes on after its command ---------------------------------------------- */
+
+/* What still writes would be ended by that when the host lets go of its ends. */
+static void keep_rest(struct state *s) {
+  char path[sizeof "/proc/self/fd/" + DECIMAL_SIZE], digits[DECIMAL_SIZE];
+  struct stat st;
+  for (int i = 0; i < 2; i++) {
+    if (s->held[i] < 0 || fstat(s->held[i], &st) || !S_ISFIFO(st.st_mode))
+      continue;
+    strcpy(stpcpy(path, "/proc/self/fd/"), decimal((uint32_t)s->held[i], digits));
+    s->rest[i] = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  }
+}
+
+/* Nobody reads it: it is taken so that its writer can go on, a pipe's worth at a time,
+ * and not more often than the pause allows. */
+static void drain(struct state *s, int i) {
+  static char dropped[65536];
+  ssize_t n = read(s->rest[i], dropped, sizeof dropped);
+  s->resting |= n > 0;
+  if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+    return;
+  close(s->rest[i]);
+  s->rest[i] = -1;
 }
 
 /* Reaps all that has ended, and reports the end of the main process and of the tree. */
@@ -123,10 +155,14 @@ static void reap(struct state *s) {
   r.idle = pid < 0 && errno == ECHILD && s->busy;
   if (r.idle)
     s->busy = false;
+  if (s->main == 0 && s->busy)
+    keep_rest(s);
   if (r.type || r.idle)
     report(s, &r);
   if (s->main == 0)
-    let_go(s);
+    close_both(s->held);
+  if (r.idle)
+    close_both(s->rest);
   if (r.idle && s->lane >= 0)
     schedule_adapt();
 }
@@ -154,6 +190,7 @@ static void start(struct state *s, struct packet *p) {
     s->main = spawn_child(&args, fds, &r.failed);
   }
   s->busy = s->main > 0;
+  s->draining = s->resting = false;
   if (s->busy && args.fixed && args.fixed->kind == AXO_KIND_EXEC) {
     hold(s, p);
     return;
@@ -202,6 +239,7 @@ static void take_lane(struct state *s, struct packet *p) {
   if (p->fd_count != 1)
     _exit(1);
   s->lane = p->fds[0];
+  s->lent = true;
   p->fds[0] = -1;
 }
 
@@ -217,7 +255,9 @@ static void request(struct state *s) {
   } else if (p.head.type == AXO_REQ_SIGNAL && p.head.length == sizeof(axo_signal_t)) {
     pass_on(s, *(const axo_signal_t *)p.body);
   } else if (p.head.type == AXO_REQ_FORGET) {
-    lane_leave(s);
+    s->draining = true;
+    if (s->lent)
+      lane_leave(s);
   } else if (p.head.type == SUP_LANE) {
     take_lane(s, &p);
   }
@@ -267,23 +307,47 @@ static int prepare(int fd) {
   return signalfd(-1, &chld, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+enum { FROM_GUEST, FROM_KERNEL, FROM_LANE, FROM_REST, SOURCES = FROM_REST + 2 };
+
+/* Waits for something to do. */
+static void await(struct state *s, struct pollfd fds[SOURCES]) {
+  bool drains = s->draining && s->main == 0 && !s->resting;
+  fds[FROM_LANE].fd = s->busy ? -1 : s->lane; /* one at a time */
+  for (int i = 0; i < 2; i++)
+    fds[FROM_REST + i] = (struct pollfd){drains ? s->rest[i] : -1, POLLIN, 0};
+  nfds_t count = drains ? SOURCES : FROM_REST;
+  int n = poll(fds, count, s->resting ? DRAIN_PAUSE_MS : -1);
+  if (n < 0 && errno != EINTR)
+    _exit(1); /* somebody has taken our limits away */
+  if (n <= 0)
+    for (int i = 0; i < SOURCES; i++)
+      fds[i].revents = 0;
+  if (n == 0)
+    s->resting = false;
+}
+
 _Noreturn void supervise(int fd) {
-  struct state s = {.fd = fd, .lane = -1, .held = {-1, -1}};
-  struct pollfd fds[3] = {{fd, POLLIN, 0}, {prepare(fd), POLLIN, 0}, {-1, POLLIN, 0}};
-  if (fds[1].fd < 0)
+  struct state s = {.fd = fd, .lane = -1, .held = {-1, -1}, .rest = {-1, -1}};
+  struct pollfd fds[SOURCES] = {{fd, POLLIN, 0},
+                                {prepare(fd), POLLIN, 0},
+                                {-1, POLLIN, 0},
+                                {-1, POLLIN, 0},
+                                {-1, POLLIN, 0}};
+  if (fds[FROM_KERNEL].fd < 0)
     _exit(1);
   for (;;) {
-    fds[2].fd = s.busy ? -1 : s.lane; /* one at a time */
-    if (poll(fds, 3, -1) < 0)
-      continue;
-    if (fds[1].revents) {
+    await(&s, fds);
+    if (fds[FROM_KERNEL].revents) {
       struct signalfd_siginfo info;
-      (void)!read(fds[1].fd, &info, sizeof info); /* one stands for all */
+      (void)!read(fds[FROM_KERNEL].fd, &info, sizeof info); /* one stands for all */
       reap(&s);
     }
-    if (fds[0].revents)
+    if (fds[FROM_GUEST].revents)
       request(&s);
-    if (fds[2].fd >= 0 && fds[2].revents)
+    if (fds[FROM_LANE].fd >= 0 && fds[FROM_LANE].revents)
       lane_request(&s);
+    for (int i = 0; i < 2; i++)
+      if (fds[FROM_REST + i].revents && s.rest[i] >= 0)
+        drain(&s, i);
   }
 }

@@ -30,7 +30,7 @@ local function main(arguments)
   end
   local code = guard:code() or attach.run(sb, command, {
     timeout = args.timeout, cwd = args.cwd, user = args.user, plain = args.no_terminal,
-    json = args.json,
+    json = args.json, goes_on = true,
     env = sandbox.environment(args.env),
   }, guard)
   guard:close()

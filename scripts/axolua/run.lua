@@ -19,7 +19,7 @@ return {
     local args, command = cli.parse_with_command(parser(), arguments)
     return sandbox.with(args, function(sb, guard, notices)
       return attach.run(sb, command, {
-        timeout = args.timeout, json = args.json, notices = notices,
+        timeout = args.timeout, json = args.json, notices = notices, goes_on = args.keep,
       }, guard)
     end)
   end,

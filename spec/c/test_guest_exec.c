@@ -232,6 +232,32 @@ static void knows_what_an_exec_leaves(void **state) {
   host_close(&host);
 }
 
+/* More than a pipe holds, after nobody reads any more. */
+static void lets_what_is_left_go_on(void **state) {
+  (void)state;
+  static const char script[] =
+      "exec 3<&0; (read line <&3; i=0; while [ $i -lt 60 ]; do printf %4096s; "
+      "printf %4096s >&2; i=$((i + 1)); done; echo well >marker) & echo begun";
+  char path[160];
+  host_t host = host_open("a.sock");
+  exec_t exec = exec_begin(
+      &host, (spawn_t){.argv = {"/bin/sh", "-c", script}, .cwd = guest.root});
+  assert_string_equal(exec_line(&exec), "begun");
+  assert_int_equal(expect_exit(&host, exec.id, 0, 0).body.exited.left, 1);
+  send_request(&host, &(request_t){.type = AXO_REQ_FORGET, .id = exec.id});
+  close(exec.out);
+  host_t other = host_open("b.sock"); /* the guest has heard of that */
+  host_close(&host);
+  assert_string_equal(shell(&other, "echo another"), "another\n");
+  assert_int_equal(write(exec.in, "\n", 1), 1);
+  close(exec.in);
+  snprintf(path, sizeof path, "%s/marker", guest.root);
+  for (int i = 0; i < PATIENCE_MS / 10 && access(path, F_OK) != 0; i++)
+    usleep(10000);
+  assert_int_equal(access(path, F_OK), 0);
+  host_close(&other);
+}
+
 /* PID 1 may hold more memory than any of them. */
 static void is_chosen_before_the_guest_when_memory_is_short(void **state) {
   (void)state;
@@ -248,6 +274,7 @@ static void is_chosen_before_the_guest_when_memory_is_short(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      GUEST_TEST(lets_what_is_left_go_on),
       GUEST_TEST(is_chosen_before_the_guest_when_memory_is_short),
       GUEST_TEST(runs_a_command),
       GUEST_TEST(tells_a_signal_from_a_code),

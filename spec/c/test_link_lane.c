@@ -76,6 +76,10 @@ static void gives_it_back_with_what_is_left_there(void **state) {
   int lane = lane_open();
   begin(1);
   exits_on(lane, taken_from(lane, AXO_REQ_SPAWN), 0, true);
+  wait_for_request(); /* how much is left */
+  const axo_signalled_t body = {.count = 1};
+  uint64_t id = take_request(AXO_REQ_SIGNAL, NULL);
+  say(&(event_t){AXO_EV_SIGNALLED, id, &body, sizeof body, NULL, 0, 0});
   run_until(&ran.exits[1], 1);
   expect_given_back(lane);
 }

@@ -11,6 +11,7 @@
 
 static struct {
   int exits, code, signal, failure;
+  unsigned left;
   bool timed_out, cut;
   char out[64];
 } ran;
@@ -21,6 +22,7 @@ static void on_exit_(axo_process_t *p, const axo_process_result_t *result) {
   ran.code = result->code;
   ran.signal = result->signal;
   ran.failure = result->failure ? result->failure->code : 0;
+  ran.left = result->left_running;
   ran.timed_out = result->timed_out;
   ran.cut = result->drain_cut;
   snprintf(ran.out, sizeof ran.out, "%s", result->out[0]);
@@ -110,6 +112,41 @@ static void does_not_wait_for_ever(void **state) {
   run_until(&ran.exits, 1);
   assert_true(ran.cut);
   close(out);
+}
+
+/* The next request is to count, and is answered. */
+static void say_count(uint32_t count) {
+  wait_for_request();
+  const axo_signalled_t body = {.count = count};
+  uint64_t id = take_request(AXO_REQ_SIGNAL, NULL);
+  say(&(event_t){AXO_EV_SIGNALLED, id, &body, sizeof body, NULL, 0, 0});
+}
+
+static void tells_how_much_is_left(void **state) {
+  (void)state;
+  int out;
+  uint64_t id = begin_exec(0, &out);
+  say_exit(id, 0, 0, true);
+  say_count(3);
+  run_until(&ran.exits, 1);
+  assert_int_equal(ran.left, 3);
+  assert_int_equal(take_request(AXO_REQ_FORGET, NULL), id); /* it goes on */
+  assert_false(has_request());
+  close(out);
+}
+
+static void tells_of_nothing_that_has_ended_meanwhile(void **state) {
+  (void)state;
+  int out;
+  uint64_t id = begin_exec(0, &out);
+  close(out);
+  say_exit(id, 0, 0, true);
+  wait_for_request();
+  say(&(event_t){.type = AXO_EV_EMPTY, .id = id});
+  run_until(&ran.exits, 1);
+  assert_int_equal(ran.left, 0);
+  say_count(0); /* nobody asks any more */
+  run_some();
 }
 
 static void asks_it_to_end_and_then_kills(void **state) {
@@ -452,6 +489,8 @@ int main(void) {
       UP_TEST(says_why_one_did_not_start),
       UP_TEST(fails_with_the_guest),
       UP_TEST(does_not_wait_for_ever),
+      UP_TEST(tells_how_much_is_left),
+      UP_TEST(tells_of_nothing_that_has_ended_meanwhile),
       UP_TEST(asks_it_to_end_and_then_kills),
       UP_TEST(takes_nonsense_about_a_command),
       UP_TEST(follows_a_task),

@@ -202,6 +202,18 @@ describe("a session that is kept", function()
     assert.equal("started\n", support.run({ "exec", id, "--", "cat", "note" }).stdout)
   end)
 
+  it("says what a command left running, and that goes on", function()
+    local command = { "exec", id, "--", "sh", "-c", "sleep 1000 & echo $! >pid" }
+    local result = support.run(command)
+    assert.equal(0, result.code)
+    assert.matches("1 process that the command started still runs", result.stderr)
+    table.insert(command, 3, "--json")
+    local outcome = cjson.decode(support.run(command).stdout)
+    assert.equal(1, outcome.left_running)
+    result = support.run { "exec", id, "--", "sh", "-c", "kill $(cat pid)" }
+    assert.same({ 0, "" }, { result.code, result.stderr })
+  end)
+
   it("says so when the output of a command cannot be written", function()
     for _, words in ipairs { { "-T" }, { "--json" } } do
       local result = proc.run({ "/bin/sh", "-c", 'exec "$@" >/dev/full', "sh", support.axolua(),

@@ -2,8 +2,11 @@ local e2e = require "spec.support.e2e"
 
 describe("a command", function()
   e2e.housekeeping(_ENV)
-  local sb
-  setup(function() sb = e2e.start { env = { BASE = "session" } } end)
+  local sb, view
+  setup(function()
+    sb = e2e.start { env = { BASE = "session" } }
+    view = e2e.probe.container(sb:container())
+  end)
   teardown(function() sb:stop() end)
 
   local function outcome(...)
@@ -102,6 +105,21 @@ describe("a command", function()
     assert.is_falsy(r.timed_out)
   end)
 
+  it("says how much it left running", function()
+    local one, two = e2e.probe.unique_sleep(), e2e.probe.unique_sleep()
+    for script, count in pairs {
+      ["true"] = 0, ["sleep 0 & wait"] = 0,
+      ["sleep " .. one .. " & echo holds its output"] = 1,
+      [("sleep %s >/dev/null 2>&1 & sleep %s >/dev/null 2>&1 &"):format(two, two)] = 2,
+    } do
+      local r = assert(sb:exec({ "sh", "-c", script }, { timeout = 60 }))
+      assert.equal(0, r.code)
+      assert.equal(count, r.left_running, script)
+    end
+    assert.equal(1, #view.find("sleep " .. one))
+    assert(sb:kill_all())
+  end)
+
   it("reports what took how long", function()
     local r = assert(sb:exec { "sleep", "0.2" })
     assert(r.duration >= 0.2)
@@ -142,7 +160,6 @@ describe("a command", function()
   end)
 
   it("can be signalled and cancelled through its handle", function()
-    local view = e2e.probe.container(sb:container())
     local mark, done = e2e.probe.unique_sleep(), nil
     local handle = assert(sb:exec({ "sleep", mark }, function(err, r) done = { err, r } end))
     view.await(mark)

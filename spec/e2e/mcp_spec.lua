@@ -77,6 +77,12 @@ describe("axolua mcp over a container", function()
     assert.matches("^first\n", (mcp.text(client:answer("same").result)))
   end)
 
+  it("tells what a command left running", function()
+    local text = client:call("bash", { command = "sleep 63 & echo begun" })
+    assert.matches("^begun\n.*still run: 1;.*bash_background", text)
+    assert.is_nil(client:call("bash", { command = "pkill -f 'sleep 6[3]'; true" }):find "still run")
+  end)
+
   it("kills what a cancelled call started, and says nothing of it", function()
     local asked = client:request("tools/call", { name = "bash",
       arguments = { command = "sleep 61 & touch on; sleep 62" } })

@@ -50,6 +50,38 @@ describe("commands that follow each other", function()
     end
   end)
 
+  -- Twenty times what a pipe holds, on both streams, long after the command and its handle.
+  it("let what one left running write as it likes, and are not disturbed", function()
+    parent()
+    local r = assert(sb:exec { "sh", "-c", [[
+      rm -f go done; mkfifo go
+      (read line <go; head -c 1300000 /dev/zero; head -c 1300000 /dev/zero >&2; echo $? >done) &
+    ]] })
+    assert.equal(1, r.left_running)
+    local first = parent()
+    assert.equal(first, parent())
+    assert(sb:exec { "sh", "-c", "echo >go" })
+    local status = e2e.eventually(function()
+      local text = sb:read_file "done"
+      return text ~= "" and text
+    end, "its end")
+    assert.equal("0\n", status)
+    assert.equal(first, parent())
+  end)
+
+  it("end what they left when they are cancelled", function()
+    local mark = e2e.probe.unique_sleep()
+    local outcome
+    local handle = assert(sb:exec({ "sh", "-c", ("sleep %s & exec sleep %s"):format(mark, mark) },
+      { grace = 0 }, function(_, r) outcome = r end))
+    e2e.eventually(function() return #view.find("sleep " .. mark) == 2 end, "both")
+    handle:cancel()
+    e2e.eventually(function() return outcome end, "the end")
+    assert.is_true(outcome.cancelled)
+    assert.equal(0, outcome.left_running)
+    assert.equal(0, #view.find("sleep " .. mark))
+  end)
+
   it("are told of a supervisor that was killed under one, and go on", function()
     local err, r
     assert(sb:exec({ "sh", "-c", "echo $PPID >parent; exec sleep 1000" }, {},

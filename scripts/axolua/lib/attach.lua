@@ -16,6 +16,11 @@ local function code_of(result, opts, guard)
     cli.say(("the command took longer than %s and was ended"):format(limit))
     return cli.TIMED_OUT
   end
+  local left = result.left_running or 0
+  if opts.goes_on and left > 0 then
+    cli.say(("%d %s that the command started still %s in the session"):format(left,
+      left == 1 and "process" or "processes", left == 1 and "runs" or "run"))
+  end
   return result.code or cli.FAILED
 end
 
@@ -101,7 +106,7 @@ end
 --- Runs a command, on a terminal when we are on one; in a coroutine.
 ---@param sb axo.Sandbox
 ---@param argv string[]
----@param opts { timeout: number?, cwd: string?, user: string?, env: table?, plain: boolean?, json: boolean?, notices: string[]? }
+---@param opts { timeout: number?, cwd: string?, user: string?, env: table?, plain: boolean?, json: boolean?, notices: string[]?, goes_on: boolean? } goes_on: the session does
 ---@param guard cli.Guard
 ---@return integer code the command's own, or what stands for its failure
 function attach.run(sb, argv, opts, guard)

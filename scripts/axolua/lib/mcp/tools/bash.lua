@@ -35,6 +35,12 @@ local function notes(out, err, shown)
   return cut, binary
 end
 
+local function left_note(result)
+  local left = result.left_running or 0
+  return left > 0 and ("processes that it started still run: %d; what they print is lost: start "
+    .. "what is to go on by bash_background"):format(left) or nil
+end
+
 -- A command's latest line, for a note on progress.
 local function follow(call, out)
   return function(bytes)
@@ -60,7 +66,7 @@ local function run(arguments, call)
   local shown = joined(out, err_out)
   local make = result:ok() and reply.text or reply.failure
   local cut, binary = notes(out, err_out, shown)
-  return make(shown, ending(result, arguments.timeout), cut, binary)
+  return make(shown, ending(result, arguments.timeout), left_note(result), cut, binary)
 end
 
 return function(settings)
