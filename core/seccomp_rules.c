@@ -190,6 +190,45 @@ static void add_set_id(rules_t *r) {
   always(r, NO_SYS, unreadable_open);
 }
 
+/* `first` and, for each process but number 1, that it is the one in argument `index`.
+ * They differ from it in some bit: the kernel looks at the lower half, and has no
+ * number beyond PID_BITS. */
+static void not_on_init(rules_t *r, const char *call, unsigned index,
+                        const condition_t *first) {
+  enum { PID_BITS = 22 };
+  condition_t both[2] = {MASKED(index, UINT32_MAX, 1)};
+  size_t count = first ? 2 : 1;
+  if (first)
+    both[1] = *first;
+  rule_on(r, EVERYWHERE, call, NO_PERM, both, count);
+  both[0] = (condition_t)MASKED(index, UINT32_MAX, 0);
+  rule_on(r, EVERYWHERE, call, ALLOWED, both, count);
+  for (uint64_t bit = 2; bit <= UINT64_C(1) << PID_BITS; bit <<= 1) {
+    both[0] = (condition_t)MASKED(index, bit, bit);
+    rule_on(r, EVERYWHERE, call, ALLOWED, both, count);
+  }
+}
+
+/* The first process is the session: without time, files or descriptors it cannot serve,
+ * and at a limit of time the kernel kills it. Whoever is container root could take all
+ * of these from it. To name all of a user's processes names it, too. */
+static void add_init(rules_t *r) {
+  static const char *const by_pid[] = {"prlimit64", "sched_setaffinity",
+                                       "sched_setscheduler", "sched_setattr"};
+  /* The last of the kinds that name one process, or one group. */
+  static const struct {
+    const char *call;
+    unsigned least, most;
+  } by_kind[] = {{"setpriority", 0, 1}, {"ioprio_set", 1, 2}};
+  for (size_t i = 0; i < sizeof by_pid / sizeof *by_pid; i++)
+    not_on_init(r, by_pid[i], 0, NULL);
+  for (size_t i = 0; i < sizeof by_kind / sizeof *by_kind; i++) {
+    RULE(r, by_kind[i].call, NO_PERM, ABOVE(0, by_kind[i].most));
+    for (unsigned kind = by_kind[i].least; kind <= by_kind[i].most; kind++)
+      not_on_init(r, by_kind[i].call, 1, &(condition_t)IS(0, kind));
+  }
+}
+
 static void add_rules(rules_t *r, const axo__floor_t *floor) {
   always(r, NO_SYS, keys);
   always(r, NO_SYS, rings);
@@ -197,6 +236,7 @@ static void add_rules(rules_t *r, const axo__floor_t *floor) {
   add_namespaces(r, floor->nested_namespaces);
   add_families(r);
   add_netlink(r);
+  add_init(r);
   if (!floor->setuid)
     add_set_id(r);
 }

@@ -94,8 +94,8 @@ static void run_full(void **state) {
       fail_msg("missing: %s", expected[i]);
     }
   }
-  /* 37 arguments of the least run, and each of these but the four that replace one. */
-  assert_int_equal(axo_argv_count(argv), 37 + COUNT(expected) - 3);
+  /* 38 arguments of the least run, and each of these but the four that replace one. */
+  assert_int_equal(axo_argv_count(argv), 38 + COUNT(expected) - 3);
   axo_argv_free(argv);
 }
 
@@ -121,7 +121,8 @@ static void run_floor(void **state) {
                                       "--pid=private",
                                       "--ipc=private",
                                       "--uts=private",
-                                      "--cgroupns=private"};
+                                      "--cgroupns=private",
+                                      MASK};
   static const char *const never[] = {
       "--cap-add",  "--privileged=true",
       "--device",   "--userns",
