@@ -294,6 +294,7 @@ end
 ---@param pid integer? another process; nil: this one
 ---@return string
 function host.identity(pid)
+  pid = pid and math.tointeger(pid)
   local stat = stat_of(pid or "self")
   local started = stat and stat.start or "-"
   return ("%d:%s:%s:%s"):format(pid or uv.os_getpid(), started, boot_id(), pid_namespace())
