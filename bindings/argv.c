@@ -105,6 +105,7 @@ static const laxo_field_t run_fields[] = {
     LAXO_MANY("ports", LAXO_ARRAY, RUN(ports), RUN(port_count), &port_shape),
     LAXO_MANY("ulimits", LAXO_ARRAY, RUN(ulimits), RUN(ulimit_count), &ulimit_shape),
     LAXO_KEY("memory", LAXO_UINT64, RUN(memory)),
+    LAXO_KEY("shm_size", LAXO_UINT64, RUN(shm_size)),
     LAXO_KEY("cpus", LAXO_NUMBER, RUN(cpus)),
     LAXO_KEY("pids", LAXO_INT64, RUN(pids)),
     LAXO_KEY("init", LAXO_BOOL, RUN(init)),

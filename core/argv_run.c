@@ -180,6 +180,12 @@ static void add_limits(axo__build_t *b, const axo_run_spec_t *spec) {
   if (spec->memory) {
     axo__argf(b, "--memory=%" PRIu64 "b", spec->memory);
   }
+  if (spec->shm_size > INT64_MAX) {
+    axo__build_fail(b, UV_EINVAL, NULL, "the size of /dev/shm is out of range");
+  }
+  if (spec->shm_size) {
+    axo__argf(b, "--shm-size=%" PRIu64 "b", spec->shm_size);
+  }
   if (spec->cpus != 0) {
     add_cpus(b, spec->cpus);
   }

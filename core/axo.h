@@ -135,6 +135,7 @@ typedef struct axo_run_spec {
   const axo_ulimit_t *ulimits;
   size_t ulimit_count;
   uint64_t memory;        /* bytes; 0 leaves it out */
+  uint64_t shm_size;      /* of /dev/shm in bytes; 0 leaves it to podman */
   double cpus;            /* CPUs; 0 leaves it out */
   int64_t pids;           /* processes; 0 leaves it out */
   bool init;              /* --init: podman's own reaper as PID 1 */

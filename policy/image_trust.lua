@@ -2,20 +2,24 @@
 --
 -- An image is a program that somebody else made. Only the default image is used, unless the
 -- calling program trusts all of them (`allow_untrusted_image = true`) or the image is on the
--- list below or on the calling program's list (`allow_images`). Any other image is replaced by
--- the default one, with a warning.
+-- list below or on the calling program's list (`allow_images`). Any other image is refused: who
+-- asks for one image must not get another. Only where it need not be that one
+-- (`request.optional`: a project's devcontainer.json wants it, nobody typed it) the default one
+-- takes its place, with a warning.
 --
 -- To trust an image on this machine, do not change this file: put a file of the same name into
 -- /etc/axosandbox/policy that sets request.fields.allow_images and calls `default(request)`;
 -- README.md beside this file shows how.
 --
 -- Asked at every start. `request` holds:
---   image (as it was asked for; nil: none was), reference = its parts { registry, repository,
+--   image (as it was asked for; nil: none was), optional (another one may run), reference = its parts { registry, repository,
 --   tag, digest, text }, default (the default image), embedded (the name of the image that
 --   this machine builds for itself where no registry can be reached),
 --   fields = what the calling program set in its `policy` table.
 -- The answer: { image, pull = "missing" | "never", fallback, warning } or { deny = "reason" }.
--- `fallback` is the local image to use when a download fails.
+-- `fallback` is the local image to use when a download fails and no image, or an optional one,
+-- was asked for. Another image than was asked for is an error, but for an optional one, unless
+-- the answer says `replaces = true`: it is the same by another name (a mirror's, a digest).
 
 local DEFAULT = {
   registry = "docker.io", repository = "library/alpine", tag = "3.20",
@@ -124,8 +128,11 @@ return function(request)
     or is_listed(TRUSTED, reference) then
     return use(reference)
   end
-  return use_default(request, ("the image %s is not trusted here, so %s runs instead; to run it, "
-    .. "set allow_untrusted_image = true in the policy table (axolua run --allow-untrusted-image), "
-    .. "or list it in allow_images"
-  ):format(reference.text, DEFAULT.text))
+  local how = "to run it, set allow_untrusted_image = true in the policy table "
+    .. "(axolua run --allow-untrusted-image), or list it in allow_images"
+  if not request.optional then
+    return { deny = ("%s is not trusted here; %s"):format(reference.text, how) }
+  end
+  return use_default(request, ("the image %s is not trusted here, so %s runs instead; %s"):format(
+    reference.text, DEFAULT.text, how))
 end

@@ -4,9 +4,9 @@
 --   ended. The answer: { class, subclass, port, alternatives }; see retry/classify.lua.
 -- request.op == "retry": a start has failed. The request holds class, subclass, port, stderr,
 --   exit_code, attempt (1 after the first failure), tried (the changes made so far), plan (what
---   was attempted: image, fallback, pull, network, ports, limits, ulimits, runtime, init ...),
---   stage ("pull" or "run"), host = { nofile, nproc, runtimes, firewalls = what is
---   installed of them }, fields.
+--   was attempted: image, fallback, pull, network, ports, required_ports, limits, ulimits,
+--   runtime, init ...), stage ("pull" or "run"), host = { nofile, nproc, runtimes, firewalls =
+--   what is installed of them }, fields.
 --   The answer:
 --   { action = "retry", changes, warning } or { action = "give_up", hint }.
 local classify, rules = part "classify", part "rules"
@@ -74,17 +74,34 @@ local function is_published(ports, port)
   return false
 end
 
+local OPTIONAL = "make it optional (axolua run --optional-port N)"
+
+-- Who asked for a port does not get a session without it; one that is optional is given up.
 local function without_port(request)
-  local ports = request.plan.ports or {}
+  local ports, required = request.plan.ports or {}, request.plan.required_ports or {}
   if #ports == 0 then return give_up "no port is published, so none can be given up" end
   local port = request.port
   if port and is_published(ports, port) then
     local why = request.subclass == "PRIVILEGED" and "this user may not publish it"
       or "another program holds it"
+    if is_published(required, port) then
+      return give_up(("port %d was asked for, and %s: choose another, or %s"):format(
+        port, why, OPTIONAL))
+    end
     return try({ drop_ports = { port } }, ("port %d is not published: %s"):format(port, why))
   end
-  return try({ drop_ports = "all" },
-    "no port is published: one of them is held, and podman does not say which")
+  local held = "one of them is held, and podman does not say which"
+  if #required == #ports then
+    return give_up(("ports were asked for (%s), and %s: choose others, or %s"):format(
+      table.concat(ports, ", "), held, OPTIONAL))
+  end
+  if #required == 0 then return try({ drop_ports = "all" }, "no port is published: " .. held) end
+  local others = {}
+  for _, one in ipairs(ports) do
+    if not is_published(required, one) then others[#others + 1] = one end
+  end
+  return try({ drop_ports = others }, ("not published: %s (%s)"):format(
+    table.concat(others, ", "), held))
 end
 
 local function without_stale(request)
@@ -137,15 +154,24 @@ local function other_firewall(request)
   end
 end
 
+local NO_RESOLV_CONF = "this host has no /etc/resolv.conf, which containers get a copy of: make "
+  .. "one that names a DNS server (`echo nameserver ADDRESS > /etc/resolv.conf`, as root), or set "
+  .. "network = \"none\""
+
+local NO_NETWORK = "`podman run --rm --network bridge IMAGE true` shows the trouble; install "
+  .. "netavark with nftables (before netavark 1.10: iptables), rootless passt or slirp4netns as "
+  .. "well, or set network = \"none\""
+
 local function without_network(request)
   local plan = request.plan
-  local hint = "`podman run --rm --network bridge IMAGE true` shows the trouble; install netavark "
-    .. "with nftables (before netavark 1.10: iptables), rootless passt or slirp4netns as well, "
-    .. "or set network = \"none\""
+  local hint = request.subclass == "RESOLV_CONF" and NO_RESOLV_CONF or NO_NETWORK
   local firewall = plan.network ~= "none" and other_firewall(request)
   if firewall then return try { firewall = firewall } end
   if plan.network == "none" or times_tried(request, "network") > 0 then return give_up(hint) end
   if (request.fields or {}).network == "bridge" then return give_up(hint) end
+  if #(plan.required_ports or {}) > 0 then
+    return give_up("a port was asked for, which needs a network: " .. hint)
+  end
   return try({ network = "none" },
     "podman cannot set up a network on this host: the session has none, and no published port")
 end

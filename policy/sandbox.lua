@@ -17,6 +17,8 @@
 local MEMORY = "2g"
 local CPUS = 2
 local PROCESSES = 512
+-- Of /dev/shm. What is in it counts as memory; browsers and databases want more, such as 1g.
+local SHM_SIZE = "64m"
 
 -- Variables of this machine that a project's devcontainer.json may read as ${localEnv:NAME}.
 -- Never one that holds a secret: what is read here goes into the container, and in an image's
@@ -178,6 +180,7 @@ return function(request)
     -- "bridge": outgoing connections work. "none": no network at all.
     network = fields.network or "bridge",
     limits = limits(fields.limits),
+    shm_size = fields.shm_size or SHM_SIZE,
     -- true: no session starts on a machine where a limit does not really apply.
     require_resource_limits = fields.require_resource_limits or false,
     -- Published ports are reached on this address only.

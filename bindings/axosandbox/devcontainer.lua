@@ -149,6 +149,8 @@ local function describe(reading, config, opts)
   properties.init(config, reports)
   found.ports = ports.read(config, reports)
   found.options.ports = port_numbers(found.ports)
+  -- The file asked, not whoever starts it: it is told what it does not get.
+  found.options.optional = { image = true, ports = port_numbers(found.ports) }
   found.requirements = requirements.check(config, reports, reading.limits, root)
   found.lifecycle = commands.read(config, reports)
   properties.report_refused(config, reports)

@@ -15,11 +15,14 @@ local session = require "axosandbox.session"
 local shell = require "axosandbox.shell"
 local start = require "axosandbox.start"
 local state = require "axosandbox.devcontainer_state"
+local unmet = require "axosandbox.unmet"
 local variables = require "axosandbox.devcontainer_variables"
 
 local lifecycle = {}
 
 local TAIL = 2048
+-- Linux takes an argument of 128 KiB.
+local MAX_BYTES = 120 * 1024
 
 ---@class axo.LifecycleResult
 ---@field ran string[] events whose commands have run just now
@@ -38,11 +41,11 @@ local TAIL = 2048
 local Job = {}
 Job.__index = Job
 
-function Job:warn(message, unmet)
+function Job:warn(message, is_unmet)
   if self.warned[message] then return end
   self.warned[message] = true
   table.insert(self.record.warnings, message)
-  log.emit("warn", message, { op = "devcontainer", id = self.record.id, unmet = unmet })
+  log.emit("warn", message, { op = "devcontainer", id = self.record.id, unmet = is_unmet })
 end
 
 -- These commands have no deadline but their own, which does not run while somebody is asked.
@@ -98,11 +101,18 @@ local function container_env(job)
   return env
 end
 
+-- Asked for once, and only where it is needed.
+local function known_env(job)
+  local err
+  if not job.container_env then job.container_env, err = container_env(job) end
+  return job.container_env, err
+end
+
 local function remote_env(job)
-  local env, known, err = {}, nil, nil
+  local env = {}
   for name, value in pairs(job.description.remote.env) do
     if variables.needs_container(value) then
-      if not known then known, err = container_env(job) end
+      local known, err = known_env(job)
       if not known then return nil, err end
       value = variables.in_container(value, known, properties.MAX_VALUE)
       if not value then job:warn(("remoteEnv.%s is not set: it is too long"):format(name)) end
@@ -148,15 +158,31 @@ local function keep_tail(job, event, kept)
   end
 end
 
+-- The words of a command with the variables of the container put in.
+local function resolved(job, command)
+  local argv, left = {}, MAX_BYTES
+  for i, word in ipairs(command.argv) do
+    if variables.needs_container(word) then
+      local known, err = known_env(job)
+      if not known then return nil, err.message end
+      word = variables.in_container(word, known, left)
+    end
+    left = left - #(word or "")
+    if not word or left < 0 then return nil, "it is too long with its variables put in" end
+    argv[i] = word
+  end
+  return argv
+end
+
 -- Starts one command; `finish(problem)` is called once, never before this has returned.
-local function run_command(job, event, command, timeout, finish)
+local function run_command(job, event, command, argv, timeout, finish)
   local kept = { text = "" }
   local reader = keep_tail(job, event, kept)
   log.emit("info", ("%s: %s"):format(event, command.text), {
     op = "devcontainer", id = job.record.id,
   })
   local handle, err
-  handle, err = job.sb:exec(command.argv, {
+  handle, err = job.sb:exec(argv, {
     timeout = timeout, on_stdout = reader, on_stderr = reader,
   }, function(problem, result)
     if handle then job.running[handle] = nil end
@@ -168,14 +194,21 @@ end
 
 -- All at once, and all are waited for. The first failure is the one that counts.
 local function run_together(job, event, list, timeout)
+  local function failure(command, problem)
+    return { event = event, command = command.name or command.text, message = problem }
+  end
+  local argvs = {}
+  for i, command in ipairs(list) do
+    local problem
+    argvs[i], problem = resolved(job, command)
+    if problem then return failure(command, problem) end
+  end
   return await.call(function(done)
     local left, failed = #list, nil
-    for _, command in ipairs(list) do
-      run_command(job, event, command, timeout, function(problem)
+    for i, command in ipairs(list) do
+      run_command(job, event, command, argvs[i], timeout, function(problem)
         left = left - 1
-        failed = failed or (problem and {
-          event = event, command = command.name or command.text, message = problem,
-        })
+        failed = failed or (problem and failure(command, problem))
         if left == 0 then done(nil, failed) end
       end)
     end
@@ -283,6 +316,7 @@ local function run_event(job, event)
   local decision, err = decide(job, event)
   if not decision then return nil, err end
   if decision.warning then job:warn(decision.warning) end
+  unmet.tell_of_commands(job, job.record.policy, decision)
   if decision.ask then decision.run = agreed(job, event, decision.commands) end
   err = job:stopped()
   if err then return nil, err end

@@ -5,6 +5,7 @@ local core = require "axosandbox.core"
 local jsonc = require "axosandbox.jsonc"
 local naming = require "axosandbox.naming"
 local unseen = require "axosandbox.unseen"
+local variables = require "axosandbox.devcontainer_variables"
 
 local properties = {}
 
@@ -228,6 +229,10 @@ function properties.env(config, property, allowed, reports)
     else
       env[name], count = value, count + 1
       reports:add(property, "honoured")
+      if property == "containerEnv" and variables.needs_container(value) then
+        reports:add(property .. "." .. name, "warning", "${containerEnv:...} stays as it is: the "
+          .. "container is only made with it; remoteEnv can have it")
+      end
     end
   end
   return env

@@ -25,6 +25,11 @@ local function split(text)
   end
 end
 
+-- What stands after the name, colons included: it may be an address.
+local function default_of(parts)
+  return parts[3] and table.concat(parts, ":", 3) or ""
+end
+
 -- Bounded: one that is named a thousand times is one variable.
 local function local_env(context, parts, whole)
   local name = parts[2]
@@ -33,9 +38,9 @@ local function local_env(context, parts, whole)
   end
   if not context.allowed[name] then
     context.denied(name, context.property)
-    return parts[3] or ""
+    return default_of(parts)
   end
-  return os.getenv(name) or parts[3] or ""
+  return os.getenv(name) or default_of(parts)
 end
 
 local function basename(path)
@@ -120,7 +125,7 @@ function variables.in_container(text, env, max)
   local left = max
   local result = each(text, function(parts)
     if parts[1] ~= "containerEnv" then return nil end
-    local value = env[parts[2]] or parts[3] or ""
+    local value = env[parts[2]] or default_of(parts)
     left = left - #value
     return left >= 0 and value or ""
   end)

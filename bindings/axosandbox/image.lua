@@ -10,17 +10,19 @@ image.DEFAULT = "docker.io/library/alpine:3.20"
 
 local PULL_TIMEOUT = 300
 
-local function denied(reason)
+local function denied(set, reason)
   return nil, errors.new {
     code = "POLICY", op = "image", message = "the image is refused: " .. reason,
+    hint = "see " .. set:source "image_trust",
   }
 end
 
 --- Asks the image policy.
 ---@param set axo.Policy
 ---@param asked string? the reference that was asked for; nil is the default image
+---@param optional boolean? another one may run where policy refuses it
 ---@return axo.policy.ImageDecision? decision, axo.Error?
-function image.decide(set, asked)
+function image.decide(set, asked, optional)
   local reference, err
   if asked ~= nil then
     reference, err = core.reference.parse(asked)
@@ -29,13 +31,21 @@ function image.decide(set, asked)
   local decision
   decision, err = set:decide("image_trust", {
     image = asked,
+    optional = optional or nil,
     reference = reference,
     default = image.DEFAULT,
     embedded = naming.EMBEDDED_IMAGE,
     fields = set:fields(),
   })
   if not decision then return nil, err end
-  if decision.deny then return denied(decision.deny) end
+  if decision.deny then return denied(set, decision.deny) end
+  if not asked or optional then return decision end
+  -- Who named an image gets that image, or an error.
+  if not (decision.replaces or image.same(decision.image, asked)) then
+    return denied(set, ("%s was asked for, and policy would run %s"):format(
+      reference.text, decision.image))
+  end
+  decision.fallback = nil
   return decision
 end
 

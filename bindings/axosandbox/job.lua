@@ -3,7 +3,10 @@ local uv = require "luv"
 local audit = require "axosandbox.audit"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
+local host = require "axosandbox.host"
 local log = require "axosandbox.log"
+
+local DAY = 24 * 3600
 
 ---@class axo.Job
 ---@field id string
@@ -57,6 +60,19 @@ function Job:warn(message, unmet)
   self.warnings[#self.warnings + 1] = message
   log.emit("warn", message, { op = "start", id = self.id, unmet = unmet or nil })
   audit.emit("fallback", self.id, { message = message })
+end
+
+--- Reports what stays so for long, and is no news at each start: to the log once a day.
+---@param message string
+---@param key string what it is about
+function Job:mention(message, key)
+  key = "said:" .. key
+  if not host.recall(key, self.client.program) then
+    host.remember(key, true, DAY, self.client.program)
+    return self:warn(message)
+  end
+  self.warnings[#self.warnings + 1] = message
+  log.emit("debug", message, { op = "start", id = self.id })
 end
 
 --- Reports progress.

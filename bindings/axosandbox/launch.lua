@@ -210,7 +210,6 @@ end
 
 -- Whether the change gives up something that was asked for.
 local function is_unmet(job, before, changed)
-  if changed.image ~= before.image then return job.asked.image ~= nil end
   if changed.drop_limits ~= before.drop_limits then return job.set:fields().limits ~= nil end
   return changed.network ~= before.network or #changed.ports < #before.ports
 end
@@ -226,8 +225,12 @@ local function apply(job, decision, meaning)
   end
   job.plan = changed
   local text = decision.warning or plan.difference(before, changed)
-  if text then job:warn(text, is_unmet(job, before, changed)) end
-  if changed.image ~= before.image then learnt.fallback(job, before.image, changed.image) end
+  if changed.image ~= before.image then
+    if text then job:mention(text, "fallback:" .. before.image) end
+    learnt.fallback(job, before.image, changed.image)
+  elseif text then
+    job:warn(text, is_unmet(job, before, changed))
+  end
   return true
 end
 

@@ -69,8 +69,8 @@ local function fall_back(job)
   if not p.fallback then return end
   local known = recall(job, "fallback:" .. p.image)
   if known.image ~= p.fallback then return end
-  job:warn(("%s could not be had a moment ago: using %s"):format(p.image, p.fallback),
-    job.asked.image ~= nil)
+  job:mention(("%s could not be had a moment ago: using %s"):format(p.image, p.fallback),
+    "fallback:" .. p.image)
   p.image, p.wanted_image = p.fallback, p.image
 end
 

@@ -27,6 +27,11 @@ function limits.normalise(asked)
   return result
 end
 
+--- A size in bytes.
+---@param size string|integer
+---@return integer? bytes, string? problem
+function limits.bytes(size) return shapes.bytes(size) end
+
 local function number_in(path)
   local text = host.read_file(path)
   return text and tonumber(text:match "^%d+")

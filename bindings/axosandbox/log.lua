@@ -1,13 +1,22 @@
---- Where warnings, progress and uncaught errors go. The library never prints.
+--- Where warnings, progress and uncaught errors go: to the logger that a program sets; without one,
+--- what somebody should know to stderr.
 local core = require "axosandbox.core"
+local unseen = require "axosandbox.unseen"
 
 local log = {}
 
 ---@type fun(level: string, message: string, fields: table)?
 local logger
 
---- Sets the receiver of the library's messages; nil removes it. A warning has the field
---- `unmet` when something that was asked for is not so: another image runs, a command failed.
+local ON_STDERR = { warn = true, error = true }
+
+local function to_stderr(level, message)
+  io.stderr:write(("axosandbox: %s: %s\n"):format(level, unseen.escape_lines(tostring(message))))
+end
+
+--- Sets the receiver of the library's messages. nil removes it: then warnings and errors go to
+--- stderr. A warning has the field `unmet` when something that was asked for is not so: another
+--- image runs, a command failed.
 ---@param fn fun(level: "debug"|"info"|"warn"|"error", message: string, fields: table)?
 function log.set_logger(fn)
   if fn ~= nil and type(fn) ~= "function" then
@@ -16,17 +25,15 @@ function log.set_logger(fn)
   logger = fn
 end
 
---- Sends one message. A logger that raises is reported through Lua's own `warn`, since
---- there is nobody else left to tell.
+--- Sends one message. A logger that raises is reported on stderr, since there is nobody else left
+--- to tell.
 function log.emit(level, message, fields)
   if logger then
     local ok, err = xpcall(logger, debug.traceback, level, message, fields or {})
     if ok then return end
-    message = "axosandbox: the logger raised: " .. tostring(err)
-  elseif level ~= "error" then
-    return
+    level, message = "error", "the logger raised: " .. tostring(err)
   end
-  warn(tostring(message), "\n")
+  if ON_STDERR[level] then to_stderr(level, message) end
 end
 
 --- An error that no caller is left to receive: one raised inside a user's callback.

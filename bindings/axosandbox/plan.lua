@@ -16,6 +16,7 @@ local COMMAND = { "sleep", "2147483647" }
 ---@field pull "never"|"missing" whether the image may be pulled
 ---@field network "bridge"|"none"
 ---@field ports integer[] still to be published
+---@field required_ports table<integer, true> those that may not be given up
 ---@field limits { memory: integer?, cpus: number?, pids: integer? } asked for
 ---@field require_limits boolean
 ---@field drop_limits boolean
@@ -71,10 +72,13 @@ function plan.new(request, sandbox, image)
     pull = image.pull or "never",
     network = sandbox.network or "none",
     ports = isolated and {} or request.ports,
+    required_ports = request.required_ports or {},
+    needs_image = request.needs_image or false,
     publish_address = sandbox.publish_address or "127.0.0.1",
     user = sandbox.user,
     http_proxy = sandbox.http_proxy or false,
     limits = asked,
+    shm_size = sandbox.shm_size and limits.bytes(sandbox.shm_size),
     require_limits = sandbox.require_resource_limits or false,
     drop_limits = false,
     init = sandbox.init ~= false,
@@ -147,6 +151,7 @@ function plan.spec(p, context)
     ports = published(p),
     ulimits = p.ulimits and context.hard_limits and ulimits(context.hard_limits) or {},
     memory = capped.memory,
+    shm_size = p.shm_size,
     cpus = capped.cpus,
     pids = capped.pids,
     init = init,
@@ -180,6 +185,17 @@ function plan.labels(p)
   }
 end
 
+--- The ports that the plan cannot do without, in their order.
+---@param p axo.Plan
+---@return integer[]
+function plan.required(p)
+  local list = {}
+  for _, port in ipairs(p.ports) do
+    if p.required_ports[port] then list[#list + 1] = port end
+  end
+  return list
+end
+
 --- The plan as the retry policy sees it.
 ---@param p axo.Plan
 ---@return table
@@ -191,6 +207,7 @@ function plan.summary(p)
     pulled = p.pulled or false,
     network = p.network,
     ports = copy(p.ports),
+    required_ports = plan.required(p),
     limits = copy(p.limits),
     drop_limits = p.drop_limits,
     require_resource_limits = p.require_limits,
@@ -226,6 +243,15 @@ local function apply_ports(p, changes)
   end
 end
 
+-- Who asked for a port gets it, or an error.
+local function check_ports(before, after)
+  for _, port in ipairs(without_ports(before.ports, after.ports)) do
+    if before.required_ports[port] then
+      return ("the port %d was asked for and cannot be published"):format(port)
+    end
+  end
+end
+
 --- Applies the changes that the retry policy decided on. A change never loosens what the
 --- sandbox policy decided.
 ---@param p axo.Plan not modified
@@ -234,8 +260,14 @@ end
 function plan.apply(p, changes)
   local changed = copy(p)
   local problem = apply_limits(changed, changes) or apply_network(changed, changes)
+  if not problem and changes.image and p.needs_image then
+    problem = ("the image %s was asked for, and the retry policy would run %s"):format(
+      p.asked_image, changes.image)
+  end
   if problem then return nil, problem end
   apply_ports(changed, changes)
+  problem = check_ports(p, changed)
+  if problem then return nil, problem end
   for _, key in ipairs { "ulimits", "runtime", "firewall", "image", "init" } do
     if changes[key] ~= nil then changed[key] = changes[key] end
   end

@@ -17,6 +17,7 @@ local shapes = {}
 ---@field network "bridge"|"none"
 ---@field limits axo.policy.Limits
 ---@field require_resource_limits boolean true: no start where a limit does not apply
+---@field shm_size string|integer|nil of /dev/shm: "64m", or bytes; nil: podman's default
 ---@field publish_address string an IPv4 or IPv6 address
 ---@field user string? NAME|UID[:GROUP|GID]
 ---@field remote_user string? the one of devcontainer.json's commands
@@ -34,6 +35,7 @@ local shapes = {}
 ---@field image string
 ---@field pull "never"|"missing"
 ---@field fallback string? a local image to use when the pull fails
+---@field replaces boolean? the image is what was asked for by another name, such as a mirror's
 ---@field warning string?
 ---@field deny string?
 
@@ -195,6 +197,8 @@ local limits = {
   pids = { type = "integer|boolean", min = 1, max = 2 ^ 32, check = check_no_limit_is_false },
 }
 
+local size = { type = "string|integer", check = check_size }
+
 local exec_limits = {
   timeout = seconds,
   max_output = { type = "integer", min = 1, max = 2 ^ 40 },
@@ -251,6 +255,7 @@ shapes.fields = {
   } },
   require_resource_limits = "boolean",
   limits = { type = "table", shape = limits },
+  shm_size = size,
   publish_address = address,
   user = word,
   setuid = "boolean",
@@ -265,6 +270,7 @@ local decisions = {
     network = required(network),
     limits = { type = "table", shape = limits, required = true },
     require_resource_limits = boolean_required,
+    shm_size = size,
     publish_address = required(address),
     user = word,
     remote_user = word,
@@ -287,6 +293,7 @@ local decisions = {
     image = word_required,
     pull = { type = "string", one_of = { "never", "missing" }, required = true },
     fallback = word,
+    replaces = "boolean",
     warning = text,
     deny = text,
   },

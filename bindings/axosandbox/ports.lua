@@ -1,6 +1,7 @@
 --- Published ports: which are taken before a start, and which are really there after it.
 --- podman's word is not enough: some of its helpers take a busy port and say nothing.
 local uv = require "luv"
+local errors = require "axosandbox.errors"
 local host = require "axosandbox.host"
 
 local ports = {}
@@ -103,6 +104,27 @@ function ports.verify(client, container, list, taken)
     local binding = bindings[port .. "/tcp"]
     return type(binding) == "table" and #binding > 0
   end)
+end
+
+--- Sets `job.ports` to what is really published; in a coroutine.
+---@param job axo.Job
+---@return true? done, axo.Error? err one that may not be missing is
+function ports.settle(job)
+  local missing
+  job.ports, missing =
+    ports.verify(job.client, job.plan.name, job.plan.ports, job.taken or {})
+  if #missing == 0 then return true end
+  local message = "not published, though podman did not complain: " .. table.concat(missing, ", ")
+  for _, port in ipairs(missing) do
+    if job.asked.required_ports[port] then
+      return nil, errors.new {
+        code = "PODMAN", op = "start", class = "PORT_CONFLICT", port = port, message = message,
+        hint = "another program holds it: choose another port, or make it optional",
+      }
+    end
+  end
+  job:warn(message, true)
+  return true
 end
 
 return ports

@@ -18,6 +18,7 @@ local learnt = require "axosandbox.learnt"
 local leftovers = require "axosandbox.leftovers"
 local naming = require "axosandbox.naming"
 local plan = require "axosandbox.plan"
+local unmet = require "axosandbox.unmet"
 local shell = require "axosandbox.shell"
 
 local provision = {}
@@ -237,6 +238,7 @@ function provision.post_create(job, record)
   })
   if not decision then return nil, err end
   if decision.warning then job:warn(decision.warning) end
+  unmet.tell_of_commands(job, job.set, decision)
   if decision.ask then
     decision.run = confirm.ask(job, { op = "post_create", commands = decision.commands })
     if job.cancelled then return nil, job:stopped() end

@@ -35,6 +35,11 @@ local OPTION_SHAPE = {
   ports = {
     type = "table", items = { type = "integer", min = 1, max = 65535 }, check = check_ports,
   },
+  optional = { type = "table", shape = {
+    image = "boolean", ports = {
+      type = "table", items = { type = "integer", min = 1, max = 65535 }, check = check_ports,
+    },
+  } },
   post_create = { type = "table", items = "string" },
   env = { type = "table", values = "string", check = check_env },
   env_from = secrets.RULE,
@@ -58,6 +63,8 @@ end
 ---@field identity axo.DirectoryIdentity? of that directory, as policy judges it
 ---@field image string?
 ---@field ports integer[]
+---@field optional_image boolean another image may run where policy refuses this one
+---@field required_ports table<integer, true> those that are not optional
 ---@field post_create string[]
 ---@field env table<string, string>
 ---@field env_from table<string, axo.SecretSource>
@@ -73,17 +80,31 @@ local function integers(list)
   return result
 end
 
+-- Those that are only optional, too.
+local function all_ports(opts)
+  local list, known, required = integers(opts.ports), {}, {}
+  for _, port in ipairs(list) do known[port], required[port] = true, true end
+  for _, port in ipairs(integers(opts.optional and opts.optional.ports)) do
+    required[port] = nil
+    if not known[port] then list[#list + 1] = port end
+  end
+  return list, required
+end
+
 --- Checks the options of `axo.start`; a mistake raises at `level`.
 ---@param opts axo.StartOptions
 ---@param level integer
 ---@return axo.Asked
 function request.check(opts, level)
   options.check(OPTION_SHAPE, opts, "axosandbox.start", level + 1)
+  local ports, required_ports = all_ports(opts)
   return {
     id = opts.id,
     dir = naming.tidy_path(opts.dir),
     image = opts.image,
-    ports = integers(opts.ports),
+    optional_image = opts.optional ~= nil and opts.optional.image or false,
+    ports = ports,
+    required_ports = required_ports,
     post_create = copy(opts.post_create),
     env = copy(opts.env),
     env_from = secrets.copy(opts.env_from),

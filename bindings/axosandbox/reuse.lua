@@ -129,11 +129,13 @@ function reuse.apply(job, record)
   add_secrets(record, job.secrets)
   local hidden, other = add_env(record, job), lacks(record, job)
   other[#other + 1] = hidden
-  if not other[1] then return end
-  local text = ("the session %s runs already, and is taken as it is: %s"):format(
-    job.id, table.concat(other, "; "))
-  job:warn(text)
-  record.warnings[#record.warnings + 1] = text
+  if other[1] then
+    job:warn(("the session %s runs already, and is taken as it is: %s"):format(
+      job.id, table.concat(other, "; ")), true)
+  end
+  for _, warning in ipairs(job.warnings) do
+    record.warnings[#record.warnings + 1] = warning
+  end
 end
 
 return reuse

@@ -16,6 +16,7 @@ local pending = require "axosandbox.pending"
 local roots = require "axosandbox.root"
 local task = require "axosandbox.task"
 local terminal = require "axosandbox.terminal"
+local unmet = require "axosandbox.unmet"
 
 local session = {}
 
@@ -168,6 +169,7 @@ local function permit(self, spec, kind)
   end)
   if not decision then return nil, err end
   if not decision.allow then return denied(record, spec, kind, decision.reason) end
+  unmet.tell(record, kind, spec, decision)
   spec.timeout, spec.max_output = decision.timeout, decision.max_output
   return spec
 end

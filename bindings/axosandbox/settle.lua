@@ -37,15 +37,6 @@ local function verify_limits(job)
   }
 end
 
-local function verify_ports(job)
-  local published, missing =
-    ports.verify(job.client, job.plan.name, job.plan.ports, job.taken or {})
-  if #missing > 0 then
-    job:warn("not published, though podman did not complain: " .. table.concat(missing, ", "), true)
-  end
-  job.ports = published
-end
-
 local function verify_directory(job)
   local asked = job.asked
   if mounted.is_same(job.container, asked.dir, asked.source, asked.identity) then return true end
@@ -66,15 +57,14 @@ end
 --- Compares the container that was started with what was decided, before anything of ours runs in
 --- it.
 ---@param job axo.Job gets `limits` and `ports`
----@return true? right, axo.Error? err code "CHANGED", "LIMITS"
+---@return true? right, axo.Error? err code "CHANGED", "LIMITS", "PODMAN" for a port
 function settle.verify(job)
   local ok, err = verify_directory(job)
   if not ok then return nil, err end
   ok, err = verify_limits(job)
   if not ok then return nil, err end
-  verify_ports(job)
   warn_of_logout(job)
-  return true
+  return ports.settle(job)
 end
 
 -- As podman names it.

@@ -27,6 +27,7 @@ local session_file = require "axosandbox.session_file"
 local session_lock = require "axosandbox.session_lock"
 local sessions = require "axosandbox.sessions"
 local settle = require "axosandbox.settle"
+local unmet = require "axosandbox.unmet"
 
 local start = {}
 
@@ -124,10 +125,11 @@ local function make_plan(job)
   local sandbox, err = start.decide_sandbox(job.set, asked)
   if not sandbox then return nil, err end
   local chosen
-  chosen, err = image.decide(job.set, asked.image)
+  chosen, err = image.decide(job.set, asked.image, asked.optional_image)
   if not chosen then return nil, err end
   if chosen.warning then job:warn(chosen.warning, asked.image ~= nil) end
   settle_user(job, sandbox, chosen)
+  unmet.tell_of_start(job, sandbox)
   local problem
   job.plan, problem = plan.new({
     guest = guest_for(job), search = not job.client:is_remote() and guest.search_binary() or nil,
@@ -135,7 +137,8 @@ local function make_plan(job)
     place = job.place:path(), podman_dir = job.client:runtime_dir(),
     id = asked.id, dir = asked.dir, source = asked.source, image = asked.image,
     root = not job.client:is_remote() and asked.identity or nil,
-    ports = asked.ports, env = asked.env, keep = asked.keep,
+    needs_image = asked.image ~= nil and not asked.optional_image, ports = asked.ports,
+    required_ports = asked.required_ports, env = asked.env, keep = asked.keep,
     secret_names = next(asked.env_from) and sorted_names(asked.env_from) or nil,
   }, sandbox, chosen)
   if not job.plan then
@@ -380,6 +383,7 @@ end
 ---@field dir string an existing directory, absolute
 ---@field image string? an OCI reference; policy decides whether it is trusted
 ---@field ports integer[]? published 1:1
+---@field optional { image: boolean?, ports: integer[]? }? image: another one may run where policy refuses it; ports: published where nobody holds them. What is not optional is an error
 ---@field post_create string[]? shell commands; run only when policy allows it
 ---@field env table<string, string>?
 ---@field env_from table<string, axo.SecretSource>? secrets, by the name of their variable

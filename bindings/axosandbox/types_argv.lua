@@ -39,6 +39,7 @@
 ---@field ports axo.core.Port[]?
 ---@field ulimits axo.core.Ulimit[]?
 ---@field memory integer? bytes
+---@field shm_size integer? bytes of /dev/shm
 ---@field cpus number?
 ---@field pids integer?
 ---@field init boolean?

@@ -83,8 +83,21 @@ local function has_like(text, patterns)
   return false
 end
 
+-- The kernel's words for an errno, which other words could be taken for.
+local ERRNO = {
+  "invalid argument", "operation not supported", "operation not permitted",
+  "function not implemented", "invalid cross%-device link", "device or resource busy",
+  "file exists", "is a directory", "not a directory",
+}
+
+local function without_errno(text)
+  for _, words in ipairs(ERRNO) do text = text:gsub("%f[%l]" .. words .. "%f[%L]", "") end
+  return text
+end
+
 local function fits(rule, text, is_exec)
   if rule.exec and not is_exec then return false end
+  if rule.bare then text = without_errno(text) end
   for _, wanted in ipairs(rule.all or {}) do
     if not text:find(wanted, 1, true) then return false end
   end
@@ -159,6 +172,16 @@ local function answer(rule, text)
   }
 end
 
+-- What podman meant to try again.
+local function retried(info)
+  local texts = {}
+  for line in info:gmatch "[^\n]+" do
+    local text = line:match "^Failed, retrying in .-Error: (.*)$"
+    if text then texts[#texts + 1] = text end
+  end
+  return table.concat(texts, "\n"):lower()
+end
+
 -- request.stderr is what podman printed, request.exit_code how it ended. The answer: { class,
 -- subclass, port, alternatives }. `port` only when the complaint names a published port;
 -- `alternatives` when the same words have more than one cause.
@@ -180,6 +203,11 @@ return function(rules, request)
   if vague then return vague end
   rule = first_fit(rules.foreign, shortened(parts.plain:lower()))
   if rule then return answer(rule, parts.plain) end
+  -- It has not given up yet, or said nothing after it had: what it would try again is the cause.
+  if parts.cause == "" then
+    rule = first_fit(rules.known, shortened(retried(parts.info)), is_exec)
+    if rule and not rule.vague then return answer(rule, parts.info:lower()) end
+  end
   -- 125 is podman itself, before any runtime: it did not like what it was told.
   if parts.cause ~= "" and request.exit_code == 125 then return { class = "USAGE" } end
   return { class = "UNKNOWN" }

@@ -3,8 +3,8 @@
 -- Read from the top; the first rule that fits decides. Texts are compared in lower case. `any`:
 -- one of these texts (or one of the patterns in `like`) is there; `also`: and one of these.
 -- `all`: these are all there. `none`: none of these is. `vague`: decides only when no other part
--- of the complaint says more. `exec`: only of `podman exec`. A subclass that begins with "@" is
--- looked up in the complaint by classify.lua.
+-- of the complaint says more. `exec`: only of `podman exec`. `bare`: without the words of an
+-- errno. A subclass that begins with "@" is looked up in the complaint by classify.lua.
 local rules = {}
 
 local NETWORK_TROUBLE = {
@@ -22,6 +22,29 @@ local PULLING = {
   'get "http',
 }
 
+-- Where podman keeps what it stores.
+local STORAGE = {
+  "/overlay", "/containers/storage", "/vfs/", "/vfs-", "read-write layer", "layer ", "/libpod/",
+  "container storage", "storage for container", "container store", "image store", "blob ",
+}
+
+local ERRNO = {
+  "invalid argument", "no such file", "not a directory", "is a directory", "file exists",
+  "not empty", "no data available", "cross-device", "too large", "unexpected eof", "numerical",
+  "exec format", "no such device", "bad file descriptor", "argument list too long",
+}
+
+local NETWORKING = {
+  "subnet", "bridge", "interface", "gateway", "firewall", "route", "ip address", "ip range",
+  "network", "dns", "vlan", "macvlan", "tap device", "port forwarder", "resolv.conf", "hosts file",
+}
+
+local FAILED = {
+  "already used", "already in use", "already exists", "in use", "fail", "unable", "cannot",
+  "could not", "not permitted", "not found", "no such", "error", "denied", "exhausted", "overlap",
+  "conflict", "unreachable", "no free", "no available",
+}
+
 -- Over the whole complaint: here the last line hides the cause.
 rules.hidden = {
   { "HOST_RESOURCES", "EMFILE_MASQUERADES_AS_CONMON",
@@ -32,6 +55,9 @@ rules.hidden = {
     any = { "exists in local storage but may be corrupted" } },
   { "STORAGE_CORRUPT", "LOCK_AND_STALE_RUNTIME_STATE",
     all = { "refreshing container", "acquiring lock", "file exists" } },
+  -- What ran in the container, or podman's own helper, says it; podman only waited in vain.
+  { "NO_SPACE", "MASKED_BY_WAITING", all = { "no space left on device" },
+    any = { "pause.pid", "timed out waiting for file" } },
   { "OOM", "OOM_DURING_INIT", any = { "cannot start a container that has stopped" } },
 }
 
@@ -42,13 +68,26 @@ rules.known = {
     "failed to connect: ssh", "destination not found", "create sshclient",
     "connection to bastion host", "podman machine start", "podman.sock: connect",
     "vm does not exist", "machine is not running", "vm is not running",
-  }, like = { 'connection "[^"]*" not found' } },
+  }, like = { 'connection "[^"]*" not found', "dial unix [^\n]*podman[^\n]*%.sock: connect" } },
+
+  { "NETWORK_BACKEND", "RESOLV_CONF", like = { "resolv%.conf[^\n]*no such file",
+    "resolv%.conf[^\n]*not found", "open[^\n]*resolv%.conf", "read[^\n]*resolv%.conf",
+    "fail[^\n]*resolv%.conf", "unable[^\n]*resolv%.conf", "stat [^\n]*resolv%.conf",
+    "could not[^\n]*resolv%.conf", "couldn't[^\n]*resolv%.conf", "any nameserver" } },
+  { "CGROUP", any = { "without cgroups" } },
 
   -- What podman refuses before it does anything, in words that also name what it would do.
   { "USAGE", none = { "xdg_", "cannot set up" },
     any = { "can't be set", "seccomp profile", "invalid cgroup mode", "unsupported cgroup mode",
       "mutually exclusive", "cannot be used together", "cannot be set together" },
-    like = { "^%-%-%l", "^the %-%-%l", "^cannot set ", "^conflicting options" } },
+    like = { "^%-%-%l", "^the %-%-%l", "^cannot set ", "^conflicting options",
+      "^unsupported " } },
+
+  -- What it was about to do stands first, whatever stopped it.
+  { "MOUNT_SOURCE_MISSING", like = { "^statfs /" }, none = { "/storage/", "/overlay",
+    "no space" } },
+  { "REMOVE_FAILED", like = { "^removing ", "^error removing ", "^unmounting ", "^cleaning up " },
+    none = { "no such", "no container", "no space" } },
 
   -- Quotas and counters that speak of a full disk.
   { "KEYRING_QUOTA", "LOOKS_LIKE_NO_SPACE", all = { "quota" },
@@ -65,10 +104,11 @@ rules.known = {
   { "PAUSE_PROCESS", any = {
     "pause.pid", "pause process", "pause pid", "invalid internal status",
     "could not find any running process", "join the existing user namespace",
-  } },
+  }, like = { "/proc/%d+/ns/%l+: no such file" } },
   { "SUBUID", "UIDMAP_TOO_LARGE", any = { "final child's pid from pipe" } },
   { "SUBUID", "USER_OUT_OF_RANGE",
     any = { "setup user: invalid argument" }, like = { "setres[ug]id[^:]*: invalid argument" } },
+  { "SUBUID", any = { "storage-chown-by-maps", "potentially insufficient" } },
   { "SUBUID", any = {
     "subuid", "subgid", "newuidmap", "newgidmap", "insufficient uids", "uid_map", "gid_map",
     "cannot find mappings for user", "not enough unused ids", "enough available ids",
@@ -103,8 +143,9 @@ rules.known = {
 
   -- Processes and descriptors that ran out. The first is what runc says both when the
   -- container may start no further process and when its disk is full.
+  { "OCI_RUNTIME", "CLONED_BINARY", any = { "cloned binary" } },
   { "PIDS_EXHAUSTED", any = { "read init-p: connection reset by peer" },
-    alternatives = { "NO_SPACE" } },
+    none = { "not permitted", "permission denied" }, alternatives = { "NO_SPACE" } },
   { "STORAGE_LOCKED", any = { "database is locked", "lock: timeout", ".db: timeout" },
     like = { "lock[^\n]*resource temporarily unavailable", "timed out[^\n]*lock" } },
   { "HOST_RESOURCES", none = { "oci runtime", "runc:", "crun:" },
@@ -115,7 +156,7 @@ rules.known = {
   { "HOST_RESOURCES", any = { "too many open files", "cannot allocate memory" } },
 
   -- Ports. An address that this machine does not have is no port that is held.
-  { "USAGE", "BAD_ADDRESS", any = { "cannot assign requested address" } },
+  { "USAGE", "BAD_ADDRESS", none = { "aardvark" }, any = { "cannot assign requested address" } },
   { "NETWORK_BACKEND", "AARDVARK", all = { "aardvark", "address already in use" } },
   { "PORT_CONFLICT", "PRIVILEGED", any = { "privileged port" },
     like = { "listen %l+%d? [^ ]*:%d+: bind: permission denied",
@@ -151,6 +192,7 @@ rules.known = {
   } },
   { "CONTAINER_NOT_RUNNING", "RUNTIME_STATE_LOST", any = { "container does not exist" },
     like = { "opening file `[^`]*/status`" } },
+  { "CONTAINER_NOT_RUNNING", like = { "only [^\n]*running containers" } },
   { "CONTAINER_NOT_RUNNING", any = {
     "container state improper", "is not running", "not running,", "stopped container",
     "container is stopped", "paused container", "container not running",
@@ -159,6 +201,8 @@ rules.known = {
   -- Storage that cannot be mounted here, and storage that does not agree with itself.
   { "CONFIG", "STORAGE_DRIVER", all = { "overlay mount" }, any = { "mount program",
     "permission denied", "operation not permitted", "not supported", "no such device" } },
+  { "CONFIG", "DB_MISMATCH", like = { "^database [^\n]* does not match our " },
+    alternatives = { "STORAGE_CORRUPT" } },
   { "STORAGE_CORRUPT", any = {
     "layer not known", "storage corruption", "may be corrupted", "overlay/l/", "overlay/l:",
     "bolt_state.db", "disk image is malformed", "is not a database", "has been removed",
@@ -197,6 +241,9 @@ rules.known = {
   { "NETWORK_BACKEND", "NETWORK_NOT_FOUND",
     any = { "network not found", "unable to find network" } },
   { "NETWORK_BACKEND", "AARDVARK_MISSING_WARN", any = { "aardvark-dns binary not found" } },
+  -- podman takes CNI up where its storage has lost which backend was in use.
+  { "NETWORK_BACKEND", "CNI_WARNING", any = { "error validating cni config file" },
+    alternatives = { "STORAGE_CORRUPT" } },
   { "NETWORK_BACKEND", "CNI", any = { "plugin type=", "cni plugin", "cni network" } },
   { "NETWORK_BACKEND", "IPTABLES_MISSING", any = { "netavark: no such file or directory" } },
   { "NETWORK_BACKEND", "IPTABLES", any = { "iptables", "ip6tables", "nftables" } },
@@ -209,18 +256,22 @@ rules.known = {
   } },
 
   -- Programs that podman needs.
+  { "USAGE", "INIT_PATH", any = { "container-init binary not found" },
+    none = { "catatonit", "/podman/", "/libexec/" } },
   { "RUNTIME_MISSING", "INIT_MISSING", any = { "catatonit", "container-init", "init binary" } },
   { "RUNTIME_MISSING", any = {
     "default oci runtime", "executable found for oci runtime", "oci runtime has been configured",
     "such runtime is defined", "outdated conmon version", "working conmon", "conmon binary",
     "no such runtime",
-  }, like = { "requested oci runtime %S+ is not available", 'could not find "?conmon',
+  }, like = { "requested oci runtime %S+ is not available", "%f[%w]c?runc? not found",
+    "%f[%w]crun not found", 'could not find "?conmon',
     'exec: "[^"]*conmon"', 'exec: "[^"]*runc"', 'exec: "[^"]*crun"',
     "fork/exec [^:]*/conmon: no such", "fork/exec [^:]*/c?runc?: no such" } },
 
   -- Labels and rights on what is mounted.
   { "SELINUX_MOUNT", "RELABEL", any = { "lsetxattr", "relabel" } },
   { "SELINUX_MOUNT", any = { "selinux label", "selinux context" } },
+  { "SELINUX_MOUNT", like = { "stat'ing file '[^']*': permission denied" } },
 
   -- podman's own settings and directories.
   { "USAGE", "QUOTA_UNSUPPORTED", any = { "storage option" } },
@@ -239,7 +290,7 @@ rules.known = {
     "could not get runtime", "static files directory", "temporary files directory",
     "database configuration mismatch", "configure storage", "toml:", "generating default config",
     "boot id differs",
-  }, like = { "^mkdir /[^:]+: permission denied", "^creating %w+ directory" } },
+  }, like = { "mkdir /[^:\n]+: permission denied", "^creating %w+ directory" } },
 
   -- What the container was asked to run, and how.
   { "OCI_RUNTIME", "RLIMIT", any = { "setrlimit", "rlimit", "ulimit" } },
@@ -265,12 +316,46 @@ rules.known = {
   { "INTERNAL", "ATTACH", any = { "attach socket" } },
   { "INTERNAL", "EXEC_EXIT_FILE", any = { "timed out waiting for file" } },
   { "OCI_RUNTIME", vague = true, any = { "oci runtime", "runc:", "crun:", "/runc ", "/crun ",
-    "container_linux.go", "standard_init_linux" } },
+    "container_linux.go", "standard_init_linux", "(probably exited)" },
+    like = { "dial unix%l* /proc/" } },
 
   { "REGISTRY_UNREACHABLE", any = { "docker://", "container registry" } },
+
+  -- No known words: what it is about, and which errno. The kernel's words for an errno are the same
+  -- in every program and version; "invalid argument" from a disk is no wrong argument.
+  { "STORAGE_CORRUPT", "IO", any = { "input/output error", "structure needs cleaning",
+    "stale file handle", "bad message", "stale nfs" } },
+  { "STORAGE_CORRUPT", any = STORAGE, also = ERRNO },
+  { "CONFIG", "READ_ONLY", any = { "read-only file system" } },
+  { "CONFIG", "EXEC_DENIED", like = { "fork/exec [^:]*: permission denied",
+    "fork/exec [^:]*: operation not permitted" } },
+  { "HOST_RESOURCES", any = { "too many open", "too many levels", "out of memory",
+    "cannot allocate", "resource temporarily unavailable", "no child processes" } },
+  { "SUBUID", any = { "chown ", "uid ", "gid ", "uids", "gids" }, also = { "invalid argument",
+    "operation not permitted", "not mapped", "is not mapped", "out of range" },
+    none = { "cannot specify" } },
+  { "MACHINE_NOT_RUNNING", any = { "podman machine", "podman-machine", "gvproxy", "vfkit",
+    "qemu-system", "krunkit", "hyper-v", "wsl" }, none = { "while the vm is running" } },
+  { "REMOVE_FAILED", any = { "did not die", "failed to stop", "unable to stop", "failed to kill",
+    "failed to remove", "unable to remove", "error removing", "cannot remove", "unable to clean",
+    "failed to unmount", "error unmounting", "device or resource busy" } },
+  { "NO_SUCH_CONTAINER", like = { "no containers? ", "container %S+ not found",
+    "container %S+ does not exist", "container not found" }, none = { "runtime" } },
+  { "CONTAINER_NOT_RUNNING", like = { "container[^\n]* not[^\n]* running",
+    "container[^\n]* has exited", "container[^\n]* is exited", "container[^\n]* stopped" } },
+  { "IMAGE_NOT_FOUND", any = { "image", "manifest", "tag " },
+    also = { "not found", "no such", "unknown to", "does not exist", "not present" } },
+  { "NETWORK_BACKEND", bare = true, any = NETWORKING, also = FAILED,
+    none = { "network already exists", "unknown ", "invalid ", "flag", "option", "must ",
+      "cannot be used", "only supported", "requires " } },
+  { "PORT_CONFLICT", "CAUSE_LOST", vague = true,
+    any = { "starting some containers: internal libpod error" },
+    like = { "unable to upgrade to %l+, received 409" },
+    alternatives = { "NETWORK_BACKEND", "INTERNAL" } },
+
   { "INTERNAL", "PANIC", like = { "^panic: ", "goroutine %d+ %[" } },
   { "USAGE", "APPARMOR", any = { "apparmor profile" } },
-  { "USAGE", any = {
+  { "USAGE", bare = true, any = {
     "unknown ", "invalid", "must be", "must provide", "see usage", "only supported",
     "not supported", "unsupported", "cannot replace", "already exists", "are not available",
     "requires ", "cannot be used", "cannot set", "conflicting", "unrecognized", "flag needs",

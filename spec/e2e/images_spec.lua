@@ -57,9 +57,41 @@ describe("an image", function()
     assert.equal("IMAGE_NOT_FOUND", err.class)
   end)
 
-  it("that is not trusted is replaced by the default one, with a warning", function()
+  it("that is not trusted is refused: who asks for one does not get another", function()
     local program, calls = podman.recording()
     local options = e2e.options { policy = { allow_untrusted_image = false } }
+    podman.with(program, function()
+      local sb, err = axo.start(options)
+      assert.is_nil(sb)
+      assert.equal("POLICY", err.code)
+      assert.matches(options.image, err.message, 1, true)
+      assert.matches("allow_untrusted_image", err.message, 1, true)
+    end)
+    for _, call in ipairs(calls()) do assert.is_nil(call:find "^run ") end
+  end)
+
+  it("that policy or the retry policy would exchange is refused, too", function()
+    local other = { "image_trust", function()
+      return { image = "localhost/o:1", pull = "never" }
+    end }
+    local retry = { "retry", function(request, default)
+      if request.op == "classify" then return default(request) end
+      return { action = "retry", changes = { image = "localhost/axosandbox/base" } }
+    end }
+    for _, it in ipairs { other, retry } do
+      local err = e2e.refused {
+        image = "localhost/axotest-no-such-image:1",
+        policy = { allow_untrusted_image = true, [it[1]] = it[2] },
+      }
+      assert.equal("POLICY", err.code)
+      assert.matches("axotest%-no%-such%-image:1 was asked for", err.message)
+    end
+  end)
+
+  it("that is not trusted and only wished for is replaced, with a warning", function()
+    local program, calls = podman.recording()
+    local options = e2e.options { policy = { allow_untrusted_image = false, network = "none" } }
+    options.optional = { image = true }
     podman.with(program, function()
       local sb = assert(axo.start(options))
       assert.are_not.equal(options.image, sb:image())

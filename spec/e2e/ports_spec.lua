@@ -35,7 +35,7 @@ end
 
 local function bridge(ports)
   return e2e.options {
-    ports = ports, policy = { network = "bridge", provision = e2e.no_provisioning },
+    optional = { ports = ports }, policy = { network = "bridge", provision = e2e.no_provisioning },
   }
 end
 
@@ -43,7 +43,21 @@ if podman.has_bridge() then
   describe("a port that is held", function()
     e2e.housekeeping(_ENV)
 
-    it("is dropped with a warning that names it; the others are kept", function()
+    it("is an error that names it where it was asked for, and nothing is left", function()
+      local holder <close> = net.listen "127.0.0.1"
+      local options = bridge { net.free_port() }
+      options.ports = { holder.port }
+      local sb, err = axo.start(options)
+      assert.is_nil(sb)
+      assert.equal("PORT_CONFLICT", err.class)
+      assert.equal(holder.port, err.port)
+      assert.matches("port " .. holder.port .. " was asked for, and another program holds it",
+        err.hint)
+      assert.matches("%-%-optional%-port", err.hint)
+      assert.is_false(podman.exists("axo-ses-" .. options.id))
+    end)
+
+    it("is dropped with a warning that names it where it is optional; others are kept", function()
       local holder <close> = net.listen "127.0.0.1"
       local free = net.free_port()
       local sb = assert(axo.start(bridge { holder.port, free }))
@@ -57,7 +71,7 @@ if podman.has_bridge() then
       local free, more = net.free_port(), net.free_port()
       local options = bridge { free }
       local first = assert(axo.start(options))
-      options.reuse, options.ports = true, { free, more }
+      options.reuse, options.optional, options.ports = true, nil, { free, more }
       local sb <close> = assert(axo.start(options))
       assert.same({ free }, sb:ports())
       local warnings = table.concat(sb:warnings(), "\n")

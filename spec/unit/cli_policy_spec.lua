@@ -77,7 +77,7 @@ describe("axolua policy", function()
     it("answers for a directory and an image", function()
       assert.matches("deny +.*/etc belongs to the system", run("show", "--dir", "/etc").stdout)
       local shown = run("show", "image_trust", "--image", "ghcr.io/x/y").stdout
-      assert.matches("the image ghcr.io/x/y:latest is not trusted", shown)
+      assert.matches("deny +ghcr.io/x/y:latest is not trusted", shown)
       local wrong = run("show", "image_trust", "--image", "--x")
       assert.equal(2, wrong.code)
       wrong = run("show", "image_trust", "--image", "X Y")
@@ -216,7 +216,7 @@ describe("axolua policy", function()
       end
       assert.is_truthy(next(columns))
       assert.is_nil(next(columns, next(columns)), shown)
-      assert.matches("sha256:%x+\n +docker.io", shown)
+      assert.matches("sha256:%x+\n +denied: quay.io", shown)
     end)
 
     it("refuses a file that others can write, and one that is missing", function()

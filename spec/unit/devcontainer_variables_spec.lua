@@ -40,7 +40,7 @@ describe("the variables of devcontainer.json", function()
       assert.equal("seen-seen", (put "${localEnv:AXO_SEEN}-${env:AXO_SEEN:x}"))
       assert.equal("", (put "${localEnv:AXO_UNSET}"))
       assert.equal("else", (put "${localEnv:AXO_UNSET:else}"))
-      assert.equal("http", (put "${localEnv:AXO_UNSET:http://x}"))
+      assert.equal("http://x", (put "${localEnv:AXO_UNSET:http://x}"))
     end)
   end)
 
@@ -49,6 +49,23 @@ describe("the variables of devcontainer.json", function()
       local text, refused = put "${localEnv:AXO_SECRET}|${env:AXO_SECRET:none}|${localEnv:PATH}"
       assert.equal("|none|", text)
       assert.same({ "AXO_SECRET", "AXO_SECRET", "PATH" }, refused)
+    end)
+  end)
+
+  -- devcontainers/cli 0.89 keeps what stands before the second colon, and loses the rest.
+  it("have the whole of their default, colons included", function()
+    policies.with_env({ AXO_UNSET = false }, function()
+      for _, default in ipairs {
+        "https://x", "http://host:80/a:b", ":", "::", "a:", "C:\\x", "$HOME:/bin", "{",
+      } do
+        local text = ("<${localEnv:AXO_UNSET:%s}|${env:AXO_UNSET:%s}>"):format(default, default)
+        assert.equal(("<%s|%s>"):format(default, default), (put(text)))
+        assert.equal(("<%s>"):format(default),
+          variables.in_container(("<${containerEnv:NO:%s}>"):format(default), {}, 1000))
+      end
+      -- It ends at the first brace: what is in it is not read.
+      assert.equal("<${localEnv:X}>", (put "<${localEnv:AXO_UNSET:${localEnv:X}}>"))
+      assert.equal("<a}>", (put "<${localEnv:AXO_UNSET:a}}>"))
     end)
   end)
 

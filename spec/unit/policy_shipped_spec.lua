@@ -28,7 +28,7 @@ describe("sandbox.lua", function()
     decision.project_env = nil
     assert.same({
       network = "bridge", limits = { memory = "2g", cpus = 2, pids = 512 },
-      require_resource_limits = false, publish_address = "127.0.0.1", exec = {},
+      require_resource_limits = false, shm_size = "64m", publish_address = "127.0.0.1", exec = {},
       http_proxy = false, timeouts = { start = 120, pull = 300, stop = 30 }, init = true,
       local_env = { "LANG", "LC_ALL", "TERM", "TZ" }, setuid = true, nested_namespaces = false,
     }, decision)
@@ -143,10 +143,10 @@ describe("image_trust.lua", function()
   local DEFAULT, EMBEDDED = "docker.io/library/alpine:3.20", "localhost/axosandbox/base"
   local DIGEST = "sha256:" .. ("a"):rep(64)
 
-  local function trust(image, fields)
+  local function trust(image, fields, optional)
     return decide("image_trust", {
       image = image, reference = image and assert(core.reference.parse(image)),
-      default = DEFAULT, embedded = EMBEDDED,
+      default = DEFAULT, embedded = EMBEDDED, optional = optional,
     }, fields)
   end
 
@@ -164,8 +164,15 @@ describe("image_trust.lua", function()
     "docker.io.evil.com/library/alpine:3.20", "localhost/alpine:3.20", "debian", "quay.io/x/y",
     "alpine:3.20@" .. DIGEST, "localhost/axosandbox/base:evil", "localhost:5000/axosandbox/base",
   } do
-    it("replaces " .. image .. ", with a warning that says how to have it", function()
+    it("refuses " .. image .. ", and says how to have it", function()
       local decision = trust(image)
+      assert.is_nil(decision.image)
+      assert.truthy(decision.deny:find(core.reference.parse(image).text, 1, true))
+      assert.matches("allow_untrusted_image", decision.deny)
+    end)
+
+    it("replaces " .. image .. " where that is only wished for, with a warning", function()
+      local decision = trust(image, nil, true)
       assert.equal(DEFAULT, decision.image)
       assert.equal("missing", decision.pull)
       assert.truthy(decision.warning:find(core.reference.parse(image).text, 1, true))
@@ -189,7 +196,7 @@ describe("image_trust.lua", function()
 
   it("takes an image of the call's list, part by part", function()
     local function allows(entry, image)
-      return trust(image, { allow_images = { entry } }).warning == nil
+      return trust(image, { allow_images = { entry } }).deny == nil
     end
     assert.is_true(allows({ registry = "ghcr.io" }, "ghcr.io/me/tool:1"))
     assert.is_false(allows({ registry = "ghcr.io" }, "quay.io/me/tool:1"))

@@ -1,6 +1,7 @@
 --- A project's devcontainer.json, as `run`, `shell` and `mcp` honour it.
 local axo = require "axosandbox"
 local await = require "axosandbox.await"
+local image = require "axosandbox.image"
 local cli = require "axolua.lib.cli"
 local output = require "axolua.lib.output"
 
@@ -104,14 +105,26 @@ end
 
 -- ---- honouring it ----------------------------------------------------------------------
 
+-- A user that came with an image means nothing in another one.
+local function drop_users(description)
+  description.options.user, description.remote.user = nil, nil
+  for _, it in ipairs(description.reports) do
+    local is_user = it.property == "containerUser" or it.property == "remoteUser"
+    if is_user and it.status == "policy" then
+      it.status, it.reason = "warning", "not used: --image names another image than the file"
+    end
+  end
+end
+
 -- The command line is the user's own, and goes before what a project says.
 local function merge(options, description, args)
   local own = description.options
-  if options.image then
-    own.user, description.remote.user = nil, nil
-  else
-    options.image = own.image
+  local optional = { image = not options.image, ports = options.optional.ports or {} }
+  options.optional = optional
+  if options.image and not image.same(options.image, own.image) then
+    drop_users(description)
   end
+  options.image = options.image or own.image
   options.user = own.user
   for name, value in pairs(own.env) do
     if options.env[name] == nil then options.env[name] = value end
@@ -121,7 +134,10 @@ local function merge(options, description, args)
   options.ports = options.ports or {}
   for _, port in ipairs(options.ports) do known[port] = true end
   for _, port in ipairs(own.ports) do
-    if not known[port] then table.insert(options.ports, port) end
+    if not known[port] then
+      table.insert(options.ports, port)
+      table.insert(optional.ports, port)
+    end
   end
   description.options = options
 end
@@ -140,8 +156,8 @@ function devcontainer.read(options, args)
     return nil, { op = "devcontainer", message = cli.without_position(description) }
   end
   if description then
-    show(description, args)
     merge(options, description, args)
+    show(description, args)
     return description
   end
   -- That the directory is missing, or may not be mounted, is the start's to say.

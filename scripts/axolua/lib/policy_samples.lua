@@ -121,6 +121,9 @@ local LISTS = {
     local trusting = samples.image "debian:12"
     trusting.fields = { allow_untrusted_image = true }
     list[#list + 1] = { "debian:12, the caller trusts all", trusting }
+    local optional = samples.image "debian:12"
+    optional.optional = true
+    list[#list + 1] = { "debian:12, a project's wish", optional }
     return list
   end,
   post_create = function()

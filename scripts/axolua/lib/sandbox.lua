@@ -80,8 +80,10 @@ function sandbox.options(parser, timeout)
     :convert(cli.name "--image")
   parser:option("--network", "bridge (outgoing connections work) or none.")
     :choices { "bridge", "none" }
-  parser:option("--port", "Publish this port on 127.0.0.1; may be repeated.")
+  parser:option("--port", "Publish this port on 127.0.0.1, or fail; may be repeated.")
     :argname "N":count "*":action(append):convert(read_port)
+  parser:option("--optional-port", "Publish this port, or do without where it is held; may be "
+    .. "repeated."):argname "N":count "*":action(append):convert(read_port)
   env_option(parser)
   timeout_option(parser, timeout)
   parser:option("--env-from", "A secret for the session's commands, from a file or the output "
@@ -93,6 +95,8 @@ function sandbox.options(parser, timeout)
     :convert(cli.number("--cpus", 0.01))
   parser:option("--pids", "Limit on processes."):argname "N"
     :convert(cli.number("--pids", 1, true))
+  parser:option("--shm-size", "The size of /dev/shm, 64m by default; it counts as memory.")
+    :argname "SIZE":convert(cli.size "--shm-size")
   devcontainer.options(parser)
   parser:flag("--keep", "Leave the session running at the end, for `axolua exec`.")
   parser:flag("--allow-untrusted-image", "Run --image even if policy does not know it.")
@@ -160,6 +164,7 @@ function sandbox.start_options(args)
     dir = dir,
     image = args.image,
     ports = args.port,
+    optional = { ports = args.optional_port },
     env = sandbox.environment(args.env),
     env_from = secret_sources(args.env_from),
     confirm = confirm.is_possible() and confirm.ask or nil,
@@ -172,6 +177,7 @@ function sandbox.start_options(args)
       require_resource_limits = args.require_resource_limits,
       local_env = args.local_env,
       project_env = args.project_env,
+      shm_size = args.shm_size,
       limits = has_limits(args) and { memory = args.memory, cpus = args.cpus, pids = args.pids }
         or nil,
     },
