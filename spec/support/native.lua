@@ -88,6 +88,19 @@ function native.pid_counter(view)
   return function() return tonumber(temp.read(file):match "%d+") end
 end
 
+--- Tells whether a container has had more than `count` processes at once since this was asked
+--- for. A bomb on a busy machine may grow and shrink again between two looks: the kernel counts
+--- how often its limit refused one more.
+---@param view table of probe.container
+---@return fun(count: integer): boolean
+function native.pid_peak(view)
+  local pids = native.pid_counter(view)
+  local file = (pids_file(view.pid) or ""):gsub("current$", "events")
+  local function refusals() return tonumber((temp.read(file) or ""):match "max (%d+)") or 0 end
+  local before = refusals()
+  return function(count) return pids() > count or refusals() > before end
+end
+
 --- Counts how often the loop comes round while `fn` runs.
 ---@return integer ticks, any what `fn` returns
 function native.ticks(fn)
