@@ -541,7 +541,8 @@ typedef enum axo_file_op {
   AXO_FILE_UNLINK,
   AXO_FILE_RMDIR,
   AXO_FILE_MKDIR,
-  AXO_FILE_RENAME
+  AXO_FILE_RENAME,
+  AXO_FILE_CHMOD /* of a file itself, not of what a link leads to */
 } axo_file_op_t;
 
 /* Paths are relative to the session's root and stay beneath it, whatever links say. */
@@ -550,7 +551,7 @@ typedef struct axo_file_request {
   const char *path;
   const char *to; /* AXO_FILE_RENAME */
   int flags;      /* AXO_FILE_OPEN: O_*; it never blocks on what it opens */
-  unsigned mode;  /* AXO_FILE_MKDIR, and AXO_FILE_OPEN with O_CREAT */
+  unsigned mode; /* AXO_FILE_MKDIR and _CHMOD, and _OPEN with O_CREAT; no set-id bits */
 } axo_file_request_t;
 
 AXO_EXTERN int axo_link_file(axo_link_t *link, const axo_file_request_t *file,

@@ -128,7 +128,8 @@ enum axo_path_op {
   AXO_PATH_UNLINK = 1,
   AXO_PATH_RMDIR,
   AXO_PATH_MKDIR,
-  AXO_PATH_RENAME
+  AXO_PATH_RENAME,
+  AXO_PATH_CHMOD /* of a file, not of what a link leads to */
 };
 
 typedef struct axo_path {

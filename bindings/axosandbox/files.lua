@@ -125,17 +125,23 @@ end
 
 local WRITE_SHAPE = {
   parents = "boolean",
-  mode = { type = "integer", min = 0, max = 4095 },
+  -- No bit lets a file run as its owner: whoever is outside of the session could run it, too.
+  mode = { type = "integer", min = 0, max = 1023 },
 }
 
---- Replaces a file's content, or makes the file, in one step: nobody ever sees half of it, and
---- its mode and owner stay, as far as the session's user may see to that. Through a symbolic
---- link, the file that it leads to is written.
+--- Replaces a file's content, or makes the file, in one step: nobody ever sees half of it, and its
+--- mode, owner, ACLs, labels and user attributes stay; set-id bits and capabilities do not. Through
+--- a symbolic link, the file that it leads to is written. A file with several names (hard links)
+--- becomes a new one under this name, and the others keep what they have.
+---
+--- What cannot be given to a new file (it is somebody else's) is kept by writing into the old one,
+--- which others may see half of; or it is an error with code "METADATA". After an error the file is
+--- as it was, and no directory was made.
 ---@param path string
 ---@param bytes string
----@param opts { parents: boolean?, mode: integer? }? parents: makes missing directories
+---@param opts { parents: boolean?, mode: integer? }? parents: makes missing directories; mode: without set-id bits
 ---@param callback fun(err: axo.Error?, ok: true?)?
----@return true? ok, axo.Error? also code "NO_SPACE", "READ_ONLY"
+---@return true? ok, axo.Error? also code "NO_SPACE", "READ_ONLY", "METADATA"
 function methods:write_file(path, bytes, opts, callback)
   opts, callback = handle.arguments(opts, callback)
   opts = options.check(WRITE_SHAPE, opts, "sandbox:write_file", 2)

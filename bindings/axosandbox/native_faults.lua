@@ -2,6 +2,8 @@
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
 local hints = require "axosandbox.hints"
+local file_faults = require "axosandbox.file_faults"
+local root = require "axosandbox.root"
 
 local faults = {}
 
@@ -59,6 +61,20 @@ function faults.of(raw, path, op, what)
     code = code, op = op or "exec", message = message, hint = HINTS[code] or raw.hint,
     errno = raw.code,
   }
+end
+
+--- The same of a request about a file.
+---@param raw axo.Error
+---@param path axo.NativePath
+---@param op string
+---@param name string the file's
+---@return axo.Error
+function faults.of_file(raw, path, op, name)
+  if raw.stage ~= STAGE.FILE then return faults.of(raw, path, op) end
+  if raw.code == "ESTALE" then return root.gone(path, op) end
+  local text = (raw.message:match "^.*:(.+)$" or raw.message):gsub("^ ", "")
+  if raw.code == "EXDEV" then text = "it leads out of the session's directory" end
+  return file_faults.new(op, name, raw.code, text)
 end
 
 --- Why a signal reached nothing.

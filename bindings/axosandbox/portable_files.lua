@@ -2,9 +2,11 @@
 --- the session's directory and lexically inside it already (files.lua); the script sees to it
 --- that they are inside really.
 local errors = require "axosandbox.errors"
+local file_faults = require "axosandbox.file_faults"
 local last_line = require "axosandbox.last_line"
 local naming = require "axosandbox.naming"
 local root = require "axosandbox.root"
+local plain_file = require "axosandbox.plain_file"
 local scripts = require "axosandbox.portable_scripts"
 
 local files = {}
@@ -23,6 +25,7 @@ local CAUSES = {
   { "no space left", "NO_SPACE" }, { "permission denied", "PERMISSION" },
   { "not permitted", "PERMISSION" }, { "read%-only file system", "READ_ONLY" },
   { "disk quota exceeded", "NO_SPACE" }, { "is a directory", "NOT_A_FILE" },
+  { "file too large", "TOO_LARGE" }, { "file size limit", "TOO_LARGE" },
 }
 
 local function cause_of(complaint)
@@ -45,12 +48,13 @@ local function refused(path, request, result)
   local complaint, code, text = result.stderr:match "^(.*)\naxo%-files (%u[%u_]*) ([^\n]*)\n$"
   if not code then return nil end
   text = text:sub(1, MAX_SAID)
+  if code == "NO_PARENT" then return file_faults.no_parent(request.op, request.path, text) end
   if code == "NO_ROOT" then return root.gone(path, request.op, text) end
   if code == "IO" then code = cause_of(complaint) or code end
   return errors.new {
     code = code, op = request.op, stderr = complaint ~= "" and complaint or nil,
     message = message_of(request, code, text, complaint),
-    hint = code == "TOO_LARGE" and "read it in parts: offset and limit" or nil,
+    hint = file_faults.hint(code, request.op),
   }
 end
 
@@ -121,6 +125,12 @@ function files:read_file(path, opts, done)
   end)
 end
 
+-- Whether the file has neither ACLs nor other attributes, where this host can look at it.
+local function plain(self, path, opts)
+  if opts.is_plain ~= nil then return opts.is_plain end
+  return plain_file.is_plain(self, path)
+end
+
 --- Replaces a file's content in one step.
 ---@param path string
 ---@param bytes string
@@ -133,6 +143,7 @@ function files:write_file(path, bytes, opts, done)
     arguments = {
       ("%d"):format(#bytes), ".axo-write-" .. naming.token(8), opts.parents and "1" or "",
       opts.mode and ("%o"):format(opts.mode) or "", opts.unchanged or "",
+      plain(self, path, opts) and "1" or "",
     },
   }, done)
 end

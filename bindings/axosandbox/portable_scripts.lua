@@ -31,10 +31,20 @@ inside() {
   *) fail OUTSIDE 'it leads outside by a symbolic link' ;;
   esac
 }
+name_missing() {
+  at=. names=${1#./}/
+  while [ -n "$names" ]; do
+    at=$at/${names%%/*} names=${names#*/}
+    [ ! -d "$at" ] || continue
+    if [ -e "$at" ]; then fail NOT_A_DIRECTORY 'a part of it is not a directory'; fi
+    fail NO_PARENT "${at#./}"
+  done
+}
 go() {
   if ! cd -P -- "$1" 2>/dev/null; then
     if [ -d "$1" ]; then fail PERMISSION 'permission denied'; fi
     if [ -e "$1" ]; then fail NOT_A_DIRECTORY 'a part of it is not a directory'; fi
+    case $1 in ./*) name_missing "$1" ;; esac
     fail NOT_FOUND 'no such file or directory'
   fi
   inside
@@ -57,12 +67,24 @@ follow() {
 exists() { [ -e "$leaf" ] || fail NOT_FOUND 'no such file or directory'; }
 regular() { [ -f "$leaf" ] || fail NOT_A_FILE "it is $(kind "$leaf")"; }
 readable() { [ -r . ] || fail PERMISSION 'permission denied'; }
+made=0 tree=
 make() {
-  rest=$1/
-  while [ -n "$rest" ]; do
-    part=${rest%%/*} rest=${rest#*/}
-    [ -e "./$part" ] || mkdir "./$part" || fail IO 'a directory cannot be made'
+  steps=$1/ tree=
+  while [ -n "$steps" ]; do
+    part=${steps%%/*} steps=${steps#*/}
+    if [ ! -e "./$part" ]; then
+      mkdir "./$part" || fail IO 'a directory cannot be made'
+      made=$((made + 1))
+    fi
+    tree=${tree:+$tree/}$part
     go "./$part"
+  done
+}
+unmake() {
+  while [ "$made" -gt 0 ]; do
+    made=$((made - 1))
+    (unread= && enter_root && enter "$tree" && rmdir "$leaf") 2>/dev/null
+    tree=${tree%/*}
   done
 }
 signature() { stat -c '%d:%i:%s:%y:%z' "$leaf"; }
@@ -92,8 +114,16 @@ tail -c "+$(($2 + 1))" "$leaf" | head -c "${3:-$1}"
 
 -- What is left on stdin is read before a failure: podman loses what a command says when it ends
 -- with stdin unread.
--- count, name of the temporary file, 1 to make parents, mode, expected signature
+--
+-- The new file gets all that the old one has. Where a plain chown and chmod do not see to that
+-- (there are ACLs or attributes, or the owner is somebody out of reach), GNU cp may; else the old
+-- file is written into, once there is a copy of its content, and of the new one.
+-- count, name of the temporary file, 1 to make parents, mode, expected signature, 1 for a file
+-- without ACLs and attributes
 scripts.write = [==[
+new=./$2 old=./$2.old
+trap 'rm -f "$new" "$old"; unmake' EXIT
+trap 'exit 1' HUP INT TERM
 if [ "$3" = 1 ]; then
   case $path in */*) make "${path%/*}"; enter_root ;; esac
 fi
@@ -108,9 +138,7 @@ if [ -e "$leaf" ]; then
 elif [ -n "$5" ]; then
   fail CHANGED 'it was removed meanwhile'
 fi
-new=./$2
-trap 'rm -f "$new"' EXIT
-trap 'exit 1' HUP INT TERM
+case $mode in ????*) mode=${mode#"${mode%???}"} ;; esac
 set -C
 if [ -n "$mode" ]; then
   (umask 077; true >"$new") || fail IO 'it cannot be written'
@@ -118,15 +146,40 @@ else
   true >"$new" || fail IO 'it cannot be written'
 fi
 set +C
+same_owner() { [ "$owner" = "$(stat -c %u:%g "$new")" ]; }
+dress() {
+  same_owner || chown "$owner" "$new" 2>/dev/null || return 1
+  [ "$1" = 1 ] || cp --attributes-only --preserve=mode,xattr -- "$leaf" "$new" 2>/dev/null ||
+    return 1
+  same_owner
+}
+flush() { dd if=/dev/null of="$1" bs=1 conv=notrunc,fsync 2>/dev/null || :; }
+into() {
+  [ "$(stat -c %h "$leaf")" = 1 ] || fail METADATA \
+    'it has other names, and its owner, ACLs or attributes cannot be given to a new file'
+  (umask 077; set -C; cat "$leaf" >"$old") || fail IO 'its content cannot be kept meanwhile'
+  if cat "$new" >"$leaf"; then
+    chmod "$mode" "$leaf" 2>/dev/null || :
+    flush "$leaf"
+    return
+  fi
+  rm -f "$new"
+  cat "$old" >"$leaf" || :
+  fail IO 'it cannot be written'
+}
+kept=1
+[ -z "$owner" ] || dress "$6" || kept=
 cat >"$new" || fail IO 'it cannot be written'
 [ "$(stat -c %s "$new")" = "$1" ] || fail IO 'not all of it arrived'
-if [ -n "$owner" ] && [ "$owner" != "$(stat -c %u:%g "$new")" ]; then
-  chown "$owner" "$new" 2>/dev/null || :
+unread=
+if [ -n "$kept" ]; then
+  if [ -n "$mode" ]; then chmod "$mode" "$new" || fail IO 'its mode cannot be set'; fi
+  flush "$new"
+  mv -f "$new" "$leaf" || fail IO 'it cannot be replaced'
+else
+  into
 fi
-if [ -n "$mode" ]; then chmod "$mode" "$new" || fail IO 'its mode cannot be set'; fi
-dd if=/dev/null of="$new" bs=1 conv=notrunc,fsync 2>/dev/null || :
-mv -f "$new" "$leaf" || fail IO 'it cannot be replaced'
-trap - EXIT
+made=0
 ]==]
 
 -- token
@@ -152,7 +205,12 @@ exec stat -c '%f %s %Y' "$leaf"
 
 -- 1 to make parents
 scripts.mkdir = [==[
-if [ "$1" = 1 ]; then make "$path"; exit 0; fi
+if [ "$1" = 1 ]; then
+  trap unmake EXIT
+  make "$path"
+  made=0
+  exit 0
+fi
 enter "$path"
 if [ -e "$leaf" ] || [ -L "$leaf" ]; then fail EXISTS 'it exists'; fi
 mkdir "$leaf" || fail IO 'it cannot be made'
@@ -268,7 +326,9 @@ exit 0
 ---@param name string
 ---@return string
 function scripts.text(name)
-  local begin = name == "write" and "unread=1\nenter_root\n" or "enter_root\n"
+  -- Complaints are understood in one language. grep reads text in the user's.
+  local begin = (name == "write" and "unread=1\n" or "")
+    .. (name == "grep" and "" or "LC_ALL=C; export LC_ALL\n") .. "enter_root\n"
   return LIBRARY .. begin .. scripts[name]
 end
 

@@ -117,6 +117,17 @@ function core.plain_copy(value, depth, values) end
 ---@return string[]? words nil when it is none, or has a metatable
 function core.words(list) end
 
+---Gives a file the ACLs, labels and user attributes of another, and takes away an ACL that this
+---one has not; capabilities stay behind.
+---@param from integer a descriptor, O_PATH is enough
+---@param to integer a descriptor, open for writing
+---@return boolean ok false: not all of them could be
+function core.copy_attributes(from, to) end
+
+---@param fd integer O_PATH is enough
+---@return boolean none false also where it cannot be found out
+function core.has_no_attributes(fd) end
+
 ---The SHA-256 digest of bytes: "sha256:" and 64 hexadecimal digits, as in references.
 ---@param bytes string
 ---@return string

@@ -89,10 +89,10 @@ function Link:attach(name, options) end
 function Link:open_file(path, flags, mode, done) end
 
 --- Changes what is beneath the session's root.
----@param op "unlink"|"rmdir"|"mkdir"|"rename"
+---@param op "unlink"|"rmdir"|"mkdir"|"rename"|"chmod"
 ---@param path string
 ---@param to string? rename
----@param mode integer mkdir
+---@param mode integer mkdir and chmod
 ---@param done fun(err: axo.Error?)
 ---@return true?, axo.Error?
 function Link:path(op, path, to, mode, done) end

@@ -135,6 +135,15 @@ static int rename_beneath(int root, int from_dir, const char *from, const char *
   return failed;
 }
 
+static int change_mode(int dir, const char *name, mode_t mode) {
+  int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0)
+    return -1;
+  int failed = fchmod(fd, mode);
+  close_keeping_errno(fd);
+  return failed;
+}
+
 static int path_beneath(int root, const axo_path_t *how, const char *from,
                         const char *to) {
   const char *name;
@@ -151,6 +160,9 @@ static int path_beneath(int root, const axo_path_t *how, const char *from,
     break;
   case AXO_PATH_MKDIR:
     failed = mkdirat(dir, name, how->mode & MODE_ALLOWED);
+    break;
+  case AXO_PATH_CHMOD:
+    failed = change_mode(dir, name, how->mode & MODE_ALLOWED);
     break;
   case AXO_PATH_RENAME:
     failed = rename_beneath(root, dir, name, to);

@@ -1,6 +1,7 @@
 local uv = require "luv"
 local axo = require "axosandbox"
 local e2e = require "spec.support.e2e"
+local attributes = require "spec.support.attributes"
 local temp = e2e.temp
 
 local function describe_files(what, image)
@@ -17,6 +18,7 @@ local function describe_files(what, image)
       local value, err = ...
       assert.is_nil(value)
       assert.equal(code, err.code)
+      return value, err
     end
 
     it("are read and written byte for byte", function()
@@ -69,8 +71,23 @@ local function describe_files(what, image)
       end
     end)
 
+    it("keep ACLs and attributes, but no set-id bit", function()
+      temp.write(root .. "/acl", "old")
+      attributes.give(root .. "/acl")
+      local before = attributes.of(root .. "/acl")
+      assert(sb:write_file("acl", "new"))
+      assert.equal(1, assert(sb:edit_file("acl", "new", "newer")))
+      assert.equal("newer", temp.read(root .. "/acl"))
+      assert.equal(before, attributes.of(root .. "/acl"))
+      assert(assert(sb:exec({ "sh", "-c", "echo x >suid; chmod 755 suid" })):ok())
+      uv.fs_chmod(root .. "/suid", tonumber("6755", 8))
+      assert.equal(1, assert(sb:edit_file("suid", "x", "y")))
+      assert.equal(tonumber("755", 8), uv.fs_stat(root .. "/suid").mode & 4095)
+    end)
+
     it("are made with their directories when that is asked", function()
-      fails("NOT_FOUND", sb:write_file("deep/er/file", "x"))
+      local _, err = fails("NOT_FOUND", sb:write_file("deep/er/file", "x"))
+      assert.matches("there is no directory deep$", err.message)
       assert(sb:write_file("deep/er/file", "x", { parents = true }))
       assert.equal("x", temp.read(root .. "/deep/er/file"))
     end)

@@ -1,5 +1,7 @@
 local uv = require "luv"
 local core = require "axosandbox.core"
+local attributes = require "spec.support.attributes"
+local e2e_proc = require "spec.support.proc"
 local files = require "axosandbox.files"
 local portable_files = require "axosandbox.portable_files"
 local scripts = require "axosandbox.portable_scripts"
@@ -79,7 +81,11 @@ for _, shell in ipairs(shells.all()) do
       assert(uv.fs_mkdir(root, tonumber("755", 8)))
       assert(uv.fs_mkdir(base .. "/out", tonumber("755", 8)))
       temp.write(base .. "/out/secret", "secret")
-      local driver = setmetatable({ root = root, exec = local_exec }, { __index = portable_files })
+      local stat = uv.fs_stat(root)
+      local driver = setmetatable({
+        root = root, exec = local_exec,
+        record = { mounted = { dir = root, dev = stat.dev, ino = stat.ino } },
+      }, { __index = portable_files })
       sb = setmetatable({ driver = driver }, { __index = files.methods })
     end)
 
@@ -243,7 +249,78 @@ for _, shell in ipairs(shells.all()) do
       assert.equal(tonumber("755", 8), assert(sb:stat "script").mode)
     end)
 
+    it("keep all that a file has, whether or not this host can look at it", function()
+      local known = sb.driver.record
+      for _, record in ipairs { known, {} } do
+        sb.driver.record = record
+        temp.write(root .. "/f", "old")
+        attributes.give(root .. "/f")
+        local before = attributes.of(root .. "/f")
+        assert(sb:write_file("f", "new"))
+        assert.equal("new", temp.read(root .. "/f"))
+        assert.equal(before, attributes.of(root .. "/f"))
+        assert(sb:edit_file("f", "new", "newer"))
+        assert.equal(before, attributes.of(root .. "/f"))
+        assert.same({ "f" }, names(assert(sb:list_dir())))
+        assert(uv.fs_unlink(root .. "/f"))
+        -- What a directory gives to new files is not what this one had.
+        temp.write(root .. "/f", "old", "640")
+        e2e_proc.must { "setfacl", "-d", "-m", "u:65000:rwx", root }
+        before = attributes.of(root .. "/f")
+        assert(sb:write_file("f", "new"))
+        assert.equal(before, attributes.of(root .. "/f"))
+        e2e_proc.must { "setfacl", "-k", root }
+        assert(uv.fs_unlink(root .. "/f"))
+      end
+    end)
+
+    it("never keep a set-id bit, and part from other names of a file", function()
+      temp.write(root .. "/f", "old")
+      for _, record in ipairs { sb.driver.record, {} } do
+        sb.driver.record = record
+        uv.fs_chmod(root .. "/f", tonumber("6755", 8))
+        assert(sb:write_file("f", "new"))
+        assert.equal(tonumber("755", 8), uv.fs_stat(root .. "/f").mode & 0xFFF)
+      end
+      assert.has_error(function() sb:write_file("f", "x", { mode = tonumber("4755", 8) }) end)
+      assert(uv.fs_link(root .. "/f", root .. "/other"))
+      sb.driver.record = {}
+      local ok, err = sb:write_file("f", "newer")
+      if not ok then
+        assert.equal("METADATA", err.code)
+        assert.is_string(err.hint)
+        assert.equal("new", temp.read(root .. "/f"))
+      end
+      assert.equal("new", temp.read(root .. "/other"))
+    end)
+
+    it("say which directory is missing", function()
+      assert(uv.fs_mkdir(root .. "/a", tonumber("755", 8)))
+      for _, op in ipairs { { "write_file", "a/b/c/f", "x" }, { "mkdir", "a/b/c" } } do
+        local err = fails("NOT_FOUND", sb[op[1]](sb, table.unpack(op, 2)))
+        assert.matches("there is no directory a/b$", err.message)
+        assert.matches("parents = true", err.hint)
+      end
+      assert.same({}, names(assert(sb:list_dir "a")))
+    end)
+
     it("leave nothing behind when a write fails", function()
+      local at_limit = local_exec
+      function sb.driver.exec(_, spec, done)
+        local argv = { "sh", "-c", 'ulimit -f 8; trap "" XFSZ; exec "$@"', "sh" }
+        table.move(spec.argv, 1, #spec.argv, #argv + 1, argv)
+        return at_limit(nil, setmetatable({ argv = argv }, { __index = spec }), done)
+      end
+      temp.write(root .. "/f", "old")
+      local big = ("x"):rep(300000)
+      local err = fails("TOO_LARGE", sb:write_file("f", big))
+      assert.matches("^f: ", err.message)
+      fails("TOO_LARGE", sb:write_file("new/deep/f", big, { parents = true }))
+      assert.equal("old", temp.read(root .. "/f"))
+      assert.same({ "f" }, names(assert(sb:list_dir())))
+      assert(uv.fs_unlink(root .. "/f"))
+      sb.driver.exec = local_exec
+
       assert(uv.fs_mkdir(root .. "/dir", tonumber("755", 8)))
       fails("NOT_A_FILE", sb:write_file("dir", ("x"):rep(300000)))
       assert.same({ "dir" }, names(assert(sb:list_dir())))

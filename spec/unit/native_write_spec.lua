@@ -5,6 +5,8 @@ local errors = require "axosandbox.errors"
 local files = require "axosandbox.native_files"
 local janitor = require "spec.support.janitor"
 local result = require "axosandbox.result"
+local attributes = require "spec.support.attributes"
+local proc = require "spec.support.proc"
 local temp = require "spec.support.temp"
 local unit = require "spec.support.unit"
 
@@ -54,11 +56,21 @@ describe("write_file on the native path", function()
       end
       return true
     end
-    function sb.link:path(op, path, to, _, done)
+    function sb.link:path(op, path, to, mode, done)
       if not answer(op, done) then return true end
       path = root .. "/" .. path
-      if op == "rename" then uv.fs_rename(path, root .. "/" .. to) else uv.fs_unlink(path) end
-      done(nil)
+      local acts = {
+        rename = function() return uv.fs_rename(path, root .. "/" .. to) end,
+        unlink = function() return uv.fs_unlink(path) end,
+        rmdir = function() return uv.fs_rmdir(path) end,
+        chmod = function()
+          if guest.no_chmod then return refuse() end
+          return real.fs_chmod and real.fs_chmod(path, mode) or uv.fs_chmod(path, mode)
+        end,
+        mkdir = function() return uv.fs_mkdir(path, 493) end,
+      }
+      local ok, problem, code = acts[op]()
+      done(not ok and { code = code, stage = core.stage.FILE, message = "it: " .. problem } or nil)
       return self
     end
     function sb.exec(_, spec, done)
@@ -96,17 +108,17 @@ describe("write_file on the native path", function()
     end
   end
 
-  it("keeps the mode, with no process made", function()
+  it("keeps the mode but for a set-id bit, with no process made", function()
     temp.write(root .. "/file", "old")
     uv.fs_chmod(root .. "/file", tonumber("4751", 8))
     assert(write("file", "new"))
     assert.equal("new", temp.read(root .. "/file"))
-    assert.equal(tonumber("4751", 8), mode_of "file")
+    assert.equal(tonumber("751", 8), mode_of "file")
     assert.equal(0, guest.scripts)
     assert_no_temporary()
   end)
 
-  it("gives it back to its owner, and then its setuid bit", function()
+  it("gives it back to its owner, with the mode it had or gets", function()
     local calls = {}
     temp.write(root .. "/file", "old")
     uv.fs_chmod(root .. "/file", tonumber("4755", 8))
@@ -117,13 +129,13 @@ describe("write_file on the native path", function()
     instead("fs_fchown", record "owner %d")
     instead("fs_fchmod", record "mode %o")
     assert(write("file", "new"))
-    assert.same({ "owner 1", "mode 4755" }, calls)
-    assert(write("file", "newer", { mode = tonumber("4700", 8) }))
-    assert.same("mode 4700", calls[4])
+    assert.same({ "owner 1", "mode 755" }, calls)
+    assert(write("file", "newer", { mode = tonumber("700", 8) }))
+    assert.same("mode 700", calls[4])
     assert.equal(0, guest.scripts)
   end)
 
-  it("leaves alone what is right already", function()
+  it("has the guest give it its mode where this host may not", function()
     temp.write(root .. "/file", "old")
     uv.fs_chmod(root .. "/file", tonumber("644", 8))
     instead("fs_fchown", refuse)
@@ -147,20 +159,91 @@ describe("write_file on the native path", function()
 
   it("leaves the mode that was asked for to it as well", function()
     instead("fs_fchmod", refuse)
+    guest.no_chmod = true
     assert(write("file", "new", { mode = tonumber("666", 8) })) -- more than a umask leaves
     assert.equal(1, guest.scripts)
     assert.equal(tonumber("666", 8), mode_of "file")
     assert_no_temporary()
   end)
 
-  it("writes all the same where no script can run", function()
+  it("leaves a file alone whose owner nobody here can keep", function()
     temp.write(root .. "/file", "old")
     guest.no_shell = true
     with_owners()
     instead("fs_fchown", refuse)
+    local _, err = write("file", "new")
+    assert.equal("METADATA", err and err.code)
+    assert.equal("old", temp.read(root .. "/file"))
+    assert_no_temporary()
+  end)
+
+  it("hides what it makes until it is dressed", function()
+    local modes = {}
+    temp.write(root .. "/file", "old")
+    instead("fs_fsync", function(fd, done)
+      modes[#modes + 1] = uv.fs_fstat(fd).mode & 0xFFF
+      return real.fs_fsync(fd, done)
+    end)
+    assert(write("file", "new"))
+    assert.same({ tonumber("600", 8) }, modes)
+  end)
+
+  it("writes on after a part, and says what the disk says", function()
+    local calls = 0
+    instead("fs_write", function(fd, bytes, at, done)
+      calls = calls + 1
+      return real.fs_write(fd, calls == 1 and bytes:sub(1, 2) or bytes, at, done)
+    end)
+    assert(write("file", "12345"))
+    assert.equal("12345", temp.read(root .. "/file"))
+    calls = 0
+    instead("fs_write", function(fd, bytes, at, done)
+      calls = calls + 1
+      if calls == 1 then return real.fs_write(fd, bytes:sub(1, 2), at, done) end
+      done "ENOSPC: no space left on device"
+      return true
+    end)
+    local _, err = write("new/dir/file", "12345", { parents = true })
+    assert.equal("NO_SPACE", err and err.code)
+    assert.matches("free some space", err.hint)
+    assert.is_nil(uv.fs_stat(root .. "/new"))
+    _, err = write("file", "other")
+    assert.equal("NO_SPACE", err and err.code)
+    assert.equal("12345", temp.read(root .. "/file"))
+    assert_no_temporary()
+  end)
+
+  it("keeps ACLs and attributes, and takes none from the directory", function()
+    temp.write(root .. "/file", "old")
+    attributes.give(root .. "/file")
+    local before = attributes.of(root .. "/file")
+    if uv.getuid() == 0 then
+      proc.must { "setfattr", "-n", "security.capability", "-v",
+        "0x0100000200040000000000000000000000000000", root .. "/file" }
+    end
     assert(write("file", "new"))
     assert.equal("new", temp.read(root .. "/file"))
-    assert_no_temporary()
+    assert.equal(before, attributes.of(root .. "/file"))
+    temp.write(root .. "/plain", "old", "640")
+    before = attributes.of(root .. "/plain")
+    proc.must { "setfacl", "-d", "-m", "u:65000:rwx", root }
+    assert(write("plain", "new"))
+    assert.equal(before, attributes.of(root .. "/plain"))
+    assert.equal(0, guest.scripts)
+  end)
+
+  it("names the directory that is missing, and makes it when that is asked", function()
+    assert(uv.fs_mkdir(root .. "/a", 493))
+    local _, err = write("a/b/c/file", "x")
+    assert.equal("NOT_FOUND", err and err.code)
+    assert.equal("a/b/c/file: there is no directory a/b", err.message)
+    assert.matches("parents = true", err.hint)
+    assert(write("a/b/c/file", "x", { parents = true }))
+    assert.equal("x", temp.read(root .. "/a/b/c/file"))
+    _, err = write("a/b/c/file/d", "x", { parents = true })
+    assert.equal("NOT_A_DIRECTORY", err and err.code)
+    assert.matches("^a/b/c/file/d: ", err.message)
+    assert.equal(0, guest.scripts)
   end)
 
   it("says what the script says", function()
@@ -179,6 +262,7 @@ describe("write_file on the native path", function()
   it("names a full quota, which luv has no word for", function()
     instead("fs_write", function(_, _, _, done)
       done "Unknown system error -122: Unknown system error -122"
+      return true
     end)
     local _, err = write("file", "new")
     assert.equal("NO_SPACE", err and err.code)
