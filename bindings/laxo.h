@@ -248,6 +248,7 @@ void laxo_argv_register(lua_State *L);
 void laxo_floor_register(lua_State *L);
 void laxo_reference_register(lua_State *L);
 void laxo_digest_register(lua_State *L);
+void laxo_text_register(lua_State *L);
 void laxo_attributes_register(lua_State *L);
 void laxo_budget_register(lua_State *L);
 void laxo_plain_register(lua_State *L);

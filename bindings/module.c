@@ -27,6 +27,7 @@ int luaopen_axosandbox_core(lua_State *L) {
   laxo_floor_register(L);
   laxo_reference_register(L);
   laxo_digest_register(L);
+  laxo_text_register(L);
   laxo_attributes_register(L);
   laxo_budget_register(L);
   laxo_plain_register(L);

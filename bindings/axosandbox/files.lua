@@ -1,9 +1,10 @@
 --- The session's file operations: what is the same on every path. Paths are confined here
 --- lexically; the path object confines what they really lead to.
-local core = require "axosandbox.core"
 local audit = require "axosandbox.audit"
 local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
+local edit = require "axosandbox.edit"
+local encodings = require "axosandbox.encodings"
 local errors = require "axosandbox.errors"
 local handle = require "axosandbox.handle"
 local options = require "axosandbox.options"
@@ -154,69 +155,33 @@ function methods:write_file(path, bytes, opts, callback)
   }, callback)
 end
 
--- Plain text, no pattern: the new text, and how often the old one was there.
-local function substitute(text, old, new)
-  local parts, from, count = {}, 1, 0
-  while true do
-    local start, stop = text:find(old, from, true)
-    if not start then break end
-    count = count + 1
-    parts[#parts + 1] = text:sub(from, start - 1)
-    from = stop + 1
-  end
-  parts[#parts + 1] = text:sub(from)
-  return table.concat(parts, new), count
-end
-
-local function check_count(path, count, replace_all)
-  if count == 0 then
-    return failure("edit_file", "NO_MATCH", path .. ": the text to replace is not in the file")
-  end
-  if count == 1 or replace_all then return nil end
-  return errors.new {
-    code = "AMBIGUOUS", op = "edit_file",
-    message = ("%s: the text to replace is there %d times"):format(path, count),
-    hint = "give more of its surroundings, or set replace_all",
-  }
-end
-
-local function check_digest(change, text)
-  if not change.expected then return nil end
-  local found = core.digest(text)
-  if change.expected == found then return nil end
-  return errors.new {
-    code = "CHANGED", op = "edit_file",
-    message = ("%s: its digest is %s, not the expected one"):format(change.path, found),
-    hint = "read it again, then edit",
-  }
-end
-
-local function edit(driver, relative, change)
-  local text, signature = await.call(function(done)
+local function edit_in_place(driver, relative, change)
+  local bytes, signature = await.call(function(done)
     return driver:read_file(relative, { max = files.MAX_READ }, done)
   end)
-  if not text then return nil, signature end
-  local stale = check_digest(change, text)
-  if stale then return nil, stale end
-  local edited, count = substitute(text, change.old, change.new)
-  local err = check_count(change.path, count, change.replace_all)
-  if err then return nil, err end
-  local ok
-  ok, err = await.call(function(done)
+  if not bytes then return nil, signature end
+  local edited, count = edit.apply(bytes, change)
+  if not edited then return nil, count end
+  local ok, err = await.call(function(done)
     return driver:write_file(relative, edited, { unchanged = signature }, done)
   end)
   return ok and count, err
 end
 
-local EDIT_SHAPE = { replace_all = "boolean", expected = "string" }
+local ENCODING = { type = "string", one_of = encodings.NAMES }
+local EDIT_SHAPE = { replace_all = "boolean", expected = "string", encoding = ENCODING }
 
 --- Replaces a text in a file. It must be there exactly once, unless `replace_all` is set.
+---
+--- Texts are UTF-8; a file with the byte order mark of UTF-16 or UTF-32 is edited in that, and in
+--- another encoding when it is named. Where the lines of a file end in CRLF and those of the texts
+--- in LF, the file's line ends are kept; and the other way round.
 ---@param path string
 ---@param old string what is there; no pattern
 ---@param new string
----@param opts { replace_all: boolean?, expected: string? }? expected: axo.digest of the content that the edit was made for
+---@param opts { replace_all: boolean?, expected: string?, encoding: string? }? expected: axo.digest of the content that the edit was made for; encoding: as for read_file
 ---@param callback fun(err: axo.Error?, count: integer?)?
----@return integer? count how many were replaced, axo.Error? also code "NO_MATCH", "AMBIGUOUS", "CHANGED" (it is not the expected one, or somebody else wrote it meanwhile)
+---@return integer? count how many were replaced, axo.Error? also code "NO_MATCH", "AMBIGUOUS", "CHANGED" (it is not the expected one, or somebody else wrote it meanwhile), "ENCODING"
 function methods:edit_file(path, old, new, opts, callback)
   opts, callback = handle.arguments(opts, callback)
   opts = options.check(EDIT_SHAPE, opts, "sandbox:edit_file", 2)
@@ -228,9 +193,11 @@ function methods:edit_file(path, old, new, opts, callback)
     start = function(relative, done)
       local change = {
         path = path, old = old, new = new, replace_all = opts.replace_all,
-        expected = opts.expected,
+        expected = opts.expected, encoding = opts.encoding,
       }
-      return await.sequence(function() return edit(self.driver, relative, change) end, done)
+      return await.sequence(function()
+        return edit_in_place(self.driver, relative, change)
+      end, done)
     end,
   }, callback)
 end

@@ -1,5 +1,6 @@
 --- The plan of a start: what `podman run` will be told. Pure: a plan is made from decisions,
 --- changed by the retry policy, and turned into a specification for core.argv.run.
+local git = require "axosandbox.git"
 local guest = require "axosandbox.guest"
 local limits = require "axosandbox.limits"
 local naming = require "axosandbox.naming"
@@ -146,7 +147,7 @@ function plan.spec(p, context)
     pidfile = context.pidfile,
     cidfile = context.cidfile,
     mounts = mounts(p, context),
-    env = p.env,
+    env = p.source and git.trusting(p.env, { p.dir }) or p.env,
     labels = plan.labels(p),
     ports = published(p),
     ulimits = p.ulimits and context.hard_limits and ulimits(context.hard_limits) or {},

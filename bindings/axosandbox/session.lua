@@ -7,6 +7,7 @@ local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local files = require "axosandbox.files"
+local git = require "axosandbox.git"
 local handle = require "axosandbox.handle"
 local log = require "axosandbox.log"
 local options = require "axosandbox.options"
@@ -210,6 +211,8 @@ local function prepare(self, argv, opts, kind)
   }
   spec.user, spec.secrets = opts.user or defaults.user, self.record.secrets
   spec.env = environment(self.record, opts.env)
+  local known = within and self.record.mounted
+  if known then spec.env = git.trusting(spec.env, { known.dir, self.driver.base }) end
   for key, value in pairs(opts) do
     if spec[key] == nil then spec[key] = value end
   end

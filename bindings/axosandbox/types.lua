@@ -128,6 +128,25 @@ function core.copy_attributes(from, to) end
 ---@return boolean none false also where it cannot be found out
 function core.has_no_attributes(fd) end
 
+---@param bytes string
+---@param encoding "utf-8"|"utf-16le"|"utf-16be"|"utf-32le"|"utf-32be"|"latin-1"|"windows-1252"
+---@return string text UTF-8
+---@return integer bad how many bytes or units were none: each became U+FFFD
+function core.decode(bytes, encoding) end
+
+---@param text string UTF-8
+---@param encoding "utf-8"|"utf-16le"|"utf-16be"|"utf-32le"|"utf-32be"|"latin-1"|"windows-1252"
+---@return string? bytes nil where the text is not UTF-8, or has what the encoding has not
+function core.encode(text, encoding) end
+
+---Replaces plain bytes, in linear time.
+---@param text string
+---@param old string not empty
+---@param new string
+---@param unit integer? it must begin at a multiple of this; 1 by default
+---@return string text, integer count
+function core.substitute(text, old, new, unit) end
+
 ---The SHA-256 digest of bytes: "sha256:" and 64 hexadecimal digits, as in references.
 ---@param bytes string
 ---@return string

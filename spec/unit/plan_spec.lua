@@ -47,7 +47,11 @@ describe("a plan", function()
     assert.same({ { source = "/real/project", target = "/project", read_only = false } },
       spec.mounts)
     assert.equal("/project", spec.workdir)
-    assert.same({ LANG = "C" }, spec.env)
+    assert.same({
+      LANG = "C", GIT_CONFIG_COUNT = "2", GIT_CONFIG_KEY_0 = "safe.directory",
+      GIT_CONFIG_VALUE_0 = "/project", GIT_CONFIG_KEY_1 = "safe.directory",
+      GIT_CONFIG_VALUE_1 = "/project/*",
+    }, spec.env)
     assert.equal("never", spec.pull)
   end)
 
