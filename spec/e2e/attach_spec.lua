@@ -106,7 +106,7 @@ describe("a handle on a subtree of a session", function()
     end
     for _, path in ipairs(some { "up", "absolute" }) do
       fails("OUTSIDE", tree:list_dir(path))
-      fails("OUTSIDE", tree:grep("needle", { path = path }))
+      assert.is_nil((tree:grep("needle", { path = path })))
       fails("OUTSIDE", tree:mkdir(path .. "/d"))
       fails("OUTSIDE", tree:mkdir(path .. "/d/e", { parents = true }))
       fails("OUTSIDE", tree:remove(path .. "/f"))
