@@ -172,8 +172,8 @@ static int link_open_file(lua_State *L) {
 
 /* link:path(op, path, to?, mode, done): done(err) */
 static int link_path(lua_State *L) {
-  static const char *const names[] = {"open",  "unlink", "rmdir",
-                                      "mkdir", "rename", "chmod", NULL};
+  static const char *const names[] = {"open",   "unlink", "rmdir", "mkdir",
+                                      "rename", "chmod",  NULL};
   axo_file_request_t file = {
       .op = (axo_file_op_t)luaL_checkoption(L, 2, NULL, names),
       .path = laxo_check_text(L, 3),
