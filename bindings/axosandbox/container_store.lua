@@ -76,7 +76,7 @@ function container_store.key()
   end
   if uv.getuid() ~= 0 then add_home(parts) end
   if #parts == 0 then return "" end
-  return core.digest(table.concat(parts, "\n")):match "%x+$":sub(1, DIGITS)
+  return core.digest(table.concat(parts, "\n")):gsub("^.*:", ""):sub(1, DIGITS)
 end
 
 return container_store

@@ -14,6 +14,8 @@ local tools = {}
 
 local MAX_OUTPUT = 16 * 1024 * 1024
 local MAX_REPORTS, MAX_LINES = 100, 1000000
+-- Lines of grep that are none, and bytes of complaints: whoever prints more of them is no grep.
+local MAX_ODD, MAX_COMPLAINTS = 1000, 65536
 local MAX_SAID = 4096
 
 local HINT = "the container has only its own tools for it: start a session of this version in it, "
@@ -50,7 +52,7 @@ end
 
 -- find and grep complain as "find: PATH: why", where the path begins as above.
 local function add_complaints(report, stderr, start)
-  for line in lines_of(stderr, 1) do
+  for line in lines_of(stderr:sub(1, MAX_COMPLAINTS), 1) do
     local at = line:find(start .. "/", 1, true)
     if at then
       report.count = report.count + 1
@@ -111,19 +113,22 @@ end
 -- asked for itself), the number of the line, the line.
 local function each_match(text, at, start)
   local path
+  local odd = 0
   return function()
-    while at <= #text do
+    while at <= #text and odd < MAX_ODD do
       if text:sub(at, at + #start) == start .. "/" then
         local stop = text:find("\0", at, true)
         if not stop then return nil end
         path, at = text:sub(at + #start + 1, stop - 1), stop + 1
       end
       local lf = text:find("\n", at, true) or #text + 1
-      local colon = text:find(":", at, true)
-      local number = colon and colon < at + 20 and text:sub(at, colon - 1):match "^%d+$"
+      local colon = text:sub(at, at + 20):find(":", 1, true)
+      colon = colon and at + colon - 1
+      local number = colon and text:sub(at, colon - 1):match "^%d+$"
       local line = number and text:sub(colon + 1, lf - 1)
       at = lf + 1
       if line and path then return path, math.tointeger(tonumber(number)), line end
+      odd = odd + 1
     end
   end
 end
