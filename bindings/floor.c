@@ -1,4 +1,4 @@
-/* core.seccomp.*: the profile of system calls that every container gets. */
+/* core.seccomp.*: the profile of system calls that every container gets; core.seal. */
 #include "laxo.h"
 
 #include <limits.h>
@@ -37,6 +37,22 @@ static int seccomp_profile(lua_State *L) {
   return rc == LUA_OK ? 1 : lua_error(L);
 }
 
+/* core.seal(pid, paths) */
+static int seal(lua_State *L) {
+  laxo_reader_t reader;
+  axo_err_t err;
+  lua_Integer pid = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, pid > 1 && pid <= INT_MAX, 1, "not a container's process");
+  laxo_reader_init(L, &reader, "seal");
+  const char *const *paths = laxo_read_strings(&reader, 2, "paths");
+  if (reader.err.code != 0)
+    return laxo_fail(L, &reader.err);
+  if (axo_mounts_seal((int)pid, paths, &err) != 0)
+    return laxo_fail(L, &err);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"base", seccomp_base},
     {"profile", seccomp_profile},
@@ -46,4 +62,6 @@ static const luaL_Reg functions[] = {
 void laxo_floor_register(lua_State *L) {
   luaL_newlib(L, functions);
   lua_setfield(L, -2, "seccomp");
+  lua_pushcfunction(L, seal);
+  lua_setfield(L, -2, "seal");
 }

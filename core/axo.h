@@ -212,6 +212,15 @@ AXO_EXTERN int axo_seccomp_base(char *path, size_t size, axo_err_t *err);
 AXO_EXTERN int axo_seccomp_profile(bool setuid_allowed, bool nested_namespaces,
                                    char **text, axo_err_t *err);
 
+/* ---- mounts of a container (seal.c) ---------------------------------------------- */
+
+/* Makes mounts of a container of this machine read-only, without set-id programs,
+ * devices and execution: for as long as it runs, and for whatever is started in there.
+ * `pid` is one of its processes, `paths` mount points as its mount table has them,
+ * NULL-terminated. All are tried; the first that failed is reported. Blocks for the
+ * milliseconds that a fork takes. Linux only: UV_ENOTSUP elsewhere. */
+AXO_EXTERN int axo_mounts_seal(int pid, const char *const *paths, axo_err_t *err);
+
 /* ---- image references (reference.c) ---------------------------------------------- */
 
 /* The OCI distribution grammar (github.com/distribution/reference): registry,

@@ -6,6 +6,9 @@
 --   ports, env, secret_names (the names of the variables that carry secrets), user and
 --   remote_user (whom the container and its commands are to run as; a project's
 --   devcontainer.json can ask for them), host = { uid, home, os, rootless },
+--   places = where dir_real (first) and whatever is mounted beneath it really lie: each a path `at`,
+--   its file system's number `device`, and its path `root` there; mounts = this machine's mounts of
+--   those file systems, in the same words (both nil where the system does not tell),
 --   fields = what the calling program set in its `policy` table.
 -- The answer is either { deny = "the reason" } or a whole decision as at the end of this file.
 --
@@ -144,6 +147,49 @@ local function problem_with(path, host)
   return problem
 end
 
+-- Whole disks are mounted in places of the system too (/sysroot, a backup of everything): that what
+-- lies on them can be reached that way makes none of it the system's.
+local HOLD_EVERYTHING = { ["/"] = true, ["/home"] = true, ["/var"] = true, ["/var/home"] = true }
+
+local function is_whole_disk(mount, mounts)
+  for _, other in ipairs(mounts) do
+    if HOLD_EVERYTHING[other.at] and other.at ~= mount.at and other.device == mount.device
+      and holds(mount.root, other.root) then
+      return problem_with_system(mount.at) ~= nil
+    end
+  end
+  return false
+end
+
+local function join(dir, rest)
+  return rest == "" and dir or (dir == "/" and "" or dir) .. rest
+end
+
+-- Why what lies at `place` may not be mounted, by the other names that it has: a bind mount shows
+-- /etc, a home or its keys under any name. nil when it may.
+local function problem_elsewhere(place, mounts, host)
+  for _, mount in ipairs(mounts) do
+    local same = mount.device == place.device and not is_whole_disk(mount, mounts)
+    if same and holds(mount.root, place.root) then
+      local rest = place.root:sub(mount.root == "/" and 1 or #mount.root + 1)
+      local name = join(mount.at, rest == "/" and "" or rest)
+      local problem = name ~= place.at and problem_with(name, host)
+      if problem then return ("it is %s by another name, and %s"):format(name, problem) end
+    elseif same and holds(place.root, mount.root) and not holds(place.at, mount.at) then
+      local problem = problem_with(mount.at, host)
+      if problem then return ("it holds what is mounted at %s: %s"):format(mount.at, problem) end
+    end
+  end
+end
+
+local function problem_with_places(request, host)
+  for i, place in ipairs(request.places or {}) do
+    local problem = problem_elsewhere(place, request.mounts or {}, host)
+    if problem and i == 1 then return problem end
+    if problem then return ("%s is mounted in it, and %s"):format(place.at, problem) end
+  end
+end
+
 local function pick(value, default)
   if value == nil then return default end
   return value
@@ -175,6 +221,10 @@ return function(request)
     if problem then
       return { deny = ("the directory %s may not be mounted: %s"):format(dir, problem) }
     end
+  end
+  local problem = problem_with_places(request, host)
+  if problem then
+    return { deny = ("the directory %s may not be mounted: %s"):format(request.dir, problem) }
   end
   return {
     -- "bridge": outgoing connections work. "none": no network at all.

@@ -61,6 +61,7 @@ end
 ---@field dir string tidied
 ---@field source string? what is mounted: `dir` without symbolic links
 ---@field identity axo.DirectoryIdentity? of that directory, as policy judges it
+---@field places axo.Place[]? where that directory, and what is mounted beneath it, really lies
 ---@field image string?
 ---@field ports integer[]
 ---@field optional_image boolean another image may run where policy refuses this one

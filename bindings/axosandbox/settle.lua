@@ -6,8 +6,10 @@ local limits = require "axosandbox.limits"
 local log = require "axosandbox.log"
 local login = require "axosandbox.login"
 local mounted = require "axosandbox.mounted"
+local places = require "axosandbox.places"
 local plan = require "axosandbox.plan"
 local ports = require "axosandbox.ports"
+local sealed = require "axosandbox.sealed"
 local session_file = require "axosandbox.session_file"
 
 local settle = {}
@@ -39,11 +41,14 @@ end
 
 local function verify_directory(job)
   local asked = job.asked
-  if mounted.is_same(job.container, asked.dir, asked.source, asked.identity) then return true end
+  local what = ("the directory %s is not the one that policy judged"):format(asked.dir)
+  if mounted.is_same(job.container, asked.dir, asked.source, asked.identity) then
+    local new = places.unforeseen(job.container.pid, asked.dir, asked.places)
+    if not new then return true end
+    what = ("%s was mounted in the session's directory after policy had judged it"):format(new)
+  end
   return nil, errors.new {
-    code = "CHANGED", op = "start",
-    message = ("the directory %s is not the one that policy judged: another one took its place "
-      .. "while the container started"):format(asked.dir),
+    code = "CHANGED", op = "start", message = what .. ": it changed while the container started",
     hint = "find out who replaces it, then start again",
   }
 end
@@ -54,13 +59,22 @@ local function warn_of_logout(job)
     .. "kept: `%s` lets it go on"):format(login.remedy()))
 end
 
---- Compares the container that was started with what was decided, before anything of ours runs in
---- it.
+local function seal(job)
+  local ok, err = sealed.apply(job.container)
+  if not ok then
+    job:warn("podman's own files in the container, /etc/hosts and the like, stay writable, and can "
+      .. "fill this host's /run: " .. tostring(err))
+  end
+end
+
+--- Compares the container that was started with what was decided, and seals it, before anything of
+--- ours runs in it.
 ---@param job axo.Job gets `limits` and `ports`
 ---@return true? right, axo.Error? err code "CHANGED", "LIMITS", "PODMAN" for a port
 function settle.verify(job)
   local ok, err = verify_directory(job)
   if not ok then return nil, err end
+  seal(job)
   ok, err = verify_limits(job)
   if not ok then return nil, err end
   warn_of_logout(job)

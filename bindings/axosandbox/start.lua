@@ -14,6 +14,7 @@ local launch = require "axosandbox.launch"
 local learnt = require "axosandbox.learnt"
 local leftovers = require "axosandbox.leftovers"
 local own_files = require "axosandbox.own_files"
+local places = require "axosandbox.places"
 local plan = require "axosandbox.plan"
 local podman = require "axosandbox.podman"
 local policy = require "axosandbox.policy"
@@ -51,8 +52,11 @@ end
 function start.decide_sandbox(set, asked, remote_user)
   local ok, refusal = own_files.check(asked.source)
   if not ok then return nil, refusal end
+  local mounts
+  if asked.source then asked.places, mounts = places.of(asked.source) end
   local decision, err = set:decide("sandbox", {
-    id = asked.id, dir = asked.dir, dir_real = asked.source, image = asked.image,
+    id = asked.id, dir = asked.dir, dir_real = asked.source,
+    places = asked.places, mounts = mounts, image = asked.image,
     ports = asked.ports, env = asked.env, env_names = sorted_names(asked.env),
     secret_names = sorted_names(asked.env_from),
     user = asked.user, remote_user = remote_user,

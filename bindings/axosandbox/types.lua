@@ -281,4 +281,10 @@ function Lock:close() end
 ---@return { nofile: integer, nproc: integer }?, axo.Error?
 function core.hard_limits() end
 
+---Makes mounts of a container read-only, as long as it runs.
+---@param pid integer one of its processes
+---@param paths string[] mount points
+---@return true?, axo.Error?
+function core.seal(pid, paths) end
+
 return core

@@ -87,6 +87,26 @@ describe("the hardening, read from inside", function()
     assert.falsy(podman.inspect(sb:container()).HostConfig.Privileged)
   end)
 
+  -- They lie in podman's directory for the container, in the host's /run as a rule.
+  it("lets nobody grow podman's own files", function()
+    local found = {}
+    for line in assert(sb:exec { "cat", "/proc/self/mountinfo" }).stdout:gmatch "[^\n]+" do
+      local root, at, options = line:match "^%d+ %d+ %S+ (%S+) (%S+) (%S+)"
+      if root:find("/userdata/", 1, true) then
+        found[#found + 1] = at
+        assert.matches("^ro,", options, at)
+      end
+    end
+    -- Without a network some podmans make no resolv.conf.
+    assert(#found >= 3, "podman's files are mounted otherwise here: " .. table.concat(found, " "))
+    for _, user in ipairs { "0", "1000" } do
+      local r = assert(sb:exec({ "sh", "-c",
+        'for f; do echo x >> "$f" && echo "$f grew"; done 2>/dev/null; true', "sh",
+        table.unpack(found) }, { user = user }))
+      assert.equal("", r.stdout)
+    end
+  end)
+
   it("makes mount, mknod and raw sockets fail", function()
     for _, script in ipairs { "mount -t tmpfs none /mnt", "mknod /tmp/node c 1 3",
       "ping -c 1 -W 1 127.0.0.1", "chroot / true && mount / /mnt" } do

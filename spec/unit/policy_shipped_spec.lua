@@ -34,6 +34,78 @@ describe("sandbox.lua", function()
     }, decision)
   end)
 
+  describe("knows a directory by where it really lies", function()
+    local function place(at, root, device)
+      return { at = at, root = root, device = device or "8:1" }
+    end
+    local ROOT = place("/", "/")
+
+    -- The answer for a directory that is there on the disk of "/", or at places of its own.
+    local function why(dir, places, mounts)
+      if type(places) == "string" then places = { place(dir, places) } end
+      mounts = mounts or {}
+      table.insert(mounts, 1, ROOT)
+      mounts[#mounts + 1] = places[1]
+      return refusal(dir, { places = places, mounts = mounts })
+    end
+
+    it("whatever a bind mount calls it", function()
+      assert.matches("/x may not be mounted: it is /etc by another name", why("/x", "/etc"))
+      assert.matches("it is /etc/ssh by another name", why("/x", "/etc/ssh"))
+      assert.matches("is /home/me by another", why("/srv/x", "/home/me"))
+      assert.matches("is /home/you by another", why("/srv/x", "/home/you"))
+      assert.matches("is /home/me/.ssh by another", why("/srv/x", "/home/me/.ssh"))
+      assert.matches("is /root/.gnupg/a by another", why("/srv/x", "/root/.gnupg/a"))
+      assert.matches("is / by another", why("/srv/x", "/"))
+      assert.matches("is /home by another", why("/srv/x", "/home"))
+      assert.matches("is /usr/bin by another", why("/srv/x/bin",
+        { place("/srv/x/bin", "/usr/bin") }, { place("/srv/x", "/usr") }))
+      assert.is_nil(why("/srv/x", "/home/me/project"))
+      assert.is_nil(why("/srv/x", "/srv/y"))
+      assert.is_nil(why("/srv/x", "/usr/src/linux"))
+      assert.is_nil(why("/srv/x", "/etcetera"))
+    end)
+
+    it("of a file system of its own as well", function()
+      local boot = place("/boot", "/", "8:2")
+      assert.matches("is /boot by another", why("/x", { place("/x", "/", "8:2") }, { boot }))
+      assert.matches("is /boot/grub by", why("/x", { place("/x", "/grub", "8:2") }, { boot }))
+      assert.is_nil(why("/x", { place("/x", "/", "8:3") }, { boot }))
+      assert.matches("is /proc by", why("/x", { place("/x", "/", "0:5") },
+        { place("/proc", "/", "0:5") }))
+    end)
+
+    it("and what is mounted beneath it", function()
+      local function with(sub, mounts)
+        return why("/srv/p", { place("/srv/p", "/srv/p"), sub }, mounts)
+      end
+      assert.matches("/srv/p/c is mounted in it, and it is /etc by",
+        with(place("/srv/p/c", "/etc")))
+      assert.matches("/srv/p/k is mounted", with(place("/srv/p/k", "/home/me/.aws")))
+      assert.matches("is /dev by",
+        with(place("/srv/p/dev", "/", "0:6"), { place("/dev", "/", "0:6") }))
+      assert.is_nil(with(place("/srv/p/data", "/", "8:9")))
+      assert.is_nil(with(place("/srv/p/data", "/home/me/data")))
+    end)
+
+    it("and what is mounted elsewhere and lies in it", function()
+      assert.matches("it holds what is mounted at /etc/nginx", why("/home/me/p", "/home/me/p",
+        { place("/etc/nginx", "/home/me/p/conf") }))
+      assert.is_nil(why("/home/me/p", "/home/me/p", { place("/srv/www/p", "/home/me/p/html") }))
+    end)
+
+    it("but not for a disk that is mounted in the system as a whole", function()
+      local dir = "/var/home/me/p"
+      local own = place("/var", "/ostree/deploy/os/var")
+      ROOT = place("/", "/ostree/deploy/os/deploy/1")
+      local mounts = { own, place("/sysroot", "/"), place("/run/timeshift/backup", "/") }
+      local there = { place(dir, "/ostree/deploy/os/var/home/me/p") }
+      assert.is_nil(why(dir, there, mounts))
+      assert.matches("is /etc by", why("/x", "/ostree/deploy/os/deploy/1/etc", mounts))
+      ROOT = place("/", "/")
+    end)
+  end)
+
   it("lets nobody set set-id bits where podman is run by root, unless it is asked to", function()
     local host = { uid = 0, home = "/root", os = "Linux", rootless = false }
     assert.is_false(sandbox({ host = host }).setuid)
