@@ -5,6 +5,7 @@ local core = require "axosandbox.core"
 local audit = require "axosandbox.audit"
 local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
+local ending = require "axosandbox.ending"
 local errors = require "axosandbox.errors"
 local files = require "axosandbox.files"
 local git = require "axosandbox.git"
@@ -491,7 +492,7 @@ function Sandbox:path() return self.driver.kind end
 local function remover(self, is_closing)
   if self.record.kind == "attached" or is_closing and not self.record.owned then return nil end
   return function(done)
-    return require("axosandbox.start").remove(self.record, done)
+    return ending.remove(self.record, done)
   end
 end
 
@@ -509,7 +510,7 @@ local function finish(self, is_closing, callback)
     local remove = remover(self, is_closing)
     self.is_stopped = true
     self.driver:close(remove, function(err)
-      if not remove then require("axosandbox.start").release(self.record) end
+      if not remove then ending.release(self.record) end
       over(self, remove ~= nil, err, done)
     end)
     return true

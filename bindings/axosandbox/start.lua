@@ -4,6 +4,7 @@ local uv = require "luv"
 local core = require "axosandbox.core"
 local audit_session = require "axosandbox.audit_session"
 local await = require "axosandbox.await"
+local ending = require "axosandbox.ending"
 local errors = require "axosandbox.errors"
 local hints = require "axosandbox.hints"
 local guest = require "axosandbox.guest"
@@ -347,7 +348,7 @@ local begin
 local function begin_without_guest(job, record)
   job.lost_guest = true
   job.lock, job.container, job.dir = nil, nil, nil
-  local _, err = await.call(function(done) return start.remove(record, done) end)
+  local _, err = await.call(function(done) return ending.remove(record, done) end)
   if err then return nil, err end
   return begin(job)
 end
@@ -445,37 +446,5 @@ end
 ---@field env table<string, string>? what a start with `reuse` gives its commands
 ---@field defaults { env: table<string, string>?, cwd: string?, user: string? }? of its commands
 ---@field port_labels table<integer, string>?
-
---- Lets go of a session that goes on: its lock is released, its container stays.
----@param record axo.Record
-function start.release(record)
-  secrets.forget(record)
-  local held = record.lock
-  record.lock = nil
-  if held then session_lock.release(held, record.place) end
-  -- Files of a foreign container are kept only while there are any.
-  if record.kind == "attached" then uv.fs_rmdir(record.runtime_dir) end
-end
-
---- Ends a session: removes its container and files, and lets go of its lock. One that was
---- attached to is only let go of. A second call does nothing.
----@param record axo.Record
----@param done fun(err: axo.Error?, removed: boolean?)
----@return true
-function start.remove(record, done)
-  return await.sequence(function()
-    if record.removed then return false end
-    local removed = record.kind ~= "attached"
-    if removed then
-      local ok, err = leftovers.remove(record.client, record.container_id)
-      if not ok then return nil, err end
-      leftovers.remove_directory(record.runtime_dir)
-      if record.link_dir then guest.forget(record.instance, record.runtime_dir) end
-    end
-    record.removed = true
-    start.release(record)
-    return removed
-  end, done)
-end
 
 return start

@@ -1,10 +1,10 @@
 --- axolua exec: a command in a session that runs already.
-local axo = require "axosandbox"
+local sessions = require "axosandbox.sessions"
 local attach = require "axolua.lib.attach"
 local cli = require "axolua.lib.cli"
+local command_options = require "axolua.lib.command_options"
 local console = require "axolua.lib.console"
 local record = require "axolua.lib.record"
-local sandbox = require "axolua.lib.sandbox"
 local signals = require "axolua.lib.signals"
 local terminal = require "axolua.lib.terminal"
 
@@ -13,7 +13,7 @@ local function parser()
     .. "is the command's; 124 after --timeout, 125 when axolua itself failed.",
     " ID -- COMMAND [ARGS...]")
   p:argument("id", "The session; `axolua ps` lists them."):convert(cli.session_id)
-  sandbox.command_options(p)
+  command_options.add(p)
   p:flag("--json", "How it ended and what it printed, as JSON on stdout, for scripts.")
   p:flag("-T --no-terminal", "No terminal for the command, even if we are on one.")
   return p
@@ -23,7 +23,7 @@ local function main(arguments)
   local args, command = cli.parse_with_command(parser(), arguments)
   console.open(args)
   local guard = signals.guard(terminal.restore)
-  local sb <close>, err = axo.open(args.id)
+  local sb <close>, err = sessions.open(args.id)
   if not sb then
     if args.json then record.failure(err) end
     return cli.fail(err)
@@ -31,7 +31,7 @@ local function main(arguments)
   local code = guard:code() or attach.run(sb, command, {
     timeout = args.timeout, cwd = args.cwd, user = args.user, plain = args.no_terminal,
     json = args.json, goes_on = true,
-    env = sandbox.environment(args.env),
+    env = command_options.environment(args.env),
   }, guard)
   guard:close()
   return code

@@ -1,7 +1,7 @@
 --- What the library has to say, on stderr: warnings at once, progress only of what takes
 --- long enough for somebody to wonder, with how long it has taken.
 local uv = require "luv"
-local axo = require "axosandbox"
+local log = require "axosandbox.log"
 local cli = require "axolua.lib.cli"
 local status = require "axolua.lib.status"
 
@@ -67,7 +67,7 @@ function console.open(opts)
     is_quiet = opts.quiet, is_verbose = opts.verbose, impatient = opts.verbose or false,
     is_drawn = status.is_possible() and not opts.verbose,
   }, Console)
-  axo.set_logger(function(...) self:receive(...) end)
+  log.set_logger(function(...) self:receive(...) end)
   return self
 end
 

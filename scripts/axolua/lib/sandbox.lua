@@ -5,6 +5,7 @@ local axo = require "axosandbox"
 local await = require "axosandbox.await"
 local secrets = require "axosandbox.secrets"
 local cli = require "axolua.lib.cli"
+local command_options = require "axolua.lib.command_options"
 local confirm = require "axolua.lib.confirm"
 local console = require "axolua.lib.console"
 local record = require "axolua.lib.record"
@@ -14,12 +15,6 @@ local signals = require "axolua.lib.signals"
 local terminal = require "axolua.lib.terminal"
 
 local sandbox = {}
-
-local function append(result, target, word)
-  local list = result[target] or {}
-  list[#list + 1] = word
-  result[target] = list
-end
 
 local function read_port(word)
   local port = math.tointeger(tonumber(word))
@@ -32,15 +27,6 @@ local function read_port(word)
   return nil, ("--port: %q is not a port number"):format(word)
 end
 
-local function read_env(word)
-  local name, value = word:match "^([A-Za-z_][A-Za-z0-9_]*)=(.*)$"
-  if name then return { name, value } end
-  if not word:find "^[A-Za-z_][A-Za-z0-9_]*$" then
-    return nil, ("--env: %q is neither NAME=VALUE nor the name of a variable"):format(word)
-  end
-  return { word, os.getenv(word) }
-end
-
 -- NAME=file:PATH or NAME=cmd:COMMAND.
 local function read_env_from(word)
   local name, kind, rest = word:match "^([A-Za-z_][A-Za-z0-9_]*)=(%l+):(.+)$"
@@ -49,23 +35,6 @@ local function read_env_from(word)
   if kind == "file" then return { name, { file = rest } } end
   if kind == "cmd" then return { name, { command = rest } } end
   return nil, ("--env-from: %q is neither NAME=file:PATH nor NAME=cmd:COMMAND"):format(word)
-end
-
-local function env_option(parser)
-  parser:option("--env", "A variable for the command; without a value, this shell's.")
-    :argname "K[=V]":count "*":action(append):convert(read_env)
-end
-
-local function timeout_option(parser, description)
-  parser:option("--timeout", description
-    or "End the command after S seconds, with exit status 124.")
-    :argname "S":convert(cli.number("--timeout", 0.001))
-end
-
-local function verbosity(parser)
-  parser:flag("-q --quiet", "On stderr no progress, and warnings only of what you asked for "
-    .. "and do not get.")
-  parser:flag("-v --verbose", "Everything that the engine has to say.")
 end
 
 --- Adds the options that say what session to make.
@@ -81,14 +50,14 @@ function sandbox.options(parser, timeout)
   parser:option("--network", "bridge (outgoing connections work) or none.")
     :choices { "bridge", "none" }
   parser:option("--port", "Publish this port on 127.0.0.1, or fail; may be repeated.")
-    :argname "N":count "*":action(append):convert(read_port)
+    :argname "N":count "*":action(command_options.append):convert(read_port)
   parser:option("--optional-port", "Publish this port, or do without where it is held; may be "
-    .. "repeated."):argname "N":count "*":action(append):convert(read_port)
-  env_option(parser)
-  timeout_option(parser, timeout)
+    .. "repeated."):argname "N":count "*":action(command_options.append):convert(read_port)
+  command_options.env(parser)
+  command_options.timeout(parser, timeout)
   parser:option("--env-from", "A secret for the session's commands, from a file or the output "
     .. "of a command on this host; may be repeated."):argname "K=file:PATH|K=cmd:COMMAND"
-    :count "*":action(append):convert(read_env_from)
+    :count "*":action(command_options.append):convert(read_env_from)
   parser:option("--memory", "Memory limit, such as 512m or 2g."):argname "SIZE"
     :convert(cli.size "--memory")
   parser:option("--cpus", "CPU limit, such as 1.5."):argname "N"
@@ -102,18 +71,7 @@ function sandbox.options(parser, timeout)
   parser:flag("--allow-untrusted-image", "Run --image even if policy does not know it.")
   parser:flag("--allow-post-create", "Run the project's own set-up scripts.")
   parser:flag("--require-resource-limits", "Refuse to start where a limit has no effect.")
-  verbosity(parser)
-end
-
---- Adds the options of a command in a session that is there already.
-function sandbox.command_options(parser)
-  env_option(parser)
-  timeout_option(parser)
-  parser:option("--cwd", "The directory to run it in."):argname "DIR"
-    :convert(cli.name "--cwd")
-  parser:option("--user", "The user to run it as."):argname "USER"
-    :convert(cli.name "--user")
-  verbosity(parser)
+  command_options.verbosity(parser)
 end
 
 -- A name that tells a person which project it is, and no two runs share.
@@ -123,20 +81,6 @@ local function new_id(dir)
   base = base:gsub("^[^A-Za-z0-9]+", ""):sub(1, 40):match "^.*[A-Za-z0-9]" or ""
   if base == "" then base = "session" end
   return ("%s-%08x"):format(base, string.unpack("I4", uv.random(4)))
-end
-
---- The variables that --env named.
----@param pairs_given { [1]: string, [2]: string? }[]?
----@return table<string, string>
-function sandbox.environment(pairs_given)
-  local env = {}
-  for _, pair in ipairs(pairs_given or {}) do
-    if pair[2] == nil then
-      cli.say(("warning: %s is not set here, so it is not set there either"):format(pair[1]))
-    end
-    env[pair[1]] = pair[2]
-  end
-  return env
 end
 
 -- The secrets that --env-from named.
@@ -165,7 +109,7 @@ function sandbox.start_options(args)
     image = args.image,
     ports = args.port,
     optional = { ports = args.optional_port },
-    env = sandbox.environment(args.env),
+    env = command_options.environment(args.env),
     env_from = secret_sources(args.env_from),
     confirm = confirm.is_possible() and confirm.ask or nil,
     reuse = args.keep and args.id ~= nil or nil,
