@@ -391,6 +391,17 @@ static int work_resize(lua_State *L) {
                  "resize");
 }
 
+/* work:size(): rows and cols, or nothing when there is no terminal any more. */
+static int work_size(lua_State *L) {
+  const guest_work_t *self = check_work(L);
+  uint16_t rows, cols;
+  if (self->handle == NULL || axo_work_size(self->handle, &rows, &cols) != 0)
+    return 0;
+  lua_pushinteger(L, rows);
+  lua_pushinteger(L, cols);
+  return 2;
+}
+
 /* work:hold(flag): whether its end keeps the loop running. */
 static int work_hold(lua_State *L) {
   guest_work_t *self = check_work(L);
@@ -412,8 +423,8 @@ static int work_close(lua_State *L) {
 
 static const luaL_Reg methods[] = {
     {"signal", work_signal}, {"write", work_write}, {"close_stdin", work_close_stdin},
-    {"resize", work_resize}, {"hold", work_hold},   {"pid", work_pid},
-    {"close", work_close},   {NULL, NULL},
+    {"resize", work_resize}, {"size", work_size},   {"hold", work_hold},
+    {"pid", work_pid},       {"close", work_close}, {NULL, NULL},
 };
 
 static const luaL_Reg meta[] = {

@@ -404,6 +404,50 @@ AXO_EXTERN int axo_pty_signal(axo_pty_t *pty, int signum);
 /* SIGHUP and SIGKILL to the group, closes the master; no callback fires any more. */
 AXO_EXTERN void axo_pty_close(axo_pty_t *pty);
 
+/* ---- a terminal's screen (screen.c) ---------------------------------------------- */
+
+#define AXO_SCREEN_ROWS_MAX 500
+#define AXO_SCREEN_COLS_MAX 1000
+#define AXO_SCREEN_LINES_MAX 100000
+#define AXO_SCREEN_TITLE_MAX 512
+/* Six characters of four bytes a cell. */
+#define AXO_SCREEN_ROW_MAX (AXO_SCREEN_COLS_MAX * 24)
+
+/* What somebody would see who sat at a terminal, worked out of the bytes it was sent.
+ * They may be anybody's: the text that comes out is UTF-8 without control characters
+ * (axo_text_unseen; U+FFFD stands for those). Answers that they ask for are not sent.
+ */
+typedef struct axo_screen axo_screen_t;
+
+typedef struct axo_screen_state {
+  uint16_t rows, cols;
+  uint16_t cursor_row, cursor_col; /* from 0 */
+  bool cursor_visible;
+  bool alternate;    /* on the alternate screen, as full-screen programs are */
+  size_t lines;      /* kept of those that have scrolled off the top */
+  uint64_t scrolled; /* how many ever have */
+} axo_screen_state_t;
+
+/* An empty one that keeps at most `lines` scrolled lines. UV_EINVAL for a size above
+ * the limits, UV_ENOMEM. */
+AXO_EXTERN int axo_screen_new(uint16_t rows, uint16_t cols, size_t lines,
+                              axo_screen_t **out);
+/* NULL is nothing. */
+AXO_EXTERN void axo_screen_free(axo_screen_t *screen);
+/* A sequence or a character may be cut anywhere. */
+AXO_EXTERN void axo_screen_write(axo_screen_t *screen, const void *bytes, size_t len);
+AXO_EXTERN int axo_screen_resize(axo_screen_t *screen, uint16_t rows, uint16_t cols);
+AXO_EXTERN axo_screen_state_t axo_screen_state(const axo_screen_t *screen);
+/* The title; its length. */
+AXO_EXTERN size_t axo_screen_title(const axo_screen_t *screen,
+                                   char out[AXO_SCREEN_TITLE_MAX]);
+/* A row of the screen without blanks at its end; its length. Not terminated. */
+AXO_EXTERN size_t axo_screen_row(const axo_screen_t *screen, uint16_t row,
+                                 char out[AXO_SCREEN_ROW_MAX]);
+/* A line that has scrolled off, 0 the oldest kept. Until the next write. */
+AXO_EXTERN const char *axo_screen_line(const axo_screen_t *screen, size_t index,
+                                       size_t *len);
+
 /* ---- the link to a guest (link*.c; Linux) ---------------------------------------- */
 
 /* The host's end of the link to one container's guest (core/guest, core/protocol.h). */
@@ -542,6 +586,7 @@ AXO_EXTERN int axo_work_write(axo_work_t *work, const void *data, size_t len);
 /* Ends a task's stdin once what is queued has been taken. UV_EPIPE as above. */
 AXO_EXTERN int axo_work_close_stdin(axo_work_t *work);
 AXO_EXTERN int axo_work_resize(axo_work_t *work, uint16_t rows, uint16_t cols);
+AXO_EXTERN int axo_work_size(const axo_work_t *work, uint16_t *rows, uint16_t *cols);
 /* Lets go of it here; it runs on. No callback fires any more. */
 AXO_EXTERN void axo_work_close(axo_work_t *work);
 

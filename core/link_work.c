@@ -468,3 +468,14 @@ int axo_work_resize(axo_work_t *w, uint16_t rows, uint16_t cols) {
   return ioctl(w->master_fd, TIOCSWINSZ, &size) == 0 ? 0
                                                      : uv_translate_sys_error(errno);
 }
+
+int axo_work_size(const axo_work_t *w, uint16_t *rows, uint16_t *cols) {
+  struct winsize size;
+  if (!w->master_open || w->is_pipe)
+    return UV_EPIPE;
+  if (ioctl(w->master_fd, TIOCGWINSZ, &size) != 0)
+    return uv_translate_sys_error(errno);
+  *rows = size.ws_row;
+  *cols = size.ws_col;
+  return 0;
+}

@@ -79,6 +79,21 @@ function Source:on_data(fn)
   end
 end
 
+--- As `on_data`, for what nobody waits for.
+---@param fn fun()
+function Source:tap(fn)
+  self.listeners[{}] = fn
+end
+
+--- A terminal's size: another process may have changed it.
+---@return integer rows, integer cols
+function Source:size()
+  local rows, cols
+  if self.work then rows, cols = self.work:size() end
+  if rows and rows > 0 and cols > 0 then self.rows, self.cols = rows, cols end
+  return self.rows, self.cols
+end
+
 function Source:announce()
   local snapshot = {}
   for token, fn in pairs(self.listeners) do snapshot[token] = fn end
@@ -266,6 +281,7 @@ end
 function source.start(path, kind, spec, done)
   local self = new(path, {
     id = LETTER[kind] .. naming.token(6), kind = kind, argv = spec.argv, started = now(),
+    rows = spec.rows or 24, cols = spec.cols or 80,
   })
   local env = spec.env
   if kind == "terminal" then
@@ -298,6 +314,7 @@ end
 local function attach(path, entry, done)
   local self = new(path, {
     id = entry.name, kind = entry.kind, argv = entry.argv, started = entry.started,
+    rows = math.max(entry.rows, 1), cols = math.max(entry.cols, 1),
   })
   -- One that has ended says so from the start: its end is announced only later.
   if not entry.running then self.state = final_state(self, entry) end

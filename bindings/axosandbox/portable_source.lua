@@ -74,6 +74,12 @@ function Source:on_data(fn)
   return function() self.listeners[token] = nil end
 end
 
+--- The same, for what nobody waits for.
+---@param fn fun()
+function Source:tap(fn)
+  self.listeners[{}] = fn
+end
+
 --- There is more in the ring.
 function Source:announce()
   local snapshot = {}

@@ -42,8 +42,16 @@ end
 ---@return true?, axo.Error?
 function Terminal:resize(rows, cols)
   local ok, err = self.pty:resize(rows, cols)
-  if ok then self:remind(1) end
+  if ok then
+    self.rows, self.cols = rows, cols
+    self:remind(1)
+  end
   return ok, err
+end
+
+---@return integer rows, integer cols
+function Terminal:size()
+  return self.rows, self.cols
 end
 
 local function bound(self, timeout, grace)
@@ -104,6 +112,7 @@ function terminal.start(path, spec)
   if not ring then return nil, err end
   local self = setmetatable(source.new {
     id = "p" .. naming.token(6), argv = spec.argv, ring = ring,
+    rows = spec.rows or 24, cols = spec.cols or 80,
     work = work.new(path, spec.user), on_final = on_final,
   }, Terminal)
   local started

@@ -1,5 +1,7 @@
 --- Handles of terminals.
 local handle = require "axosandbox.handle"
+local options = require "axosandbox.options"
+local screen = require "axosandbox.screen"
 
 local terminal = {}
 
@@ -59,7 +61,24 @@ end
 function Terminal:resize(rows, cols)
   check_size(rows, "rows")
   check_size(cols, "cols")
+  screen.before_resize(self.source)
   return self.source:resize(rows, cols)
+end
+
+local SCREEN_SHAPE = {
+  scrollback = { type = "integer", min = 0 }, since = { type = "integer", min = 0 },
+}
+
+--- What a person would see who sat at it, full-screen programs included. It is followed from the
+--- first call on; then, and after this program was started anew, it is made of what the ring still
+--- holds, and `lost` says that this was not all. Does not wait.
+---@param opts { scrollback: integer?, since: integer? }? scrollback: how many lines that have scrolled off come with it, none by default; since: those since that offset of the output, too. 2000 are kept
+---@return axo.Screen? screen, axo.Error? code "EINVAL": above 500 rows or 1000 columns
+function Terminal:screen(opts)
+  opts = options.check(SCREEN_SHAPE, opts, "terminal:screen", 2)
+  local it, err = screen.of(self.source)
+  if not it then return nil, err end
+  return it:read(opts)
 end
 
 --- The whole scrollback: what the ring still holds.

@@ -62,6 +62,39 @@ function core.signal_name(signum) end
 ---@return string
 function core.unseen(text, how, with) end
 
+---@class axo.core.Screen what stands on a terminal's screen
+local Screen = {}
+
+---An empty screen that keeps so many lines that have scrolled off.
+---@param rows integer at most 500
+---@param cols integer at most 1000
+---@param lines integer at most 100000
+---@return axo.core.Screen?, axo.Error? code "EINVAL", "ENOMEM"
+function core.screen(rows, cols, lines) end
+
+---Draws what the terminal was sent.
+---@param bytes string what the terminal was sent; it may be cut anywhere
+function Screen:write(bytes) end
+
+---Gives it another size.
+---@param rows integer
+---@param cols integer
+---@return true?, axo.Error?
+function Screen:resize(rows, cols) end
+
+---Where its cursor is, and the rest.
+---@return { rows: integer, cols: integer, cursor: { row: integer, col: integer, visible: boolean }, title: string, alternate: boolean, scrolled: integer }
+function Screen:state() end
+
+---What stands on it.
+---@return string[] one a row
+function Screen:rows() end
+
+---What has scrolled off.
+---@param count integer
+---@return string[] the last of those that have scrolled off, the oldest first
+function Screen:lines(count) end
+
 -- ---- budgets, copies and digests --------------------------------------------------------
 
 ---@class axo.core.Budget a coroutine, and what functions may use in it

@@ -124,6 +124,10 @@ function GuestWork:signal(signal, tree, done) end
 ---@return true?, axo.Error? code "EPIPE", "ENOBUFS"
 function GuestWork:write(bytes) end
 
+---A terminal's size; nothing once it is gone.
+---@return integer? rows, integer? cols
+function GuestWork:size() end
+
 ---Ends a task's stdin once what was written has been taken.
 ---@return true?, axo.Error? code "EPIPE"
 function GuestWork:close_stdin() end

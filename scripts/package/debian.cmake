@@ -20,7 +20,8 @@ set(CPACK_DEBIAN_PACKAGE_DEPENDS "lua5.4, lua-argparse, lua-cjson")
 # A podman that lies elsewhere, or on another machine, serves as well.
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS
   "podman, crun | runc, uidmap, slirp4netns | passt, fuse-overlayfs, busybox-static, nftables")
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS "bash-completion, libuv1-dev, libjansson-dev")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS
+  "bash-completion, libuv1-dev, libjansson-dev, libvterm-dev")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${CMAKE_CURRENT_LIST_DIR}/postrm)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CMAKE_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS

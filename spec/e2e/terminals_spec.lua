@@ -157,4 +157,47 @@ describe("a terminal", function()
     end
     assert(term:close())
   end)
+
+  it("has a screen: full-screen programs, titles, sizes, lines that scrolled off", function()
+    local term = assert(sb:spawn_pty("stty -echo; printf '\\033]0;a title\\007'; "
+      .. "i=0; while [ $i -lt 30 ]; do i=$((i+1)); echo line $i; done; printf ready; read x; "
+      .. "printf '\\033[?1049h\\033[2J\\033[3;5Hfull'; read x; stty size; printf done; read x",
+      { rows = 10, cols = 40 }))
+    local function seen(text)
+      return e2e.eventually(function()
+        local shot = assert(term:screen { scrollback = 5 })
+        return table.concat(shot.lines, "\n"):find(text, 1, true) and shot
+      end, text)
+    end
+    local shot = seen "ready"
+    assert.same({ "line 17", "line 18", "line 19", "line 20", "line 21" }, shot.scrollback)
+    assert.equal("line 22", shot.lines[1])
+    assert.equal("ready", shot.lines[10])
+    assert.same({ 10, 40, "a title", false, false, 0 }, { shot.rows, shot.cols, shot.title,
+      shot.alternate, shot.lost, shot.pending })
+    assert.same({ row = 10, col = 6, visible = true }, shot.cursor)
+    local since = shot.offset
+    term:write "\n"
+    shot = seen "full"
+    assert.equal("    full", shot.lines[3])
+    assert.is_true(shot.alternate)
+    assert(term:resize(12, 50))
+    term:write "\n"
+    shot = seen "done"
+    assert.matches("12 50", table.concat(shot.lines, "\n"))
+    assert.equal(12, #shot.lines)
+    shot = assert(term:screen { since = since })
+    assert.is_true(#shot.scrollback < 10)
+    assert(term:close())
+    assert.matches("12 50", table.concat(assert(term:screen()).lines, "\n"))
+  end)
+
+  it("has a screen that says when it missed something", function()
+    local term = assert(sb:spawn_pty("seq 1 100000; echo over; read x", { ring = 4096 }))
+    e2e.eventually(function() return term:snapshot():find "over" end)
+    local shot = assert(term:screen { scrollback = 10 })
+    assert.is_true(shot.lost)
+    assert.matches("over", table.concat(shot.lines, "\n"))
+    assert(term:close())
+  end)
 end)

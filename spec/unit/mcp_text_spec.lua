@@ -66,8 +66,8 @@ describe("text for a client", function()
     { "10%\r50%\r100%\n", "100%\n" },
     { "done\r", "done" },
     { "abc\b\bXY", "aXY" },
-    { "\7a\0b\tc\127", "ab\tc" },
-    { "\27", "" }, { "\27[", "" }, { "x\27[31", "x" },
+    { "\7a\0b\tc\127", "ab      c" }, { "caf\u{e9}\bX", "cafX" }, { "abc\b\b", "abc" },
+    { "\27", "" }, { "\27[", "" }, { "x\27[31", "x" }, { "a\u{202e}b\r\u{9b}2Kc", "c" },
   }
   for _, case in ipairs(SHOWN) do
     it(("of a terminal: %q"):format(case[1]), function()

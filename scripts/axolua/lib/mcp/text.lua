@@ -1,4 +1,5 @@
 --- Text for a client: always valid UTF-8, never more than it asked for.
+local core = require "axosandbox.core"
 local task = require "axosandbox.task"
 
 local text = {}
@@ -46,34 +47,28 @@ end
 
 -- ---- what a terminal was sent ------------------------------------------------------------
 
-local function take_back(line)
-  if not line:find("\b", 1, true) then return line end
-  local kept = {}
-  for character in line:gmatch "." do
-    if character == "\b" then
-      kept[#kept] = nil
-    else
-      kept[#kept + 1] = character
-    end
-  end
-  return table.concat(kept)
-end
+local ROWS, COLS, LINES = 50, 1000, 100000
 
--- A line is written over from its beginning after a carriage return.
-local function settle(line)
-  line = line:match "^.*[^\r]" or ""
-  return take_back(line:match "^.*\r(.*)$" or line)
-end
-
---- A terminal's output without escape sequences, overwritten text and control characters.
+--- What a terminal that was sent this would show: without escape sequences, and without what was
+--- written over. Lines are wrapped at 1000 columns.
 ---@param bytes string
 ---@return string
 function text.plain(bytes)
-  bytes = bytes:gsub("\27%][^\7\27]*\7", ""):gsub("\27[%]P_^X][^\27]*\27\\", "")
-  bytes = bytes:gsub("\27%[[0-?]*[ -/]*[@-~]", ""):gsub("\27[ -/]+[0-~]", "")
-  bytes = bytes:gsub("\27%[?[0-?]*[ -/]*$", ""):gsub("\27[0-~]", "")
-  local settled = bytes:gsub("[^\n]+", settle)
-  return (settled:gsub("[\0-\8\11-\31\127]", ""))
+  local screen = assert(core.screen(ROWS, COLS, LINES))
+  screen:write((bytes:gsub("\n", "\r\n")))
+  local lines = screen:lines(LINES)
+  table.move(screen:rows(), 1, ROWS, #lines + 1, lines)
+  local ends = bytes:sub(-1) == "\n" and "\n" or ""
+  return text.join(lines) .. ends
+end
+
+--- Lines, without the empty ones at their end.
+---@param lines string[]
+---@return string
+function text.join(lines)
+  local count = #lines
+  while count > 0 and lines[count] == "" do count = count - 1 end
+  return table.concat(lines, "\n", 1, count)
 end
 
 return text

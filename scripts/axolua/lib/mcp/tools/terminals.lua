@@ -14,6 +14,7 @@ local function spawn(arguments, call)
     }, done)
   end)
   if not term then return nil, err end
+  term:screen() -- from here on what comes is drawn
   return reply.text(("Opened the terminal %s."):format(term.id),
     "write_terminal types, read_terminal shows what is on it, kill_terminal ends it")
 end
@@ -22,22 +23,45 @@ local function list(_, call)
   return work.list(call.sandbox:list_terminals(), "terminal")
 end
 
-local function shown(span, arguments)
-  local bytes = span.bytes
-  if not arguments.raw then bytes = text.plain(bytes) end
-  if not arguments.tail_lines then return bytes end
-  local last = text.last_lines(bytes, arguments.tail_lines)
-  local left_out = #bytes - #last
-  return last, left_out > 0 and ("%d bytes before these lines left out"):format(left_out) or nil
+local function read_raw(term, arguments, call)
+  local span = work.read(term, arguments, call)
+  return reply.text(span.bytes, ("terminal %s: %s; cursor %d"):format(
+    term.id, term:status(), span.cursor), work.span_note(span, "read_terminal"))
+end
+
+-- The lines that are asked for: the screen, and before it what has scrolled off.
+local function lines_of(shot, arguments)
+  local lines = table.move(shot.lines, 1, #shot.lines, #shot.scrollback + 1, shot.scrollback)
+  local all = text.join(lines)
+  local shown = arguments.tail_lines and text.last_lines(all, arguments.tail_lines) or all
+  return text.tail(shown, reply.MAX_TEXT)
+end
+
+local function state_of(term, shot)
+  local parts = { ("terminal %s: %s"):format(term.id, term:status()),
+    ("%d rows, %d columns, cursor in row %d, column %d%s"):format(shot.rows, shot.cols,
+      shot.cursor.row, shot.cursor.col, shot.cursor.visible and "" or ", hidden") }
+  if shot.alternate then parts[#parts + 1] = "a full-screen program has it" end
+  if shot.title ~= "" then parts[#parts + 1] = ("title %q"):format(shot.title) end
+  parts[#parts + 1] = ("cursor %d"):format(shot.offset)
+  return table.concat(parts, "; ")
+end
+
+local function gaps_of(shot)
+  if shot.pending > 0 then return "more output came than could be drawn: read again" end
+  return shot.lost and "output was lost before it was drawn: some of this may be missing" or nil
 end
 
 local function read(arguments, call)
   local term, err = call.sandbox:get_terminal(arguments.id)
   if not term then return nil, err end
-  local span = work.read(term, arguments, call)
-  local bytes, left_out = shown(span, arguments)
-  return reply.text(bytes, ("terminal %s: %s; cursor %d"):format(
-    term.id, term:status(), span.cursor), work.span_note(span, "read_terminal"), left_out)
+  if arguments.raw then return read_raw(term, arguments, call) end
+  term:screen() -- from here on what comes is drawn
+  if arguments.wait > 0 then work.read(term, arguments, call) end
+  local shot
+  shot, err = term:screen { scrollback = arguments.tail_lines, since = arguments.cursor }
+  if not shot then return nil, err end
+  return reply.text(lines_of(shot, arguments), state_of(term, shot), gaps_of(shot))
 end
 
 local function write(arguments, call)
@@ -107,18 +131,21 @@ local LIST = {
 
 local READ = {
   name = "read_terminal", title = "Read a terminal", call = read,
-  description = "Reads what a terminal has shown, as plain text: without escape sequences, and "
-    .. "without what was written over. The latest 256 KiB are kept. Pass the returned cursor to "
-    .. "get only what is new, and wait to be told as soon as there is something.",
+  description = "Reads what is on a terminal's screen, as a person would see it, full-screen "
+    .. "programs included. With the cursor of an earlier call also the lines that have scrolled "
+    .. "off since; with wait it waits for something new. 2000 lines are kept, and of the raw "
+    .. "output 256 KiB.",
   input = {
     required = { "id" },
     properties = {
       id = work.ID, cursor = work.CURSOR, wait = work.WAIT,
       tail_lines = {
-        type = "integer", minimum = 1, maximum = MAX_LINES, description = "Only the last lines.",
+        type = "integer", minimum = 1, maximum = MAX_LINES,
+        description = "Only the last lines, also of what has scrolled off.",
       },
       raw = {
-        type = "boolean", default = false, description = "Leave escape sequences in.",
+        type = "boolean", default = false, description = "The output itself instead, with "
+          .. "its escape sequences, from the cursor on.",
       },
     },
   },

@@ -1,0 +1,394 @@
+/* What stands on a terminal's screen: bytes go in, rows of text come out. libvterm
+ * keeps the screen; nothing of what the bytes ask for leaves here, and no answer is
+ * sent back. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <vterm.h>
+
+#define TITLE_MAX 256
+/* A cell's character and what is put above it. */
+#define CELL_MAX ((size_t)VTERM_MAX_CHARS_PER_CELL * 4)
+/* The bytes between which the size of libvterm's answers is looked at. */
+#define PIECE ((size_t)4096)
+
+typedef struct line {
+  char *text;
+  size_t len;
+} line_t;
+
+/* Where in a control sequence the bytes are, and its parameter so far. */
+typedef struct filter {
+  enum { PLAIN, ESCAPED, SEQUENCE, STRING } state;
+  bool is_private, has_value, has_other, is_title;
+  uint32_t value;
+  uint32_t repeat; /* how often the last character is still to come */
+  size_t len;      /* of a string so far */
+} filter_t;
+
+struct axo_screen {
+  filter_t filter;
+  char last[4]; /* the last character, for who has it repeated */
+  size_t last_len;
+  VTerm *vt;
+  VTermScreen *screen;
+  axo_screen_state_t state;
+  char title[TITLE_MAX], next_title[TITLE_MAX];
+  line_t *lines; /* a ring: what has scrolled off the top */
+  size_t lines_max, lines_first, lines_count;
+};
+
+/* ---- text ------------------------------------------------------------------------ */
+
+static size_t encode(uint32_t c, char out[4]) {
+  if (c < 0x80) {
+    out[0] = (char)c;
+    return 1;
+  }
+  size_t len = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+  for (size_t i = len - 1; i > 0; i--, c >>= 6)
+    out[i] = (char)(0x80 | (c & 0x3f));
+  static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+  out[0] = (char)(lead[len] | c);
+  return len;
+}
+
+/* What may be shown of it: U+FFFD for what may not, nothing where that is a mark. */
+static size_t put_safe(uint32_t c, bool is_mark, char *out) {
+  char text[5] = {0};
+  uint32_t seen;
+  if (c == 0 || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+    c = 0xfffd;
+  size_t len = encode(c, text);
+  if (axo_text_unseen(text, &seen) > 0) {
+    if (is_mark)
+      return 0;
+    len = encode(0xfffd, text);
+  }
+  memcpy(out, text, len);
+  return len;
+}
+
+static size_t put_cell(const VTermScreenCell *cell, char *out) {
+  size_t len = 0;
+  if (cell->chars[0] == (uint32_t)-1) /* the second half of a wide character */
+    return 0;
+  if (cell->chars[0] == 0) {
+    out[0] = ' ';
+    return 1;
+  }
+  for (int i = 0; i < VTERM_MAX_CHARS_PER_CELL && cell->chars[i]; i++)
+    len += put_safe(cell->chars[i], i > 0, out + len);
+  return len;
+}
+
+static size_t trimmed(const char *text, size_t len) {
+  while (len > 0 && text[len - 1] == ' ')
+    len--;
+  return len;
+}
+
+/* ---- what libvterm tells --------------------------------------------------------- */
+
+static void drop_oldest(axo_screen_t *s) {
+  free(s->lines[s->lines_first].text);
+  s->lines_first = (s->lines_first + 1) % s->lines_max;
+  s->lines_count--;
+}
+
+/* A line that there is no memory for is counted all the same. */
+static int on_push(int cols, const VTermScreenCell *cells, void *user) {
+  axo_screen_t *s = user;
+  s->state.scrolled++;
+  if (s->lines_max == 0)
+    return 1;
+  if (s->lines_count == s->lines_max)
+    drop_oldest(s);
+  char *text = malloc((size_t)cols * CELL_MAX + 1);
+  size_t len = 0;
+  for (int i = 0; text && i < cols; i++)
+    len += put_cell(&cells[i], text + len);
+  len = text ? trimmed(text, len) : 0;
+  char *shorter = text ? realloc(text, len + 1) : NULL;
+  line_t *line = &s->lines[(s->lines_first + s->lines_count++) % s->lines_max];
+  *line = (line_t){shorter ? shorter : text, len};
+  return 1;
+}
+
+static int on_cursor(VTermPos pos, VTermPos old, int visible, void *user) {
+  axo_screen_t *s = user;
+  (void)old;
+  (void)visible;
+  s->state.cursor_row = (uint16_t)pos.row;
+  s->state.cursor_col = (uint16_t)pos.col;
+  return 1;
+}
+
+static int on_property(VTermProp prop, VTermValue *value, void *user) {
+  axo_screen_t *s = user;
+  if (prop == VTERM_PROP_CURSORVISIBLE)
+    s->state.cursor_visible = value->boolean;
+  else if (prop == VTERM_PROP_ALTSCREEN)
+    s->state.alternate = value->boolean;
+  return 1;
+}
+
+static const VTermScreenCallbacks callbacks = {
+    .movecursor = on_cursor, .settermprop = on_property, .sb_pushline = on_push};
+
+/* ---- what goes in ---------------------------------------------------------------- */
+
+/* A count is done one by one, also where a screen has long been full. The numbers of
+ * private modes are no counts. */
+static uint32_t most(const filter_t *f) { return f->is_private ? 99999 : 999; }
+
+static size_t put_value(filter_t *f, char *out) {
+  char digits[8];
+  size_t len = 0;
+  if (!f->has_value)
+    return 0;
+  do {
+    digits[len++] = (char)('0' + f->value % 10);
+    f->value /= 10;
+  } while (f->value > 0);
+  for (size_t i = 0; i < len; i++)
+    out[i] = digits[len - 1 - i];
+  f->has_value = false;
+  return len;
+}
+
+/* A byte of a string: a title, or nothing that shows. libvterm never sees one: it would
+ * keep it whole, however long it is. */
+static void in_string(axo_screen_t *s, char c) {
+  filter_t *f = &s->filter;
+  if (f->len == 0)
+    f->is_title = f->is_title && (c == '0' || c == '2');
+  else if (f->len == 1)
+    f->is_title = f->is_title && c == ';';
+  if (f->len >= 2 && f->is_title && f->len - 2 < TITLE_MAX - 1)
+    s->next_title[f->len - 2] = c;
+  f->len += f->len < TITLE_MAX + 1;
+}
+
+static void end_string(axo_screen_t *s) {
+  filter_t *f = &s->filter;
+  if (f->is_title && f->len >= 2) {
+    size_t len = f->len - 2 < TITLE_MAX - 1 ? f->len - 2 : TITLE_MAX - 1;
+    memcpy(s->title, s->next_title, len);
+    s->title[len] = 0;
+  }
+  f->is_title = false;
+}
+
+/* After an escape: what is passed on, of it and of this byte. */
+static size_t escaped(filter_t *f, char c, char *out) {
+  f->state = PLAIN;
+  if (c == '\x1b') {
+    f->state = ESCAPED;
+    return 0;
+  }
+  if (c != 0 && strchr("]PX^_", c)) {
+    *f = (filter_t){.state = STRING, .is_title = c == ']'};
+    return 0;
+  }
+  if (c == '[')
+    *f = (filter_t){.state = SEQUENCE};
+  out[0] = '\x1b';
+  out[1] = c;
+  return 2;
+}
+
+static size_t in_sequence(filter_t *f, unsigned char c, char *out) {
+  if (c >= '0' && c <= '9') {
+    uint32_t value = f->has_value ? f->value * 10 + (c - '0') : (uint32_t)(c - '0');
+    f->value = value < most(f) ? value : most(f);
+    f->has_value = true;
+    return 0;
+  }
+  /* libvterm would never end that where there is no character yet. */
+  if (c == 'b' && !f->is_private && !f->has_other) {
+    *f = (filter_t){.state = PLAIN, .repeat = f->has_value && f->value ? f->value : 1};
+    out[0] = 0x18;
+    return 1;
+  }
+  size_t len = put_value(f, out);
+  f->is_private |= c >= '<' && c <= '?';
+  f->has_other |= (c >= ' ' && c <= '/') || c == ';' || c == ':';
+  if (c == 0x18 || c == 0x1a || c >= 0x40)
+    f->state = PLAIN;
+  out[len] = (char)c;
+  return len + 1;
+}
+
+static void note_last(axo_screen_t *s, unsigned char c) {
+  if (c < 0x20 || c == 0x7f)
+    return;
+  if ((c & 0xc0) != 0x80)
+    s->last_len = 0;
+  if (s->last_len < sizeof s->last)
+    s->last[s->last_len++] = (char)c;
+}
+
+static void repeat_last(axo_screen_t *s) {
+  uint32_t count = s->filter.repeat;
+  s->filter.repeat = 0;
+  for (; s->last_len > 0 && count > 0 && count <= 999; count--)
+    vterm_input_write(s->vt, s->last, s->last_len);
+}
+
+/* What libvterm gets of the bytes: no strings, and no count above `most`. What is not
+ * whole at their end comes with the next ones. */
+static size_t tame(axo_screen_t *s, const char *bytes, size_t len, char *out) {
+  filter_t *f = &s->filter;
+  size_t size = 0;
+  for (size_t i = 0; i < len; i++) {
+    char c = bytes[i];
+    if (f->state == STRING) {
+      bool is_over = c == 7 || c == 0x18 || c == 0x1a || c == 0x1b;
+      if (is_over) {
+        end_string(s);
+        f->state = c == 0x1b ? ESCAPED : PLAIN;
+      } else {
+        in_string(s, c);
+      }
+    } else if (f->state == ESCAPED) {
+      size += escaped(f, c, out + size);
+    } else if (c == 0x1b) {
+      if (f->state == SEQUENCE)
+        size += put_value(f, out + size);
+      f->state = ESCAPED;
+    } else if (f->state == SEQUENCE) {
+      size += in_sequence(f, (unsigned char)c, out + size);
+      if (f->repeat > 0) {
+        vterm_input_write(s->vt, out, size);
+        size = 0;
+        repeat_last(s);
+      }
+    } else {
+      note_last(s, (unsigned char)c);
+      out[size++] = c;
+    }
+  }
+  return size;
+}
+
+/* ---- its life -------------------------------------------------------------------- */
+
+static bool is_size(uint16_t rows, uint16_t cols) {
+  return rows > 0 && cols > 0 && rows <= AXO_SCREEN_ROWS_MAX &&
+         cols <= AXO_SCREEN_COLS_MAX;
+}
+
+/* The smallest that libvterm stands: with one row or column it reads outside. */
+static int at_least_two(uint16_t n) { return n < 2 ? 2 : n; }
+
+int axo_screen_new(uint16_t rows, uint16_t cols, size_t lines, axo_screen_t **out) {
+  if (!is_size(rows, cols) || lines > AXO_SCREEN_LINES_MAX)
+    return UV_EINVAL;
+  axo_screen_t *s = calloc(1, sizeof *s);
+  if (s && lines > 0)
+    s->lines = calloc(lines, sizeof *s->lines);
+  if (!s || (lines > 0 && !s->lines) ||
+      !(s->vt = vterm_new(at_least_two(rows), at_least_two(cols)))) {
+    axo_screen_free(s);
+    return UV_ENOMEM;
+  }
+  s->lines_max = lines;
+  s->state = (axo_screen_state_t){.rows = rows, .cols = cols, .cursor_visible = true};
+  vterm_set_utf8(s->vt, 1);
+  s->screen = vterm_obtain_screen(s->vt);
+  vterm_screen_set_callbacks(s->screen, &callbacks, s);
+  vterm_screen_enable_altscreen(s->screen, 1);
+  vterm_screen_set_damage_merge(s->screen, VTERM_DAMAGE_SCROLL);
+  vterm_screen_reset(s->screen, 1);
+  *out = s;
+  return 0;
+}
+
+void axo_screen_free(axo_screen_t *s) {
+  if (!s)
+    return;
+  if (s->vt)
+    vterm_free(s->vt);
+  for (; s->lines_count > 0;)
+    drop_oldest(s);
+  free(s->lines);
+  free(s);
+}
+
+void axo_screen_write(axo_screen_t *s, const void *bytes, size_t len) {
+  const char *at = bytes;
+  char answers[256], tamed[PIECE + 16]; /* an escape or a number may have come before */
+  while (len > 0) {
+    size_t piece = len < PIECE ? len : PIECE;
+    vterm_input_write(s->vt, tamed, tame(s, at, piece, tamed));
+    /* The program's questions are for who shows the terminal to somebody. */
+    while (vterm_output_read(s->vt, answers, sizeof answers) > 0) {
+    }
+    at += piece;
+    len -= piece;
+  }
+  vterm_screen_flush_damage(s->screen);
+}
+
+int axo_screen_resize(axo_screen_t *s, uint16_t rows, uint16_t cols) {
+  if (!is_size(rows, cols))
+    return UV_EINVAL;
+  s->state.rows = rows;
+  s->state.cols = cols;
+  vterm_set_size(s->vt, at_least_two(rows), at_least_two(cols));
+  vterm_screen_flush_damage(s->screen);
+  return 0;
+}
+
+/* ---- reading --------------------------------------------------------------------- */
+
+axo_screen_state_t axo_screen_state(const axo_screen_t *s) {
+  axo_screen_state_t state = s->state;
+  state.lines = s->lines_count;
+  if (state.cursor_row >= state.rows)
+    state.cursor_row = (uint16_t)(state.rows - 1);
+  if (state.cursor_col >= state.cols)
+    state.cursor_col = (uint16_t)(state.cols - 1);
+  return state;
+}
+
+size_t axo_screen_title(const axo_screen_t *s, char out[AXO_SCREEN_TITLE_MAX]) {
+  size_t len = 0;
+  for (const char *at = s->title; *at;) {
+    uint32_t c;
+    size_t unseen = axo_text_unseen(at, &c);
+    size_t size = unseen > 0 ? unseen : axo__utf8_len(at);
+    if (len + (unseen > 0 ? 3 : size) >= AXO_SCREEN_TITLE_MAX)
+      break;
+    if (unseen > 0) {
+      len += encode(0xfffd, out + len);
+    } else {
+      memcpy(out + len, at, size);
+      len += size;
+    }
+    at += size;
+  }
+  out[len] = 0;
+  return len;
+}
+
+size_t axo_screen_row(const axo_screen_t *s, uint16_t row,
+                      char out[AXO_SCREEN_ROW_MAX]) {
+  size_t len = 0;
+  VTermScreenCell cell;
+  for (int col = 0; row < s->state.rows && col < s->state.cols; col++)
+    if (vterm_screen_get_cell(s->screen, (VTermPos){.row = row, .col = col}, &cell))
+      len += put_cell(&cell, out + len);
+  return trimmed(out, len);
+}
+
+const char *axo_screen_line(const axo_screen_t *s, size_t index, size_t *len) {
+  *len = 0;
+  if (index >= s->lines_count)
+    return "";
+  const line_t *line = &s->lines[(s->lines_first + index) % s->lines_max];
+  *len = line->len;
+  return line->text ? line->text : "";
+}
