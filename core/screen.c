@@ -21,7 +21,7 @@ typedef struct line {
 /* Where in a control sequence the bytes are, and its parameter so far. */
 typedef struct filter {
   enum { PLAIN, ESCAPED, SEQUENCE, STRING } state;
-  bool is_private, has_value, has_other, is_title;
+  bool is_private, has_value, has_other, is_title, is_held;
   uint32_t value;
   uint32_t repeat; /* how often the last character is still to come */
   size_t len;      /* of a string so far */
@@ -237,37 +237,70 @@ static void repeat_last(axo_screen_t *s) {
     vterm_input_write(s->vt, s->last, s->last_len);
 }
 
-/* What libvterm gets of the bytes: no strings, and no count above `most`. What is not
- * whole at their end comes with the next ones. */
-static size_t tame(axo_screen_t *s, const char *bytes, size_t len, char *out) {
+/* A byte of text: what is passed on. libvterm takes U+0080 to U+009F (0xc2, then those)
+ * for characters of width -1, and goes left of the screen. */
+static size_t in_text(axo_screen_t *s, unsigned char c, char *out) {
   filter_t *f = &s->filter;
+  size_t len = 0;
+  bool was_held = f->is_held;
+  f->is_held = c == 0xc2;
+  if (was_held && c >= 0x80 && c <= 0x9f)
+    return 0;
+  if (was_held) {
+    note_last(s, 0xc2);
+    out[len++] = (char)0xc2;
+  }
+  if (f->is_held)
+    return len;
+  if (c == 0x1b) {
+    f->state = ESCAPED;
+    return len;
+  }
+  note_last(s, c);
+  out[len++] = (char)c;
+  return len;
+}
+
+static void string_byte(axo_screen_t *s, char c) {
+  if (c != 7 && c != 0x18 && c != 0x1a && c != 0x1b) {
+    in_string(s, c);
+    return;
+  }
+  end_string(s);
+  s->filter.state = c == 0x1b ? ESCAPED : PLAIN;
+}
+
+static size_t tame_byte(axo_screen_t *s, char c, char *out) {
+  filter_t *f = &s->filter;
+  size_t len = 0;
+  if (f->state == STRING) {
+    string_byte(s, c);
+    return 0;
+  }
+  if ((f->state == ESCAPED || f->state == SEQUENCE) && (unsigned char)c >= 0x80) {
+    *f = (filter_t){.state = PLAIN};
+    out[len++] = 0x18;
+  }
+  if (f->state == ESCAPED)
+    return escaped(f, c, out);
+  if (f->state == PLAIN)
+    return len + in_text(s, (unsigned char)c, out + len);
+  if (c != 0x1b)
+    return in_sequence(f, (unsigned char)c, out);
+  *f = (filter_t){.state = ESCAPED};
+  return 0;
+}
+
+/* What libvterm gets of the bytes: no strings, no C1, no count above `most`. What is
+ * not whole at their end comes with the next ones. */
+static size_t tame(axo_screen_t *s, const char *bytes, size_t len, char *out) {
   size_t size = 0;
   for (size_t i = 0; i < len; i++) {
-    char c = bytes[i];
-    if (f->state == STRING) {
-      bool is_over = c == 7 || c == 0x18 || c == 0x1a || c == 0x1b;
-      if (is_over) {
-        end_string(s);
-        f->state = c == 0x1b ? ESCAPED : PLAIN;
-      } else {
-        in_string(s, c);
-      }
-    } else if (f->state == ESCAPED) {
-      size += escaped(f, c, out + size);
-    } else if (c == 0x1b) {
-      if (f->state == SEQUENCE)
-        size += put_value(f, out + size);
-      f->state = ESCAPED;
-    } else if (f->state == SEQUENCE) {
-      size += in_sequence(f, (unsigned char)c, out + size);
-      if (f->repeat > 0) {
-        vterm_input_write(s->vt, out, size);
-        size = 0;
-        repeat_last(s);
-      }
-    } else {
-      note_last(s, (unsigned char)c);
-      out[size++] = c;
+    size += tame_byte(s, bytes[i], out + size);
+    if (s->filter.repeat > 0) {
+      vterm_input_write(s->vt, out, size);
+      size = 0;
+      repeat_last(s);
     }
   }
   return size;

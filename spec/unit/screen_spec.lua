@@ -11,7 +11,9 @@ describe("a terminal's screen", function()
     for bytes, row in pairs {
       ["caf\u{e9}\bX"] = "cafX", ["abc\b\b"] = "abc", ["abc\b\bZ"] = "aZc", ["10%\r20%"] = "20%",
       ["\27]0;a title\7x"] = "x", ["漢字\27[1;3HA"] = "漢A", ["e\u{301}"] = "e\u{301}",
-      ["a\27[31mb\27[0m"] = "ab", ["x\27[2J\27[Hy"] = "y", ["a\tb"] = "a       b", ["x\27[3b"] = "xxxx", ["\27[5b"] = "", ["\u{301}\27[5bz"] = "z",
+      ["a\27[31mb\27[0m"] = "ab", ["x\27[2J\27[Hy"] = "y", ["a\tb"] = "a       b",
+      ["x\27[3b"] = "xxxx", ["\27[5b"] = "", ["\u{301}\27[5bz"] = "z",
+      [("\u{9b}"):rep(50) .. "x"] = "x", ["\u{a9}"] = "\u{a9}", ["\27[3\u{9b}x"] = "x",
       ["漢\27[b"] = "漢漢", ["a\27[999b"] = ("a"):rep(20),
     } do
       assert.equal(row, shown(bytes):rows()[1])
