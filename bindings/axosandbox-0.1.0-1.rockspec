@@ -12,7 +12,8 @@ description = {
 }
 supported_platforms = { "linux", "macosx" }
 dependencies = { "lua ~> 5.4", "luv >= 1.44", "argparse >= 0.7", "lua-cjson >= 2.1" }
-external_dependencies = { UV = { header = "uv.h" }, JANSSON = { header = "jansson.h" } }
+external_dependencies = { UV = { header = "uv.h" }, JANSSON = { header = "jansson.h" },
+  VTERM = { header = "vterm.h" } }
 build = {
   type = "cmake",
   variables = {
