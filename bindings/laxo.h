@@ -252,7 +252,7 @@ void laxo_text_register(lua_State *L);
 void laxo_attributes_register(lua_State *L);
 void laxo_budget_register(lua_State *L);
 void laxo_plain_register(lua_State *L);
-void laxo_text_register(lua_State *L);
+void laxo_unseen_register(lua_State *L);
 void laxo_screen_register(lua_State *L);
 void laxo_process_register(lua_State *L);
 void laxo_link_register(lua_State *L);

@@ -116,6 +116,10 @@ function files:stat(path, follow, done)
   end, done)
 end
 
+--- Whether a command may begin in that directory: it is one, and beneath the root.
+---@param path string
+---@param done fun(err: axo.Error?, ok: true?)
+---@return any handle, axo.Error?
 function files:check_directory(path, done)
   return open(self, { op = "exec", path = path, flags = O_PATH | O_DIRECTORY }, function(fd)
     uv.fs_close(fd)

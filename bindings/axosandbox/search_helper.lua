@@ -169,7 +169,7 @@ local REFUSALS = {
   NOT_A_FILE = true, PATTERN = true, GLOB = true,
 }
 
-local PATTERN_HINT = "the dialect is PCRE2, as Perl and grep -P have it; fixed = true searches for "
+local PATTERN_HINT = "the dialect is PCRE2, as Perl and grep -P have it; `fixed` searches for "
   .. "plain text"
 
 local function refused(driver, request, refusal)

@@ -209,7 +209,7 @@ end
 local function wrong(request, problem)
   return errors.new {
     code = "PATTERN", op = request.op, message = "the pattern cannot be used: " .. problem,
-    hint = "fixed = true searches for plain text",
+    hint = "`fixed` searches for plain text",
   }
 end
 

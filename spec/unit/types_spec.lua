@@ -147,6 +147,7 @@ describe("the annotations of axosandbox.core", function()
     Hangup = debug.getregistry()["axo.hangup"].__index,
     Link = debug.getregistry()["axo.link"].__index,
     Budget = debug.getregistry()["axo.budget"].__index,
+    Screen = debug.getregistry()["axo.screen"].__index,
     GuestWork = debug.getregistry()["axo.guest_work"].__index,
   }
   uv.run()
