@@ -109,7 +109,9 @@ static int read_quoted(const char *at, char *out, size_t size) {
 static const char *value_of(const char *line, const char *key) {
   size_t len = strlen(key);
   const char *at = skip_blank(line);
-  char quote = *at == '"' || *at == '\'' ? *at++ : '\0';
+  char quote = '\0';
+  if (*at == '"' || *at == '\'')
+    quote = *at++;
   if (strncmp(at, key, len) != 0)
     return NULL;
   at += len;
@@ -151,7 +153,7 @@ static int scan_conf(char *text, const char *path, found_t *found, axo_err_t *er
 
 static int read_conf(const char *path, found_t *found, axo_err_t *err) {
   char *text = NULL;
-  size_t len;
+  size_t len = 0;
   int rc = read_file(path, &text, &len);
   if (rc == UV_ENOENT)
     return 0;
@@ -244,7 +246,7 @@ int axo_seccomp_base(char *path, size_t size, axo_err_t *err) {
 static int load_file(const char *path, json_t **base, axo_err_t *err) {
   json_error_t why;
   char *text = NULL;
-  size_t len;
+  size_t len = 0;
   int rc = read_file(path, &text, &len);
   if (rc != 0)
     return fail_file(err, rc, path);
@@ -297,7 +299,7 @@ static json_t *built_in(void) {
 }
 
 int axo__seccomp_load(json_t **base, axo_err_t *err) {
-  char path[PATH_MAX];
+  char path[PATH_MAX] = "";
   int rc = axo_seccomp_base(path, sizeof path, err);
   if (rc != 0 || *path)
     return rc != 0 ? rc : load_file(path, base, err);

@@ -19,7 +19,7 @@ uint64_t number(const char *at) {
 }
 
 char *decimal(uint32_t value, char out[DECIMAL_SIZE]) {
-  char *at = out + DECIMAL_SIZE - 1;
+  char *at = &out[DECIMAL_SIZE - 1];
   *at = 0;
   do
     *--at = (char)('0' + value % 10);
