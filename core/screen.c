@@ -13,6 +13,12 @@
 /* The bytes between which the size of libvterm's answers is looked at. */
 #define PIECE ((size_t)4096)
 
+/* libvterm has room for 16 parameters, and 0.1.4 writes on behind them. */
+#define PARTS_MAX 15
+#define MARKS_MAX 4
+/* Characters in a row that do not move the cursor. */
+#define ONE_CELL_MAX 32
+
 typedef struct line {
   char *text;
   size_t len;
@@ -20,17 +26,19 @@ typedef struct line {
 
 /* Where in a control sequence the bytes are, and its parameter so far. */
 typedef struct filter {
-  enum { PLAIN, ESCAPED, SEQUENCE, STRING } state;
-  bool is_private, has_value, has_other, is_title, is_held;
-  uint32_t value;
-  uint32_t repeat; /* how often the last character is still to come */
-  size_t len;      /* of a string so far */
+  enum { PLAIN, ESCAPED, INTERMEDIATE, SEQUENCE, STRING } state;
+  bool is_private, has_value, has_intermediate, is_title, is_held;
+  unsigned parts, marks; /* separators, and what is neither they nor a digit */
+  uint32_t value, first; /* the parameter, and the first one where there are more */
+  uint32_t repeat;       /* how often the last character is still to come */
+  size_t len;            /* of a string so far */
 } filter_t;
 
 struct axo_screen {
   filter_t filter;
   char last[4]; /* the last character, for who has it repeated */
   size_t last_len;
+  unsigned marks; /* how many characters went on the last cell */
   VTerm *vt;
   VTermScreen *screen;
   axo_screen_state_t state;
@@ -181,25 +189,51 @@ static void end_string(axo_screen_t *s) {
   f->is_title = false;
 }
 
-/* After an escape: what is passed on, of it and of this byte. */
+/* libvterm acts on these in the middle of a sequence, which then goes on. */
+static bool is_control_within(unsigned char c) {
+  return (c < 0x20 && c != 0x18 && c != 0x1a && c != 0x1b) || c == 0x7f;
+}
+
+/* After an escape, which is not passed on yet: what is, of it and of this byte. */
 static size_t escaped(filter_t *f, char c, char *out) {
-  f->state = PLAIN;
-  if (c == '\x1b') {
-    f->state = ESCAPED;
-    return 0;
+  if (is_control_within((unsigned char)c)) {
+    out[0] = c;
+    return 1;
   }
+  f->state = PLAIN;
   if (c != 0 && strchr("]PX^_", c)) {
     *f = (filter_t){.state = STRING, .is_title = c == ']'};
     return 0;
   }
   if (c == '[')
     *f = (filter_t){.state = SEQUENCE};
+  else if (c >= ' ' && c <= '/')
+    *f = (filter_t){.state = INTERMEDIATE};
   out[0] = '\x1b';
   out[1] = c;
   return 2;
 }
 
+/* After an escape and a blank, a '#' or the like: nothing begins in there. */
+static size_t intermediate(filter_t *f, char c, char *out) {
+  out[0] = c;
+  if (is_control_within((unsigned char)c))
+    return 1;
+  if (c >= ' ' && c <= '/')
+    return ++f->marks <= MARKS_MAX;
+  f->state = PLAIN;
+  if (strchr("[]PX^_", c))
+    out[0] = 0x18;
+  return 1;
+}
+
 static size_t in_sequence(filter_t *f, unsigned char c, char *out) {
+  if (is_control_within(c)) {
+    out[0] = (char)c;
+    return 1;
+  }
+  if (f->parts > PARTS_MAX && ((c >= '0' && c <= '9') || c == ';' || c == ':'))
+    return 0;
   if (c >= '0' && c <= '9') {
     uint32_t value = f->has_value ? f->value * 10 + (c - '0') : (uint32_t)(c - '0');
     f->value = value < most(f) ? value : most(f);
@@ -207,16 +241,24 @@ static size_t in_sequence(filter_t *f, unsigned char c, char *out) {
     return 0;
   }
   /* libvterm would never end that where there is no character yet. */
-  if (c == 'b' && !f->is_private && !f->has_other) {
-    *f = (filter_t){.state = PLAIN, .repeat = f->has_value && f->value ? f->value : 1};
+  uint32_t value = f->has_value && f->value ? f->value : 1;
+  if (c == 'b' && !f->is_private && !f->has_intermediate) {
+    *f = (filter_t){.state = PLAIN, .repeat = f->parts > 0 ? f->first : value};
     out[0] = 0x18;
     return 1;
   }
+  if (c == ';' || c == ':') {
+    f->first = f->parts == 0 ? value : f->first;
+    if (++f->parts > PARTS_MAX)
+      return put_value(f, out);
+  }
   size_t len = put_value(f, out);
   f->is_private |= c >= '<' && c <= '?';
-  f->has_other |= (c >= ' ' && c <= '/') || c == ';' || c == ':';
+  f->has_intermediate |= c >= ' ' && c <= '/';
   if (c == 0x18 || c == 0x1a || c >= 0x40)
     f->state = PLAIN;
+  else if (c != ';' && c != ':' && ++f->marks > MARKS_MAX)
+    return len;
   out[len] = (char)c;
   return len + 1;
 }
@@ -230,11 +272,25 @@ static void note_last(axo_screen_t *s, unsigned char c) {
     s->last[s->last_len++] = (char)c;
 }
 
+/* One character at a time, if it is none of ASCII: libvterm adds up the widths of those
+ * that it takes for one glyph, and writes beside the screen. Marks that go on one cell
+ * without end would be kept and looked through without end. */
+static void put(axo_screen_t *s, const char *bytes, size_t len) {
+  uint16_t row = s->state.cursor_row, col = s->state.cursor_col;
+  if (len == 0)
+    return;
+  vterm_input_write(s->vt, bytes, len);
+  bool is_mark = (unsigned char)bytes[0] >= 0x80 && s->state.cursor_row == row &&
+                 s->state.cursor_col == col;
+  s->marks = is_mark ? s->marks + 1 : 0;
+}
+
 static void repeat_last(axo_screen_t *s) {
   uint32_t count = s->filter.repeat;
   s->filter.repeat = 0;
   for (; s->last_len > 0 && count > 0 && count <= 999; count--)
-    vterm_input_write(s->vt, s->last, s->last_len);
+    if (s->marks < ONE_CELL_MAX)
+      put(s, s->last, s->last_len);
 }
 
 /* A byte of text: what is passed on. libvterm takes U+0080 to U+009F (0xc2, then those)
@@ -277,33 +333,44 @@ static size_t tame_byte(axo_screen_t *s, char c, char *out) {
     string_byte(s, c);
     return 0;
   }
-  if ((f->state == ESCAPED || f->state == SEQUENCE) && (unsigned char)c >= 0x80) {
+  if (f->state != PLAIN && (unsigned char)c >= 0x80) {
     *f = (filter_t){.state = PLAIN};
     out[len++] = 0x18;
   }
-  if (f->state == ESCAPED)
-    return escaped(f, c, out);
   if (f->state == PLAIN)
     return len + in_text(s, (unsigned char)c, out + len);
-  if (c != 0x1b)
-    return in_sequence(f, (unsigned char)c, out);
-  *f = (filter_t){.state = ESCAPED};
-  return 0;
+  if (c == 0x1b) {
+    *f = (filter_t){.state = ESCAPED};
+    return 0;
+  }
+  if (f->state == ESCAPED)
+    return escaped(f, c, out);
+  if (f->state == INTERMEDIATE)
+    return intermediate(f, c, out);
+  return in_sequence(f, (unsigned char)c, out);
 }
 
 /* What libvterm gets of the bytes: no strings, no C1, no count above `most`. What is
  * not whole at their end comes with the next ones. */
-static size_t tame(axo_screen_t *s, const char *bytes, size_t len, char *out) {
+static void tame(axo_screen_t *s, const char *bytes, size_t len) {
+  char out[PIECE + 16]; /* an escape or a number may have come before */
   size_t size = 0;
   for (size_t i = 0; i < len; i++) {
+    bool is_text = s->filter.state == PLAIN && (unsigned char)bytes[i] >= 0x80;
+    if (is_text && (unsigned char)bytes[i] >= 0xc0) {
+      put(s, out, size);
+      size = 0;
+    }
+    if (is_text && s->marks >= ONE_CELL_MAX)
+      continue;
     size += tame_byte(s, bytes[i], out + size);
     if (s->filter.repeat > 0) {
-      vterm_input_write(s->vt, out, size);
+      put(s, out, size);
       size = 0;
       repeat_last(s);
     }
   }
-  return size;
+  put(s, out, size);
 }
 
 /* ---- its life -------------------------------------------------------------------- */
@@ -313,8 +380,10 @@ static bool is_size(uint16_t rows, uint16_t cols) {
          cols <= AXO_SCREEN_COLS_MAX;
 }
 
-/* The smallest that libvterm stands: with one row or column it reads outside. */
-static int at_least_two(uint16_t n) { return n < 2 ? 2 : n; }
+/* The smallest that libvterm stands: with one row or column it reads outside, and a
+ * glyph that it puts together may have a width of 3. */
+static int rows_of(uint16_t rows) { return rows < 2 ? 2 : rows; }
+static int cols_of(uint16_t cols) { return cols < 4 ? 4 : cols; }
 
 int axo_screen_new(uint16_t rows, uint16_t cols, size_t lines, axo_screen_t **out) {
   if (!is_size(rows, cols) || lines > AXO_SCREEN_LINES_MAX)
@@ -323,7 +392,7 @@ int axo_screen_new(uint16_t rows, uint16_t cols, size_t lines, axo_screen_t **ou
   if (s && lines > 0)
     s->lines = calloc(lines, sizeof *s->lines);
   if (!s || (lines > 0 && !s->lines) ||
-      !(s->vt = vterm_new(at_least_two(rows), at_least_two(cols)))) {
+      !(s->vt = vterm_new(rows_of(rows), cols_of(cols)))) {
     axo_screen_free(s);
     return UV_ENOMEM;
   }
@@ -352,10 +421,10 @@ void axo_screen_free(axo_screen_t *s) {
 
 void axo_screen_write(axo_screen_t *s, const void *bytes, size_t len) {
   const char *at = bytes;
-  char answers[256], tamed[PIECE + 16]; /* an escape or a number may have come before */
+  char answers[256];
   while (len > 0) {
     size_t piece = len < PIECE ? len : PIECE;
-    vterm_input_write(s->vt, tamed, tame(s, at, piece, tamed));
+    tame(s, at, piece);
     /* The program's questions are for who shows the terminal to somebody. */
     while (vterm_output_read(s->vt, answers, sizeof answers) > 0) {
     }
@@ -370,7 +439,7 @@ int axo_screen_resize(axo_screen_t *s, uint16_t rows, uint16_t cols) {
     return UV_EINVAL;
   s->state.rows = rows;
   s->state.cols = cols;
-  vterm_set_size(s->vt, at_least_two(rows), at_least_two(cols));
+  vterm_set_size(s->vt, rows_of(rows), cols_of(cols));
   vterm_screen_flush_damage(s->screen);
   return 0;
 }

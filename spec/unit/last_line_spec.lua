@@ -60,14 +60,4 @@ describe("what a container wrote to make its host slow", function()
       :stat("f", true, keep)
     assert.equal("f: failed (cannot)", err.message)
   end)
-
-  it("is no line of a search", function()
-    local stdout = "f\0" .. ("1"):rep(1000000) .. "\n2:two\n\0"
-    local sb = setmetatable({ driver = driver { code = 0, stdout = stdout, stderr = "" } },
-      { __index = files.methods })
-    local matches
-    sb:grep("x", {}, function(_, found) matches = found end)
-    require("luv").run()
-    assert.same({ { path = "f", line = 2, text = "two" } }, matches)
-  end)
 end)

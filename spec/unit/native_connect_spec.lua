@@ -13,8 +13,10 @@ describe("the native path", function()
     function link.list(_, done)
       await.defer(function()
         done(nil, {
-          { name = "t1", kind = "task", argv = {}, started = 1, running = true },
-          { name = "t2", kind = "task", argv = {}, started = 2, running = true },
+          { name = "t1", kind = "task", argv = {}, started = 1, running = true,
+            rows = 0, cols = 0 },
+          { name = "t2", kind = "task", argv = {}, started = 2, running = true,
+            rows = 0, cols = 0 },
         })
       end)
       return true

@@ -15,6 +15,10 @@ describe("a terminal's screen", function()
       ["x\27[3b"] = "xxxx", ["\27[5b"] = "", ["\u{301}\27[5bz"] = "z",
       [("\u{9b}"):rep(50) .. "x"] = "x", ["\u{a9}"] = "\u{a9}", ["\27[3\u{9b}x"] = "x",
       ["漢\27[b"] = "漢漢", ["a\27[999b"] = ("a"):rep(20),
+      ["\27\5[730bx"] = "x", ["\27[4\0002;bx"] = "x", ["x\27[2;9b"] = "xxx", ["\27 [9bx"] = "9bx",
+      ["\27[" .. (";"):rep(1000) .. "10mx"] = "x", ["\27[" .. ("1:"):rep(40) .. "mx"] = "x",
+      ["\27[" .. ("?"):rep(1000) .. "hx"] = "x", ["\27" .. (" "):rep(1000) .. "Gx"] = "x",
+      ["\27[" .. (" "):rep(1000) .. "qx"] = "x",
     } do
       assert.equal(row, shown(bytes):rows()[1])
     end
@@ -50,6 +54,15 @@ describe("a terminal's screen", function()
     assert.same({ "9" }, screen:lines(1))
     assert.same({ "10", "" }, screen:rows())
     assert.equal(9, screen:state().scrolled)
+  end)
+
+  it("keeps within itself whatever is put on one cell", function()
+    for _, mark in ipairs { "\u{302e}", "\u{3099}", "\u{301}", "\xe3\xe3\x80\xae" } do
+      for _, size in ipairs { { 1, 1 }, { 2, 2 }, { 4, 20 } } do
+        shown("x" .. mark:rep(2000) .. "\27[999b" .. "\r\n" .. mark:rep(100), size[1], size[2])
+      end
+    end
+    assert.equal("x", shown("\u{301}" .. ("\u{301}"):rep(50) .. "\rx"):rows()[1]:sub(1, 1))
   end)
 
   it("is resized, and knows its cursor", function()
