@@ -51,7 +51,8 @@ end
 
 -- A user's own files lie in the home; root's lie in /etc, which is everybody's.
 local function add_home(parts)
-  local home = uv.os_get_passwd().homedir
+  local passwd = uv.os_get_passwd() -- a container's user often has no entry
+  local home = passwd and passwd.homedir or variable "HOME" or "/"
   local here = variable "HOME" or home
   local data = variable "XDG_DATA_HOME" or here .. "/.local/share"
   if data ~= home .. "/.local/share" then parts[#parts + 1] = "data=" .. data end

@@ -300,6 +300,21 @@ function host.identity(pid)
   return ("%d:%s:%s:%s"):format(pid or uv.os_getpid(), started, boot_id(), pid_namespace())
 end
 
+local SLACK = 5 -- seconds by which the clock may have been set meanwhile
+local TICKS = 100 -- a second; what Linux shows of times in /proc, whatever the kernel's own clock
+
+--- Whether the process that had that number when something was written still lives.
+---@param pid integer
+---@param written number seconds since the epoch
+---@return boolean
+function host.lives_since(pid, written)
+  local stat = stat_of(pid)
+  if not stat then return false end
+  local boot = os.time() - uv.uptime()
+  local began = boot + (tonumber(stat.start) or 0) / TICKS
+  return written >= boot - SLACK and began <= written + SLACK
+end
+
 local function is_alive_without_proc(pid)
   local sent, _, code = uv.kill(pid, 0)
   if not sent and code == "ESRCH" then return false end
@@ -344,23 +359,53 @@ local WITHHELD = {
   NOTIFY_SOCKET = true, LISTEN_FDS = true, LISTEN_PID = true, LISTEN_FDNAMES = true,
 }
 
--- What a relative directory of PATH holds depends on where the process happens to be.
-local function absolute_only(path)
-  local dirs = {}
-  for dir in path:gmatch "[^:]+" do
-    if dir:sub(1, 1) == "/" then dirs[#dirs + 1] = dir end
-  end
-  return table.concat(dirs, ":")
+-- Where programs are that no session can write; what else is in PATH comes after them, such as a
+-- project's virtual environment or node_modules/.bin.
+local SYSTEM = { "/usr", "/bin", "/sbin", "/opt", "/nix", "/run/current-system", "/snap" }
+
+local avoided = {}
+
+local function is_beneath(path, dir)
+  return path == dir or path:sub(1, #dir + 1) == dir .. "/"
 end
 
---- The environment for podman: this process's, with XDG_RUNTIME_DIR pinned, a PATH without
---- relative directories, and no TMPDIR that is not there.
+local function is_beneath_any(path, dirs)
+  for _, dir in ipairs(dirs) do
+    if is_beneath(path, dir) then return true end
+  end
+  return false
+end
+
+--- From now on nothing in that directory is taken for a program of this host: it is a session's.
+---@param dir string without symbolic links
+function host.avoid(dir)
+  if not is_beneath_any(dir, avoided) then avoided[#avoided + 1] = dir end
+end
+
+--- A PATH that leads to programs of this host: no directory that depends on where the process
+--- happens to be, none of a session's, and the system's before any other.
+---@param path string
+---@return string
+function host.program_path(path)
+  local system, others = {}, {}
+  for dir in path:gmatch "[^:]+" do
+    local real = dir:sub(1, 1) == "/" and (uv.fs_realpath(dir) or dir)
+    if real and not is_beneath_any(real, avoided) then
+      local list = is_beneath_any(real, SYSTEM) and system or others
+      list[#list + 1] = dir
+    end
+  end
+  return table.concat(table.move(others, 1, #others, #system + 1, system), ":")
+end
+
+--- The environment for podman: this process's, with XDG_RUNTIME_DIR pinned, a PATH as
+--- `program_path` makes it, and no TMPDIR that is not there.
 ---@param changes table<string, string>? go before what this process has
 ---@return string[] "NAME=value", sorted
 function host.podman_env(changes)
   local vars = uv.os_environ()
   for name in pairs(WITHHELD) do vars[name] = nil end
-  if vars.PATH then vars.PATH = absolute_only(vars.PATH) end
+  if vars.PATH then vars.PATH = host.program_path(vars.PATH) end
   if vars.TMPDIR and not is_directory_of(vars.TMPDIR) then vars.TMPDIR = nil end
   if host.is_linux() and uv.getuid() ~= 0 then
     vars.XDG_RUNTIME_DIR = podman_runtime_dir() or vars.XDG_RUNTIME_DIR
@@ -388,7 +433,7 @@ end
 function host.has_program(name)
   local dirs = (os.getenv "PATH" or "") .. ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
     .. ":/sbin:/bin:/run/current-system/sw/bin"
-  for dir in absolute_only(dirs):gmatch "[^:]+" do
+  for dir in host.program_path(dirs):gmatch "[^:]+" do
     if uv.fs_access(dir .. "/" .. name, "X") then return true end
   end
   return false

@@ -49,9 +49,19 @@ end
 
 --- Refuses a session's directory that this host runs code from, or that lies where it does.
 ---@param dir string the directory, without symbolic links
+---@param program string? the podman that is used
 ---@return true? ok, axo.Error? code "OWN_FILES"
-function own_files.check(dir)
+function own_files.check(dir, program)
   places = places or find_places()
+  local real = program and uv.fs_realpath(program)
+  if real and is_in(real, dir) then
+    return nil, errors.new {
+      code = "OWN_FILES", op = "start",
+      message = ("the podman of this host, %s, lies in the directory %s: what a session writes "
+        .. "there would run on this host"):format(program, dir),
+      hint = "use a podman that lies elsewhere, or another directory",
+    }
+  end
   for _, place in ipairs(places) do
     if is_in(place, dir) or is_in(dir, place) then
       return nil, errors.new {

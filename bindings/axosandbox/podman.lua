@@ -197,7 +197,7 @@ function podman.client(opts)
   local override = opts and opts.podman or os.getenv "AXOSANDBOX_PODMAN"
   if override == "" then override = nil end
   if override and override:find "^[^/]+/" then return nil, relative(override) end
-  local program, err = core.podman.find(override, os.getenv "PATH")
+  local program, err = core.podman.find(override, host.program_path(os.getenv "PATH" or ""))
   if not program then
     return nil, errors.new {
       code = "ENOENT", op = "podman", message = err.message,

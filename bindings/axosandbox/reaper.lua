@@ -19,7 +19,8 @@ local function take_orphans(found, known, report)
   local orphans = {}
   for _, session in ipairs(found) do
     local reason = known[session.id] and "known"
-      or session.owner_alive and "its owner is alive" or nil
+      or session.owner_alive and "its owner is alive"
+      or not session.place and "the directory of its files cannot be used" or nil
     local at, lock, err = session.place, nil, nil
     if not reason then lock, err = session_lock.take(at, true) end
     if lock then
@@ -94,7 +95,9 @@ end
 -- Locks and directories of sessions of this store that have no container any more: their host died.
 local function sweep_files(found, known)
   local spared = {}
-  for _, session in ipairs(found) do spared[session.place:path()] = true end
+  for _, session in ipairs(found) do
+    if session.place then spared[session.place:path()] = true end
+  end
   for _, base in ipairs(host.runtime_dirs()) do
     for _, at in ipairs(place.within(base)) do
       local is_spared = spared[at:path()] or known[at.id] or may_live(at:path())

@@ -101,8 +101,10 @@ local function has_live_attempt(dir)
   while entries do
     local name = uv.fs_scandir_next(entries)
     if not name then break end
-    local pid = name:find "^%x+%.pid$" and (host.read_file(dir .. "/" .. name) or ""):match "^%d+"
-    if pid and uv.fs_stat("/proc/" .. pid) then return true end
+    local path = dir .. "/" .. name
+    local pid = name:find "^%x+%.pid$" and (host.read_file(path) or ""):match "^%d+"
+    local stat = pid and uv.fs_stat(path)
+    if stat and host.lives_since(tonumber(pid), stat.mtime.sec) then return true end
   end
   return false
 end

@@ -377,6 +377,12 @@ function sessions.open_listed(client, set, info)
     State = { Paused = info.state == "paused", Running = info.running },
   }, info.container, "session " .. info.id)
   if err then return nil, err end
+  if not info.place then
+    return nil, errors.new {
+      code = "NOT_RUNNING", op = "open",
+      message = ("the directory of the files of session %s cannot be used"):format(info.id),
+    }
+  end
   local lock
   lock, err = known.share(info.place, info.id)
   if not lock then return nil, err end

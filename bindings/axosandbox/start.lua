@@ -51,8 +51,10 @@ end
 ---@param remote_user string? whom its commands are to run as
 ---@return axo.policy.SandboxDecision? decision, axo.Error? err code "POLICY" or "OWN_FILES"
 function start.decide_sandbox(set, asked, remote_user)
-  local ok, refusal = own_files.check(asked.source)
-  if not ok then return nil, refusal end
+  if asked.source then
+    local ok, refusal = own_files.check(asked.source)
+    if not ok then return nil, refusal end
+  end
   local mounts
   if asked.source then asked.places, mounts = places.of(asked.source) end
   local decision, err = set:decide("sandbox", {
@@ -252,8 +254,11 @@ local function prepare(job)
   if not ok then return nil, err end
   ok, err = request.find_directory(job.asked)
   if not ok then return nil, err end
+  host.avoid(job.asked.source)
   job.client, err = podman.client()
   if not job.client then return nil, err end
+  ok, err = own_files.check(job.asked.source, job.client.program)
+  if not ok then return nil, err end
   if not job.set then return nil, job.set_error end
   job.place, err = place.own(job.id)
   if not job.place then return nil, err end

@@ -142,7 +142,7 @@ describe('the tools, by the SDK\'s client', () => {
     assert.match(await works('grep', { pattern: 'm[a]in', glob: '*.c' }), /^src\/x\.c:1:int main;$/m);
     assert.match(await works('grep', { pattern: 'int', max: 1, path: 'src' }), /there are more/);
     assert.match(await works('grep', { pattern: 'zebra' }), /no matches/);
-    assert.match(await fails('grep', { pattern: '((' }), /PCRE2/);
+    assert.match(await fails('grep', { pattern: '((' }), /regular expression/);
     assert.equal(await works('glob', { pattern: 'src/**/*.c' }), 'src/x.c\n');
   });
 

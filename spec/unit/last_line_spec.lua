@@ -1,6 +1,5 @@
 local last_line = require "axosandbox.last_line"
 local portable_files = require "axosandbox.portable_files"
-local files = require "axosandbox.files"
 local result = require "axosandbox.result"
 
 --- How many instructions `fn` takes, its callees' included.

@@ -184,6 +184,20 @@ describe("what lies in the current directory", function()
 end)
 
 describe("a session's directory", function()
+  it("is no place for a program of this host, also where PATH names it first", function()
+    local host = require "axosandbox.host"
+    local dir = temp.dir "project"
+    make_directory(dir .. "/bin")
+    temp.write(dir .. "/bin/podman", "#!/bin/sh\necho pwned\n", "755")
+    assert.equal("/usr/bin:/bin:" .. dir .. "/bin:/home/x",
+      host.program_path(dir .. "/bin:.::/usr/bin:/home/x:/bin"))
+    host.avoid(dir)
+    assert.equal("/usr/bin", host.program_path(dir .. "/bin:/usr/bin:rel"))
+    local ok, err = require("axosandbox.own_files").check(dir, dir .. "/bin/podman")
+    assert.is_nil(ok)
+    assert.equal("OWN_FILES", err.code)
+  end)
+
   it("is never the one that axosandbox itself runs from", function()
     local own = require "axosandbox.own_files"
     local module = assert(uv.fs_realpath(unit.prefix() .. "/share/lua/5.4/axosandbox"))

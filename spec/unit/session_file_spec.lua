@@ -34,6 +34,13 @@ describe("a session's file", function()
     }, pid))
   end
 
+  it("is not needed by a number that another process has by now", function()
+    write(dir .. "/abcdef.pid", "1\n")
+    assert.is_true(session_file.is_needed(dir)) -- it lives, and did when that was written
+    assert(uv.fs_utime(dir .. "/abcdef.pid", 86400, 86400))
+    assert.is_false(session_file.is_needed(dir))
+  end)
+
   it("tells of a session that lives", function()
     keep(uv.os_getpid())
     local found, session = session_file.live(dir, "demo")
