@@ -79,8 +79,7 @@ local WRITE = {
   name = "write_background", title = "Write to a background task", call = write,
   description = "Writes to the stdin of a background task that was started with interactive. The "
     .. "text goes as it is: a line ends with \\n. Then read_background with the returned cursor "
-    .. "and "
-    .. "wait shows what came of it.",
+    .. "and wait shows what came of it.",
   input = {
     required = { "id" },
     properties = {
