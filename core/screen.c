@@ -3,6 +3,7 @@
  * sent back. */
 #include "internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <vterm.h>
@@ -14,8 +15,11 @@
 #define PIECE ((size_t)4096)
 
 /* libvterm has room for 16 parameters, and 0.1.4 writes on behind them. */
-#define PARTS_MAX 15
-#define MARKS_MAX 4
+#define VALUES_MAX 16
+#define VALUE_MAX 9999
+#define COUNT_MAX 999
+/* What one byte can make of those before it: a sequence of so many values. */
+#define SEQUENCE_MAX (VALUES_MAX * 12 + 8)
 /* Characters in a row that do not move the cursor. */
 #define ONE_CELL_MAX 32
 
@@ -24,14 +28,17 @@ typedef struct line {
   size_t len;
 } line_t;
 
-/* Where in a control sequence the bytes are, and its parameter so far. */
+/* Where in a control sequence the bytes are, and what it says so far. */
 typedef struct filter {
   enum { PLAIN, ESCAPED, INTERMEDIATE, SEQUENCE, STRING } state;
-  bool is_private, has_value, has_intermediate, is_title, is_held;
-  unsigned parts, marks; /* separators, and what is neither they nor a digit */
-  uint32_t value, first; /* the parameter, and the first one where there are more */
-  uint32_t repeat;       /* how often the last character is still to come */
-  size_t len;            /* of a string so far */
+  bool is_title, is_held;
+  bool is_private; /* begins with '?' */
+  bool is_odd;     /* holds what no sequence does that is passed on */
+  char intermediate;
+  uint32_t values[VALUES_MAX];
+  size_t count;    /* of values, the one that is read included */
+  uint32_t repeat; /* how often the last character is still to come */
+  size_t len;      /* of a string so far */
 } filter_t;
 
 struct axo_screen {
@@ -147,25 +154,6 @@ static const VTermScreenCallbacks callbacks = {
 
 /* ---- what goes in ---------------------------------------------------------------- */
 
-/* A count is done one by one, also where a screen has long been full. The numbers of
- * private modes are no counts. */
-static uint32_t most(const filter_t *f) { return f->is_private ? 99999 : 999; }
-
-static size_t put_value(filter_t *f, char *out) {
-  char digits[8];
-  size_t len = 0;
-  if (!f->has_value)
-    return 0;
-  do {
-    digits[len++] = (char)('0' + f->value % 10);
-    f->value /= 10;
-  } while (f->value > 0);
-  for (size_t i = 0; i < len; i++)
-    out[i] = digits[len - 1 - i];
-  f->has_value = false;
-  return len;
-}
-
 /* A byte of a string: a title, or nothing that shows. libvterm never sees one: it would
  * keep it whole, however long it is. */
 static void in_string(axo_screen_t *s, char c) {
@@ -189,78 +177,129 @@ static void end_string(axo_screen_t *s) {
   f->is_title = false;
 }
 
-/* libvterm acts on these in the middle of a sequence, which then goes on. */
+/* A terminal acts on these in the middle of a sequence, which then goes on. */
 static bool is_control_within(unsigned char c) {
   return (c < 0x20 && c != 0x18 && c != 0x1a && c != 0x1b) || c == 0x7f;
 }
 
-/* After an escape, which is not passed on yet: what is, of it and of this byte. */
+static size_t put_text(const char *text, char *out) {
+  return (size_t)(stpcpy(out, text) - out);
+}
+
+/* After an escape, of which nothing was passed on yet. */
 static size_t escaped(filter_t *f, char c, char *out) {
   if (is_control_within((unsigned char)c)) {
     out[0] = c;
     return 1;
   }
   f->state = PLAIN;
-  if (c != 0 && strchr("]PX^_", c)) {
+  if (c == '[' || c == '(' || c == ')' || (c >= ' ' && c <= '/'))
+    *f = (filter_t){.state = c == '[' ? SEQUENCE : INTERMEDIATE, .intermediate = c};
+  else if (c != 0 && strchr("]PX^_", c))
     *f = (filter_t){.state = STRING, .is_title = c == ']'};
+  else if (c == '8') /* what was saved may lie outside by now; this one is put inside */
+    return put_text("\x1b[u", out);
+  else if (strchr("7DEMc", c))
+    return (size_t)snprintf(out, SEQUENCE_MAX, "\x1b%c", c);
+  return 0;
+}
+
+/* After an escape and a bracket: which characters are drawn. All else is left out. */
+static size_t intermediate(filter_t *f, char c, char *out) {
+  if (is_control_within((unsigned char)c)) {
+    out[0] = c;
+    return 1;
+  }
+  if (c >= ' ' && c <= '/') {
+    f->intermediate = 0;
     return 0;
   }
-  if (c == '[')
-    *f = (filter_t){.state = SEQUENCE};
-  else if (c >= ' ' && c <= '/')
-    *f = (filter_t){.state = INTERMEDIATE};
-  out[0] = '\x1b';
-  out[1] = c;
-  return 2;
-}
-
-/* After an escape and a blank, a '#' or the like: nothing begins in there. */
-static size_t intermediate(filter_t *f, char c, char *out) {
-  out[0] = c;
-  if (is_control_within((unsigned char)c))
-    return 1;
-  if (c >= ' ' && c <= '/')
-    return ++f->marks <= MARKS_MAX;
   f->state = PLAIN;
-  if (strchr("[]PX^_", c))
-    out[0] = 0x18;
-  return 1;
+  if ((f->intermediate != '(' && f->intermediate != ')') || !strchr("0AB", c))
+    return 0;
+  return (size_t)snprintf(out, SEQUENCE_MAX, "\x1b%c%c", f->intermediate, c);
 }
 
-static size_t in_sequence(filter_t *f, unsigned char c, char *out) {
+static uint32_t value_or(const filter_t *f, size_t index, uint32_t otherwise) {
+  return index < f->count && f->values[index] > 0 ? f->values[index] : otherwise;
+}
+
+/* The modes that change what is shown, each in a sequence of its own. */
+static size_t put_modes(const filter_t *f, char c, char *out) {
+  static const uint32_t shown[] = {7, 25, 47, 1047, 1048, 1049};
+  size_t len = 0;
+  for (size_t i = 0; i < f->count; i++)
+    for (size_t k = 0; k < sizeof shown / sizeof *shown; k++)
+      if (f->values[i] == shown[k])
+        len += (size_t)snprintf(out + len, 12, "\x1b[?%u%c", shown[k], c);
+  return len;
+}
+
+/* A region that is one, or none: libvterm takes others, and writes outside of the
+ * screen. */
+static size_t put_region(const filter_t *f, uint16_t rows, char *out) {
+  uint32_t top = value_or(f, 0, 1), bottom = value_or(f, 1, rows);
+  bottom = bottom < rows ? bottom : rows;
+  if (top >= bottom)
+    return put_text("\x1b[r", out);
+  return (size_t)snprintf(out, SEQUENCE_MAX, "\x1b[%u;%ur", top, bottom);
+}
+
+/* A count is done one by one, also where a screen has long been full. */
+static size_t put_values(const filter_t *f, char c, char *out) {
+  size_t most = c == 'm' ? f->count : 2, len = put_text("\x1b[", out);
+  for (size_t i = 0; i < f->count && i < most; i++) {
+    uint32_t value = f->values[i] < COUNT_MAX ? f->values[i] : COUNT_MAX;
+    len += (size_t)snprintf(out + len, 8, i > 0 ? ";%u" : "%u", value);
+  }
+  out[len] = c;
+  return len + 1;
+}
+
+/* A sequence is whole: what is passed on of it. A list of what is known to be harmless.
+ */
+static size_t end_sequence(axo_screen_t *s, char c, char *out) {
+  filter_t f = s->filter;
+  s->filter = (filter_t){.state = PLAIN};
+  if (f.is_odd)
+    return 0;
+  if (f.is_private)
+    return c == 'h' || c == 'l' ? put_modes(&f, c, out) : 0;
+  if (c == 'b') { /* libvterm would never end that where there is no character yet */
+    s->filter.repeat = value_or(&f, 0, 1);
+    return 0;
+  }
+  if (c == 'r')
+    return put_region(&f, s->state.rows, out);
+  if (c == 's' || c == 'u')
+    return f.count == 0 ? put_values(&f, c, out) : 0;
+  return strchr("@ABCDEFGHJKLMPSTX`adefm", c) ? put_values(&f, c, out) : 0;
+}
+
+static size_t in_sequence(axo_screen_t *s, unsigned char c, char *out) {
+  filter_t *f = &s->filter;
   if (is_control_within(c)) {
     out[0] = (char)c;
     return 1;
   }
-  if (f->parts > PARTS_MAX && ((c >= '0' && c <= '9') || c == ';' || c == ':'))
-    return 0;
   if (c >= '0' && c <= '9') {
-    uint32_t value = f->has_value ? f->value * 10 + (c - '0') : (uint32_t)(c - '0');
-    f->value = value < most(f) ? value : most(f);
-    f->has_value = true;
-    return 0;
+    f->count += f->count == 0;
+    uint32_t *value = &f->values[f->count - 1];
+    *value = *value * 10 + (c - '0') < VALUE_MAX ? *value * 10 + (c - '0') : VALUE_MAX;
+  } else if (c == ';' || c == ':') {
+    f->count += f->count == 0;
+    if (f->count < VALUES_MAX)
+      f->values[f->count++] = 0;
+  } else if (c == '?' && f->count == 0) {
+    f->is_private = true;
+  } else if (c == 0x18 || c == 0x1a) {
+    *f = (filter_t){.state = PLAIN};
+  } else if (c < 0x40) {
+    f->is_odd = true;
+  } else {
+    return end_sequence(s, (char)c, out);
   }
-  /* libvterm would never end that where there is no character yet. */
-  uint32_t value = f->has_value && f->value ? f->value : 1;
-  if (c == 'b' && !f->is_private && !f->has_intermediate) {
-    *f = (filter_t){.state = PLAIN, .repeat = f->parts > 0 ? f->first : value};
-    out[0] = 0x18;
-    return 1;
-  }
-  if (c == ';' || c == ':') {
-    f->first = f->parts == 0 ? value : f->first;
-    if (++f->parts > PARTS_MAX)
-      return put_value(f, out);
-  }
-  size_t len = put_value(f, out);
-  f->is_private |= c >= '<' && c <= '?';
-  f->has_intermediate |= c >= ' ' && c <= '/';
-  if (c == 0x18 || c == 0x1a || c >= 0x40)
-    f->state = PLAIN;
-  else if (c != ';' && c != ':' && ++f->marks > MARKS_MAX)
-    return len;
-  out[len] = (char)c;
-  return len + 1;
+  return 0;
 }
 
 static void note_last(axo_screen_t *s, unsigned char c) {
@@ -333,10 +372,8 @@ static size_t tame_byte(axo_screen_t *s, char c, char *out) {
     string_byte(s, c);
     return 0;
   }
-  if (f->state != PLAIN && (unsigned char)c >= 0x80) {
+  if (f->state != PLAIN && (unsigned char)c >= 0x80)
     *f = (filter_t){.state = PLAIN};
-    out[len++] = 0x18;
-  }
   if (f->state == PLAIN)
     return len + in_text(s, (unsigned char)c, out + len);
   if (c == 0x1b) {
@@ -347,15 +384,19 @@ static size_t tame_byte(axo_screen_t *s, char c, char *out) {
     return escaped(f, c, out);
   if (f->state == INTERMEDIATE)
     return intermediate(f, c, out);
-  return in_sequence(f, (unsigned char)c, out);
+  return in_sequence(s, (unsigned char)c, out);
 }
 
 /* What libvterm gets of the bytes: no strings, no C1, no count above `most`. What is
  * not whole at their end comes with the next ones. */
 static void tame(axo_screen_t *s, const char *bytes, size_t len) {
-  char out[PIECE + 16]; /* an escape or a number may have come before */
+  char out[PIECE + SEQUENCE_MAX];
   size_t size = 0;
   for (size_t i = 0; i < len; i++) {
+    if (size > PIECE) {
+      put(s, out, size);
+      size = 0;
+    }
     bool is_text = s->filter.state == PLAIN && (unsigned char)bytes[i] >= 0x80;
     if (is_text && (unsigned char)bytes[i] >= 0xc0) {
       put(s, out, size);
@@ -385,25 +426,35 @@ static bool is_size(uint16_t rows, uint16_t cols) {
 static int rows_of(uint16_t rows) { return rows < 2 ? 2 : rows; }
 static int cols_of(uint16_t cols) { return cols < 4 ? 4 : cols; }
 
+/* A screen of that size in the place of what there was, which is the caller's. */
+static int open_screen(axo_screen_t *s, uint16_t rows, uint16_t cols) {
+  VTerm *vt = vterm_new(rows_of(rows), cols_of(cols));
+  if (!vt)
+    return UV_ENOMEM;
+  s->vt = vt;
+  s->state.rows = rows;
+  s->state.cols = cols;
+  vterm_set_utf8(vt, 1);
+  s->screen = vterm_obtain_screen(vt);
+  vterm_screen_set_callbacks(s->screen, &callbacks, s);
+  vterm_screen_enable_altscreen(s->screen, 1);
+  vterm_screen_set_damage_merge(s->screen, VTERM_DAMAGE_SCROLL);
+  vterm_screen_reset(s->screen, 1);
+  return 0;
+}
+
 int axo_screen_new(uint16_t rows, uint16_t cols, size_t lines, axo_screen_t **out) {
   if (!is_size(rows, cols) || lines > AXO_SCREEN_LINES_MAX)
     return UV_EINVAL;
   axo_screen_t *s = calloc(1, sizeof *s);
   if (s && lines > 0)
     s->lines = calloc(lines, sizeof *s->lines);
-  if (!s || (lines > 0 && !s->lines) ||
-      !(s->vt = vterm_new(rows_of(rows), cols_of(cols)))) {
+  if (!s || (lines > 0 && !s->lines) || open_screen(s, rows, cols) != 0) {
     axo_screen_free(s);
     return UV_ENOMEM;
   }
   s->lines_max = lines;
-  s->state = (axo_screen_state_t){.rows = rows, .cols = cols, .cursor_visible = true};
-  vterm_set_utf8(s->vt, 1);
-  s->screen = vterm_obtain_screen(s->vt);
-  vterm_screen_set_callbacks(s->screen, &callbacks, s);
-  vterm_screen_enable_altscreen(s->screen, 1);
-  vterm_screen_set_damage_merge(s->screen, VTERM_DAMAGE_SCROLL);
-  vterm_screen_reset(s->screen, 1);
+  s->state.cursor_visible = true;
   *out = s;
   return 0;
 }
@@ -434,13 +485,55 @@ void axo_screen_write(axo_screen_t *s, const void *bytes, size_t len) {
   vterm_screen_flush_damage(s->screen);
 }
 
+static void say(axo_screen_t *s, const char *text) {
+  axo_screen_write(s, text, strlen(text));
+}
+
+static uint16_t last_row(const axo_screen_t *s, uint16_t cursor_row) {
+  char text[AXO_SCREEN_ROW_MAX];
+  uint16_t last = s->state.rows - 1;
+  while (last > cursor_row && axo_screen_row(s, last, text) == 0)
+    last--;
+  return last;
+}
+
+static void carry_over(axo_screen_t *s, const axo_screen_t *old) {
+  char text[AXO_SCREEN_ROW_MAX];
+  axo_screen_state_t was = axo_screen_state(old);
+  uint16_t last = last_row(old, was.cursor_row);
+  s->filter = (filter_t){.state = PLAIN};
+  if (was.alternate)
+    say(s, "\x1b[?1049h");
+  for (uint16_t row = 0; row <= last; row++) {
+    if (row > 0)
+      say(s, "\r\n");
+    axo_screen_write(s, text, axo_screen_row(old, row, text));
+  }
+  int up = last - was.cursor_row;
+  if (up > 0) {
+    (void)snprintf(text, sizeof text, "\x1b[%dA", up);
+    say(s, text);
+  }
+  (void)snprintf(text, sizeof text, "\x1b[%dG", was.cursor_col + 1);
+  say(s, text);
+  if (!was.cursor_visible)
+    say(s, "\x1b[?25l");
+}
+
+/* libvterm 0.1.4 leaves cursors and regions outside of a screen that it makes smaller,
+ * and then writes there. So each size has a screen of its own, and what stands on the
+ * old one is written to it, as by a program. */
 int axo_screen_resize(axo_screen_t *s, uint16_t rows, uint16_t cols) {
   if (!is_size(rows, cols))
     return UV_EINVAL;
-  s->state.rows = rows;
-  s->state.cols = cols;
-  vterm_set_size(s->vt, rows_of(rows), cols_of(cols));
-  vterm_screen_flush_damage(s->screen);
+  if (rows == s->state.rows && cols == s->state.cols)
+    return 0;
+  axo_screen_t old = *s;
+  int rc = open_screen(s, rows, cols);
+  if (rc != 0)
+    return rc;
+  carry_over(s, &old);
+  vterm_free(old.vt);
   return 0;
 }
 

@@ -365,11 +365,26 @@ static int harden(json_t *base, const axo__floor_t *floor) {
   return rc;
 }
 
+/* runc leaves out a rule whose answer is the default one, ours about socketcall
+ * (EPERM), too, where the base answers so. ENOSYS is also what programs fall back at.
+ */
+static int answer_by_default(json_t *base) {
+  const char *action = json_string_value(json_object_get(base, "defaultAction"));
+  if (strcmp(action, "SCMP_ACT_ERRNO") != 0)
+    return 0;
+  if (json_object_set_new(base, "defaultErrnoRet", json_integer(38)) != 0 ||
+      json_object_set_new(base, "defaultErrno", json_string("ENOSYS")) != 0)
+    return UV_ENOMEM;
+  return 0;
+}
+
 int axo__seccomp_harden(json_t *base, const axo__floor_t *floor, axo_err_t *err) {
   int rc = check(base, err);
   if (rc != 0)
     return rc;
   drop_arches(base);
-  rc = harden(base, floor);
+  rc = answer_by_default(base);
+  if (rc == 0)
+    rc = harden(base, floor);
   return rc == 0 ? 0 : axo__err_code(err, rc, "seccomp", "the profile");
 }

@@ -190,7 +190,7 @@ static int find_by(pcre2_code *code, uint32_t options, const char *line, size_t 
     }
     if (found != PCRE2_ERROR_NOMATCH || time_is_over)
       return GAVE_UP;
-    while (!is_last && code == it.chars && from + stride <= length &&
+    while (!is_last && code == it.chars && from + stride < length &&
            ((unsigned char)line[from + stride] & 0xc0) == 0x80)
       from++; /* the next start is one of a character */
   }

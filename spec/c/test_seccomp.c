@@ -134,6 +134,23 @@ static void replaces_what_the_base_says(void **state) {
   json_decref(found);
 }
 
+/* runc leaves out rules that answer as the default does, and ours among them. */
+static void answers_by_default_as_no_rule_of_ours(void **state) {
+  (void)state;
+  static const char *const bases[] = {
+      "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[]}",
+      "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":1,"
+      "\"defaultErrno\":\"EPERM\",\"syscalls\":[]}"};
+  for (size_t i = 0; i < sizeof bases / sizeof *bases; i++) {
+    use_base(bases[i]);
+    json_t *found = profile(false, false);
+    assert_int_equal(json_integer_value(json_object_get(found, "defaultErrnoRet")), 38);
+    assert_string_equal(json_string_value(json_object_get(found, "defaultErrno")),
+                        "ENOSYS");
+    json_decref(found);
+  }
+}
+
 static void allows_nothing_that_the_base_does_not(void **state) {
   (void)state;
   use_base(ordinary);
@@ -277,6 +294,7 @@ static void refuses_settings_that_it_does_not_understand(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(replaces_what_the_base_says),
+      cmocka_unit_test(answers_by_default_as_no_rule_of_ours),
       cmocka_unit_test(allows_nothing_that_the_base_does_not),
       cmocka_unit_test(leaves_x32_out),
       cmocka_unit_test(asks_no_question_twice),

@@ -44,7 +44,9 @@ fi]]
         assert.equal("iptables", host.recall("adaptations", program).firewall)
         temp.write(program .. ".firewall", "")
         local sb = e2e.start()
-        assert.same({}, sb:warnings())
+        for _, warning in ipairs(sb:warnings()) do -- rootless, limits may not be in force
+          assert.matches("^limits not in force", warning)
+        end
         assert(sb:stop())
       end)
       assert.is_true(#calls() > 3)

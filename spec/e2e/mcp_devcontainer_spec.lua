@@ -85,12 +85,16 @@ describe("axolua mcp over a project with a devcontainer.json", function()
     assert.matches("^b%-\n", (client:call("bash", { command = 'echo "$A-$B"' })))
   end)
 
-  it("does not begin with one that is wrong", function()
+  it("answers with what is wrong with one that cannot be read, and starts nothing", function()
     dir = projects.with '{ "image": }'
-    local result = serve_dir().process:wait()
-    assert.same({ 125, "" }, { result.code, result.stdout })
-    assert.matches("devcontainer.json:1:12: expected a value", result.stderr)
-    assert.matches("%-%-no%-devcontainer", result.stderr)
+    serve_dir():initialize()
+    local result = client:answer(client:request("tools/call", { name = "session_info" })).result
+    assert.is_true(result.isError)
+    assert.matches("devcontainer.json:1:12: expected a value", (mcp.text(result)))
+    assert.matches("%-%-no%-devcontainer", (mcp.text(result)))
+    assert.equal(0, client:finish().code)
+    assert.matches("devcontainer.json:1:12: expected a value", client.process:stderr())
+    assert.is_false(podman.exists(container()))
   end)
 
   it("leaves nothing when its input ends while its commands run", function()

@@ -65,6 +65,35 @@ describe("a terminal's screen", function()
     assert.equal("x", shown("\u{301}" .. ("\u{301}"):rep(50) .. "\rx"):rows()[1]:sub(1, 1))
   end)
 
+  it("is made smaller whatever cursors and regions there are", function()
+    for _, before in ipairs {
+      "\27[3;1H", "\27[20;24r", "\27[24;1H\0277", "\27[?6h\27[20;24r", "",
+    } do
+      for _, after in ipairs {
+        "hello\n\27[K", "\27#6", "\27[S\27[T", "\0278\27#6\27H", "\27[M\27[L",
+      } do
+        local screen = shown(("full of text\r\n"):rep(60) .. before, 38, 80)
+        assert(screen:resize(12, 51))
+        screen:write(after)
+        assert(screen:resize(5, 80))
+        screen:write(after .. "\27[5;1H\27[Kthe end")
+        assert.equal("the end", screen:rows()[5])
+        assert(screen:resize(40, 100))
+        screen:write(after)
+      end
+    end
+  end)
+
+  it("keeps what stands on it when its size changes", function()
+    local screen = shown("one\r\ntwo\r\nthree\27[2;2H", 4, 20)
+    assert(screen:resize(10, 30))
+    assert.same({ "one", "two", "three" }, { table.unpack(screen:rows(), 1, 3) })
+    assert.same({ row = 2, col = 2, visible = true }, screen:state().cursor)
+    assert(screen:resize(2, 30))
+    assert.equal("three", screen:rows()[2])
+    assert.equal("one", screen:lines(100)[1])
+  end)
+
   it("is resized, and knows its cursor", function()
     local screen = shown("one\r\ntwo\27[?25l")
     assert.same({ row = 2, col = 4, visible = false }, screen:state().cursor)
