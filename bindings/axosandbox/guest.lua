@@ -2,6 +2,7 @@
 local uv = require "luv"
 local errors = require "axosandbox.errors"
 local host = require "axosandbox.host"
+local private_file = require "axosandbox.private_file"
 
 local guest = {}
 
@@ -134,23 +135,38 @@ local function hidden_dir(link_dir)
   return link_dir .. ".in"
 end
 
+-- In it: which guest holds it open. That of a container that was restarted does not.
+local HOLDER = "/guest"
+local MAX_HOLDER = 256
+
 --- Where the guest of a session looks for our socket now.
 ---@param link_dir string
+---@param identity string the guest's, from `host.identity`
 ---@return string path
-function guest.socket_dir(link_dir)
-  for _, path in ipairs { hidden_dir(link_dir), link_dir .. INNER } do
-    if uv.fs_lstat(path) then return path end
+function guest.socket_dir(link_dir, identity)
+  local hidden = hidden_dir(link_dir)
+  if uv.fs_lstat(hidden) then
+    local holder = private_file.read(hidden .. HOLDER, MAX_HOLDER)
+    return (holder == nil or holder == identity) and hidden or link_dir
   end
+  if uv.fs_lstat(link_dir .. INNER) then return link_dir .. INNER end
   return link_dir -- a guest of an older version
 end
 
 --- Takes the directory of the sockets out of the container, once the guest has shown that it holds
 --- it open: from then on nothing else in there can reach a socket, and so flood it.
 ---@param link_dir string
+---@param identity string the guest's
 ---@return true? hidden, axo.Error?
-function guest.hide(link_dir)
-  local ok, message, code = uv.fs_rename(link_dir .. INNER, hidden_dir(link_dir))
-  if ok or code == "ENOENT" then return true end -- it has been, or there is none
+function guest.hide(link_dir, identity)
+  local inner = link_dir .. INNER
+  if not uv.fs_lstat(inner) then return true end -- it has been, or there is none
+  local ok, message = private_file.replace(inner .. HOLDER, identity)
+  local code = not ok and uv.fs_lstat(inner) and "EIO" or nil
+  if not code then
+    ok, message, code = uv.fs_rename(inner, hidden_dir(link_dir))
+    if ok or code == "ENOENT" then return true end -- another host was quicker
+  end
   return nil, errors.new { code = code, op = "connect", message = message }
 end
 

@@ -10,6 +10,7 @@ local faults = require "axosandbox.native_faults"
 local files = require "axosandbox.native_files"
 local gate = require "axosandbox.gate"
 local guest = require "axosandbox.guest"
+local host = require "axosandbox.host"
 local log = require "axosandbox.log"
 local portable = require "axosandbox.portable"
 local source = require "axosandbox.native_source"
@@ -40,7 +41,8 @@ end
 
 local function listen(self)
   return core.link {
-    dir = guest.socket_dir(self.record.link_dir), guest_pid = self.record.pid,
+    dir = guest.socket_dir(self.record.link_dir, host.identity(self.record.pid)),
+    guest_pid = self.record.pid,
     on_up = function() self.up:open() end,
     on_down = function(why) gone(self, why) end,
     on_new = function(name) source.adopt(self, name) end,
@@ -56,7 +58,7 @@ local function open_link(self)
 end
 
 local function hide_sockets(self)
-  local hidden, err = guest.hide(self.record.link_dir)
+  local hidden, err = guest.hide(self.record.link_dir, host.identity(self.record.pid))
   if not hidden then
     log.emit("warn", ("processes in %s can reach the sockets of its hosts: %s"):format(
       self.container, tostring(err)))
