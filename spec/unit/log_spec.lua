@@ -1,8 +1,10 @@
 -- Without a logger, in a plain Lua program, what somebody should know goes to stderr.
 local proc = require "spec.support.proc"
+local unit = require "spec.support.unit"
 
 local function stderr_of(code)
-  local result = proc.run({ "/usr/bin/lua5.4", "-e", code }, { env = proc.environment {} })
+  local result = proc.run({ unit.interpreter(), "-e", code },
+    { env = proc.interpreter_environment {} })
   assert.equal("", result.stdout)
   return result.stderr
 end

@@ -106,14 +106,14 @@ describe("what lies in the current directory", function()
   end)
   teardown(function() janitor.sweep(mark) end)
 
-  local function environment(changes)
+  local function environment(changes, make)
     local all = {
       LUA_PATH = false, LUA_CPATH = false, LUA_PATH_5_4 = false, LUA_CPATH_5_4 = false,
       XDG_STATE_HOME = private, XDG_RUNTIME_DIR = private,
       AXOSANDBOX_PODMAN = "/nonexistent/podman",
     }
     for name, value in pairs(changes) do all[name] = value end
-    return proc.environment(all)
+    return (make or proc.environment)(all)
   end
 
   for title, changes in pairs(VARIABLES) do
@@ -130,7 +130,8 @@ describe("what lies in the current directory", function()
     it("is not loaded by a program after axolua env, with " .. title, function()
       local result = proc.run({ "/bin/sh", "-c", [[eval "$("$1" env)"; "$2" -e '
         require "axosandbox" require "axosandbox.core" require "cjson.safe" require "luv"']],
-        "sh", cli.axolua(), unit.interpreter() }, { cwd = dir, env = environment(changes) })
+        "sh", cli.axolua(), unit.interpreter() },
+        { cwd = dir, env = environment(changes, proc.interpreter_environment) })
       assert.equal(0, result.code, result.stderr)
       assert.equal("", sprung())
     end)
