@@ -210,8 +210,8 @@ static void sup_reports(int index) {
   work_report(w, &r);
 }
 
-/* After its start it gets signals, and when it is lent, the lane and the end of it; or the
- * word that its host reads no more of what a command has left. */
+/* After its start it gets signals, and when it is lent, the lane and the end of it; or
+ * the word that its host reads no more of what a command has left. */
 static void sup_reads(int index) {
   struct packet p;
   while (g.sups[index].fd >= 0 && packet_receive(pool[index].far, &p) > 0) {
