@@ -179,7 +179,7 @@ local EDIT_SHAPE = { replace_all = "boolean", expected = "string", encoding = EN
 ---@param path string
 ---@param old string what is there; no pattern
 ---@param new string
----@param opts { replace_all: boolean?, expected: string?, encoding: string? }? expected: axo.digest of the content that the edit was made for; encoding: as for read_file
+---@param opts { replace_all: boolean?, expected: string?, encoding: string? }? expected: axo.digest of the content that the edit was made for; encoding: of a file without a mark, "latin-1" or "windows-1252"
 ---@param callback fun(err: axo.Error?, count: integer?)?
 ---@return integer? count how many were replaced, axo.Error? also code "NO_MATCH", "AMBIGUOUS", "CHANGED" (it is not the expected one, or somebody else wrote it meanwhile), "ENCODING"
 function methods:edit_file(path, old, new, opts, callback)
