@@ -9,15 +9,16 @@ local native = require "spec.support.native"
 local place = require "axosandbox.place"
 local podman, temp = e2e.podman, e2e.temp
 
--- A store of its own, empty.
+-- A store of its own, empty. Rootless podman goes by the second path, and not by graphroot.
 local function settings()
   local dir = temp.dir "store"
   return temp.write(dir .. "/../storage.conf", ([[
 [storage]
 driver = "vfs"
 graphroot = "%s/graph" # where it all is
+rootless_storage_path = "%s/graph"
 runroot = "%s/run"
-]]):format(dir, dir))
+]]):format(dir, dir, dir))
 end
 
 local function in_store(path, fn)
