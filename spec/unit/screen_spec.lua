@@ -18,7 +18,9 @@ describe("a terminal's screen", function()
       ["\27\5[730bx"] = "x", ["\27[4\0002;bx"] = "x", ["x\27[2;9b"] = "xxx", ["\27 [9bx"] = "9bx",
       ["\27[" .. (";"):rep(1000) .. "10mx"] = "x", ["\27[" .. ("1:"):rep(40) .. "mx"] = "x",
       ["\27[" .. ("?"):rep(1000) .. "hx"] = "x", ["\27" .. (" "):rep(1000) .. "Gx"] = "x",
-      ["\27[" .. (" "):rep(1000) .. "qx"] = "x",
+      ["\27[" .. (" "):rep(1000) .. "qx"] = "x", ["\xe6x"] = "\u{fffd}x", ["\xffx"] = "\u{fffd}x",
+      ["\xed\xa0\x80x"] = "\u{fffd}x", ["\xe3\x80\27[1mx"] = "\u{fffd}x",
+      ["\27\u{e9}x"] = "\u{e9}x",
     } do
       assert.equal(row, shown(bytes):rows()[1])
     end
@@ -57,7 +59,9 @@ describe("a terminal's screen", function()
   end)
 
   it("keeps within itself whatever is put on one cell", function()
-    for _, mark in ipairs { "\u{302e}", "\u{3099}", "\u{301}", "\xe3\xe3\x80\xae" } do
+    for _, mark in ipairs {
+      "\u{302e}", "\u{3099}", "\u{301}", "\xe3\xe3\x80\xae", "\27\u{302e}", "\xe6\27\u{302e}",
+    } do
       for _, size in ipairs { { 1, 1 }, { 2, 2 }, { 4, 20 } } do
         shown("x" .. mark:rep(2000) .. "\27[999b" .. "\r\n" .. mark:rep(100), size[1], size[2])
       end
@@ -92,6 +96,15 @@ describe("a terminal's screen", function()
     assert(screen:resize(2, 30))
     assert.equal("three", screen:rows()[2])
     assert.equal("one", screen:lines(100)[1])
+  end)
+
+  it("goes on in the middle of a character and of a sequence when its size changes", function()
+    local screen = shown("\xe6\xbc")
+    assert(screen:resize(5, 20))
+    screen:write("\xa2\27[1")
+    assert(screen:resize(6, 20))
+    screen:write("mb")
+    assert.equal("漢b", screen:rows()[1])
   end)
 
   it("is resized, and knows its cursor", function()
