@@ -343,15 +343,14 @@ local function is_directory_of(path, uid)
   return stat and stat.type == "directory" and (not uid or stat.uid == uid)
 end
 
--- podman looks here itself when the variable is not set; pinning it keeps a start from cron
--- and one from a login in the same container store. One that is set may be another user's, as su
--- leaves it, or gone.
-local function podman_runtime_dir()
+--- The runtime directory that this user's login has: $XDG_RUNTIME_DIR, unless that is another
+--- user's, as su leaves it, or gone; else where systemd makes them.
+---@return string? dir nil: there is no login
+function host.login_dir()
   local set = os.getenv "XDG_RUNTIME_DIR"
-  if set and is_directory_of(set, uv.getuid()) then return nil end
+  if set and is_directory_of(set, uv.getuid()) then return set end
   local login = "/run/user/" .. uv.getuid()
-  if is_ours(login) then return login end
-  return host.private_dir(("/tmp/podman-run-%d"):format(uv.getuid()))
+  return is_ours(login) and login or nil
 end
 
 -- These speak about the host process, and podman would act on them in its name.
@@ -398,9 +397,9 @@ function host.program_path(path)
   return table.concat(table.move(others, 1, #others, #system + 1, system), ":")
 end
 
---- The environment for podman: this process's, with XDG_RUNTIME_DIR pinned, a PATH as
---- `program_path` makes it, and no TMPDIR that is not there.
----@param changes table<string, string>? go before what this process has
+--- The environment for podman: this process's, with a user's XDG_RUNTIME_DIR as `login_dir` has
+--- it, a PATH as `program_path` makes it, and no TMPDIR that is not there.
+---@param changes table<string, string|false>? go before what this process has; false: none
 ---@return string[] "NAME=value", sorted
 function host.podman_env(changes)
   local vars = uv.os_environ()
@@ -408,9 +407,9 @@ function host.podman_env(changes)
   if vars.PATH then vars.PATH = host.program_path(vars.PATH) end
   if vars.TMPDIR and not is_directory_of(vars.TMPDIR) then vars.TMPDIR = nil end
   if host.is_linux() and uv.getuid() ~= 0 then
-    vars.XDG_RUNTIME_DIR = podman_runtime_dir() or vars.XDG_RUNTIME_DIR
+    vars.XDG_RUNTIME_DIR = host.login_dir()
   end
-  for name, value in pairs(changes or {}) do vars[name] = value end
+  for name, value in pairs(changes or {}) do vars[name] = value or nil end
   local env = {}
   for name, value in pairs(vars) do env[#env + 1] = name .. "=" .. value end
   table.sort(env)

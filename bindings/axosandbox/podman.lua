@@ -5,6 +5,7 @@ local core = require "axosandbox.core"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local host = require "axosandbox.host"
+local podman_dir = require "axosandbox.podman_dir"
 local policy = require "axosandbox.policy"
 
 local podman = {}
@@ -16,6 +17,7 @@ local MAX_WATCHED = 1024 * 1024
 ---@class axo.Client
 ---@field program string absolute path of podman
 ---@field env string[] "NAME=value"
+---@field dir string? the XDG_RUNTIME_DIR that it gets where that is not a login's
 ---@field firewall string? what netavark is told to write its rules with
 local Client = {}
 Client.__index = Client
@@ -205,6 +207,7 @@ function podman.client(opts)
     }
   end
   local client = setmetatable({ program = program }, Client)
+  if uv.getuid() ~= 0 then client.dir = podman_dir.find(client) end
   client:use_firewall(known_firewall(program))
   return client
 end

@@ -66,6 +66,36 @@ if not podman.is_root() then
     end
   end)
 
+  describe("podman without a login", function()
+    e2e.housekeeping(_ENV)
+
+    -- As who types it there.
+    local function finds(program, id)
+      local result = e2e.proc.run { "env", "-u", "XDG_RUNTIME_DIR", "-u", "TMPDIR", program, "exec",
+        "axo-ses-" .. id, "echo", "found" }
+      assert.equal("found\n", result.stdout, result.stderr)
+    end
+
+    it("finds a session that was started without one", function()
+      local id = kept(WITHOUT)
+      finds(podman.program(), id)
+      assert(axo.stop(id))
+    end)
+
+    -- Which directory that is depends on its version: here is another podman.
+    it("is asked where it has its files", function()
+      local dir = temp.dir "elsewhere"
+      local program = dir .. "/podman"
+      temp.write(program, ("#!/bin/sh\nTMPDIR=%s\nexport TMPDIR\nexec %s \"$@\"\n")
+        :format(dir, podman.program()))
+      assert(uv.fs_chmod(program, tonumber("755", 8)))
+      local env = { XDG_RUNTIME_DIR = false, AXOSANDBOX_PODMAN = program }
+      local id = kept(env)
+      finds(program, id)
+      native.with_env(env, function() can_be_used(id, stop) end)
+    end)
+  end)
+
   describe("a session that was started with a login", function()
     e2e.housekeeping(_ENV)
     for how, finish in pairs { stopped = stop, reaped = reap } do
