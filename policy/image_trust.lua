@@ -2,19 +2,22 @@
 --
 -- An image is a program that somebody else made. Only the default image is used, unless the
 -- calling program trusts all of them (`allow_untrusted_image = true`) or the image is on the
--- list below or on the calling program's list (`allow_images`). Any other image is refused: who
--- asks for one image must not get another. Only where it need not be that one
--- (`request.optional`: a project's devcontainer.json wants it, nobody typed it) the default one
--- takes its place, with a warning.
+-- list below or on the calling program's list (`allow_images`). A name without a registry is the
+-- registry's image, or the one of that name that was built on this machine; whichever it is runs
+-- only if its own name is trusted. Any other image is refused: who asks for one image must not
+-- get another. Only where it need not be that one (`request.optional`: a project's
+-- devcontainer.json wants it, nobody typed it) the default one takes its place, with a warning.
 --
 -- To trust an image on this machine, do not change this file: put a file of the same name into
 -- /etc/axosandbox/policy that sets request.fields.allow_images and calls `default(request)`;
 -- README.md beside this file shows how.
 --
 -- Asked at every start. `request` holds:
---   image (as it was asked for; nil: none was), optional (another one may run), reference = its parts { registry, repository,
---   tag, digest, text }, default (the default image), embedded (the name of the image that
---   this machine builds for itself where no registry can be reached),
+--   image (as it was asked for; nil: none was), optional (another one may run), reference = its
+--   parts { registry, repository, tag, digest, text }, local_reference = the parts of
+--   localhost/NAME where NAME, without a registry, was asked for and of the two only that one is
+--   on this machine, default (the default image), embedded (the name of the image that this
+--   machine builds for itself where no registry can be reached),
 --   fields = what the calling program set in its `policy` table.
 -- The answer: { image, pull = "missing" | "never", fallback, warning } or { deny = "reason" }.
 -- `fallback` is the local image to use when a download fails and no image, or an optional one,
@@ -121,13 +124,16 @@ return function(request)
     return { deny = ("%q is not an image reference"):format(request.image) }
   end
   if is_default(reference) then return use_default(request) end
+  local function is_trusted(it)
+    return is_listed(fields.allow_images, it) or is_listed(TRUSTED, it)
+  end
+  -- What was built here takes the place of nothing that is trusted by its own name.
+  local own = request.local_reference
+  if own and not is_trusted(reference) then reference = own end
   if is_embedded(reference, request) then
     return { image = embedded_name(request), pull = "never" }
   end
-  if fields.allow_untrusted_image or is_listed(fields.allow_images, reference)
-    or is_listed(TRUSTED, reference) then
-    return use(reference)
-  end
+  if fields.allow_untrusted_image or is_trusted(reference) then return use(reference) end
   local how = "to run it, set allow_untrusted_image = true in the policy table "
     .. "(axolua run --allow-untrusted-image), or list it in allow_images"
   if not request.optional then

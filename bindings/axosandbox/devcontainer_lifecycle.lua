@@ -67,7 +67,7 @@ local function runs_as_asked(asked, running)
   if running:sub(1, #naming.CACHE_IMAGE + 1) == naming.CACHE_IMAGE .. ":" then
     running = image.DEFAULT
   end
-  return image.same(asked, running)
+  return image.may_be(asked, running)
 end
 
 -- A user that came with an image means nothing in another one, and one that policy did not

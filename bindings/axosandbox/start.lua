@@ -80,7 +80,7 @@ end
 local function settle_user(job, sandbox, chosen)
   local user = job.asked.user
   if not user then return end
-  local is_replaced = job.asked.image and not image.same(job.asked.image, chosen.image)
+  local is_replaced = job.asked.image and not image.may_be(job.asked.image, chosen.image)
   if is_replaced and sandbox.user == user and job.set:fields().user ~= user then
     sandbox.user = nil
   end
@@ -132,10 +132,12 @@ local function make_plan(job)
   local sandbox, err = start.decide_sandbox(job.set, asked)
   if not sandbox then return nil, err end
   local chosen
-  chosen, err = image.decide(job.set, asked.image, asked.optional_image)
+  chosen, err = image.decide(job)
   if not chosen then return nil, err end
   if chosen.warning then job:warn(chosen.warning, asked.image ~= nil) end
   settle_user(job, sandbox, chosen)
+  -- From now on by the name that a short one stands for.
+  if image.may_be(asked.image, chosen.image) then asked.image = chosen.image end
   unmet.tell_of_start(job, sandbox)
   local problem
   job.plan, problem = plan.new({

@@ -215,9 +215,10 @@ describe("image_trust.lua", function()
   local DEFAULT, EMBEDDED = "docker.io/library/alpine:3.20", "localhost/axosandbox/base"
   local DIGEST = "sha256:" .. ("a"):rep(64)
 
-  local function trust(image, fields, optional)
+  local function trust(image, fields, optional, built)
     return decide("image_trust", {
       image = image, reference = image and assert(core.reference.parse(image)),
+      local_reference = built and assert(core.reference.parse(built)),
       default = DEFAULT, embedded = EMBEDDED, optional = optional,
     }, fields)
   end
@@ -264,6 +265,23 @@ describe("image_trust.lua", function()
       trust("localhost/mine:1", { allow_untrusted_image = true }))
     assert.equal("missing",
       trust("localhost:5000/mine:1", { allow_untrusted_image = true }).pull)
+  end)
+
+  it("takes what was built here by its short name, and in no trusted image's place", function()
+    local function built(image, fields)
+      return trust(image, fields, nil, "localhost/" .. image)
+    end
+    assert.matches("^localhost/mine:1 is not trusted here", built("mine:1").deny)
+    assert.same({ image = "localhost/mine:1", pull = "never" },
+      built("mine:1", { allow_untrusted_image = true }))
+    assert.same({ image = "localhost/mine:1", pull = "never" },
+      built("mine:1", { allow_images = { { registry = "localhost" } } }))
+    assert.equal("docker.io/library/debian:12", built("debian:12", {
+      allow_untrusted_image = true,
+      allow_images = { { registry = "docker.io", repository = "library/debian" } },
+    }).image)
+    assert.equal(DEFAULT, built("alpine:3.20", { allow_untrusted_image = true }).image)
+    assert.same({ image = EMBEDDED, pull = "never" }, built "axosandbox/base")
   end)
 
   it("takes an image of the call's list, part by part", function()

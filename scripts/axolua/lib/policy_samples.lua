@@ -122,6 +122,9 @@ local LISTS = {
     local trusting = samples.image "debian:12"
     trusting.fields = { allow_untrusted_image = true }
     list[#list + 1] = { "debian:12, the caller trusts all", trusting }
+    local built = samples.image "mine:1"
+    built.local_reference = core.reference.parse "localhost/mine:1"
+    list[#list + 1] = { "mine:1, which was built here", built }
     local optional = samples.image "debian:12"
     optional.optional = true
     list[#list + 1] = { "debian:12, a project's wish", optional }
