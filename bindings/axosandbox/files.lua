@@ -9,6 +9,7 @@ local errors = require "axosandbox.errors"
 local handle = require "axosandbox.handle"
 local options = require "axosandbox.options"
 local roots = require "axosandbox.root"
+local text_lines = require "axosandbox.text_lines"
 
 local files = {}
 
@@ -97,26 +98,57 @@ local function operate(self, spec, callback)
   end, callback)
 end
 
+local ENCODING = { type = "string", one_of = encodings.NAMES }
 local READ_SHAPE = {
   offset = { type = "integer", min = 0 },
   limit = { type = "integer", min = 0, max = files.MAX_READ },
+  first_line = { type = "integer", min = 1 },
+  lines = { type = "integer", min = 1, max = text_lines.MAX_LINES },
+  numbered = "boolean", encoding = ENCODING,
 }
 
+local function wants_text(opts)
+  return opts.first_line or opts.lines or opts.numbered or opts.encoding
+end
+
+local function read_text(driver, relative, opts, done)
+  local reader = text_lines.new {
+    first_line = opts.first_line, lines = opts.lines, numbered = opts.numbered,
+    encoding = opts.encoding, limit = opts.limit or files.MAX_READ,
+  }
+  return driver:stream_file(relative, function(bytes) return reader:add(bytes) end, function(err)
+    if err then return done(err) end
+    local text, span = reader:finish(relative)
+    if not text then return done(span) end
+    done(nil, text, span)
+  end)
+end
+
 --- Reads a file, byte for byte. Without a limit, a file of more than 16 MiB is an error.
+---
+--- With `first_line`, `lines`, `numbered` or `encoding` it is read as text: UTF-8 whatever the file
+--- is in, whole lines, without their CR where they all end in CRLF, and a span tells what that was.
+--- "auto", the default, is what the byte order mark says, else UTF-8; no other guess is made. Pieces
+--- that are no text are U+FFFD and counted. The file may be of any size: it is read up to the lines
+--- that are wanted, for a minute at most.
 ---
 --- Codes of all file operations: "NOT_FOUND", "OUTSIDE" (also by a symbolic link), "NOT_A_FILE"
 --- (a directory, FIFO, device), "NOT_A_DIRECTORY", "TOO_LARGE", "PERMISSION", "INVALID", "IO",
 --- "NO_ROOT" (the directory of the session, or of this handle, was removed, moved or replaced).
 ---@param path string relative to the session's directory, or absolute in it
----@param opts { offset: integer?, limit: integer? }? bytes
----@param callback fun(err: axo.Error?, bytes: string?)?
----@return string? bytes, axo.Error?
+---@param opts { offset: integer?, limit: integer?, first_line: integer?, lines: integer?, numbered: boolean?, encoding: string? }? offset: bytes passed over, of bytes only; limit: bytes returned at most, of text too; first_line: from 1; lines: how many, 1000000 at most; numbered: each line after its number and a tab; encoding: "auto", "utf-8", "utf-16", "utf-16le", "utf-16be", "utf-32", "utf-32le", "utf-32be", "latin-1" or "windows-1252"
+---@param callback fun(err: axo.Error?, bytes: string?, span: axo.Span?)?
+---@return string? bytes, axo.Span|axo.Error|nil span of text; also code "NOT_TEXT" (text was wanted, and there is a NUL in its first 64 KiB) and "TIMEOUT"
 function methods:read_file(path, opts, callback)
   opts, callback = handle.arguments(opts, callback)
   opts = options.check(READ_SHAPE, opts, "sandbox:read_file", 2)
+  if opts.offset and wants_text(opts) then
+    error("sandbox:read_file: offset counts bytes; of text, give first_line", 2)
+  end
   return operate(self, {
     op = "read_file", path = path,
     start = function(relative, done)
+      if wants_text(opts) then return read_text(self.driver, relative, opts, done) end
       return self.driver:read_file(relative, {
         max = files.MAX_READ, offset = opts.offset, limit = opts.limit,
       }, function(err, bytes) done(err, bytes) end)
@@ -168,7 +200,6 @@ local function edit_in_place(driver, relative, change)
   return ok and count, err
 end
 
-local ENCODING = { type = "string", one_of = encodings.NAMES }
 local EDIT_SHAPE = { replace_all = "boolean", expected = "string", encoding = ENCODING }
 
 --- Replaces a text in a file. It must be there exactly once, unless `replace_all` is set.

@@ -80,6 +80,41 @@ function files:read_file(path, opts, done)
   end, done)
 end
 
+-- Of a file that is read in pieces.
+local PIECE = 256 * 1024
+local STREAM_TIME = 60
+
+local function stream(fd, path, take)
+  local kind, at = stats.kind_of(uv.fs_fstat(fd)), 0
+  if kind ~= "file" then
+    return nil, file_faults.new("read_file", path, "NOT_A_FILE", "it is a " .. kind)
+  end
+  local deadline = uv.hrtime() + STREAM_TIME * 1e9
+  while uv.hrtime() < deadline do
+    local bytes, problem = await.call(function(done)
+      return uv.fs_read(fd, PIECE, at, function(...) await.protect(done, ...) end)
+    end)
+    if not bytes then return nil, file_faults.of_luv("read_file", path, problem) end
+    if bytes == "" or not take(bytes) then return true end
+    at = at + #bytes
+  end
+  return nil, file_faults.new("read_file", path, "TIMEOUT", "it took too long")
+end
+
+--- Reads a file of any size from its beginning, until `take` returns false.
+---@param path string
+---@param take fun(bytes: string): boolean
+---@param done fun(err: axo.Error?)
+---@return any handle, axo.Error?
+function files:stream_file(path, take, done)
+  return open(self, { op = "read_file", path = path, flags = O.O_RDONLY }, function(fd)
+    await.spawn(function() return stream(fd, path, take) end, function(err)
+      uv.fs_close(fd)
+      done(err)
+    end)
+  end, done)
+end
+
 -- ---- writing ---------------------------------------------------------------------------
 
 ---@param path string

@@ -92,6 +92,7 @@ local function run(path, request, done)
   return path:exec({
     argv = argv, cwd = "/", stdin = request.stdin,
     timeout = request.timeout or TIMEOUT, max_output = request.max_output or SPARE,
+    on_stdout = request.on_stdout,
   }, function(err, result)
     err = err or failure(path, request, result)
     if err then return done(err) end
@@ -123,6 +124,28 @@ function files:read_file(path, opts, done)
     if #bytes > opts.max then bytes = bytes:sub(1, opts.max) end
     done(nil, bytes, result.stderr:match "\naxo%-signature ([^\n]*)\n")
   end)
+end
+
+--- Reads a file of any size from its beginning, until `take` returns false.
+---@param path string
+---@param take fun(bytes: string): boolean
+---@param done fun(err: axo.Error?)
+---@return any handle, axo.Error?
+function files:stream_file(path, take, done)
+  local handle, problem
+  local has_enough = false
+  handle, problem = run(self, {
+    op = "read_file", script = "stream", path = path,
+    on_stdout = function(bytes)
+      if has_enough or take(bytes) then return end
+      has_enough = true
+      handle:cancel()
+    end,
+  }, function(err)
+    if has_enough then err = nil end
+    done(err)
+  end)
+  return handle, problem
 end
 
 -- Whether the file has neither ACLs nor other attributes, where this host can look at it.

@@ -112,6 +112,12 @@ if [ "$2" = 0 ] && [ -z "$3" ]; then exec cat "$leaf"; fi
 tail -c "+$(($2 + 1))" "$leaf" | head -c "${3:-$1}"
 ]==]
 
+scripts.stream = [==[
+follow "$path"; exists; regular
+[ -r "$leaf" ] || fail PERMISSION 'permission denied'
+exec cat "$leaf"
+]==]
+
 -- What is left on stdin is read before a failure: podman loses what a command says when it ends
 -- with stdin unread.
 --

@@ -1,7 +1,9 @@
 --- Tools: reading and writing files, and what is in a directory.
 local base64 = require "axolua.lib.mcp.base64"
+local encodings = require "axosandbox.encodings"
 local reply = require "axolua.lib.mcp.reply"
 local task = require "axosandbox.task"
+local text_lines = require "axosandbox.text_lines"
 local text = require "axolua.lib.mcp.text"
 local visible = require("axolua.lib.text").visible
 
@@ -51,6 +53,8 @@ end
 local function binary(bytes, offset, size)
   local kind = offset == 0 and #bytes == size and image_type(bytes)
   local note = ("binary, %d bytes, as base64"):format(#bytes)
+  local encoding = offset == 0 and encodings.of(bytes)
+  if encoding then note = ("%s; %s by its mark: encoding=auto reads it"):format(note, encoding) end
   local span = span_note(offset, #bytes, size, "")
   if not kind then
     return reply.text(base64.encode(bytes), span and note .. "; " .. span or note)
@@ -72,7 +76,58 @@ local function present(bytes, offset, size)
   return reply.text(shown, span_note(from, #shown, size, ""))
 end
 
+local function lines_note(span)
+  if span.last < span.first then
+    if span.total == 0 then return "the file is empty" end
+    return ("nothing there: the file has %s"):format(reply.count(span.total, "line"))
+  end
+  local note = ("lines %d to %d%s"):format(span.first, span.last,
+    span.total and (" of %d"):format(span.total) or "")
+  if span.cut then
+    note = ("%s, without the last %d bytes of a line longer than limit: set limit, or read its "
+      .. "bytes by offset"):format(note, span.cut)
+  end
+  if span.total and span.last >= span.total or not span.truncated then return note end
+  return ("%s; there are more: go on with first_line=%d"):format(note, span.last + 1)
+end
+
+local ENDS = {
+  crlf = "these lines end in CRLF, shown as LF; edit_file takes LF for both",
+  mixed = "some of these lines end in CRLF, others in LF, and are shown so",
+}
+
+local function decoded_note(span)
+  if span.encoding == "utf-8" and not span.mark then return nil end
+  return "the file is in " .. span.encoding .. (span.mark and ", by its byte order mark" or "")
+end
+
+local function invalid_note(span)
+  return span.invalid and ("%s in its place: what is there is no %s"):format(
+    reply.count(span.invalid, "U+FFFD character"), span.encoding)
+end
+
+local function wants_text(arguments)
+  return arguments.first_line or arguments.lines or arguments.numbered or arguments.encoding
+end
+
+local function read_text(arguments, call)
+  if arguments.offset > 0 then
+    return reply.refusal("read_file: offset counts bytes, and text was asked for by lines",
+      "Give first_line in its place, or offset and limit alone.")
+  end
+  local bytes, span = call:await(function(done)
+    return call.sandbox:read_file(arguments.path, {
+      first_line = arguments.first_line, lines = arguments.lines, numbered = arguments.numbered,
+      encoding = arguments.encoding or "auto", limit = arguments.limit,
+    }, done)
+  end)
+  if not bytes then return nil, span end
+  return reply.text(bytes, lines_note(span), ENDS[span.line_ends], decoded_note(span),
+    invalid_note(span))
+end
+
 local function read_file(arguments, call)
+  if wants_text(arguments) then return read_text(arguments, call) end
   local sb, offset = call.sandbox, arguments.offset
   local entry, err = call:await(function(done) return sb:stat(arguments.path, nil, done) end)
   if not entry then return nil, err end
@@ -118,7 +173,7 @@ local function edit_file(arguments, call)
   end
   local count, err = call:await(function(done)
     return call.sandbox:edit_file(arguments.path, arguments.old_string, arguments.new_string,
-      { replace_all = arguments.replace_all }, done)
+      { replace_all = arguments.replace_all, encoding = arguments.encoding }, done)
   end)
   if not count then return nil, err end
   return reply.text(("Replaced %s in %s."):format(reply.count(count, "place"), arguments.path))
@@ -152,7 +207,8 @@ local READ = {
   name = "read_file", title = "Read a file", call = read_file,
   description = "Reads a file of the sandbox. Text comes as it is; what is not UTF-8 comes as "
     .. "base64 (a whole PNG, JPEG, GIF or WebP as an image). A long file comes in parts: a note "
-    .. "at the end says how much was left out, and with which offset to go on.",
+    .. "at the end says how much was left out, and with which offset to go on. With first_line, "
+    .. "lines, numbered or encoding it comes as text by whole lines, however large the file is.",
   input = {
     required = { "path" },
     properties = {
@@ -163,7 +219,23 @@ local READ = {
       },
       limit = {
         type = "integer", minimum = 1, maximum = MAX_READ, default = DEFAULT_READ,
-        description = "Bytes to read at most.",
+        description = "Bytes to read at most, of text too.",
+      },
+      first_line = {
+        type = "integer", minimum = 1, description = "The line to begin at, from 1.",
+      },
+      lines = {
+        type = "integer", minimum = 1, maximum = text_lines.MAX_LINES,
+        description = "Lines to read at most; by default as many as limit holds.",
+      },
+      numbered = {
+        type = "boolean", default = false,
+        description = "Each line after its number and a tab, which are not in the file.",
+      },
+      encoding = {
+        type = "string", enum = encodings.NAMES,
+        description = "What its text is in: auto is its byte order mark, else UTF-8. Bytes that "
+          .. "are none are shown as U+FFFD and counted.",
       },
     },
   },
@@ -206,6 +278,10 @@ local EDIT = {
       new_string = { type = "string", description = "What shall be there." },
       replace_all = {
         type = "boolean", default = false, description = "Replace it wherever it is.",
+      },
+      encoding = {
+        type = "string", enum = encodings.NAMES, default = "auto",
+        description = "What the file is in: auto is its byte order mark, else bytes as UTF-8.",
       },
     },
   },
