@@ -7,6 +7,7 @@
 #include <lua.h>
 #include <lualib.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,22 @@ static int is_ours(lua_State *L) {
   return 1;
 }
 
+/* host.hash(text): tells one text from another; nobody who could gain by it chooses them.
+ * By words of eight bytes: FNV's step, and its high half brought down. */
+static int hash(lua_State *L) {
+  size_t len;
+  const char *text = luaL_checklstring(L, 1, &len);
+  uint64_t h = 0xcbf29ce484222325u ^ len;
+  for (size_t at = 0; at < len; at += sizeof h) {
+    uint64_t word = 0;
+    memcpy(&word, text + at, len - at < sizeof word ? len - at : sizeof word);
+    h = (h ^ word) * 0x100000001b3u;
+    h ^= h >> 32;
+  }
+  lua_pushinteger(L, (lua_Integer)h);
+  return 1;
+}
+
 static int add_traceback(lua_State *L) {
   luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
   return 1;
@@ -97,7 +114,7 @@ static void open_libraries(lua_State *L) {
   luaL_openlibs(L);
 }
 
-/* runner.lua({ exe, prefix, is_ours }, { [0] = argv[0], ... }) returns the exit code.
+/* runner.lua({ exe, prefix, is_ours, hash }, { [0] = argv[0], ... }) returns the exit code.
  */
 static int run(lua_State *L) {
   const arguments_t *arguments = lua_touserdata(L, 1);
@@ -112,13 +129,15 @@ static int run(lua_State *L) {
   lua_pushfstring(L, "%s" RUNNER, prefix);
   if (luaL_loadfilex(L, lua_tostring(L, -1), "t") != LUA_OK)
     return lua_error(L);
-  lua_createtable(L, 0, 3);
+  lua_createtable(L, 0, 4);
   lua_pushstring(L, self);
   lua_setfield(L, -2, "exe");
   lua_pushstring(L, prefix);
   lua_setfield(L, -2, "prefix");
   lua_pushcfunction(L, is_ours);
   lua_setfield(L, -2, "is_ours");
+  lua_pushcfunction(L, hash);
+  lua_setfield(L, -2, "hash");
   lua_createtable(L, arguments->count, 1);
   for (int i = 0; i < arguments->count; i++) {
     lua_pushstring(L, arguments->values[i]);

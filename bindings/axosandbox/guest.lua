@@ -4,6 +4,8 @@ local errors = require "axosandbox.errors"
 local host = require "axosandbox.host"
 local private_file = require "axosandbox.private_file"
 
+local FILE = select(2, ...) -- as require hands it over
+
 local guest = {}
 
 --- Where it lies in the container, and where it looks for sockets.
@@ -22,7 +24,7 @@ local OTHERS_WRITE = 18 -- 022
 -- Beside the modules: PREFIX/share/lua/5.4/axosandbox has it at PREFIX/lib/axosandbox. By the
 -- text of the path, since in a build tree the module directory is a symbolic link.
 local function beside_modules(name)
-  local directory = debug.getinfo(1, "S").source:match "^@(.*)/[^/]*$" or "."
+  local directory = FILE:match "^(.*)/[^/]*$" or "."
   local prefix = directory:match "^(.*)/[^/]+/[^/]+/[^/]+/[^/]+$" or "../../../.."
   return prefix .. "/lib/axosandbox/" .. name
 end

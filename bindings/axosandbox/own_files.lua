@@ -3,6 +3,8 @@
 local uv = require "luv"
 local errors = require "axosandbox.errors"
 
+local FILE = select(2, ...) -- as require hands it over
+
 local own_files = {}
 
 -- What is required by name, with the directory of the library's own modules.
@@ -36,7 +38,7 @@ local function find_places()
     add(found, file)
     if i <= 2 then add_directory(found, file) end
   end
-  local prefix = debug.getinfo(1, "S").source:match "^@(.*)/[^/]+/[^/]+/[^/]+/[^/]+/[^/]+$"
+  local prefix = FILE:match "^(.*)/[^/]+/[^/]+/[^/]+/[^/]+/[^/]+$"
   if prefix then
     add(found, prefix .. "/share/axosandbox/policy")
     add(found, prefix .. "/share/axosandbox/scripts")

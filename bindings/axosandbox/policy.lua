@@ -14,6 +14,8 @@ local policy_dirs = require "axosandbox.policy_dirs"
 local policy_load = require "axosandbox.policy_load"
 local shapes = require "axosandbox.policy_shapes"
 
+local FILE = select(2, ...) -- as require hands it over
+
 local policy = {}
 
 local failure = policy_load.failure
@@ -44,7 +46,7 @@ end
 -- Textual on purpose: in the build tree these directories are links, and what lies beside
 -- the link is meant, not what lies beside its target.
 local function shipped_dir()
-  local here = parent(absolute(debug.getinfo(1, "S").source:sub(2)), 1)
+  local here = parent(absolute(FILE), 1)
   local installed = parent(here, 3) .. "/axosandbox/policy"
   if uv.fs_stat(installed) then return installed end
   return parent(here, 2) .. "/policy"

@@ -1,7 +1,7 @@
 --- What axolua does, loaded by its main(): finds its files, runs a script, a chunk of code or
 --- a command as the main coroutine on luv's loop, and returns the exit code.
 ---
---- Called as a chunk: `runner({ exe, prefix, is_ours }, argv)`, with argv[0] the program.
+--- Called as a chunk: `runner({ exe, prefix, is_ours, hash }, argv)`, with argv[0] the program.
 ---
 --- Nothing is loaded from the current directory, nor from one that somebody else can write:
 --- what a session's container put there must not run here.
@@ -103,6 +103,14 @@ local function set_paths()
     package[kind.key] = table.concat(kind.library, ";")
   end
   package.loaded["axolua.host"] = host
+end
+
+local function use_bytecode()
+  local library = host.prefix .. "/share/lua/5.4/axosandbox/"
+  local bytecode = assert(loadfile(library .. "bytecode.lua", "t"))()
+  host.search_compiled = bytecode.searcher(
+    host.prefix .. "/lib/axosandbox/modules.luac", host.prefix, host.hash)
+  table.insert(package.searchers, 2, host.search_compiled)
 end
 
 --- Modules are looked for by the caller's variables, too, and a script's in its directory.
@@ -282,6 +290,7 @@ end
 local function main()
   local word = argv[1]
   set_paths()
+  use_bytecode()
   close_on_exit()
   warn "@on"
   if word == "env" then
