@@ -16,8 +16,20 @@ for k, v in next, d do d[k] = function(...) return d(k, v .. k, ...), -v ^ 2 end
 return d:n()
 ]]
 
+-- Of the file that `write` writes; that is one megabyte today.
+local SIZE_MAX = 4 << 20
+
 local function head()
   return string.pack("<s4", string.dump(assert(load(PROBE, "=probe"))))
+end
+
+-- At most so many bytes, in one piece: read "a" takes it in pieces of a kilobyte.
+local function read(path, most)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local text = file:read(most)
+  file:close()
+  return text
 end
 
 --- Compiles the modules beneath a prefix and writes them to a file.
@@ -30,13 +42,11 @@ function bytecode.write(out, prefix, modules, hash)
   for name in pairs(modules) do names[#names + 1] = name end
   table.sort(names)
   for _, name in ipairs(names) do
-    local file = assert(io.open(prefix .. "/" .. modules[name], "rb"))
-    local text = file:read "a"
-    file:close()
     local path = modules[name]
+    local text = assert(read(prefix .. "/" .. path, "a"))
     local shown = path:match "[^/]+/[^/]+$" or path
     local code = string.dump(assert(load(text, "@" .. shown, "t")))
-    parts[#parts + 1] = string.pack("<s4s4i8s4", name, path, hash(text), code)
+    parts[#parts + 1] = string.pack("<s4s4I4i8s4", name, path, #text, hash(text), code)
   end
   local file = assert(io.open(out, "wb"))
   assert(file:write(table.concat(parts)))
@@ -48,19 +58,11 @@ local function index_of(all)
   if all:sub(1, #begin) ~= begin then return {} end
   local index, at = {}, #begin + 1
   while at <= #all do
-    local name, path, hash, size, from = string.unpack("<s4s4i8I4", all, at)
+    local name, path, text_size, hash, size, from = string.unpack("<s4s4I4i8I4", all, at)
     at = from + size
-    index[name] = { path = path, hash = hash, from = from, to = at - 1 }
+    index[name] = { path = path, size = text_size, hash = hash, from = from, to = at - 1 }
   end
   return index
-end
-
-local function read(path)
-  local file = io.open(path, "rb")
-  if not file then return nil end
-  local text = file:read "a"
-  file:close()
-  return text
 end
 
 --- A loader for package.searchers; it finds nothing where there is no such file, or a damaged one.
@@ -69,13 +71,13 @@ end
 ---@param hash fun(text: string): integer
 ---@return fun(name: string): function|string|nil, string?
 function bytecode.searcher(path, prefix, hash)
-  local all = read(path)
+  local all = read(path, SIZE_MAX)
   local is_whole, index = pcall(index_of, all or "") -- what is cut is left alone
   return function(name)
     local module = is_whole and index[name]
     if not module then return nil end
     local file = prefix .. "/" .. module.path
-    local text = read(file)
+    local text = read(file, module.size + 1)
     if not text or hash(text) ~= module.hash then return nil end
     local chunk = load(all:sub(module.from, module.to), name, "b")
     return chunk, chunk and file
