@@ -24,7 +24,7 @@ local MB = 1024 * 1024
 local EXECS, PODMAN_EXECS, READS = 400, 12, 2000
 local PARALLEL, AT_ONCE, CALLERS = 512, 64, 16
 local STREAM, PTY = 500 * MB, 64 * MB
-local TASKS, MANY_TASKS, MANY_SESSIONS, STARTS = 50, 500, 20, 5
+local TASKS, MANY_TASKS, MANY_SESSIONS, CROWD, STARTS = 50, 500, 20, 200, 5
 
 local LOCAL = runner.prefix .. "/spec/axo_bench_local"
 local BUSYBOX = "/bin/busybox"
@@ -62,13 +62,16 @@ local function exec_once(sb)
   return (measure.timed(function() return assert(sb:exec { "true" }) end))
 end
 
-local function podman_exec(sb, ...)
-  local argv = { podman.program(), "exec", sb:container(), ... }
+local function spawned(argv)
   return (measure.timed(function()
     return assert(await.call(function(done)
       return core.spawn(argv, { on_stdout = function() end }, function(r) done(nil, r) end)
     end))
   end))
+end
+
+local function podman_exec(sb, ...)
+  return spawned { podman.program(), "exec", sb:container(), ... }
 end
 
 -- ---- the rows --------------------------------------------------------------------------
@@ -228,6 +231,24 @@ local function row_many(sb)
   for _, other in ipairs(sessions) do assert(other:stop()) end
 end
 
+local function row_command(sb)
+  local command = { runner.exe, "exec", sb:id(), "--", "true" }
+  local ours, theirs = measure.alternate(PODMAN_EXECS,
+    function() return spawned(command) end,
+    function() return podman_exec(sb, "true") end)
+  measure.at_least("podman exec / axolua exec", theirs, ours, 10)
+end
+
+-- Minutes: so many containers are started. `session` fails for one that is not native.
+local function row_crowd(sb)
+  local sessions = {}
+  for i = 1, CROWD - 1 do sessions[i] = session() end
+  local list = spawned { runner.exe, "ps", "--tasks" }
+  measure.value("ps --tasks over 200 sessions", list / 1000, 2, "s")
+  for _, other in ipairs(sessions) do assert(other:stop()) end
+  assert(sb:exec { "true" })
+end
+
 -- The engine removes its own as soon as podman has read it.
 local profile
 local function the_profile()
@@ -312,6 +333,7 @@ local ROWS = {
   { "exec", row_exec }, { "parallel", row_parallel }, { "callers", row_callers },
   { "output", row_output }, { "terminal", row_terminal }, { "memory", row_memory },
   { "file", row_file }, { "idle", row_idle }, { "many", row_many }, { "life", row_life },
+  { "command", row_command }, { "crowd", row_crowd },
 }
 
 local wanted = {}
