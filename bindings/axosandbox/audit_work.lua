@@ -25,7 +25,7 @@ local function outcome(spec, started, err, result)
   fields.stdout_truncated = result.stdout_truncated or nil
   fields.stderr_truncated = result.stderr_truncated or nil
   fields.timed_out, fields.cancelled = result.timed_out or nil, result.cancelled or nil
-  fields.limit_hit = result.limit_hit or nil
+  fields.limit_hit, fields.oom_killed = result.limit_hit or nil, result.oom_killed
   return fields
 end
 
@@ -52,7 +52,8 @@ local function ended(record, kind, source, started)
   local status = source:status()
   audit.emit(kind .. "_end", record.id, {
     id = source.id, state = status.state, code = status.code, signal = status.signal,
-    reason = status.reason, bytes = source.ring and source.ring:head(),
+    reason = status.reason, oom_killed = status.oom_killed,
+    bytes = source.ring and source.ring:head(),
     duration = seconds_since(started),
   })
 end

@@ -3,6 +3,7 @@ local audit_work = require "axosandbox.audit_work"
 local await = require "axosandbox.await"
 local errors = require "axosandbox.errors"
 local gate = require "axosandbox.gate"
+local oom = require "axosandbox.oom"
 local options = require "axosandbox.options"
 local signals = require "axosandbox.signals"
 local subscription = require "axosandbox.subscription"
@@ -13,12 +14,17 @@ local FOLLOW_SHAPE = { from = { type = "integer", min = 0 } }
 local SIGNAL_SHAPE = { tree = "boolean" }
 local STOP_SHAPE = { grace = { type = "number", min = 0, max = 3600 } }
 
---- `running`, `exited (N)`, `killed (SIGNAL)` or `failed: reason`.
+--- `running`, `exited (N)`, `killed (SIGNAL)` or `failed: reason`; behind the second and the third
+--- `, memory ran out`, or `, memory ran out meanwhile`.
 ---@param status axo.SourceStatus
 ---@return string
 function handle.describe(status)
-  if status.state == "exited" then return ("exited (%d)"):format(status.code) end
-  if status.state == "killed" then return ("killed (%s)"):format(status.signal) end
+  if status.state == "exited" then
+    return ("exited (%d)%s"):format(status.code, oom.suffix(status))
+  end
+  if status.state == "killed" then
+    return ("killed (%s)%s"):format(status.signal, oom.suffix(status))
+  end
   if status.state == "failed" then return "failed: " .. tostring(status.reason) end
   return "running"
 end

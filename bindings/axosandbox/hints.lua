@@ -59,6 +59,23 @@ hints.TABLE = {
     cli = "axolua stop ID ends them, with the session",
     mcp = "Some of it cannot be killed. Tell the user.",
   },
+  memory = {
+    lua = "use less at a time, or start the session with more: limits = { memory = \"4g\" }",
+    cli = "start it with a larger --memory, or use less at a time",
+    mcp = "Use less memory at a time (fewer jobs in parallel, say). If it needs more, tell the "
+      .. "user: `axolua mcp --memory` gives the sandbox more.",
+  },
+  gone_memory = {
+    lua = "start the session again, with more: limits = { memory = \"4g\" }",
+    cli = "start the session again, with a larger --memory",
+    mcp = "The next call starts a new container; the files are still there. Use less memory at a "
+      .. "time. If it needs more, tell the user: `axolua mcp --memory` gives it.",
+  },
+  host_memory = {
+    lua = "end something on the host, or give it more memory",
+    cli = "end something there, or give it more memory",
+    mcp = "Use less memory at a time, and tell the user: the host has too little.",
+  },
   stdin = {
     lua = "start it with stdin = true, and write in the process that started it",
     cli = "its input comes from who started it",

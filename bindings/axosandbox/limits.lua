@@ -248,14 +248,21 @@ function limits.is_frozen(context)
   return (host.read_file(dir .. "/cgroup.freeze") or ""):find "^1" ~= nil
 end
 
-local function in_words(key, value)
-  if key ~= "memory" then return ("%s = %g"):format(key, value) end
-  local size, unit = value, ""
+--- A size as people write it: "512m".
+---@param bytes integer
+---@return string
+function limits.size(bytes)
+  local size, unit = bytes, ""
   for _, larger in ipairs { "k", "m", "g" } do
     if size % 1024 ~= 0 or size == 0 then break end
     size, unit = size // 1024, larger
   end
-  return ("memory = %d%s"):format(size, unit)
+  return ("%d%s"):format(size, unit)
+end
+
+local function in_words(key, value)
+  if key ~= "memory" then return ("%s = %g"):format(key, value) end
+  return "memory = " .. limits.size(value)
 end
 
 --- The limits that were asked for and are not in force, as words; nil when all are.

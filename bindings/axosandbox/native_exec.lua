@@ -85,7 +85,9 @@ local function verdict(self, raw, done)
   if raw.failure then
     return done(faults.of(raw.failure, self.path, "exec", self.spec.argv[1]))
   end
-  done(nil, result.exact(raw))
+  local ended = result.exact(raw)
+  if ended.code ~= 0 then ended.oom_killed = self.path.memory:cause(self.mark) end
+  done(nil, ended)
 end
 
 --- Runs `spec.argv`: as on the portable path.
@@ -94,7 +96,9 @@ end
 ---@param done fun(err: axo.Error?, result: axo.Result?)
 ---@return axo.Exec? handle, axo.Error?
 function exec.start(path, spec, done)
-  local self = setmetatable({ path = path, spec = spec, process = false }, Exec)
+  local self = setmetatable({
+    path = path, spec = spec, process = false, mark = path.memory:mark(),
+  }, Exec)
   local process, err = path.link:exec(spec.argv, options_of(self), function(raw)
     verdict(self, raw, done)
   end)

@@ -202,6 +202,7 @@ end
 local function finish(self)
   if self.ended.is_open or not self.last then return end
   self.state = final_state(self, self.last)
+  if self.state.code ~= 0 then self.state.oom_killed = self.path.memory:cause(self.memory_mark) end
   self:announce()
   self.ended:open()
 end
@@ -256,6 +257,7 @@ local function new(path, fields)
   fields.path, fields.listeners, fields.waiters = path, {}, 0
   fields.state = { state = "running" }
   fields.ended, fields.empty, fields.settled = gate.new(), gate.new(), gate.new()
+  fields.memory_mark = path.memory:mark()
   return setmetatable(fields, Source)
 end
 
@@ -317,7 +319,9 @@ local function attach(path, entry, done)
     rows = math.max(entry.rows, 1), cols = math.max(entry.cols, 1),
   })
   -- One that has ended says so from the start: its end is announced only later.
-  if not entry.running then self.state = final_state(self, entry) end
+  if not entry.running then
+    self.state, self.memory_mark = final_state(self, entry), nil
+  end
   local begun, err = path.link:attach(entry.name, callbacks(self, done))
   if not begun then return done(faults.of(err, path, "attach")) end
   self.work = begun

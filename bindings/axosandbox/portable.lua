@@ -18,6 +18,7 @@ local foreign = require "axosandbox.portable_foreign"
 local gate = require "axosandbox.gate"
 local kill = require "axosandbox.portable_kill"
 local log = require "axosandbox.log"
+local oom = require "axosandbox.oom"
 local podman = require "axosandbox.podman"
 local task = require "axosandbox.portable_task"
 local terminal = require "axosandbox.portable_terminal"
@@ -49,6 +50,7 @@ local CLIENTS_WAIT = 3
 ---@field client axo.Client
 ---@field key string what the marks of its works begin with
 ---@field works table<axo.PortableWork, true>
+---@field memory axo.OomWatch
 ---@field watched table<axo.ForeignSource, true> tasks of other processes that somebody here waits for
 local Path = { kind = "portable" }
 Path.__index = Path
@@ -64,7 +66,7 @@ function portable.new(record)
   return setmetatable({
     record = record, client = record.client, container = record.container, root = record.dir,
     key = naming.token(8), works = {}, local_tasks = {}, local_terminals = {}, watched = {},
-    is_open = true,
+    is_open = true, memory = oom.watch(record),
   }, Path)
 end
 
@@ -95,12 +97,28 @@ function Path:closed_error()
   }
 end
 
+-- Whether it ended for want of memory. Once its cgroup is gone there is nothing to ask: the first
+-- answer stays.
+local function gone_by(self, cause)
+  self.gone_cause = self.gone_cause or cause or self.memory:latest()
+  return self.gone_cause
+end
+
+---@param cause "limit"|"host"|nil when it is known that memory ran out
 ---@return axo.Error
-function Path:gone()
+function Path:gone(cause)
+  local message = ("the container %s is not running any more"):format(self.container)
+  cause = gone_by(self, cause)
+  if not cause then
+    return errors.new {
+      code = "GONE", op = "exec", message = message,
+      hint = "somebody else removed or stopped it; start the session again",
+    }
+  end
+  local sentence = oom.sentence(cause, self.record.limits, "what runs in it")
   return errors.new {
-    code = "GONE", op = "exec",
-    message = ("the container %s is not running any more"):format(self.container),
-    hint = "somebody else removed or stopped it; start the session again",
+    code = "GONE", op = "exec", message = ("%s: %s"):format(message, sentence),
+    hint = hints.TABLE[cause == "host" and "host_memory" or "gone_memory"].lua,
   }
 end
 
@@ -118,6 +136,7 @@ function Path:is_running(done)
       local found = cjson.decode(answer.stdout)
       local state = found and found[1] and found[1].State
       if type(state) ~= "table" then return done(nil) end
+      if state.OOMKilled == true and not state.Running then gone_by(self, "limit") end
       done(state.Running == true)
     end)
   if not process then await.defer(function() done(nil) end) end

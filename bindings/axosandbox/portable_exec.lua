@@ -147,7 +147,9 @@ function Run:verdict(done)
   self.work:check_gone(raw.code, function(gone)
     if gone then return done(gone) end
     raw.left_running = self.work:count_left()
-    done(nil, result.new(raw, self.work.is_cut))
+    local ended = result.new(raw, self.work.is_cut)
+    if ended.code ~= 0 then ended.oom_killed = self.work:oom_cause() end
+    done(nil, ended)
   end)
 end
 

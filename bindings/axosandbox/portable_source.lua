@@ -25,6 +25,7 @@ local source = {}
 ---@field signal string?
 ---@field reason string?
 ---@field timed_out boolean? its deadline ended it
+---@field oom_killed "limit"|"host"|nil memory ran out while it ran, as a result has it; it is known to the process that saw it run
 ---@field fault string? of one that has failed: the code of the error, as an exec has it
 
 ---@class axo.Source
@@ -191,6 +192,7 @@ end
 function Source:settle()
   self.work:check_gone(self.raw and self.raw.code, function(gone)
     self.state = gone and self:lost_state(gone) or self:final_state()
+    if self.state.code ~= 0 then self.state.oom_killed = self.work:oom_cause() end
     if self.on_final then await.protect(self.on_final, self) end
     self:announce()
     self.listeners = {}

@@ -33,7 +33,7 @@ Work.__index = Work
 function work.new(path, user)
   local self = setmetatable({
     path = path, user = user, mark = path.key .. "." .. naming.token(8),
-    client = gate.new(), over = gate.new(),
+    client = gate.new(), over = gate.new(), memory_mark = path.memory:mark(),
   }, Work)
   path.works[self] = true
   return self
@@ -138,6 +138,12 @@ function Work:count_left()
   return outside.count(self.path, kill.VARIABLE .. "=" .. self.mark)
 end
 
+--- Whether memory ran out while it ran.
+---@return "limit"|"host"|nil
+function Work:oom_cause()
+  return self.path.memory:cause(self.memory_mark)
+end
+
 --- What podman's own failure amounts to, or nil when the exit is the command's.
 ---@param outcome { code: integer?, signal: string?, argv0: string, stderr: string, stdout_total: integer }
 ---@return axo.Error?
@@ -149,10 +155,12 @@ function Work:judge(outcome)
       message = ("the podman client was ended by SIG%s"):format(outcome.signal),
     }
   end
-  return core.podman.judge {
+  local fault = core.podman.judge {
     code = outcome.code, argv0 = outcome.argv0, stderr = outcome.stderr,
     stdout_total = outcome.stdout_total,
   }
+  -- Why that is, podman does not say.
+  return fault and fault.code == "GONE" and self.path.gone_cause and self.path:gone() or fault
 end
 
 --- An exit with 137 that nobody asked for may be the container's end rather than the
@@ -161,8 +169,9 @@ end
 ---@param done fun(err: axo.Error?) code "GONE" when the container does not run any more
 function Work:check_gone(code, done)
   if signals.of_code(code) ~= "KILL" or self.killing or self.stopped then return done() end
+  local cause = self:oom_cause() -- soon there will be nothing to read
   self.path:is_running(function(is_running)
-    done(is_running == false and self.path:gone() or nil)
+    done(is_running == false and self.path:gone(cause) or nil)
   end)
 end
 

@@ -1,4 +1,5 @@
 --- What a finished command leaves behind.
+local oom = require "axosandbox.oom"
 local signals = require "axosandbox.signals"
 
 local result = {}
@@ -16,6 +17,7 @@ local result = {}
 ---@field stdout_total integer bytes that came, dropped ones included
 ---@field stderr_total integer
 ---@field left_running integer? processes that it started and that run on after it, until they or the session end; what they write is dropped. nil: not known
+---@field oom_killed "limit"|"host"|nil while it ran, the kernel killed something in the session for want of memory: its limit was met, or the host had none left. When its signal is KILL or its code 137, that was most likely the command itself. nil: nothing was, or it cannot be told, or it ended well (then nobody looks)
 ---@field duration number seconds
 local Result = {}
 Result.__index = Result
@@ -35,7 +37,7 @@ local function describe(self)
 end
 
 function Result:__tostring()
-  return ("%s after %.3f s"):format(describe(self), self.duration)
+  return ("%s%s after %.3f s"):format(describe(self), oom.suffix(self), self.duration)
 end
 
 --- Makes one from what the process reported.

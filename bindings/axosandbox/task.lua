@@ -20,7 +20,7 @@ function task.wrap(source)
   }, Task)
 end
 
---- `running`, `exited (N)`, `killed (SIGNAL)` or `failed: reason`.
+--- `running`, `exited (N)`, `killed (SIGNAL)` or `failed: reason`, and whether memory ran out.
 ---@return string
 function Task:status()
   return handle.describe(self.source:status())

@@ -21,7 +21,7 @@ function terminal.wrap(source)
   }, Terminal)
 end
 
---- `running`, `exited (N)`, `killed (SIGNAL)` or `failed: reason`.
+--- `running`, `exited (N)`, `killed (SIGNAL)` or `failed: reason`, and whether memory ran out.
 ---@return string
 function Terminal:status()
   return handle.describe(self.source:status())

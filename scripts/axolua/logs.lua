@@ -28,7 +28,7 @@ end
 
 -- Prints until the work ends, our reader goes away or we are told to stop. What of that came
 -- first is the result: the work's status, or the code to exit with.
-local function follow(work, writer, guard)
+local function follow(sb, work, writer, guard)
   local function print_bytes(bytes, _, dropped)
     warn_lost(dropped)
     writer:write(bytes)
@@ -54,6 +54,7 @@ local function follow(work, writer, guard)
   guard:on_signal(nil)
   if not status then return cli.fail(err) end
   writer:flush(guard.signal and 1 or nil)
+  cli.say_oom(status, sb, work.id)
   if status.state ~= "failed" then return status.code or 0 end
   return cli.fail_to_run { code = status.fault, message = status.reason }
 end
@@ -90,7 +91,7 @@ local function show(sb, args, guard)
   if not work then return cli.fail(err) end
   if args.json then return print_record(sb, work) end
   local writer = output.open(1)
-  if args.follow then return follow(work, writer, guard) end
+  if args.follow then return follow(sb, work, writer, guard) end
   return print_once(work, writer)
 end
 

@@ -9,8 +9,9 @@ local terminal = require "axolua.lib.terminal"
 
 local attach = {}
 
-local function code_of(result, opts, guard)
+local function code_of(sb, result, opts, guard)
   if guard:code() then return guard:code() end
+  cli.say_oom(result, sb, "the command")
   if result.timed_out then
     local limit = opts.timeout and ("%g s"):format(opts.timeout) or "policy allows"
     cli.say(("the command took longer than %s and was ended"):format(limit))
@@ -71,7 +72,7 @@ local function run_plain(sb, argv, opts, guard)
   err_out:flush(patience)
   if not result then return guard:code() or cli.fail_to_run(err) end
   if is_broken then return cli.BROKEN_PIPE end
-  return code_of(result, opts, guard)
+  return code_of(sb, result, opts, guard)
 end
 
 -- What the command prints is kept, as far as policy lets it be, and reported at its end.
@@ -79,7 +80,7 @@ local function run_recorded(sb, argv, opts, guard)
   local result, err = exec(sb, argv, opts, guard, {})
   if result then
     record.result(sb, argv, result, opts.notices)
-    return code_of(result, opts, guard)
+    return code_of(sb, result, opts, guard)
   end
   record.failure(err)
   return guard:code() or cli.fail_to_run(err)
@@ -100,7 +101,7 @@ local function run_terminal(sb, argv, opts, guard)
   if result.state == "failed" then
     return guard:code() or cli.fail_to_run { code = result.fault, message = result.reason }
   end
-  return code_of(result, opts, guard)
+  return code_of(sb, result, opts, guard)
 end
 
 --- Runs a command, on a terminal when we are on one; in a coroutine.

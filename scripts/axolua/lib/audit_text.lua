@@ -39,6 +39,7 @@ local function outcome(event)
   elseif event.code then
     add("exited (" .. word(event.code):gsub("%.0$", "") .. ")")
   end
+  if event.oom_killed then add "memory ran out" end
   if event.timed_out then add "timed out" end
   if event.cancelled then add "cancelled" end
   if type(event.duration) == "number" then add(("%.3g s"):format(event.duration)) end

@@ -2,6 +2,7 @@
 local argparse = require "argparse"
 local hints = require "axosandbox.hints"
 local naming = require "axosandbox.naming"
+local oom = require "axosandbox.oom"
 local shapes = require "axosandbox.policy_shapes"
 local output = require "axolua.lib.output"
 local status = require "axolua.lib.status"
@@ -193,6 +194,15 @@ function cli.say(message)
   local word, rest = message:match "^(%l+:)(.*)$"
   if COLOURS[word] then message = style.painter(2)(COLOURS[word], word) .. rest end
   to_stderr("axolua: " .. message)
+end
+
+--- Says that memory ran out, if it did.
+---@param ended axo.Result|axo.SourceStatus
+---@param sb axo.Sandbox
+---@param what string "the command"
+function cli.say_oom(ended, sb, what)
+  local sentence, hint = oom.note(ended, sb:limits(), what, "cli")
+  if sentence then cli.say(("%s; %s"):format(sentence, hint)) end
 end
 
 -- What the library's operations are called here; nothing where the command's name says it.

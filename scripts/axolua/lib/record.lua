@@ -15,7 +15,8 @@ function record.result(sb, argv, result, notices)
   table.move(notices or {}, 1, notices and #notices or 0, #warnings + 1, warnings)
   cli.print(json.encode {
     id = sb:id(), command = json.array(argv), code = result.code, signal = result.signal,
-    timed_out = result.timed_out, left_running = result.left_running, duration = result.duration,
+    timed_out = result.timed_out, oom_killed = result.oom_killed,
+    left_running = result.left_running, duration = result.duration,
     stdout = result.stdout, stdout_truncated = result.stdout_truncated,
     stderr = result.stderr, stderr_truncated = result.stderr_truncated,
     warnings = json.array(warnings),

@@ -1,6 +1,7 @@
 --- What the tools for background tasks and for terminals have in common: finding one, reading
 --- what it has printed, waiting for more.
 local uv = require "luv"
+local oom = require "axosandbox.oom"
 local reply = require "axolua.lib.mcp.reply"
 local shell = require "axolua.lib.mcp.shell"
 local task = require "axosandbox.task"
@@ -149,6 +150,16 @@ function work.span_note(span, read)
       span.after, read)
   end
   return notes[1] and table.concat(notes, "; ")
+end
+
+--- What is to be said when memory ran out.
+---@param ended axo.Result|axo.SourceStatus
+---@param sb axo.Sandbox
+---@param what string "the command"
+---@return string? note
+function work.memory_note(ended, sb, what)
+  local sentence, hint = oom.note(ended, sb:limits(), what, "mcp")
+  return sentence and ("%s. %s"):format(sentence, hint)
 end
 
 -- ---- showing -----------------------------------------------------------------------------

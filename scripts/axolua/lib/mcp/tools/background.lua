@@ -38,7 +38,8 @@ local function read(arguments, call)
   if not task then return nil, err end
   local span = work.read(task, arguments, call)
   return reply.text(span.bytes, ("task %s: %s; cursor %d"):format(
-    task.id, task:status(), span.cursor), work.span_note(span, "read_background"))
+    task.id, task:status(), span.cursor), work.memory_note(task:state(), call.sandbox, "the task"),
+    work.span_note(span, "read_background"))
 end
 
 local function stop(arguments, call)

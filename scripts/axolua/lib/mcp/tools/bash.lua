@@ -4,6 +4,7 @@ local excerpt = require "axolua.lib.mcp.excerpt"
 local reply = require "axolua.lib.mcp.reply"
 local shell = require "axolua.lib.mcp.shell"
 local text = require "axolua.lib.mcp.text"
+local work = require "axolua.lib.mcp.work"
 
 local MAX_TIMEOUT = 3600
 
@@ -66,7 +67,8 @@ local function run(arguments, call)
   local shown = joined(out, err_out)
   local make = result:ok() and reply.text or reply.failure
   local cut, binary = notes(out, err_out, shown)
-  return make(shown, ending(result, arguments.timeout), left_note(result), cut, binary)
+  return make(shown, ending(result, arguments.timeout),
+    work.memory_note(result, call.sandbox, "the command"), left_note(result), cut, binary)
 end
 
 return function(settings)

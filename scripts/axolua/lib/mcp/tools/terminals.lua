@@ -26,7 +26,8 @@ end
 local function read_raw(term, arguments, call)
   local span = work.read(term, arguments, call)
   return reply.text(span.bytes, ("terminal %s: %s; cursor %d"):format(
-    term.id, term:status(), span.cursor), work.span_note(span, "read_terminal"))
+    term.id, term:status(), span.cursor), work.memory_note(term:state(), call.sandbox,
+    "the terminal's program"), work.span_note(span, "read_terminal"))
 end
 
 -- The lines that are asked for: the screen, and before it what has scrolled off.
@@ -61,7 +62,8 @@ local function read(arguments, call)
   local shot
   shot, err = term:screen { scrollback = arguments.tail_lines, since = arguments.cursor }
   if not shot then return nil, err end
-  return reply.text(lines_of(shot, arguments), state_of(term, shot), gaps_of(shot))
+  return reply.text(lines_of(shot, arguments), state_of(term, shot),
+    work.memory_note(term:state(), call.sandbox, "the terminal's program"), gaps_of(shot))
 end
 
 local function write(arguments, call)
