@@ -13,6 +13,7 @@ local json = require "axosandbox.json"
 local log = require "axosandbox.log"
 local options = require "axosandbox.options"
 local redact = require "axosandbox.redact"
+local written = require "axosandbox.written"
 
 local audit = {}
 
@@ -40,11 +41,18 @@ local function now()
   return ("%s.%03dZ"):format(os.date("!%Y-%m-%dT%H:%M:%S", seconds), micro // 1000)
 end
 
+-- Where a text is cut, not within a character.
+local function cut_at(text)
+  local at = MAX_TEXT
+  while at > MAX_TEXT - 3 and text:byte(at + 1) & 0xC0 == 0x80 do at = at - 1 end
+  return at
+end
+
 -- Redacted before it is cut: half a secret would not be recognised.
 local function clean_text(text)
   text = redact.text(text)
   if #text <= MAX_TEXT then return text end
-  return ("%s...(%d bytes in all)"):format(text:sub(1, MAX_TEXT), #text)
+  return ("%s...(%d bytes in all)"):format(text:sub(1, cut_at(text)), #text)
 end
 
 local function clean(value, depth)
@@ -93,7 +101,7 @@ local function file_sink(path, opts)
     end,
   }
   return {
-    write = function(event) file:push(json.encode(event) .. "\n") end,
+    write = function(event) file:push(json.encode(written.object(event)) .. "\n") end,
     flush = function(seconds, fn) file:flush(seconds, fn) end,
     close = function() file:close() end,
   }

@@ -84,13 +84,9 @@ files.failure_of = failure
 
 -- Runs one script. The working directory is "/": the session's own may have vanished.
 local function run(path, request, done)
-  local argv = {
-    "sh", "-c", scripts.text(request.script), "axo-files", path.base or path.root,
-    path.base and "1" or "", request.path,
-  }
-  table.move(request.arguments or {}, 1, #(request.arguments or {}), #argv + 1, argv)
   return path:exec({
-    argv = argv, cwd = "/", stdin = request.stdin,
+    argv = scripts.argv(request.script, path, request.path, request.arguments), cwd = "/",
+    stdin = request.stdin,
     timeout = request.timeout or TIMEOUT, max_output = request.max_output or SPARE,
     on_stdout = request.on_stdout,
   }, function(err, result)

@@ -1,7 +1,7 @@
 --- The scripts that act on files inside a container. They run in busybox ash, dash and bash,
 --- with busybox or coreutils; every path and every text comes in as an argument.
 ---
---- Each is called as `sh -c LIBRARY+SCRIPT axo-files ROOT PLAIN PATH ARGUMENTS...`, where PATH
+--- Each is called as `sh -c LIBRARY+SCRIPT axo-files ENCODED ROOT PLAIN PATH ARGUMENTS...`, where PATH
 --- is relative to ROOT and has no ".." in it; with PLAIN, no link may be in ROOT's place. Before anything is done, the script goes to the
 --- directory of PATH and looks where that really is: a path that leads outside by a symbolic
 --- link ends there. What it then acts on is a name in the directory that it stands in.
@@ -10,7 +10,9 @@ local scripts = {}
 --- How a script says what went wrong: a last line on stderr, with its exit code.
 scripts.FAILED = 96
 
+-- Complaints are understood in one language.
 local LIBRARY = [==[
+LC_ALL=C; export LC_ALL
 unread=
 fail() {
   [ -z "$unread" ] || cat >/dev/null
@@ -88,6 +90,15 @@ unmake() {
   done
 }
 signature() { stat -c '%d:%i:%s:%y:%z' "$leaf"; }
+encoded=$1; shift
+if [ -n "$encoded" ]; then
+  count=$#
+  while [ "$count" -gt 0 ]; do
+    text=$(printf '%b.' "$1"); shift
+    set -- "$@" "${text%.}"
+    count=$((count - 1))
+  done
+fi
 root=$1 plain=$2 path=$3; shift 3
 enter_root() {
   cd -P -- "$root" 2>/dev/null || fail NO_ROOT "the directory is not there"
@@ -328,14 +339,28 @@ find "$start" ! -path "$start" "$@" -print0
 exit 0
 ]==]
 
---- The whole text of a script.
+local function octal(text)
+  return (text:gsub("[^%w/._-]", function(c) return ("\\0%03o"):format(c:byte()) end))
+end
+
+--- The command that runs a script. Podman passes on no byte that is not UTF-8: where there is one,
+--- the arguments are encoded.
 ---@param name string
----@return string
-function scripts.text(name)
-  -- Complaints are understood in one language. grep reads text in the user's.
-  local begin = (name == "write" and "unread=1\n" or "")
-    .. (name == "grep" and "" or "LC_ALL=C; export LC_ALL\n") .. "enter_root\n"
-  return LIBRARY .. begin .. scripts[name]
+---@param path axo.Path
+---@param relative string
+---@param arguments string[]?
+---@return string[] argv
+function scripts.argv(name, path, relative, arguments)
+  arguments = arguments or {}
+  local texts = { path.base or path.root, path.base and "1" or "", relative }
+  table.move(arguments, 1, #arguments, #texts + 1, texts)
+  local is_text = utf8.len(table.concat(texts, "\n"))
+  local begin = (name == "write" and "unread=1\n" or "") .. "enter_root\n"
+  local argv = {
+    "sh", "-c", LIBRARY .. begin .. scripts[name], "axo-files", is_text and "" or "1",
+  }
+  for _, text in ipairs(texts) do argv[#argv + 1] = is_text and text or octal(text) end
+  return argv
 end
 
 return scripts

@@ -183,13 +183,9 @@ end
 -- ---- asking ----------------------------------------------------------------------------
 
 local function run(driver, request, script, arguments, done)
-  local argv = {
-    "sh", "-c", scripts.text(script), "axo-files", driver.base or driver.root,
-    driver.base and "1" or "", request.path,
-  }
-  table.move(arguments, 1, #arguments, #argv + 1, argv)
   return driver:exec({
-    argv = argv, cwd = "/", timeout = request.timeout, max_output = MAX_OUTPUT,
+    argv = scripts.argv(script, driver, request.path, arguments), cwd = "/",
+    timeout = request.timeout, max_output = MAX_OUTPUT,
   }, function(err, result)
     if err then return done(err) end
     local is_partial = result.timed_out or result.code == 0 or result.code == 1

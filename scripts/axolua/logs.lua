@@ -6,6 +6,7 @@ local console = require "axolua.lib.console"
 local json = require "axolua.lib.json"
 local output = require "axolua.lib.output"
 local signals = require "axolua.lib.signals"
+local written = require "axosandbox.written"
 
 local function parser()
   local p = cli.parser("logs", "Prints what a background task, or a terminal, has printed and "
@@ -70,11 +71,11 @@ end
 -- The cursor counts bytes since the beginning; what was lost is not in the output any more.
 local function print_record(sb, work)
   local bytes, cursor, dropped = work:read(0)
-  cli.print(json.encode {
+  cli.print(json.encode(written.object({
     session = sb:id(), id = work.id, status = work:status(), started = work.started,
     command = work.argv and json.array(work.argv) or nil,
     output = bytes, cursor = cursor, lost = dropped,
-  } .. "\n")
+  }, "command")) .. "\n")
   return 0
 end
 

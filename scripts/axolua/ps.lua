@@ -9,6 +9,7 @@ local console = require "axolua.lib.console"
 local json = require "axolua.lib.json"
 local style = require "axolua.lib.style"
 local text = require "axolua.lib.text"
+local written = require "axosandbox.written"
 
 local function parser()
   local p = cli.parser("ps", "Lists this user's sessions: what state they are in, and whether "
@@ -19,10 +20,10 @@ local function parser()
 end
 
 local function describe_work(work, kind)
-  return {
+  return written.object({
     id = work.id, kind = kind, status = work:status(), started = work.started,
     command = work.argv and json.array(work.argv) or nil,
-  }
+  }, "command")
 end
 
 local AT_ONCE = 16 -- sessions that are entered side by side

@@ -31,7 +31,7 @@ local function describe_files(what, image)
     end)
 
     it("have names with any byte in them", function()
-      for _, name in ipairs { "-n * a\nb", "ü'\"$x\\b\n" } do
+      for _, name in ipairs { "-n * a\nb", "ü'\"$x\\b\n", "caf\xE9\\0101 \xFF" } do
         assert(sb:write_file(name, name))
         assert.equal(name, temp.read(root .. "/" .. name))
         assert.equal(name, assert(sb:read_file(name)))

@@ -62,4 +62,38 @@ describe("files by axolua mcp", function()
     assert.matches("characters that the file's encoding has", fails("edit_file",
       { path = "old", old_string = "schön", new_string = "€", encoding = "latin-1" }))
   end)
+
+  -- The second one is text, and looks like how the first one is written.
+  local NAMES = {
+    ["b\xE9\\d"] = [[b\xe9\\d]], [ [[b\xe9\\d]] ] = false, ["line\nfeed"] = [[line\x0afeed]],
+  }
+
+  it("have names that text cannot hold, which come back as they are written", function()
+    for name, shown in pairs(NAMES) do
+      works("write_file", { path = "odd/" .. (shown or name), content = "old",
+        escaped = shown and true or nil })
+      assert.equal("old", temp.read(dir .. "/odd/" .. name))
+    end
+    for _, text in ipairs {
+      works("list_dir", { path = "odd" }), works("glob", { pattern = "odd/*" }),
+      works("grep", { pattern = "old", path = "odd" }),
+    } do
+      local plain, escaped = text:match "^(.-)(%[names that text cannot hold.*)$"
+      for name, shown in pairs(NAMES) do
+        local from, other = shown and escaped or plain, shown and plain or escaped
+        assert.is_truthy(from:find(shown or name, 1, true), text)
+        if shown and shown:find "0a" then assert.is_nil(other:find(shown, 1, true)) end
+      end
+    end
+    for name, shown in pairs(NAMES) do
+      local path, flag = "odd/" .. (shown or name), shown and true or nil
+      works("edit_file", { path = path, escaped = flag, old_string = "old", new_string = "new" })
+      assert.equal("new", works("read_file", { path = path, escaped = flag }))
+      assert.matches("new", works("grep", { path = path, escaped = flag, pattern = "new" }))
+    end
+    assert.matches("cannot be understood", fails("read_file", { path = "a\\z", escaped = true }))
+    assert.matches("outside", fails("read_file", { path = "..\\x2f..\\x2fx", escaped = true }))
+    assert.matches("not a path", fails("read_file", { path = "a\\x00b", escaped = true }))
+    assert.matches("odd/b\\xe9:", fails("read_file", { path = "odd/b\\xe9", escaped = true }))
+  end)
 end)

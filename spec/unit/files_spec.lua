@@ -102,7 +102,7 @@ for _, shell in ipairs(shells.all()) do
     end
 
     local ODD = { "new\nline", "-dash", "sp ace", "tab\t", "quote'\"`$x", "ünï", "back\\slash",
-      "end\n", "a:1:b", "\n", "*" }
+      "end\n", "a:1:b", "\n", "*", "caf\xE9", "\xFF\\0101 %b\n", "\x80" }
 
     it("read any bytes", function()
       local bytes = assert(uv.random(200000))

@@ -144,7 +144,9 @@ describe("the tools", function()
 
   it("get their defaults, and whole numbers as such", function()
     local values = check("read_file", '{"path":"x","offset":3.0}')
-    assert.same({ path = "x", offset = 3, limit = 65536, numbered = false }, values)
+    assert.same({
+      path = "x", offset = 3, limit = 65536, numbered = false, escaped = false,
+    }, values)
     assert.equal("integer", math.type(values.offset))
     assert.equal(120, check("bash", '{"command":"x"}').timeout)
     assert.equal(0.5, check("bash", '{"command":"x","timeout":0.5}').timeout)

@@ -2,10 +2,11 @@
 local hints = require "axosandbox.hints"
 local cli = require "axolua.lib.cli"
 local json = require "axolua.lib.json"
+local written = require "axosandbox.written"
 
 local record = {}
 
---- Prints how a command ended. Bytes that are no UTF-8 become U+FFFD.
+--- Prints how a command ended. Bytes of its output that are no UTF-8 become U+FFFD.
 ---@param sb axo.Sandbox
 ---@param argv string[]
 ---@param result axo.Result
@@ -13,14 +14,14 @@ local record = {}
 function record.result(sb, argv, result, notices)
   local warnings = table.move(sb:warnings(), 1, #sb:warnings(), 1, {})
   table.move(notices or {}, 1, notices and #notices or 0, #warnings + 1, warnings)
-  cli.print(json.encode {
+  cli.print(json.encode(written.object({
     id = sb:id(), command = json.array(argv), code = result.code, signal = result.signal,
     timed_out = result.timed_out, oom_killed = result.oom_killed,
     left_running = result.left_running, duration = result.duration,
     stdout = result.stdout, stdout_truncated = result.stdout_truncated,
     stderr = result.stderr, stderr_truncated = result.stderr_truncated,
     warnings = json.array(warnings),
-  } .. "\n")
+  }, "command")) .. "\n")
 end
 
 --- Prints why there is no result.

@@ -1,11 +1,11 @@
 --- Tools: reading and writing files, and what is in a directory.
 local base64 = require "axolua.lib.mcp.base64"
 local encodings = require "axosandbox.encodings"
+local paths = require "axolua.lib.mcp.paths"
 local reply = require "axolua.lib.mcp.reply"
 local task = require "axosandbox.task"
 local text_lines = require "axosandbox.text_lines"
 local text = require "axolua.lib.mcp.text"
-local visible = require("axolua.lib.text").visible
 
 local DEFAULT_READ, MAX_READ = 64 * 1024, 1024 * 1024
 local MAX_BASE64 = 4 * 1024 * 1024
@@ -163,7 +163,7 @@ local function write_file(arguments, call)
     return call.sandbox:write_file(arguments.path, bytes, { parents = arguments.parents }, done)
   end)
   if not ok then return nil, err end
-  return reply.text(("Wrote %d bytes to %s."):format(#bytes, arguments.path))
+  return reply.text(("Wrote %d bytes to %s."):format(#bytes, paths.shown(arguments.path)))
 end
 
 local function edit_file(arguments, call)
@@ -176,15 +176,22 @@ local function edit_file(arguments, call)
       { replace_all = arguments.replace_all, encoding = arguments.encoding }, done)
   end)
   if not count then return nil, err end
-  return reply.text(("Replaced %s in %s."):format(reply.count(count, "place"), arguments.path))
+  return reply.text(("Replaced %s in %s."):format(reply.count(count, "place"),
+    paths.shown(arguments.path)))
 end
 
 -- ---- list_dir ----------------------------------------------------------------------------
 
 local function describe(entry)
-  local name = visible(entry.name)
+  local name = paths.shown(entry.name)
   if entry.type == "directory" then return ("%-9s %12s  %s/"):format(entry.type, "-", name) end
   return ("%-9s %12d  %s"):format(entry.type, entry.size, name)
+end
+
+local function describe_all(entries)
+  local lines = {}
+  for i, entry in ipairs(entries) do lines[i] = describe(entry) end
+  return lines
 end
 
 local function list_dir(arguments, call)
@@ -192,19 +199,23 @@ local function list_dir(arguments, call)
     return call.sandbox:list_dir(arguments.path, done)
   end)
   if not entries then return nil, err end
-  local lines = {}
-  for i = 1, math.min(#entries, MAX_ENTRIES) do lines[i] = describe(entries[i]) end
   if #entries == 0 then return reply.text("", "the directory is empty") end
-  local left_out = #entries - #lines
-  return reply.text(table.concat(lines, "\n") .. "\n", left_out > 0 and
+  local left_out = math.max(0, #entries - MAX_ENTRIES)
+  local first = table.move(entries, 1, #entries - left_out, 1, {})
+  local plain, escaped = paths.part(first, function(entry) return entry.name end)
+  local lines = describe_all(plain)
+  local words = #lines > 0 and table.concat(lines, "\n") .. "\n" or nil
+  local result = reply.text(words, left_out > 0 and
     ("%d of %d entries are left out: use glob, or list a directory beneath"):format(
       left_out, #entries) or nil)
+  paths.add(result, describe_all(escaped))
+  return result
 end
 
 -- ---- what they are -----------------------------------------------------------------------
 
 local READ = {
-  name = "read_file", title = "Read a file", call = read_file,
+  name = "read_file", title = "Read a file", call = paths.meant(read_file),
   description = "Reads a file of the sandbox. Text comes as it is; what is not UTF-8 comes as "
     .. "base64 (a whole PNG, JPEG, GIF or WebP as an image). A long file comes in parts: a note "
     .. "at the end says how much was left out, and with which offset to go on. With first_line, "
@@ -212,7 +223,7 @@ local READ = {
   input = {
     required = { "path" },
     properties = {
-      path = PATH,
+      path = PATH, escaped = paths.ESCAPED,
       offset = {
         type = "integer", minimum = 0, default = 0,
         description = "Bytes to pass over at the beginning.",
@@ -243,13 +254,13 @@ local READ = {
 }
 
 local WRITE = {
-  name = "write_file", title = "Write a file", call = write_file,
+  name = "write_file", title = "Write a file", call = paths.meant(write_file),
   description = "Writes a whole file in one step, new or in place of what was there; missing "
     .. "directories are made. To change part of a file, edit_file is better.",
   input = {
     required = { "path", "content" },
     properties = {
-      path = PATH,
+      path = PATH, escaped = paths.ESCAPED,
       content = { type = "string", description = "All that the file shall hold." },
       encoding = {
         type = "string", enum = { "utf-8", "base64" }, default = "utf-8",
@@ -265,13 +276,13 @@ local WRITE = {
 }
 
 local EDIT = {
-  name = "edit_file", title = "Change part of a file", call = edit_file,
+  name = "edit_file", title = "Change part of a file", call = paths.meant(edit_file),
   description = "Replaces a text in a file by another. The old text must be there exactly once, "
     .. "white space included, unless replace_all is set.",
   input = {
     required = { "path", "old_string", "new_string" },
     properties = {
-      path = PATH,
+      path = PATH, escaped = paths.ESCAPED,
       old_string = {
         type = "string", minLength = 1, description = "What is there now; no pattern.",
       },
@@ -290,7 +301,7 @@ local EDIT = {
 }
 
 local LIST = {
-  name = "list_dir", title = "List a directory", call = list_dir,
+  name = "list_dir", title = "List a directory", call = paths.meant(list_dir),
   description = "Lists a directory, sorted by name: type, size in bytes, name. Names that begin "
     .. "with a dot are among them.",
   input = {
@@ -299,6 +310,7 @@ local LIST = {
         type = "string", minLength = 1, default = ".",
         description = "The session's directory by default.",
       },
+      escaped = paths.ESCAPED,
     },
   },
   hints = { readOnlyHint = true, openWorldHint = false },

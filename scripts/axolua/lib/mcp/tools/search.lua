@@ -1,4 +1,5 @@
 --- Tools: finding text and files.
+local paths = require "axolua.lib.mcp.paths"
 local reply = require "axolua.lib.mcp.reply"
 local text = require "axolua.lib.mcp.text"
 local visible = require("axolua.lib.text").visible
@@ -40,7 +41,7 @@ local function unsearched_note(found)
   for i = 1, math.min(#list, MAX_NAMED) do
     local it = list[i]
     local detail = it.detail and " (" .. visible(text.head(it.detail, 200)) .. ")" or ""
-    words[i] = ("%s %s%s"):format(visible(text.head(it.path, 1000)),
+    words[i] = ("%s %s%s"):format(paths.shown(text.head(it.path, 1000)),
       REASONS[it.reason] or it.reason, detail)
   end
   local more = list.count - #words
@@ -69,27 +70,38 @@ local function passed_over_note(found)
   return binaries and binaries .. " passed over", ignored and ignored .. " as .gitignore says"
 end
 
--- Lines up to the cap, and notes on the rest. `count` is of matches, each of which may have
--- several lines.
-local function present(lines, found, noun, advice)
-  local shown, size = {}, 0
+-- Lines up to the cap; and how much room is left.
+local function fitting(lines, room)
+  local shown = {}
   for i, line in ipairs(lines) do
-    size = size + #line + 1
-    if size > reply.MAX_TEXT then break end
+    room = room - #line - 1
+    if room < 0 then break end
     shown[i] = line
   end
-  local note
-  if #shown < #lines then
-    note = ("%d of %d lines are left out: %s"):format(#lines - #shown, #lines, advice)
+  return shown, room
+end
+
+-- Lines up to the cap, and notes on the rest. `lines_of` makes lines of some of what was found,
+-- each of which may have several.
+local function present(found, path_of, lines_of, noun, advice)
+  local plain, escaped = paths.part(found, path_of)
+  local lines, more = lines_of(plain), lines_of(escaped)
+  local shown, room = fitting(lines, reply.MAX_TEXT)
+  local shown_too = fitting(more, room)
+  local all, note = #lines + #more, nil
+  if #shown + #shown_too < all then
+    note = ("%d of %d lines are left out: %s"):format(all - #shown - #shown_too, all, advice)
   elseif found.stopped == "max" then
     note = ("the first %s; there are more: %s"):format(reply.count(#found, noun), advice)
-  elseif #lines == 0 then
+  elseif all == 0 then
     note = "no " .. noun .. "es"
   end
   local words = #shown > 0 and table.concat(shown, "\n") .. "\n" or ""
   local binaries, ignored = passed_over_note(found)
-  return reply.text(words, note or nil, stopped_note(found), unsearched_note(found), binaries,
-    ignored)
+  local result = reply.text(words, note or nil, stopped_note(found), unsearched_note(found),
+    binaries, ignored)
+  paths.add(result, shown_too)
+  return result
 end
 
 -- A line as grep prints it; what is left out of a long one is said.
@@ -112,7 +124,7 @@ local function lines_with_context(matches)
   local function give(match, number, words, mark)
     if match.path == path and number <= last then return end
     if path and (match.path ~= path or number > last + 1) then lines[#lines + 1] = "--" end
-    add(lines, visible(match.path), mark, number, words)
+    add(lines, paths.shown(match.path), mark, number, words)
     path, last = match.path, number
   end
   for _, match in ipairs(matches) do
@@ -132,7 +144,7 @@ local function lines_of(matches, context)
   if context and context > 0 then return lines_with_context(matches) end
   local lines = {}
   for _, match in ipairs(matches) do
-    add(lines, visible(match.path), ":", match.line, line_of(match))
+    add(lines, paths.shown(match.path), ":", match.line, line_of(match))
   end
   return lines
 end
@@ -146,20 +158,25 @@ local function grep(arguments, call)
     }, done)
   end)
   if not matches then return result, err end
-  return present(lines_of(matches, arguments.context), matches, "match",
+  return present(matches, function(match) return match.path end,
+    function(some) return lines_of(some, arguments.context) end, "match",
     "search beneath a path, or set glob or max")
 end
 
 local function glob(arguments, call)
-  local result, err, paths = search(call, function(done)
+  local result, err, found = search(call, function(done)
     return call.sandbox:glob(arguments.pattern, {
       hidden = arguments.hidden, max = arguments.max, gitignore = arguments.gitignore,
     }, done)
   end)
-  if not paths then return result, err end
-  local lines = {}
-  for i, path in ipairs(paths) do lines[i] = visible(path) end
-  return present(lines, paths, "match", "use a narrower pattern, or set max")
+  if not found then return result, err end
+  local function lines_of_paths(some)
+    local lines = {}
+    for i, path in ipairs(some) do lines[i] = paths.shown(path) end
+    return lines
+  end
+  return present(found, function(path) return path end, lines_of_paths, "match",
+    "use a narrower pattern, or set max")
 end
 
 local MAX = {
@@ -172,7 +189,7 @@ local GITIGNORE = {
 }
 
 local GREP = {
-  name = "grep", title = "Search in files", call = grep,
+  name = "grep", title = "Search in files", call = paths.meant(grep),
   description = "Searches the lines of the text files beneath a path for a regular expression. "
     .. "Gives path:line:text, sorted; binary files are passed over. What could not be searched is "
     .. "said after the matches.",
@@ -187,6 +204,7 @@ local GREP = {
       path = {
         type = "string", minLength = 1, default = ".", description = "A directory or a file.",
       },
+      escaped = paths.ESCAPED,
       glob = {
         type = "string", minLength = 1,
         description = "Only files like this: *.lua, or src/**/*.c from path on.",
