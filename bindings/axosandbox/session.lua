@@ -10,6 +10,7 @@ local errors = require "axosandbox.errors"
 local files = require "axosandbox.files"
 local git = require "axosandbox.git"
 local handle = require "axosandbox.handle"
+local locale = require "axosandbox.locale"
 local log = require "axosandbox.log"
 local options = require "axosandbox.options"
 local search = require "axosandbox.search"
@@ -173,6 +174,7 @@ local function permit(self, spec, kind)
   if not decision.allow then return denied(record, spec, kind, decision.reason) end
   unmet.tell(record, kind, spec, decision)
   spec.timeout, spec.max_output = decision.timeout, decision.max_output
+  spec.env = locale.with_default(spec.env, record)
   return spec
 end
 

@@ -54,6 +54,8 @@ for tool in cat ls stat mkdir rm mv cp ln chmod chown touch head tail wc od seq 
   find grep sed setsid stty yes timeout sync kill ps awk mkfifo tty; do
   if find_program "$tool" >/dev/null; then copy "$tool"; fi
 done
+mkdir -p "$root/usr/lib/locale"
+cp -R /usr/lib/locale/C.[uU]* "$root/usr/lib/locale/"
 ]]
 
 local function root_tree(key, script)
@@ -119,6 +121,14 @@ function images.labelled(name, labels, volume)
     changes[#changes + 1] = ('LABEL %s="%s"'):format(key, value)
   end
   return import("labelled-" .. name, "busybox", BUSYBOX_ROOT, changes)
+end
+
+--- Names a locale of its own, by one variable.
+---@param name string
+---@param value string
+function images.localised(name, value)
+  return import("localised-" .. name:lower(), "busybox", BUSYBOX_ROOT,
+    { ("ENV %s=%s"):format(name, value) })
 end
 
 --- Has an absolute symbolic link at /tmp, to a place of its own.
