@@ -79,6 +79,8 @@ typedef struct laxo_shape {
   size_t size;  /* of the struct */
 } laxo_shape_t;
 
+/* Its versions differ on these. */
+/* clang-format off */
 #define LAXO_KEY(name_, kind_, offset_)                                                \
   { .name = (name_), .kind = (kind_), .offset = (offset_) }
 #define LAXO_NEED(name_, kind_, offset_)                                               \
@@ -99,6 +101,7 @@ typedef struct laxo_shape {
             0 * sizeof(char[sizeof(fields_) / sizeof((fields_)[0]) <= 64 ? 1 : -1]),   \
         sizeof(type)                                                                   \
   }
+/* clang-format on */
 
 /* Keeps what a conversion made until its C function returns; and the first value that
  * has the right type and cannot be right all the same. */

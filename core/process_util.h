@@ -5,8 +5,11 @@
 
 #include "internal.h"
 
+/* Its versions differ on this. */
+/* clang-format off */
 #define AXO__CONTAINER_OF(ptr, type, member)                                           \
   ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+/* clang-format on */
 
 /* Read at a time: what a pipe holds by default. It lies on the stack of the callback,
  * so that a thousand idle children have no buffers. */

@@ -48,6 +48,8 @@ typedef struct condition {
   uint64_t value, value_two;
 } condition_t;
 
+/* Its versions differ on these. */
+/* clang-format off */
 #define IS(index, value)                                                               \
   { "SCMP_CMP_EQ", (index), (value), 0 }
 #define IS_NOT(index, value)                                                           \
@@ -57,6 +59,7 @@ typedef struct condition {
 /* `mask` of the argument is `bits`. */
 #define MASKED(index, mask, bits)                                                      \
   { "SCMP_CMP_MASKED_EQ", (index), (mask), (bits) }
+/* clang-format on */
 
 /* Where the same call takes its arguments in another order. */
 enum { EVERYWHERE, ON_S390, NOT_ON_S390 };

@@ -8,7 +8,10 @@
 /* ---- commands -------------------------------------------------------------------- */
 
 /* Each command's end; `argv[0]` is its number. */
-static struct { int exits[4], code[4], signal[4], failure[4]; } ran;
+static struct {
+  int exits[4];
+  int code[4], signal[4], failure[4];
+} ran;
 
 static inline void on_exit_(axo_process_t *p, const axo_process_result_t *result) {
   int which = (int)(intptr_t)axo_process_data(p);

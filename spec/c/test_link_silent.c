@@ -209,7 +209,10 @@ static void lets_a_command_be_silent(void **state) {
 
 /* ---- tasks ----------------------------------------------------------------------- */
 
-static struct { int starts, start_code, exits, stucks; } heard_work;
+static struct {
+  int starts, start_code;
+  int exits, stucks;
+} heard_work;
 static axo_work_t *work;
 
 static void on_started(axo_work_t *w, const axo_err_t *err) {
