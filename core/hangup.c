@@ -26,7 +26,7 @@ int axo_hangup_watch(uv_loop_t *loop, int fd, axo_hangup_cb cb, void *data,
                      axo_hangup_t **out, axo_err_t *err) {
   axo_hangup_t *watch = calloc(1, sizeof *watch);
   int rc = watch ? uv_poll_init(loop, &watch->poll, fd) : UV_ENOMEM;
-  if (rc != 0) {
+  if (!watch || rc != 0) {
     free(watch);
     return axo__err_set(err, rc, "hangup", NULL, "descriptor %d: %s", fd,
                         uv_strerror(rc));

@@ -74,7 +74,7 @@ static int lock_open(const char *path, int *fd, axo_err_t *err) {
 static bool is_still_there(const char *path, int fd) {
   struct stat by_path;
   struct stat by_fd;
-  return lstat(path, &by_path) == 0 && fstat(fd, &by_fd) == 0 &&
+  return fd >= 0 && lstat(path, &by_path) == 0 && fstat(fd, &by_fd) == 0 &&
          by_path.st_dev == by_fd.st_dev && by_path.st_ino == by_fd.st_ino;
 }
 

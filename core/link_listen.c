@@ -104,7 +104,7 @@ static int open_socket(axo_link_t *link, const char *dir) {
 
 /* What there is of the socket. */
 static void close_socket(axo_link_t *link) {
-  if (link->name[0])
+  if (link->name[0] && link->dir_fd >= 0)
     unlinkat(link->dir_fd, link->name, 0);
   if (link->listen_fd >= 0)
     close(link->listen_fd);

@@ -237,7 +237,8 @@ static void carry_over(axo_screen_t *s, const axo_screen_t *old) {
   for (uint16_t row = 0; row <= last; row++) {
     if (row > 0)
       say(s, "\r\n");
-    axo_screen_write(s, text, axo_screen_row(old, row, text));
+    size_t length = axo_screen_row(old, row, text);
+    axo_screen_write(s, text, length);
   }
   int up = last - was.cursor_row;
   if (up > 0) {

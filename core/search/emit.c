@@ -41,7 +41,7 @@ static void put(const void *bytes, size_t length) {
 }
 
 static void put_number(uint64_t number, size_t size) {
-  unsigned char bytes[8];
+  unsigned char bytes[8] = {0};
   for (size_t i = 0; i < size; i++)
     bytes[i] = (unsigned char)(number >> (8 * i));
   put(bytes, size);

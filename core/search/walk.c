@@ -63,10 +63,8 @@ static int beneath_walk(int root, const char *path, int flags) {
   for (;;) {
     size_t length = (size_t)(strchrnul(path, '/') - path);
     bool is_last = path[length] == 0;
-    if (length == 0 || length >= sizeof name) {
-      errno = ENAMETOOLONG;
+    if (length == 0 || length >= sizeof name)
       break;
-    }
     memcpy(name, path, length);
     name[length] = 0;
     int next = is_last
@@ -83,6 +81,7 @@ static int beneath_walk(int root, const char *path, int flags) {
   }
   if (at != root)
     close(at);
+  errno = ENAMETOOLONG;
   return -1;
 }
 
@@ -345,8 +344,7 @@ static void walk_level(level_t *level) {
   closedir(stream);
 }
 
-/* ---- the beginning
- * -------------------------------------------------------------------- */
+/* ---- the beginning --------------------------------------------------------------- */
 
 static _Noreturn void refuse_path(void) {
   switch (errno) {
