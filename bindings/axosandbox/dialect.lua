@@ -7,11 +7,13 @@ local CLASSES = { d = "0-9", w = "[:alnum:]_", s = "[:space:]" }
 
 -- Where the pattern is read, what has been written, and the longest plain text in it.
 local function reader(pattern)
-  return { text = pattern, at = 1, out = {}, run = {}, literal = "" }
+  return { text = pattern, at = 1, out = {}, run = {}, literal = "", last = "nothing" }
 end
 
-local function put(r, text)
+-- `last` is what a quantifier after it would be for.
+local function put(r, text, last)
   r.out[#r.out + 1] = text
+  r.last = last or "atom"
 end
 
 local function end_run(r)
@@ -20,8 +22,15 @@ local function end_run(r)
   r.run = {}
 end
 
+-- grep goes by bytes: a character of several is a group, in case that it is to be repeated.
 local function plain(r, character)
-  put(r, character:find "[%^%.%[%$%(%)|%*%+%?{\\]" and "\\" .. character or character)
+  local text = character
+  if #character > 1 then
+    text = "(" .. character .. ")"
+  elseif character:find "[%^%.%[%$%(%)|%*%+%?{\\]" then
+    text = "\\" .. character
+  end
+  put(r, text)
   r.run[#r.run + 1] = character
 end
 
@@ -53,20 +62,36 @@ local function ordered(negated, items)
   return "[" .. (negated and "^" or "") .. body .. "]"
 end
 
-local function range_or_item(r)
+-- One character, or what stands for several.
+local function class_atom(r)
   local text = r.text
-  local range = text:match("^[%w]%-[%w]", r.at)
-  local posix = text:match("^%[:%l+:%]", r.at)
-  if range or posix then
-    r.at = r.at + #(range or posix)
-    return range or posix
-  end
   if text:find("^\\", r.at) then return class_escape(r) end
   local c = text:sub(r.at, r.at)
   if c == "[" then return refuse "[ in brackets" end
-  if text:find("^%-[^%]]", r.at + 1) then return refuse "such a range in brackets" end
+  if c:find "[\128-\255]" then return refuse "characters outside of ASCII in brackets" end
   r.at = r.at + 1
   return c
+end
+
+-- What ends a range is no class, and nothing that means something where it would stand.
+local function is_end(item)
+  return #item == 1 and not item:find "[%]%^%-%[]"
+end
+
+local function range_or_item(r)
+  local posix = r.text:match("^%[:%l+:%]", r.at)
+  if posix then
+    r.at = r.at + #posix
+    return posix
+  end
+  local first, problem = class_atom(r)
+  if not first or not r.text:find("^%-[^%]]", r.at) then return first, problem end
+  r.at = r.at + 1
+  local last
+  last, problem = class_atom(r)
+  if not last then return nil, problem end
+  if is_end(first) and is_end(last) and first <= last then return first .. "-" .. last end
+  return refuse "such a range in brackets"
 end
 
 local function class(r)
@@ -102,7 +127,7 @@ local function escape(r)
   if CLASSES[lower] then
     put(r, "[" .. (c ~= lower and "^" or "") .. CLASSES[lower] .. "]")
   elseif lower == "b" then
-    put(r, "\\" .. c)
+    put(r, "\\" .. c, "anchor")
   else
     return refuse("\\" .. c)
   end
@@ -112,10 +137,14 @@ end
 -- What comes after a quantifier says how greedy it is: whether a line matches does not depend on
 -- a "?", but does on a "+".
 local function quantifier(r, text)
+  if r.last == "anchor" then return refuse "a quantifier after an anchor" end
+  if r.last ~= "atom" then
+    return nil, ("there is nothing for its %s to repeat"):format(text), true
+  end
   r.at = r.at + #text
   r.run[#r.run] = nil
   end_run(r)
-  put(r, text)
+  put(r, text, "quantifier")
   local c = r.text:sub(r.at, r.at)
   if c == "+" then return refuse "possessive quantifiers" end
   if c == "?" then r.at = r.at + 1 end
@@ -131,10 +160,11 @@ local function group(r)
   else
     r.at = r.at + 1
   end
-  put(r, "(")
-  r.has_groups = true
+  put(r, "(", "nothing")
   return true
 end
+
+local LAST = { ["^"] = "anchor", ["$"] = "anchor", ["|"] = "nothing" }
 
 local function step(r)
   local c = r.text:sub(r.at, r.at)
@@ -144,14 +174,13 @@ local function step(r)
   if c == "*" or c == "+" or c == "?" then return quantifier(r, c) end
   local braces = c == "{" and r.text:match("^{%d+,?%d*}", r.at)
   if braces then return quantifier(r, braces) end
-  r.at = r.at + 1
-  if c == "{" then
-    plain(r, c)
-  elseif c:find "[%.%^%$%)|]" then
+  if c:find "[%.%^%$%)|]" then
+    r.at = r.at + 1
     end_run(r)
-    put(r, c)
-    if c == "|" then r.has_groups = true end
+    put(r, c, LAST[c])
   else
+    c = r.text:match("^" .. utf8.charpattern, r.at) or c
+    r.at = r.at + #c
     plain(r, c)
   end
   return true

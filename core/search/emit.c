@@ -67,7 +67,7 @@ static size_t char_boundary(const ax_line_t *it, size_t at) {
 
 /* The part of a line that is shown: all of it, or what is around the match. */
 static ax_span_t window(const ax_line_t *it) {
-  ax_span_t span = {0, it->length};
+  ax_span_t span = {it->before ? char_boundary(it, 0) : 0, it->length};
   if (it->length <= asked.max_line)
     return span;
   size_t match = it->column ? (size_t)(it->column - 1 - it->before) : 0;
@@ -76,7 +76,7 @@ static ax_span_t window(const ax_line_t *it) {
   if (span.start + asked.max_line > it->length)
     span.start = it->length - (size_t)asked.max_line;
   span.end = span.start + (size_t)asked.max_line;
-  span.start = span.start ? char_boundary(it, span.start) : 0;
+  span.start = span.start || it->before ? char_boundary(it, span.start) : 0;
   while (span.end > span.start && span.end < it->length &&
          ((unsigned char)it->line[span.end] & 0xc0) == 0x80)
     span.end--;

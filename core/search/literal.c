@@ -28,10 +28,12 @@ static bool is_tricky(const reader_t *r, char c) {
   return r->ignores_case && ((unsigned char)c >= 0x80 || strchr("kKsS", c));
 }
 
+/* The beginning of a long text is enough: in two halves, a character could be cut, of
+ * which one half would be required after the other one was dropped. */
 static void add(reader_t *r, char c) {
-  if (is_tricky(r, c) || r->length == sizeof r->run)
+  if (is_tricky(r, c))
     end_run(r);
-  if (!is_tricky(r, c))
+  else if (r->length < sizeof r->run)
     r->run[r->length++] = c;
 }
 

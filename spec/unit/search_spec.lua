@@ -177,6 +177,27 @@ for _, way in ipairs(WAYS) do
       end
     end)
 
+    if way.is_helper then
+      it("requires no half of a character that may be missing", function()
+        for length = 250, 260 do
+          local text = ("a"):rep(length)
+          write("f", text .. "\n")
+          assert.equal(1, #assert(sb:grep(text .. "é?")), length)
+          assert.equal(1, #assert(sb:grep(text .. "€*")), length)
+        end
+      end)
+
+      it("shows whole characters of a line that it searches in pieces", function()
+        for shift = 0, 3 do
+          write("f", ("x"):rep(shift) .. ("€"):rep(3000000) .. "\n")
+          local match = assert(sb:grep("€$", { max_line = 64 }))[1]
+          assert.is_truthy(utf8.len(match.text))
+          match = assert(sb:grep("€", { max_line = 64 }))[1]
+          assert.is_truthy(utf8.len(match.text))
+        end
+      end)
+    end
+
     it("speaks Perl's dialect, or refuses with advice", function()
       write("f", "Item 42\nother\n\tTab; x\n")
       assert.same({ "f|1|Item 42" }, found(assert(sb:grep "\\d+")))
