@@ -3,7 +3,15 @@
  * of policy: as Lua functions they cost ten times the policy that they watched. */
 #include "laxo.h"
 
+#include <time.h>
+
 enum { WATCHED = 1, RETURNED, METHODS, THREAD, USER_VALUES = THREAD };
+
+/* Steps of a C function that cost about what an instruction does. */
+#define STEPS_PER_INSTRUCTION 8
+/* Hooks between two looks at the clock. */
+#define HOOKS_PER_LOOK 2
+#define NS_PER_MS INT64_C(1000000)
 
 typedef struct laxo_budget {
   lua_State *co;     /* anchored as THREAD */
@@ -13,6 +21,10 @@ typedef struct laxo_budget {
   int ceiling_kb;    /* of the whole state's memory */
   int step;          /* instructions from hook to hook */
   int mask;          /* of the hook */
+  int hooks;         /* since the clock was looked at */
+  int64_t time_ns;   /* of this thread's processor time */
+  int64_t half_ns;   /* the thread's clock, half of the time after the begin */
+  int64_t look_ns;   /* by the monotonic clock: it has not used that time before */
   bool counting;
   bool running;
 } laxo_budget_t;
@@ -55,16 +67,52 @@ static void spend(lua_State *L, laxo_budget_t *budget, lua_Integer instructions)
              budget->total);
 }
 
+static int64_t now_ns(clockid_t clock) {
+  struct timespec now;
+  (void)clock_gettime(clock, &now); /* both clocks are there on every Linux and BSD */
+  return (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
+}
+
+/* What others do on the machine is not counted. The thread's own clock takes a system
+ * call, the monotonic one does not: so half of the time passes before it is asked, and
+ * the other half is what it has to show. */
+static void check_time(lua_State *L, laxo_budget_t *budget) {
+  budget->hooks = 0;
+  int64_t now = now_ns(CLOCK_MONOTONIC);
+  if (now < budget->look_ns)
+    return;
+  int64_t used = now_ns(CLOCK_THREAD_CPUTIME_ID);
+  if (budget->half_ns == 0)
+    budget->half_ns = used;
+  int64_t left = budget->time_ns / 2 - (used - budget->half_ns);
+  if (left <= 0)
+    exceeded(L, "used up its budget of %I ms (an endless loop?)",
+             (lua_Integer)(budget->time_ns / NS_PER_MS));
+  budget->look_ns = now + left;
+}
+
+void laxo_budget_steps(lua_State *L, size_t steps) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, L) == LUA_TUSERDATA) {
+    laxo_budget_t *budget = lua_touserdata(L, -1);
+    spend(L, budget, (lua_Integer)(steps / STEPS_PER_INSTRUCTION));
+    check_time(L, budget);
+  }
+  lua_pop(L, 1);
+}
+
 static void on_hook(lua_State *L, lua_Debug *ar) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, L) != LUA_TUSERDATA) {
     lua_pop(L, 1);
     return;
   }
   laxo_budget_t *budget = lua_touserdata(L, -1);
-  if (ar->event == LUA_HOOKCOUNT)
-    spend(L, budget, budget->step);
-  else
+  if (ar->event != LUA_HOOKCOUNT) {
     note_return(L, ar);
+  } else {
+    spend(L, budget, budget->step);
+    if (++budget->hooks == HOOKS_PER_LOOK)
+      check_time(L, budget);
+  }
   lua_pop(L, 1);
 }
 
@@ -77,13 +125,14 @@ static lua_Integer field(lua_State *L, const char *name, lua_Integer most) {
   return value;
 }
 
-/* core.budget { instructions, memory, step, methods, watched? } */
+/* core.budget { instructions, memory, time, step, methods, watched? } */
 static int budget_new(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   laxo_budget_t *budget = lua_newuserdatauv(L, sizeof *budget, USER_VALUES);
   *budget = (laxo_budget_t){.total = field(L, "instructions", INT32_MAX),
                             .step = (int)field(L, "step", 1000000),
+                            .time_ns = field(L, "time", 1000000) * NS_PER_MS,
                             .growth_kb = (int)(field(L, "memory", INT32_MAX) / 1024)};
   luaL_setmetatable(L, LAXO_BUDGET);
   lua_newtable(L);
@@ -114,6 +163,8 @@ static void begin(lua_State *L, laxo_budget_t *budget) {
   lua_pushvalue(L, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, budget->co);
   budget->left = budget->total;
+  budget->half_ns = 0;
+  budget->look_ns = now_ns(CLOCK_MONOTONIC) + budget->time_ns / 2;
   budget->ceiling_kb = budget->growth_kb + lua_gc(L, LUA_GCCOUNT);
   budget->running = true;
 }
@@ -240,7 +291,40 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg meta[] = {{NULL, NULL}};
 
-static const luaL_Reg functions[] = {{"budget", budget_new}, {NULL, NULL}};
+/* ---- what policy may call ----------------------------------------------------------
+ */
+
+/* The function at upvalue 1, and what it took is looked at. */
+static int call_counted(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  laxo_budget_steps(L, 0);
+  return lua_gettop(L);
+}
+
+/* core.counted(fn) -> the function, after which the clock is looked at: it may take
+ * long within one instruction, but not longer than what memory allows. */
+static int counted(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_pushcclosure(L, call_counted, 1);
+  return 1;
+}
+
+/* core.spend(steps): of what runs now, if anything does */
+static int spend_steps(lua_State *L) {
+  lua_Integer steps = luaL_checkinteger(L, 1);
+  laxo_budget_steps(L, steps > 0 ? (size_t)steps : 0);
+  return 0;
+}
+
+static const luaL_Reg functions[] = {
+    {"budget", budget_new},
+    {"counted", counted},
+    {"spend", spend_steps},
+    {NULL, NULL},
+};
 
 void laxo_budget_register(lua_State *L) {
   laxo_metatable(L, LAXO_BUDGET, methods, meta);

@@ -254,6 +254,10 @@ void laxo_digest_register(lua_State *L);
 void laxo_text_register(lua_State *L);
 void laxo_attributes_register(lua_State *L);
 void laxo_budget_register(lua_State *L);
+void laxo_pattern_register(lua_State *L);
+/* Takes a C function's steps from the budget under which it runs, if it does. Raises
+ * when that is used up. */
+void laxo_budget_steps(lua_State *L, size_t steps);
 void laxo_plain_register(lua_State *L);
 void laxo_unseen_register(lua_State *L);
 void laxo_screen_register(lua_State *L);

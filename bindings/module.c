@@ -30,6 +30,7 @@ int luaopen_axosandbox_core(lua_State *L) {
   laxo_text_register(L);
   laxo_attributes_register(L);
   laxo_budget_register(L);
+  laxo_pattern_register(L);
   laxo_plain_register(L);
   laxo_unseen_register(L);
   laxo_screen_register(L);

@@ -1,8 +1,8 @@
---- Runs policy files: a small environment of copies, an instruction budget, a memory bound.
+--- Runs policy files: a small environment of copies; a bound for instructions, time and memory.
 ---
---- A policy file is the operator's and not an attacker's; what this guards against is a
---- mistake in one (an endless loop, a string that doubles) and a file that reaches for the
---- host it runs in.
+--- A policy file is the operator's and not an attacker's, but what it looks at is: it guards against
+--- a mistake in one (an endless loop, a string that doubles, a pattern that a command makes slow)
+--- and a file that reaches for the host it runs in.
 local core = require "axosandbox.core"
 
 local env = {}
@@ -11,10 +11,10 @@ local env = {}
 env.INSTRUCTIONS = 1000000
 --- Bytes that one decision may allocate. Nothing is collected while it runs, so this is a
 --- sum and not a peak.
-env.MEMORY = 64 * 1024 * 1024
---- The longest text that a pattern may be matched against. Matching happens inside one
---- instruction, and no budget interrupts it. An argument of a command is no longer.
-env.SUBJECT = 128 * 1024
+env.MEMORY = 32 * 1024 * 1024
+--- Seconds of the processor's time that one decision may take: what an instruction does may be
+--- long. An endless loop of short ones uses its instructions up before.
+env.TIME = 0.05
 --- The longest text that one call may build.
 env.TEXT = 1024 * 1024
 
@@ -24,80 +24,32 @@ env.CALL = 1000
 -- The hook runs after so many instructions. It is small because a string can double in four.
 local STEP = 5
 
-local real = {
-  find = string.find, match = string.match, gmatch = string.gmatch, gsub = string.gsub,
-  rep = string.rep, format = string.format, concat = table.concat, move = table.move,
-}
-
--- Raised without a position: `env.run` knows which line of policy was in control.
-local function check_subject(text)
-  if type(text) == "string" and #text > env.SUBJECT then
-    error(("a text of %d bytes is too long for a pattern (at most %d)"):format(
-      #text, env.SUBJECT), 0)
+-- A function of C takes one instruction, however much it does: after each of these the clock is
+-- looked at.
+local function counted(library)
+  local copy = {}
+  for name, value in pairs(library) do
+    copy[name] = type(value) == "function" and core.counted(value) or value
   end
+  return copy
 end
 
+local text, list = counted(string), counted(table)
+local counted_next, counted_tonumber = core.counted(next), core.counted(tonumber)
+
+-- Raised without a position: `env.run` knows which line of policy was in control.
 local function check_size(bytes)
   if bytes > env.TEXT then
     error(("the result would be longer than %d bytes"):format(env.TEXT), 0)
   end
 end
 
-local function safe_find(text, ...)
-  check_subject(text)
-  return real.find(text, ...)
-end
-
-local function safe_match(text, ...)
-  check_subject(text)
-  return real.match(text, ...)
-end
-
-local function safe_gmatch(text, ...)
-  check_subject(text)
-  return real.gmatch(text, ...)
-end
-
---- An upper bound of the length of gsub's result.
-local function size_after_gsub(text, pattern, replacement)
-  local most = (#text + 1) * (#replacement + 1)
-  if most <= env.TEXT or replacement:find("%", 1, true) then return most end
-  return #text + select(2, real.gsub(text, pattern, "")) * #replacement
-end
-
---- What gsub builds grows where neither the hook nor the collector's count sees it.
-local function bounded_replacement(text, replacement)
-  local total = #text
-  return function(...)
-    local value
-    if type(replacement) == "table" then value = replacement[...] else value = replacement(...) end
-    if type(value) == "string" then
-      total = total + #value
-      check_size(total)
-    end
-    return value
-  end
-end
-
-local function safe_gsub(text, pattern, replacement, ...)
-  check_subject(text)
-  if type(text) == "string" then
-    local kind = type(replacement)
-    if kind == "string" then
-      check_size(size_after_gsub(text, pattern, replacement))
-    elseif kind == "table" or kind == "function" then
-      replacement = bounded_replacement(text, replacement)
-    end
-  end
-  return real.gsub(text, pattern, replacement, ...)
-end
-
-local function safe_rep(text, n, separator)
-  local size = type(text) == "string" and #text or 32
+local function safe_rep(bytes, n, separator)
+  local size = type(bytes) == "string" and #bytes or 32
   local gap = type(separator) == "string" and #separator or 0
   local count = tonumber(n)
   if count and count > 0 then check_size((size + gap) * count) end
-  return real.rep(text, n, separator)
+  return text.rep(bytes, n, separator)
 end
 
 local function safe_format(template, ...)
@@ -107,23 +59,23 @@ local function safe_format(template, ...)
     if type(value) == "string" then total = total + #value end
   end
   check_size(total)
-  return real.format(template, ...)
+  return text.format(template, ...)
 end
 
-local function safe_concat(list, separator, first, last)
-  if type(list) ~= "table" then return real.concat(list, separator, first, last) end
-  local from, to = tonumber(first or 1), tonumber(last or #list)
+local function safe_concat(items, separator, first, last)
+  if type(items) ~= "table" then return list.concat(items, separator, first, last) end
+  local from, to = tonumber(first or 1), tonumber(last or #items)
   local gap = separator ~= nil and #tostring(separator) or 0
   local total = 0
   if from and to then
     for i = from, to do
-      local value = list[i]
+      local value = items[i]
       if value == nil then break end
       total = total + gap + (type(value) == "string" and #value or 32)
       check_size(total)
     end
   end
-  return real.concat(list, separator, first, last)
+  return list.concat(items, separator, first, last)
 end
 
 local function safe_move(from, first, last, to, target)
@@ -131,22 +83,35 @@ local function safe_move(from, first, last, to, target)
   if a and b and b - a >= env.TEXT then
     error(("more than %d items to move"):format(env.TEXT), 0)
   end
-  return real.move(from, first, last, to, target)
+  return list.move(from, first, last, to, target)
+end
+
+-- An instruction for each comparison that is to be expected.
+local function safe_sort(items, is_less)
+  local count = type(items) == "table" and #items or 0
+  if count > 1 then core.spend(count * math.ceil(math.log(count, 2)) * 8) end
+  return list.sort(items, is_less)
+end
+
+local function safe_pairs(items)
+  if type(items) ~= "table" then return pairs(items) end
+  return counted_next, items, nil
 end
 
 local function string_functions()
+  local patterns = core.pattern
   return {
-    byte = string.byte, char = string.char, find = safe_find, format = safe_format,
-    gmatch = safe_gmatch, gsub = safe_gsub, len = string.len, lower = string.lower,
-    match = safe_match, rep = safe_rep, reverse = string.reverse, sub = string.sub,
-    upper = string.upper,
+    byte = text.byte, char = text.char, find = patterns.find, format = safe_format,
+    gmatch = patterns.gmatch, gsub = patterns.gsub, len = text.len, lower = text.lower,
+    match = patterns.match, rep = safe_rep, reverse = text.reverse, sub = text.sub,
+    upper = text.upper,
   }
 end
 
 local function table_functions()
   return {
-    concat = safe_concat, insert = table.insert, move = safe_move, pack = table.pack,
-    remove = table.remove, sort = table.sort, unpack = table.unpack,
+    concat = safe_concat, insert = list.insert, move = safe_move, pack = list.pack,
+    remove = list.remove, sort = safe_sort, unpack = list.unpack,
   }
 end
 
@@ -155,12 +120,6 @@ local function math_functions()
   for name, value in pairs(math) do copy[name] = value end
   -- The generator's state is the host's.
   copy.random, copy.randomseed = nil, nil
-  return copy
-end
-
-local function utf8_functions()
-  local copy = {}
-  for name, value in pairs(utf8) do copy[name] = value end
   return copy
 end
 
@@ -173,10 +132,10 @@ end
 ---@return table
 function env.new()
   return setmetatable({
-    assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs,
-    select = select, tonumber = tonumber, tostring = tostring, type = type,
+    assert = assert, error = error, ipairs = ipairs, next = counted_next, pairs = safe_pairs,
+    select = select, tonumber = counted_tonumber, tostring = tostring, type = type,
     math = math_functions(), string = string_functions(), table = table_functions(),
-    utf8 = utf8_functions(),
+    utf8 = counted(utf8),
   }, { __index = unknown_name, __metatable = false })
 end
 
@@ -201,8 +160,8 @@ end
 
 local function new_budget(watched)
   return core.budget {
-    instructions = env.INSTRUCTIONS, memory = env.MEMORY, step = STEP, methods = methods,
-    watched = watched,
+    instructions = env.INSTRUCTIONS, memory = env.MEMORY, time = math.ceil(env.TIME * 1000),
+    step = STEP, methods = methods, watched = watched,
   }
 end
 

@@ -23,6 +23,7 @@
 ---@field argv axo.core.Argv
 ---@field reference axo.core.Reference
 ---@field podman axo.core.Podman
+---@field pattern axo.core.Pattern
 ---@field open_flags table<string, integer> O_RDONLY and the others of this machine, for Link:open_file
 ---@field stage table<string, integer> how far the guest came with what it refused: EXEC, FILE, ...
 local core = {}
@@ -132,9 +133,27 @@ function Budget:line_of(fn) end
 ---@return thread co for a traceback
 function Budget:thread() end
 
----@param bounds { instructions: integer, memory: integer, step: integer, methods: table?, watched: table<function, any>? } of each run. memory: bytes by which the whole state may grow, nothing being collected; step: instructions from check to check; methods: what is found in a string meanwhile; watched: for `line_of`, at the price of a call for each return
+---@param bounds { instructions: integer, memory: integer, time: integer, step: integer, methods: table?, watched: table<function, any>? } of each run. memory: bytes by which the whole state may grow, nothing being collected; time: milliseconds of this thread's processor time; step: instructions from check to check; methods: what is found in a string meanwhile; watched: for `line_of`, at the price of a call for each return
 ---@return axo.core.Budget
 function core.budget(bounds) end
+
+---The function, after which what it took is looked at: a function of C is one instruction.
+---@param fn function
+---@return function
+function core.counted(fn) end
+
+---Takes steps of C, eight to an instruction, from the budget under which it is called; raises when
+---that is used up, and does nothing where there is none.
+---@param steps integer
+function core.spend(steps) end
+
+---`string`'s functions of these names, with the same arguments, results and errors. Their steps are
+---taken from the budget under which they are called; what gsub builds is at most 1 MiB.
+---@class axo.core.Pattern
+---@field find fun(text: string, pattern: string, init: integer?, plain: boolean?): integer?, integer?, ...
+---@field match fun(text: string, pattern: string, init: integer?): any
+---@field gmatch fun(text: string, pattern: string, init: integer?): fun(): ...
+---@field gsub fun(text: string, pattern: string, replacement: any, most: integer?): string, integer
 
 ---A deep copy of tables, strings, numbers and booleans, without metatables.
 ---@param value any
