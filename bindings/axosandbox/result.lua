@@ -16,7 +16,8 @@ local result = {}
 ---@field stderr_truncated boolean
 ---@field stdout_total integer bytes that came, dropped ones included
 ---@field stderr_total integer
----@field left_running integer? processes that it started and that run on after it, until they or the session end; what they write is dropped. nil: not known
+---@field left_running integer? processes that it started and that run on after it, until they or the session end. nil: not known
+---@field left_output "dropped"|"closed"|nil what becomes of what those write: it is dropped; or, on the portable path, it is closed, and one that writes to it is ended by that. nil: none is left
 ---@field oom_killed "limit"|"host"|nil while it ran, the kernel killed something in the session for want of memory: its limit was met, or the host had none left. When its signal is KILL or its code 137, that was most likely the command itself. nil: nothing was, or it cannot be told, or it ended well (then nobody looks)
 ---@field duration number seconds
 local Result = {}
@@ -40,6 +41,10 @@ function Result:__tostring()
   return ("%s%s after %.3f s"):format(describe(self), oom.suffix(self), self.duration)
 end
 
+local function left_output(left, fate)
+  return left and left > 0 and fate or nil
+end
+
 --- Makes one from what the process reported.
 ---@param raw table as core.spawn gives it
 ---@param is_cut boolean? its exit code means nothing: we ended the podman client
@@ -54,7 +59,7 @@ function result.new(raw, is_cut)
     stdout_truncated = raw.stdout_truncated or false,
     stderr_truncated = raw.stderr_truncated or false, duration = raw.duration,
     stdout_total = raw.stdout_total or 0, stderr_total = raw.stderr_total or 0,
-    left_running = raw.left_running,
+    left_running = raw.left_running, left_output = left_output(raw.left_running, "closed"),
   }, Result)
 end
 
@@ -63,6 +68,7 @@ end
 ---@return axo.Result
 function result.exact(raw)
   raw.drain_cut = nil
+  raw.left_output = left_output(raw.left_running, "dropped")
   if raw.code == -1 then raw.code = nil end
   if raw.signal then raw.code = signals.code_of(raw.signal) end
   return setmetatable(raw, Result)

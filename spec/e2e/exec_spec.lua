@@ -120,6 +120,24 @@ describe("a command", function()
     assert(sb:kill_all())
   end)
 
+  it("says what becomes of what is left, once it writes", function()
+    local script = "while [ ! -e go ]; do sleep 0.1; done; echo x; echo x >wrote; sleep 1000"
+    local r = assert(sb:exec { "sh", "-c", "(" .. script .. ") &" })
+    local is_native = sb:path() == "native"
+    assert.same({ 0, 1 }, { r.code, math.min(r.left_running, 1) })
+    assert.equal(is_native and "dropped" or "closed", r.left_output)
+    assert.is_nil(assert(sb:exec { "true" }).left_output)
+    assert(sb:write_file("go", ""))
+    if is_native then
+      e2e.eventually(function() return e2e.temp.read(sb:root() .. "/wrote") == "x\n" end,
+        "what it does after it wrote")
+    else
+      e2e.eventually(function() return #view.find(script) == 0 end, "the end by its writing")
+      assert.is_nil(e2e.temp.read(sb:root() .. "/wrote"))
+    end
+    assert(sb:kill_all())
+  end)
+
   it("reports what took how long", function()
     local r = assert(sb:exec { "sleep", "0.2" })
     assert(r.duration >= 0.2)

@@ -19,8 +19,10 @@ local function code_of(sb, result, opts, guard)
   end
   local left = result.left_running or 0
   if opts.goes_on and left > 0 then
-    cli.say(("%d %s that the command started still %s in the session"):format(left,
-      left == 1 and "process" or "processes", left == 1 and "runs" or "run"))
+    cli.say(("%d %s that the command started still %s in the session%s"):format(left,
+      left == 1 and "process" or "processes", left == 1 and "runs" or "run",
+      result.left_output == "closed" and "; what writes to the command's output will end by it"
+        or ""))
   end
   return result.code or cli.FAILED
 end

@@ -17,7 +17,8 @@ function record.result(sb, argv, result, notices)
   cli.print(json.encode(written.object({
     id = sb:id(), command = json.array(argv), code = result.code, signal = result.signal,
     timed_out = result.timed_out, oom_killed = result.oom_killed,
-    left_running = result.left_running, duration = result.duration,
+    left_running = result.left_running, left_output = result.left_output,
+    duration = result.duration,
     stdout = result.stdout, stdout_truncated = result.stdout_truncated,
     stderr = result.stderr, stderr_truncated = result.stderr_truncated,
     warnings = json.array(warnings),

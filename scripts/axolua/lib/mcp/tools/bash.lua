@@ -38,8 +38,10 @@ end
 
 local function left_note(result)
   local left = result.left_running or 0
-  return left > 0 and ("processes that it started still run: %d; what they print is lost: start "
-    .. "what is to go on by bash_background"):format(left) or nil
+  local fate = result.left_output == "closed" and "each ends when it next prints something"
+    or "what they print is lost"
+  return left > 0 and ("processes that it started still run: %d; %s: start what is to go on by "
+    .. "bash_background"):format(left, fate) or nil
 end
 
 -- A command's latest line, for a note on progress.
