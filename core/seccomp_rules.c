@@ -38,15 +38,12 @@ enum { NETLINK_ROUTE = 0, NETLINK_SOCK_DIAG = 4, NETLINK_KOBJECT_UEVENT = 15 };
 
 typedef struct rules {
   json_t *list;
-  json_t *known; /* the names that the base allows, if only under a condition */
-  bool failed;   /* out of memory */
+  json_t *known;      /* the names that the base allows, if only under a condition */
+  const json_t *base; /* its rules, as they were */
+  bool failed;        /* out of memory */
 } rules_t;
 
-typedef struct condition {
-  const char *op;
-  unsigned index;
-  uint64_t value, value_two;
-} condition_t;
+typedef axo__condition_t condition_t;
 
 /* Its versions differ on these. */
 /* clang-format off */
@@ -68,11 +65,15 @@ static json_t *arches(bool given) {
   return given ? json_pack("{s:[s,s]}", "arches", "s390", "s390x") : json_object();
 }
 
-/* `answer` is an errno, or ALLOWED: never of what the base allows on no condition. */
-static void rule_on(rules_t *r, int where, const char *call, int answer,
-                    const condition_t *conditions, size_t count) {
-  if (answer == ALLOWED && !json_object_get(r->known, call))
-    return;
+typedef struct rule {
+  rules_t *into;
+  int where, answer; /* an errno, or ALLOWED */
+  const char *call;
+} rule_t;
+
+static void emit(void *data, const condition_t *conditions, size_t count) {
+  const rule_t *rule = data;
+  rules_t *r = rule->into;
   json_t *args = json_array();
   for (size_t i = 0; i < count; i++) {
     const condition_t *c = &conditions[i];
@@ -82,14 +83,28 @@ static void rule_on(rules_t *r, int where, const char *call, int answer,
     if (json_array_append_new(args, one) != 0)
       r->failed = true;
   }
-  json_t *rule =
-      json_pack("{s:[s],s:s,s:o,s:o,s:o}", "names", call, "action",
-                answer ? "SCMP_ACT_ERRNO" : "SCMP_ACT_ALLOW", "args", args, "includes",
-                arches(where == ON_S390), "excludes", arches(where == NOT_ON_S390));
-  if (answer && json_object_set_new(rule, "errnoRet", json_integer(answer)) != 0)
+  json_t *made = json_pack("{s:[s],s:s,s:o,s:o,s:o}", "names", rule->call, "action",
+                           rule->answer ? "SCMP_ACT_ERRNO" : "SCMP_ACT_ALLOW", "args",
+                           args, "includes", arches(rule->where == ON_S390), "excludes",
+                           arches(rule->where == NOT_ON_S390));
+  if (rule->answer &&
+      json_object_set_new(made, "errnoRet", json_integer(rule->answer)) != 0)
     r->failed = true;
-  if (json_array_append_new(r->list, rule) != 0)
+  if (json_array_append_new(r->list, made) != 0)
     r->failed = true;
+}
+
+/* ALLOWED: never what the base allows on no condition, and on its conditions. Without
+ * any of ours it is what policy has given back. */
+static void rule_on(rules_t *r, int where, const char *call, int answer,
+                    const condition_t *conditions, size_t count) {
+  rule_t rule = {r, where, answer, call};
+  if (answer == ALLOWED && !json_object_get(r->known, call))
+    return;
+  if (answer == ALLOWED && count > 0)
+    axo__seccomp_keep(r->base, call, conditions, count, emit, &rule);
+  else
+    emit(&rule, conditions, count);
 }
 
 #define RULE(r, call, answer, ...)                                                     \
@@ -344,9 +359,9 @@ static int merge(json_t *base, json_t *first, json_t *last, json_t *ours) {
 }
 
 static int harden(json_t *base, const axo__floor_t *floor) {
-  rules_t first = {json_array(), json_object(), false};
-  rules_t rest = {json_array(), json_object(), false};
   json_t *list = json_object_get(base, "syscalls"), *ours = NULL, *both = NULL;
+  rules_t first = {json_array(), json_object(), list, false};
+  rules_t rest = {json_array(), json_object(), list, false};
   int rc = UV_ENOMEM;
   for (size_t i = 0; i < json_array_size(list); i++)
     note_allowed(&rest, json_array_get(list, i));

@@ -164,6 +164,78 @@ static void allows_nothing_that_the_base_does_not(void **state) {
   json_decref(found);
 }
 
+/* How many rules allow the call where its arguments are these. */
+static int allowed(const json_t *found, const char *call, uint64_t first,
+                   uint64_t second, uint64_t third) {
+  const uint64_t given[] = {first, second, third};
+  const json_t *list = json_object_get(found, "syscalls");
+  int count = 0;
+  for (size_t i = 0; i < json_array_size(list); i++) {
+    const json_t *rule = json_array_get(list, i);
+    const json_t *args = json_object_get(rule, "args");
+    bool fits =
+        names(rule, call) && strcmp(json_string_value(json_object_get(rule, "action")),
+                                    "SCMP_ACT_ALLOW") == 0;
+    for (size_t k = 0; fits && k < json_array_size(args); k++) {
+      const json_t *arg = json_array_get(args, k);
+      uint64_t at = given[json_integer_value(json_object_get(arg, "index"))];
+      uint64_t one = (uint64_t)json_integer_value(json_object_get(arg, "value"));
+      uint64_t two = (uint64_t)json_integer_value(json_object_get(arg, "valueTwo"));
+      const char *op = json_string_value(json_object_get(arg, "op"));
+      fits = strcmp(op, "SCMP_CMP_EQ") == 0          ? at == one
+             : strcmp(op, "SCMP_CMP_NE") == 0        ? at != one
+             : strcmp(op, "SCMP_CMP_MASKED_EQ") == 0 ? (at & one) == two
+                                                     : false;
+    }
+    count += fits;
+  }
+  return count;
+}
+
+#define BASE(rules) "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[" rules "]}"
+#define ALLOWED_IF(call, args)                                                         \
+  "{\"names\":[\"" call "\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[" args "]}"
+#define ARG(index, value, op)                                                          \
+  "{\"index\":" #index ",\"value\":" #value ",\"op\":\"SCMP_CMP_" op "\"}"
+#define MASK(index, value, two)                                                        \
+  "{\"index\":" #index ",\"value\":" #value ",\"valueTwo\":" #two                      \
+  ",\"op\":\"SCMP_CMP_MASKED_EQ\"}"
+
+/* What an administrator allows under a condition stays under it. */
+static void keeps_the_conditions_of_the_base(void **state) {
+  (void)state;
+  static const char base_of_conditions[] =
+      BASE(ALLOWED_IF("socket", ARG(0, 1, "EQ")) "," /* unix only */
+           ALLOWED_IF("openat", MASK(2, 3, 0)) ","   /* to read */
+           ALLOWED_IF("chmod", ARG(1, 420, "EQ")) "," ALLOWED_IF(
+               "fchmod", ARG(0, 7, "EQ")) "," ALLOWED_IF("clone", ARG(0, 9, "GT")));
+  use_base(base_of_conditions);
+  json_t *found = profile(false, false);
+  assert_int_equal(allowed(found, "socket", 1, 0, 0), 1);
+  assert_int_equal(allowed(found, "socket", 2, 0, 0), 0);
+  assert_int_equal(allowed(found, "socket", 16, 0, 0), 0);
+  assert_true(allowed(found, "openat", 0, 0, 0) > 0);
+  assert_int_equal(allowed(found, "openat", 0, 0, 1), 0); /* to write */
+  assert_int_equal(allowed(found, "chmod", 0, 420, 0), 1);
+  assert_int_equal(allowed(found, "chmod", 0, 493, 0), 0);
+  assert_int_equal(allowed(found, "fchmod", 7, 493, 0), 1);
+  assert_int_equal(allowed(found, "fchmod", 8, 493, 0), 0);
+  assert_int_equal(allowed(found, "fchmod", 7, 2541, 0), 0); /* set-id */
+  assert_int_equal(allowed(found, "clone", 17, 0, 0), 0);    /* both cannot be said */
+  json_decref(found);
+  use_base(BASE(ALLOWED_IF("socket", ARG(2, 9, "NE")) "," ALLOWED_IF(
+      "socket", ARG(0, 16, "NE"))));
+  found = profile(false, false);
+  assert_int_equal(allowed(found, "socket", 1, 0, 9), 1);
+  assert_int_equal(allowed(found, "socket", 16, 0, 0), 1);
+  assert_int_equal(allowed(found, "socket", 16, 0, 9), 0);
+  json_decref(found);
+  use_base(BASE(ALLOWED_IF("socket", ARG(1, 1, "EQ")) "," ALLOWED_IF("socket", "")));
+  found = profile(false, false);
+  assert_int_equal(allowed(found, "socket", 2, 5, 0), 1);
+  json_decref(found);
+}
+
 static void leaves_x32_out(void **state) {
   (void)state;
   use_base(ordinary);
@@ -296,6 +368,7 @@ int main(void) {
       cmocka_unit_test(replaces_what_the_base_says),
       cmocka_unit_test(answers_by_default_as_no_rule_of_ours),
       cmocka_unit_test(allows_nothing_that_the_base_does_not),
+      cmocka_unit_test(keeps_the_conditions_of_the_base),
       cmocka_unit_test(leaves_x32_out),
       cmocka_unit_test(asks_no_question_twice),
       cmocka_unit_test(refuses_what_is_no_floor),
