@@ -108,8 +108,19 @@ void axo_link_close(axo_link_t *link) {
 
 /* ---- receiving ------------------------------------------------------------------- */
 
-static void on_hello(axo_link_t *link, const axo_hello_t *hello) {
+int axo__link_needs(const axo_link_t *link, uint64_t knows, const char *what,
+                    axo_err_t *err) {
+  if (!link->up || (link->knows & knows) == knows)
+    return 0;
+  return axo__err_set(err, UV_ENOTSUP, "link", "stop the session and start it again",
+                      "this session was started by an older axosandbox, which knows no "
+                      "%s",
+                      what);
+}
+
+static void on_hello(axo_link_t *link, const axo_hello_t *hello, uint64_t knows) {
   link->up = true;
+  link->knows = knows;
   link->uid = hello->uid;
   axo__link_unlisten(link);
   if (link->options.on_up)
@@ -129,7 +140,7 @@ static bool deliver(axo_link_t *link, axo__packet_t *packet) {
   if ((type == AXO_EV_HELLO) == link->up)
     return false;
   if (type == AXO_EV_HELLO) {
-    on_hello(link, packet->body);
+    on_hello(link, packet->body, packet->head.id);
     return true;
   }
   if (type == AXO_EV_NEW) {

@@ -145,6 +145,10 @@ static int open_file(axo_link_t *link, const axo_file_request_t *file, axo_answe
 int axo_link_file(axo_link_t *link, const axo_file_request_t *file, axo_answer_cb cb,
                   void *data, axo_err_t *err) {
   char body[sizeof(axo_path_t) + PATH_MAX + PATH_MAX + PATH_MAX];
+  int rc = axo__link_needs(link, link->root ? AXO_KNOWS_ROOT : 0,
+                           "files beneath a directory of the session's", err);
+  if (rc != 0)
+    return rc;
   if (file->op == AXO_FILE_OPEN)
     return open_file(link, file, cb, data, err);
   axo_path_t head = {.op = (uint32_t)file->op, .mode = file->mode};

@@ -123,6 +123,7 @@ struct axo_link {
   unsigned holding; /* calls that somebody waits for: they keep the loop running */
   bool up;
   uint32_t uid;
+  uint64_t knows; /* what its guest does: enum axo_knows */
   bool closed; /* no more callbacks */
   uint64_t next_id;
   axo__call_t *calls[AXO__CALLS_MAX];
@@ -144,6 +145,9 @@ bool axo__link_release(axo_link_t *link);
 void axo__link_on_peer(uv_poll_t *poll, int status, int events);
 /* Hears what has come already; a callback may close the link: the caller holds it. */
 void axo__link_catch_up(axo_link_t *link);
+/* Refuses what a guest of an older version does not know: `what` says which. */
+int axo__link_needs(const axo_link_t *link, uint64_t knows, const char *what,
+                    axo_err_t *err);
 /* It is over, because of what the guest sent. */
 void axo__link_down(axo_link_t *link, const axo_err_t *why);
 /* This process cannot take the guest in: says so, and listens no more. */

@@ -379,7 +379,11 @@ int axo_work_start(axo_link_t *link, const axo_spawn_spec_t *spec,
   axo_work_t *w;
   if (!spec->name || !*spec->name)
     return axo__err_set(err, UV_EINVAL, "spawn", NULL, "a task has an id");
-  int rc = axo__spawn_body(spec, &body, err);
+  bool has_input = options->input || options->stdin_pipe;
+  int rc =
+      axo__link_needs(link, has_input ? AXO_KNOWS_STDIN : 0, "input of tasks", err);
+  if (rc == 0)
+    rc = axo__spawn_body(spec, &body, err);
   if (rc != 0)
     return rc;
   rc = work_new(link, options, &w);

@@ -49,6 +49,13 @@ typedef struct axo_packet {
   uint64_t id;     /* the host's name for the request, and for what came of it; not 0 */
 } axo_packet_t;
 
+/* What has been added since: a host asks no guest for what that one does not know,
+ * since it would end the link. An older guest says 0. */
+enum axo_knows {
+  AXO_KNOWS_ROOT = 1,  /* files beneath another directory than the session's */
+  AXO_KNOWS_STDIN = 2, /* AXO_SPAWN_STDIN */
+};
+
 enum axo_packet_flags {
   AXO_FLAG_MEMFD = 1, /* the body is in the last descriptor, sealed */
 };
@@ -65,7 +72,7 @@ enum axo_packet_type {
   AXO_REQ_KILL_ALL = 7, /* all but the guest; answered by DONE when nothing is left */
   AXO_REQ_PATH = 8,     /* axo_path_t + one or two paths; answered by DONE */
   /* guest to host */
-  AXO_EV_HELLO = 64, /* axo_hello_t: the first packet, once */
+  AXO_EV_HELLO = 64, /* axo_hello_t: the first packet, once; its id is axo_knows */
   /* Tasks and terminals only: axo_spawned_t; the ring, and a terminal's master */
   AXO_EV_SPAWNED = 65,
   AXO_EV_FAILED = 66, /* axo_failed_t: the request came to nothing */

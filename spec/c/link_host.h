@@ -90,10 +90,12 @@ static inline void say(const event_t *ev) {
   assert_int_equal(send_event(guest, ev), 0);
 }
 
-static inline void hello(void) {
+static inline void hello_knowing(uint64_t knows) {
   const axo_hello_t body = {.pid = 1, .uid = 0};
-  say(&(event_t){.type = AXO_EV_HELLO, .body = &body, .len = sizeof body});
+  say(&(event_t){.type = AXO_EV_HELLO, .id = knows, .body = &body, .len = sizeof body});
 }
+
+static inline void hello(void) { hello_knowing(AXO_KNOWS_ROOT | AXO_KNOWS_STDIN); }
 
 /* The next request, whole; its descriptors are closed but for the first two, where
  * asked for. */

@@ -29,6 +29,41 @@ static void turns_impostors_away(void **state) {
   run_until(&heard.ups, 1);
 }
 
+static void answered_not(void *data, const axo_answer_t *answer) {
+  (void)data;
+  (void)answer;
+  fail_msg("it was asked");
+}
+
+/* What would end the link of an older guest is not asked of it. */
+static void asks_an_older_guest_for_what_it_knows(void **state) {
+  (void)state;
+  char *argv[] = {"cat", NULL};
+  axo_spawn_spec_t spec = {.kind = AXO_TASK, .argv = argv, .name = "t"};
+  axo_work_options_t options = {.stdin_pipe = true};
+  axo_file_request_t file = {.op = AXO_FILE_UNLINK, .path = "f"};
+  axo_work_t *work;
+  axo_err_t err;
+  open_link(getpid());
+  guest = connect_to_host();
+  hello_knowing(0);
+  run_until(&heard.ups, 1);
+  assert_int_equal(axo_work_start(link_, &spec, &options, &work, &err), UV_ENOTSUP);
+  assert_non_null(strstr(err.message, "an older axosandbox"));
+  assert_non_null(strstr(err.hint, "start it again"));
+  assert_int_equal(axo_link_set_root(link_, "/elsewhere"), 0);
+  assert_int_equal(axo_link_file(link_, &file, answered_not, NULL, &err), UV_ENOTSUP);
+  file.op = AXO_FILE_OPEN;
+  assert_int_equal(axo_link_file(link_, &file, answered_not, NULL, &err), UV_ENOTSUP);
+  options.stdin_pipe = false;
+  assert_int_equal(axo_work_start(link_, &spec, &options, &work, &err), 0);
+  int bell = -1;
+  take_request_with(AXO_REQ_SPAWN, &bell, NULL);
+  close(bell);
+  axo_work_close(work);
+  assert_int_equal(heard.downs, 0);
+}
+
 static void listens_no_more_once_it_is_up(void **state) {
   (void)state;
   open_link(getpid());
@@ -323,6 +358,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       LINK_TEST(turns_impostors_away),
       LINK_TEST(listens_no_more_once_it_is_up),
+      LINK_TEST(asks_an_older_guest_for_what_it_knows),
       LINK_TEST(waits_for_one_that_is_interrupted),
       LINK_TEST(one_at_a_time),
       LINK_TEST(says_why_it_cannot_listen),

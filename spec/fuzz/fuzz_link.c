@@ -306,7 +306,7 @@ static void hello(void) {
   struct {
     axo_packet_t head;
     axo_hello_t body;
-  } packet = {{AXO_PROTO_VERSION, AXO_EV_HELLO, 0, sizeof(axo_hello_t), 0}, {1, 0}};
+  } packet = {{AXO_PROTO_VERSION, AXO_EV_HELLO, 0, sizeof(axo_hello_t), 3}, {1, 0}};
   CHECK(send_raw(guest, &packet, sizeof packet, NULL, 0));
   run();
   CHECK(ups == 1);
