@@ -83,6 +83,11 @@ typedef struct run_args {
 
 #define RUN(field) offsetof(run_args_t, spec.field)
 
+/* One word each: a shape holds no other one. */
+#define ID_MAP(name)                                                                   \
+  LAXO_KEY(#name "_id", LAXO_UINT, RUN(name.id)),                                      \
+      LAXO_KEY(#name "_count", LAXO_UINT, RUN(name.count))
+
 static const laxo_field_t run_fields[] = {
     LAXO_NEED("podman", LAXO_STRING, offsetof(run_args_t, podman)),
     LAXO_NEED("name", LAXO_STRING, RUN(name)),
@@ -111,6 +116,8 @@ static const laxo_field_t run_fields[] = {
     LAXO_KEY("init", LAXO_BOOL, RUN(init)),
     LAXO_KEY("http_proxy", LAXO_BOOL, RUN(http_proxy)),
     LAXO_KEY("cgroups_disabled", LAXO_BOOL, RUN(cgroups_disabled)),
+    ID_MAP(users),
+    ID_MAP(groups),
 };
 static const laxo_shape_t run_shape = LAXO_SHAPE(run_fields, run_args_t);
 

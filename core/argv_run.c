@@ -75,6 +75,32 @@ static void add_identity(axo__build_t *b, const axo_run_spec_t *spec) {
   }
 }
 
+/* What `--userns=keep-id:uid=U,gid=G` does, but for its default user; every version of
+ * podman knows these. The numbers in the middle are those that podman itself has. */
+static void add_map(axo__build_t *b, const char *option, axo_id_map_t map) {
+  if (map.id >= map.count) {
+    axo__build_fail(b, UV_EINVAL, NULL, "%s: there is no id %" PRIu32 " among %" PRIu32,
+                    option, map.id, map.count);
+    return;
+  }
+  axo__argf(b, "--%s=%" PRIu32 ":0:1", option, map.id);
+  if (map.id > 0) {
+    axo__argf(b, "--%s=0:1:%" PRIu32, option, map.id);
+  }
+  uint32_t next = map.id + 1;
+  if (next < map.count) {
+    axo__argf(b, "--%s=%" PRIu32 ":%" PRIu32 ":%" PRIu32, option, next, next,
+              map.count - next);
+  }
+}
+
+static void add_owner(axo__build_t *b, const axo_run_spec_t *spec) {
+  if (spec->users.count > 0 || spec->groups.count > 0) {
+    add_map(b, "uidmap", spec->users);
+    add_map(b, "gidmap", spec->groups);
+  }
+}
+
 static void add_path_option(axo__build_t *b, const char *name, const char *path) {
   if (path) {
     axo__check_path(b, name, path);
@@ -258,6 +284,7 @@ int axo_argv_run(const char *podman, const axo_run_spec_t *spec, axo_argv_t **ou
   axo__build_t b;
   axo__build_begin(&b, "run", podman, "run", err);
   add_identity(&b, spec);
+  add_owner(&b, spec);
   add_floor(&b, spec);
   add_manners(&b);
   add_network(&b, spec);

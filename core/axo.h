@@ -102,6 +102,13 @@ typedef struct axo_ulimit {
   uint64_t hard;
 } axo_ulimit_t;
 
+/* A range of users, or of groups, of a container: `id` is the one that whoever runs
+ * podman is in there (root, unless it says otherwise), of `count` in all. */
+typedef struct axo_id_map {
+  uint32_t id;
+  uint32_t count;
+} axo_id_map_t;
+
 /* Everything `podman run -d` is told. Zero-initialise, then fill in. The hardening
  * floor (no-new-privileges, the capability drops, the profile of system calls, no
  * healthcheck, no systemd mode) is emitted by the builder itself: no field turns it
@@ -145,6 +152,8 @@ typedef struct axo_run_spec {
   bool setuid;            /* set-id bits may be set on files. Never where a user of the
                              host may run what root of the container leaves behind */
   bool nested_namespaces; /* user namespaces, mounts in them, and CAP_SETFCAP */
+  axo_id_map_t users;     /* both or none: for a podman that is not root's. A `count` */
+  axo_id_map_t groups;    /* of 0 leaves them to podman */
 } axo_run_spec_t;
 
 /* One `podman exec`. */

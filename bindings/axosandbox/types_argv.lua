@@ -45,6 +45,10 @@
 ---@field init boolean?
 ---@field http_proxy boolean? false by default
 ---@field cgroups_disabled boolean?
+---@field users_id integer? which of the container's users whoever runs podman is, of `users_count`; podman must be rootless
+---@field users_count integer? nil: podman's own choice, root
+---@field groups_id integer? likewise, of `groups_count`
+---@field groups_count integer?
 
 ---@class axo.core.ExecSpec
 ---@field podman string

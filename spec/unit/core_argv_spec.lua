@@ -42,6 +42,32 @@ describe("core.argv", function()
     end
   end)
 
+  it("turns the numbers of users and groups, and leaves none out", function()
+    local function maps(changes)
+      local found = {}
+      for _, item in ipairs(assert(argv.run(run_spec(changes)))) do
+        local map = item:match "^%-%-([ug]idmap=.*)$"
+        if map then found[#found + 1] = map end
+      end
+      return found
+    end
+    assert.same({}, maps {})
+    assert.same({
+      "uidmap=1000:0:1", "uidmap=0:1:1000", "uidmap=1001:1001:64536",
+      "gidmap=0:0:1", "gidmap=1:1:65536",
+    }, maps { users_id = 1000, users_count = 65537, groups_id = 0, groups_count = 65537 })
+    assert.same({ "uidmap=9:0:1", "uidmap=0:1:9", "gidmap=0:0:1" },
+      maps { users_id = 9, users_count = 10, groups_id = 0, groups_count = 1 })
+    for _, wrong in ipairs {
+      { users_id = 10, users_count = 10, groups_id = 0, groups_count = 1 },
+      { users_id = 1, users_count = 10 },
+    } do
+      local items, err = argv.run(run_spec(wrong))
+      assert.is_nil(items)
+      assert.equal("EINVAL", err.code)
+    end
+  end)
+
   it("emits maps in the order of their keys", function()
     local env = {}
     for i = 1, 50 do env[("K%02d"):format(i)] = tostring(i) end
