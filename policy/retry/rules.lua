@@ -70,10 +70,12 @@ rules.known = {
     "vm does not exist", "machine is not running", "vm is not running",
   }, like = { 'connection "[^"]*" not found', "dial unix [^\n]*podman[^\n]*%.sock: connect" } },
 
-  { "NETWORK_BACKEND", "RESOLV_CONF", like = { "resolv%.conf[^\n]*no such file",
-    "resolv%.conf[^\n]*not found", "open[^\n]*resolv%.conf", "read[^\n]*resolv%.conf",
-    "fail[^\n]*resolv%.conf", "unable[^\n]*resolv%.conf", "stat [^\n]*resolv%.conf",
-    "could not[^\n]*resolv%.conf", "couldn't[^\n]*resolv%.conf", "any nameserver" } },
+  -- Not the one that the OCI runtime mounts into a container.
+  { "NETWORK_BACKEND", "RESOLV_CONF", none = { "/userdata/" }, like = {
+    "resolv%.conf[^\n]*no such file", "resolv%.conf[^\n]*not found", "open[^\n]*resolv%.conf",
+    "read[^\n]*resolv%.conf", "fail[^\n]*resolv%.conf", "unable[^\n]*resolv%.conf",
+    "stat [^\n]*resolv%.conf", "could not[^\n]*resolv%.conf", "couldn't[^\n]*resolv%.conf",
+    "any nameserver" } },
   { "CGROUP", any = { "without cgroups" } },
 
   -- What podman refuses before it does anything, in words that also name what it would do.
@@ -325,6 +327,8 @@ rules.known = {
   -- in every program and version; "invalid argument" from a disk is no wrong argument.
   { "STORAGE_CORRUPT", "IO", any = { "input/output error", "structure needs cleaning",
     "stale file handle", "bad message", "stale nfs" } },
+  { "CONFIG", "STORAGE_DRIVER", any = STORAGE, also = { "not enabled", "not implemented",
+    "not supported", "unsupported" }, none = { "oci runtime", "runc:", "crun:" } },
   { "STORAGE_CORRUPT", any = STORAGE, also = ERRNO },
   { "CONFIG", "READ_ONLY", any = { "read-only file system" } },
   { "CONFIG", "EXEC_DENIED", like = { "fork/exec [^:]*: permission denied",
