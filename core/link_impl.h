@@ -124,7 +124,7 @@ struct axo_link {
   bool up;
   uint32_t uid;
   uint64_t knows; /* what its guest does: enum axo_knows */
-  bool closed; /* no more callbacks */
+  bool closed;    /* no more callbacks */
   uint64_t next_id;
   axo__call_t *calls[AXO__CALLS_MAX];
   unsigned next_slot;

@@ -7,7 +7,8 @@
 --   remote_user (whom the container and its commands are to run as; a project's
 --   devcontainer.json can ask for them), host = { uid, home, os, rootless },
 --   places = where dir_real (first) and whatever is mounted beneath it really lie: each a path `at`,
---   its file system's number `device`, and its path `root` there; mounts = this machine's mounts of
+--   its file system's number `device`, and its path `root` there (`is_layer`: it lies beneath an
+--   overlay that is mounted there); mounts = this machine's mounts of
 --   those file systems, in the same words (both nil where the system does not tell),
 --   fields = what the calling program set in its `policy` table.
 -- The answer is either { deny = "the reason" } or a whole decision as at the end of this file.
@@ -60,17 +61,17 @@ local SYSTEM = {
   "/Applications", "/Library", "/System", "/cores",
 }
 -- ... but for these, where people do keep projects.
-local PROJECTS = { "/run/media", "/usr/src", "/usr/local/src" }
+local PROJECTS = { "/run/media", "/usr/src", "/usr/local/src", "/nix/persist/home" }
 
 -- Directories that hold other directories. What is in them may be mounted, they may not.
 local SHARED = {
   "/", "/home", "/media", "/mnt", "/opt", "/srv", "/tmp", "/var", "/var/home",
   "/var/lib", "/var/tmp", "/var/www", "/Users", "/Volumes", "/private", "/run/media",
-  "/usr/src", "/usr/local/src",
+  "/usr/src", "/usr/local/src", "/persist/home", "/nix/persist/home",
 }
 
 -- Where homes are. A whole home is never mounted, whoever's it is.
-local HOMES = { "/home", "/var/home", "/Users" }
+local HOMES = { "/home", "/var/home", "/Users", "/persist/home", "/nix/persist/home" }
 
 -- Places in a home that hold keys, passwords, settings and other programs' data.
 local PRIVATE = {
@@ -165,14 +166,42 @@ local function join(dir, rest)
   return rest == "" and dir or (dir == "/" and "" or dir) .. rest
 end
 
+-- What of `path` lies behind `dir`: "" or "/...".
+local function behind(path, dir)
+  if path == dir then return "" end
+  return path:sub(dir == "/" and 1 or #dir + 1)
+end
+
+local function is_home(path, host)
+  for _, home in ipairs(homes_around(path, host)) do
+    if path == home then return true end
+  end
+  return false
+end
+
+-- In a container that is made to work in (toolbox, distrobox), the home is mounted where it is on
+-- the machine, and the machine as a whole in a place of the system, such as /run/host. By the home
+-- it is known what the machine itself calls that mount; nil where there is no such home.
+local function own_name(mount, mounts, host)
+  if not problem_with_system(mount.at) then return nil end
+  for _, other in ipairs(mounts) do
+    if other.at ~= mount.at and other.device == mount.device and holds(mount.root, other.root)
+      and is_home(other.at, host) then
+      local rest = behind(other.root, mount.root)
+      local there = other.at:sub(1, #other.at - #rest)
+      if join(there, rest) == other.at then return there == "" and "/" or there end
+    end
+  end
+end
+
 -- Why what lies at `place` may not be mounted, by the other names that it has: a bind mount shows
 -- /etc, a home or its keys under any name. nil when it may.
 local function problem_elsewhere(place, mounts, host)
   for _, mount in ipairs(mounts) do
     local same = mount.device == place.device and not is_whole_disk(mount, mounts)
     if same and holds(mount.root, place.root) then
-      local rest = place.root:sub(mount.root == "/" and 1 or #mount.root + 1)
-      local name = join(mount.at, rest == "/" and "" or rest)
+      local rest = behind(place.root, mount.root)
+      local name = join(own_name(mount, mounts, host) or mount.at, rest == "/" and "" or rest)
       local problem = name ~= place.at and problem_with(name, host)
       if problem then return ("it is %s by another name, and %s"):format(name, problem) end
     elseif same and holds(place.root, mount.root) and not holds(place.at, mount.at) then
@@ -186,6 +215,9 @@ local function problem_with_places(request, host)
   for i, place in ipairs(request.places or {}) do
     local problem = problem_elsewhere(place, request.mounts or {}, host)
     if problem and i == 1 then return problem end
+    if problem and place.is_layer then
+      return ("%s shows what lies beneath it: %s"):format(place.at, problem)
+    end
     if problem then return ("%s is mounted in it, and %s"):format(place.at, problem) end
   end
 end
@@ -256,5 +288,8 @@ return function(request)
     -- Whether programs may make user namespaces (bubblewrap, `unshare -r`). In one they have every
     -- capability: much more of the kernel can be attacked from there.
     nested_namespaces = fields.nested_namespaces or false,
+    -- Whether a user of the container other than root is made the one who runs podman, where that is
+    -- not root: it can then write the session's directory, and what it writes there is yours.
+    keep_id = pick(fields.keep_id, host.rootless == true),
   }
 end

@@ -146,10 +146,12 @@ local SHAPE = {
 }
 
 --- The log that `axolua` writes, and a library that is told no other file:
---- `$XDG_STATE_HOME/axosandbox/audit.jsonl`. Its directory is made.
+--- `$XDG_STATE_HOME/axosandbox/audit.jsonl`. Its directory is made, but for who only reads it.
+---@param is_read boolean?
 ---@return string? path, axo.Error?
-function audit.default_file()
-  local dir, err = host.state_dir()
+function audit.default_file(is_read)
+  local dir, err = is_read and host.state_path() or nil, nil
+  if not dir then dir, err = host.state_dir() end
   return dir and dir .. "/" .. FILE, err
 end
 

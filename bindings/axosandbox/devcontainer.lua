@@ -146,6 +146,7 @@ local function describe(reading, config, opts)
       cwd = reading.folder,
     },
   }
+  found.options.remote_user = found.remote.user
   properties.init(config, reports)
   found.ports = ports.read(config, reports)
   found.options.ports = port_numbers(found.ports)

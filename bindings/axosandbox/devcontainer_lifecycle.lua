@@ -140,6 +140,18 @@ local function settle(job)
   return true
 end
 
+-- An image without `test` leaves it open.
+local function warn_where_it_cannot_write(job)
+  local user, dir = job.state.defaults.user, job.record.dir
+  if not user then return end
+  local result = await.call(function(done)
+    return job.sb:exec({ "test", "-w", dir }, { timeout = 10, cwd = "/" }, done)
+  end)
+  if not result or result.code ~= 1 then return end
+  job:warn(("remoteUser %s cannot write %s: on this host it belongs to somebody else"):format(
+    user, dir), true)
+end
+
 -- ---- one event -------------------------------------------------------------------------
 
 local function failure_of(err, result, tail)
@@ -364,6 +376,7 @@ local function enter(job)
   local ok
   ok, err = settle(job)
   if not ok then return nil, err end
+  warn_where_it_cannot_write(job)
   if not lock then return leave_to_others(job) end
   local kept, problem = state.keep(job.record, job.state)
   if not kept then job:warn("what commands get is not kept for others: " .. tostring(problem)) end

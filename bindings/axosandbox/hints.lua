@@ -12,6 +12,16 @@ hints.TABLE = {
     cli = "axolua exec ID -- COMMAND uses it, axolua stop ID ends it; or choose another --id",
     mcp = "Tell the user: another program uses this session; `axolua stop` ends it.",
   },
+  port_and_no_network = {
+    lua = "leave out the port, or network = \"none\"",
+    cli = "leave out --port, or --network none",
+    mcp = "Tell the user: `axolua mcp` wants either --port or --network none.",
+  },
+  port_without_network = {
+    lua = "leave out the port, or make it optional; `axolua policy show` tells which file decides",
+    cli = "leave out --port, or give --optional-port; axolua policy show tells which file decides",
+    mcp = "Tell the user: leave out --port; `axolua policy show` tells which file decides.",
+  },
   other_session = {
     lua = "stop it, or choose another id",
     cli = "axolua stop ID ends it; or choose another --id",

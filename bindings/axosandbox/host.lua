@@ -104,8 +104,7 @@ local function temporary_base()
 end
 
 -- The note of the directory that stands in for the one in /tmp. Homes are shared by machines.
-local function substitute_note()
-  local state = host.state_dir()
+local function substitute_note(state)
   return state and ("%s/runtime-%s"):format(state, uv.os_gethostname():gsub("[^%w.-]", "_"))
 end
 
@@ -134,7 +133,7 @@ end
 -- Somebody else has our name in /tmp, where anybody may take any name. Another one serves, that
 -- nobody could know before.
 local function substitute(base, refusal)
-  local note = substitute_note()
+  local note = substitute_note(host.state_dir())
   if not note then return nil, refusal end
   local known = noted(note, base)
   if known and host.private_dir(known) then return known end
@@ -162,17 +161,18 @@ function host.runtime_dir()
 end
 
 --- Those that are there, this process's own first: a session may have been started with a login
---- and be reached without one, or the other way round.
+--- and be reached without one, or the other way round. Makes none.
 ---@return string[]
 function host.runtime_dirs()
-  local own = host.runtime_dir()
-  if is_root_of_host() then return { own } end
-  local found, seen = { own }, { [own or ""] = true }
-  local others, base = login_bases(), temporary_base()
-  others[#others + 1] = base
-  local note = substitute_note()
-  others[#others + 1] = note and noted(note, base)
-  for _, path in ipairs(others) do
+  local candidates, base = { "/run/axosandbox" }, temporary_base()
+  if not is_root_of_host() then
+    candidates = login_bases()
+    candidates[#candidates + 1] = base
+    local note = substitute_note(host.state_path())
+    candidates[#candidates + 1] = note and noted(note, base)
+  end
+  local found, seen = {}, {}
+  for _, path in ipairs(candidates) do
     if not seen[path] and is_private(path) then found[#found + 1] = path end
     seen[path] = true
   end
@@ -237,14 +237,18 @@ local function xdg_home(variable, fallback)
   return base and base:sub(1, 1) == "/" and base .. fallback or nil
 end
 
-local function made_home(variable, fallback)
+local function home_path(variable, fallback)
   local base = xdg_home(variable, fallback)
-  if not base then
+  return base and base .. "/axosandbox"
+end
+
+local function made_home(variable, fallback)
+  local path = home_path(variable, fallback)
+  if not path then
     return nil, errors.new {
       code = "ENOENT", op = "host", message = "this user has no home directory",
     }
   end
-  local path = base .. "/axosandbox"
   make_parents(path)
   return host.private_dir(path)
 end
@@ -256,17 +260,28 @@ function host.state_dir()
   return made_home("XDG_STATE_HOME", "/.local/state")
 end
 
+--- The same, not made.
+---@return string? path
+function host.state_path()
+  return home_path("XDG_STATE_HOME", "/.local/state")
+end
+
 --- Files that may be lost at any time: `$XDG_CACHE_HOME/axosandbox`. Made when missing.
 ---@return string? path, axo.Error?
 function host.cache_dir()
   return made_home("XDG_CACHE_HOME", "/.cache")
 end
 
+--- The same, not made.
+---@return string? path
+function host.cache_path()
+  return home_path("XDG_CACHE_HOME", "/.cache")
+end
+
 --- Where the user's own configuration lies: `$XDG_CONFIG_HOME/axosandbox`. Not made.
 ---@return string? path
 function host.config_dir()
-  local base = xdg_home("XDG_CONFIG_HOME", "/.config")
-  return base and base .. "/axosandbox"
+  return home_path("XDG_CONFIG_HOME", "/.config")
 end
 
 -- Fields after the command name, which may itself hold spaces and parentheses.
@@ -443,7 +458,7 @@ end
 ---@param program string the podman that it was learnt with
 ---@return any
 function host.recall(key, program)
-  return memory.recall(host.state_dir(), key, program)
+  return memory.recall(host.state_path(), key, program)
 end
 
 --- Keeps what a start found out. Losing it is harmless, so failures are silent.

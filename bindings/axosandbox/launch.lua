@@ -280,11 +280,13 @@ end
 -- the portable path asks for less.
 local function without_guest(job, err, meaning)
   local refused = err.ended or (meaning and meaning.class == "OCI_RUNTIME")
-  if not job.plan.guest or not refused then return false end
+  if not job.plan.guest or not refused or job.plan.mapped then return false end
   job.plan.guest = nil
   job:warn("the portable path is used, because the guest could not be run: " .. err.message)
   return true
 end
+
+local NOT_THE_GUEST = { RLIMIT = true, NO_SUCH_USER = true }
 
 local function recover(job, err, attempt)
   if err.ended and without_guest(job, err) then return true end
@@ -295,8 +297,7 @@ local function recover(job, err, attempt)
   mended, problem = mend(job, meaning)
   if mended then return true end
   if problem then return nil, problem end
-  local subclass = meaning.subclass
-  if subclass ~= "RLIMIT" and without_guest(job, err, meaning) then return true end
+  if not NOT_THE_GUEST[meaning.subclass] and without_guest(job, err, meaning) then return true end
   local decision
   decision, problem = ask_policy(job, meaning, err, attempt)
   if not decision then return nil, problem end

@@ -9,6 +9,7 @@ local mount_table = {}
 ---@field at string where
 ---@field options table<string, true> of this mount
 ---@field kind string of file system
+---@field layers string[]? of an overlay: the directories that it shows, as they were named
 
 -- Blanks, line feeds and backslashes are written in octal.
 local function plain(text)
@@ -21,6 +22,37 @@ local function options_of(text)
   return options
 end
 
+-- Cuts at a mark that no backslash stands before. linear: one look at each byte.
+local function cut(text, mark)
+  local parts, part, i = {}, {}, 1
+  while i <= #text do
+    local byte = text:sub(i, i)
+    if byte == "\\" and i < #text then
+      part[#part + 1], i = text:sub(i, i + 1), i + 1
+    elseif byte == mark then
+      parts[#parts + 1], part = table.concat(part), {}
+    else
+      part[#part + 1] = byte
+    end
+    i = i + 1
+  end
+  parts[#parts + 1] = table.concat(part)
+  return parts
+end
+
+local function layers_of(options)
+  local layers = {}
+  for _, option in ipairs(cut(options, ",")) do
+    local kind, value = option:match "^(%l+)dir%+?=(.*)$"
+    local is_layer = kind == "lower" or kind == "upper" or kind == "data"
+    for _, path in ipairs(is_layer and cut(value, ":") or {}) do
+      path = path:gsub("\\(.)", "%1")
+      if path:sub(1, 1) == "/" then layers[#layers + 1] = path end
+    end
+  end
+  return layers
+end
+
 --- Reads one; lines that are none are passed over.
 ---@param text string
 ---@return axo.MountEntry[] in the order in which they were mounted
@@ -29,11 +61,13 @@ function mount_table.parse(text)
   for line in text:gmatch "[^\n]+" do
     local id, parent, device, root, at, options, rest =
       line:match "^(%d+) (%d+) (%d+:%d+) (%S+) (%S+) (%S+)(.*)$"
-    local kind = rest and rest:match " %- (%S+)"
+    local kind, more = nil, nil
+    if rest then kind, more = rest:match " %- (%S+)(.*)$" end
     if kind then
       entries[#entries + 1] = {
         id = id, parent = parent, device = device, root = plain(root), at = plain(at),
         options = options_of(options), kind = kind,
+        layers = kind == "overlay" and layers_of(plain(more:match " (%S+)$" or "")) or nil,
       }
     end
   end

@@ -107,6 +107,8 @@ end
 ---@field keep boolean? it is meant to outlive the process that started it
 ---@field given_back string[]? of the floor; nil when read back: by a version without a profile
 ---@field place string? its private directory; older versions did not say
+---@field address string? where its ports are published; older versions did not say
+---@field user string? whom its first process was told to run as; older versions did not say
 ---@field podman_dir string? the XDG_RUNTIME_DIR that podman had, without which it cannot reach it
 
 --- The labels of a session's container: everything that is needed to find it again, and nothing
@@ -130,6 +132,8 @@ function naming.labels(session)
     ["given-back"] = table.concat(session.given_back or {}, ","),
     place = session.place or "",
     podman_dir = session.podman_dir or "",
+    user = session.user or "",
+    address = session.address or "",
   }
   if values["given-back"] == "" then values["given-back"] = "none" end
   local labels = {}
@@ -218,6 +222,8 @@ local READERS = {
   keep = function(text) return (text == "yes" or text == "no" or text == "") and text or nil end,
   place = parse_path,
   podman_dir = parse_path,
+  address = matching "^[%x.:]*$",
+  user = function(text) return (text == "" or not naming.check_user(text)) and text or nil end,
 }
 
 local GIVEN_BACK = { setuid = true, nested_namespaces = true }
@@ -252,7 +258,7 @@ function naming.parse_labels(labels)
       return nil, ("its label %s%s is not one of a session"):format(naming.LABEL, key)
     end
   end
-  for _, key in ipairs { "image", "root", "place", "podman_dir" } do
+  for _, key in ipairs { "image", "root", "place", "podman_dir", "user", "address" } do
     if session[key] == "" then session[key] = nil end
   end
   if session.place and not is_place_of(session.place, session.id) then

@@ -2,6 +2,7 @@
 --- could change what runs outside of the container.
 local uv = require "luv"
 local errors = require "axosandbox.errors"
+local host = require "axosandbox.host"
 
 local FILE = select(2, ...) -- as require hands it over
 
@@ -49,7 +50,32 @@ local function find_places()
   return found
 end
 
---- Refuses a session's directory that this host runs code from, or that lies where it does.
+-- Locks, the files and sockets of sessions, what was learnt of this host.
+local function private_places()
+  local found = host.runtime_dirs()
+  for _, path in ipairs { host.state_path() or false, host.cache_path() or false } do
+    if path then found[#found + 1] = path end
+  end
+  return found
+end
+
+local function check_private(dir)
+  for _, path in ipairs(private_places()) do
+    local real = uv.fs_realpath(path)
+    if real and (is_in(real, dir) or is_in(dir, real)) then
+      return nil, errors.new {
+        code = "OWN_FILES", op = "start",
+        message = ("in the directory %s axosandbox keeps files of its sessions (%s): who writes "
+          .. "there decides about others"):format(dir, path),
+        hint = "choose another directory",
+      }
+    end
+  end
+  return true
+end
+
+--- Refuses a session's directory that this host runs code from, or keeps files of sessions in, or
+--- that lies where it does.
 ---@param dir string the directory, without symbolic links
 ---@param program string? the podman that is used
 ---@return true? ok, axo.Error? code "OWN_FILES"
@@ -75,7 +101,7 @@ function own_files.check(dir, program)
       }
     end
   end
-  return true
+  return check_private(dir)
 end
 
 return own_files

@@ -13,6 +13,7 @@ local O_PATH = 2097152 -- 010000000
 ---@field at string its path
 ---@field device string of the file system
 ---@field root string the path there
+---@field is_layer boolean? it lies beneath an overlay that is there
 
 local function read_table(pid)
   local text = host.is_linux() and host.read_file(("/proc/%s/mountinfo"):format(pid))
@@ -58,6 +59,21 @@ local function place_of(entry, path)
   }
 end
 
+-- What an overlay shows lies elsewhere, too. The whole system's own is no disguise, and neither are
+-- layers that cannot be reached from here.
+local function add_layers(found, devices, entries, entry, path)
+  if not entry.layers or entry.at == "/" then return end
+  for _, layer in ipairs(entry.layers) do
+    local real = uv.fs_realpath(join(layer, behind(join(entry.root, behind(path, entry.at)), "/")))
+    local own = real and own_mount(entries, real)
+    if own then
+      local place = place_of(own, real)
+      found[#found + 1] = { at = path, device = place.device, root = place.root, is_layer = true }
+      devices[place.device] = true
+    end
+  end
+end
+
 local function of_device(entries, devices)
   local list = {}
   for _, entry in ipairs(entries) do
@@ -78,10 +94,12 @@ function places.of(path)
   local own = entries and own_mount(entries, path)
   if not own then return nil end
   local found, devices = { place_of(own, path) }, { [own.device] = true }
+  add_layers(found, devices, entries, own, path)
   for _, entry in ipairs(entries) do
     if entry ~= own and entry.at ~= path and is_in(entry.at, path) then
       found[#found + 1] = place_of(entry, entry.at)
       devices[entry.device] = true
+      add_layers(found, devices, entries, entry, entry.at)
     end
   end
   return found, of_device(entries, devices)

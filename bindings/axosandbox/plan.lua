@@ -26,9 +26,14 @@ local COMMAND = { "sleep", "2147483647" }
 ---@field firewall string? what netavark writes its rules with; nil: its own choice
 ---@field init boolean
 ---@field setuid boolean set-id bits may be set on files
+---@field mapped { users: axo.IdMap, groups: axo.IdMap }? whom the container has for whoever runs podman; nil: root
 ---@field nested_namespaces boolean user namespaces of its own, and mounts in them
 ---@field search string? the binary of the search helper, which is mounted
 ---@field guest string? the binary that is the first process; nil: the portable path
+
+---@class axo.IdMap
+---@field id integer
+---@field count integer of all ids in the container
 
 local function without_ports(ports, dropped)
   local gone, kept = {}, {}
@@ -131,6 +136,7 @@ end
 function plan.spec(p, context)
   local capped = p.drop_limits and {} or p.limits
   local command, init = first_process(p)
+  local users, groups = p.mapped and p.mapped.users, p.mapped and p.mapped.groups
   return {
     podman = context.podman,
     name = p.name,
@@ -157,6 +163,8 @@ function plan.spec(p, context)
     pids = capped.pids,
     init = init,
     http_proxy = p.http_proxy,
+    users_id = users and users.id, users_count = users and users.count,
+    groups_id = groups and groups.id, groups_count = groups and groups.count,
   }
 end
 
@@ -182,7 +190,8 @@ function plan.labels(p)
     image = p.asked_image, ports = p.ports, limits = p.limits,
     path = p.guest and "native" or "portable", secrets = p.secret_names,
     keep = p.keep, given_back = plan.given_back(p),
-    place = p.place, podman_dir = p.podman_dir,
+    place = p.place, podman_dir = p.podman_dir, user = p.user,
+    address = p.publish_address,
   }
 end
 

@@ -29,6 +29,7 @@ local shapes = {}
 ---@field init boolean a reaper as PID 1
 ---@field setuid boolean? set-id bits may be set on files; nil: they may not
 ---@field nested_namespaces boolean? user namespaces of its own, and mounts in them; nil: none
+---@field keep_id boolean? where podman is rootless, a user other than root is made whoever runs podman, and so can write the directory; nil: it is not
 ---@field deny string? the reason, when the session may not start
 
 ---@class axo.policy.ImageDecision
@@ -260,6 +261,7 @@ shapes.fields = {
   user = word,
   setuid = "boolean",
   nested_namespaces = "boolean",
+  keep_id = "boolean",
   local_env = env_names,
   project_env = env_patterns,
   exec = { type = "table", shape = exec_limits },
@@ -287,6 +289,7 @@ local decisions = {
     init = boolean_required,
     setuid = "boolean",
     nested_namespaces = "boolean",
+    keep_id = "boolean",
     deny = text,
   },
   image_trust = {

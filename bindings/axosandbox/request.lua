@@ -44,6 +44,7 @@ local OPTION_SHAPE = {
   env = { type = "table", values = "string", check = check_env },
   env_from = secrets.RULE,
   user = { type = "string", check = naming.check_user },
+  remote_user = { type = "string", check = naming.check_user },
   policy = "table",
   confirm = "function",
   reuse = "boolean",
@@ -71,6 +72,7 @@ end
 ---@field env_from table<string, axo.SecretSource>
 ---@field confirm (fun(question: axo.Question, answer: fun(agreed: boolean)): (fun())?)?
 ---@field user string?
+---@field remote_user string? whom its commands will run as
 ---@field reuse boolean
 ---@field keep boolean
 
@@ -111,6 +113,7 @@ function request.check(opts, level)
     env_from = secrets.copy(opts.env_from),
     confirm = opts.confirm,
     user = opts.user,
+    remote_user = opts.remote_user,
     reuse = opts.reuse or false,
     keep = opts.keep or false,
   }

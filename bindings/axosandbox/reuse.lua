@@ -12,6 +12,12 @@ local reuse = {}
 
 local LIMITS = { "memory", "cpus", "pids" }
 
+local LOOPBACK = { "^127%.", "^::1$" }
+
+local function is_loopback(address)
+  return address:find(LOOPBACK[1]) ~= nil or address:find(LOOPBACK[2]) ~= nil
+end
+
 local function asked_limits(job)
   return limits.normalise(job.set:fields().limits) or {}
 end
@@ -19,6 +25,13 @@ end
 -- What a running session has more of than this start would give it: never silently weaker.
 local function excess(record, job)
   if job.plan.network == "none" and record.network_mode ~= "none" then return "a network" end
+  local address = record.publish_address
+  if address and record.ports[1] and address ~= job.plan.publish_address
+    and not is_loopback(address) then
+    return "ports published on " .. address
+  end
+  local missing = job.plan.require_limits and limits.shortfall(record.limits)
+  if missing then return "limits that are not in force: " .. missing end
   local asked = asked_limits(job)
   for _, key in ipairs(LIMITS) do
     local has = record.asked_limits and record.asked_limits[key]
@@ -76,6 +89,30 @@ local function unpublished(record, job)
   if missing[1] then return "it does not publish " .. table.concat(missing, ", ") end
 end
 
+-- Those that policy gives where none was asked for count, too: it may say otherwise by now.
+local function add_other_limits(list, record, job)
+  for _, key in ipairs(LIMITS) do
+    local has, would = record.asked_limits and record.asked_limits[key], job.plan.limits[key]
+    if has and would and has < would then
+      list[#list + 1] = "it has a smaller limit on " .. key
+    elseif would and (not has or has > would) then
+      list[#list + 1] = "it has a larger limit on " .. key .. " than it would be given now"
+    end
+  end
+end
+
+-- What is done at a start, and only there.
+local function add_not_applied(list, record, job)
+  local user = job.asked.user
+  if user and user ~= record.user then
+    list[#list + 1] = "it runs as " .. (record.user or "its image's user")
+  end
+  if job.asked.post_create[1] then
+    list[#list + 1] = "the commands of post_create do not run again"
+  end
+  if job.set:fields().shm_size then list[#list + 1] = "its /dev/shm keeps its size" end
+end
+
 local function lacks(record, job)
   local list = { unpublished(record, job) }
   if job.set:fields().network == "bridge" and record.network_mode == "none" then
@@ -84,13 +121,8 @@ local function lacks(record, job)
   if not record.given_back then
     list[#list + 1] = "an older version started it, without the profile of system calls"
   end
-  local asked = asked_limits(job)
-  for _, key in ipairs(LIMITS) do
-    local has = record.asked_limits and record.asked_limits[key]
-    if asked[key] and has and has < asked[key] then
-      list[#list + 1] = "it has a smaller limit on " .. key
-    end
-  end
+  add_other_limits(list, record, job)
+  add_not_applied(list, record, job)
   return list
 end
 

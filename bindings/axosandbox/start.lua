@@ -11,7 +11,6 @@ local guest = require "axosandbox.guest"
 local host = require "axosandbox.host"
 local image = require "axosandbox.image"
 local job_of = require "axosandbox.job"
-local launch = require "axosandbox.launch"
 local learnt = require "axosandbox.learnt"
 local leftovers = require "axosandbox.leftovers"
 local own_files = require "axosandbox.own_files"
@@ -24,6 +23,7 @@ local provision = require "axosandbox.provision"
 local root = require "axosandbox.root"
 local request = require "axosandbox.request"
 local reuse = require "axosandbox.reuse"
+local session_user = require "axosandbox.session_user"
 local secrets = require "axosandbox.secrets"
 local session_file = require "axosandbox.session_file"
 local session_lock = require "axosandbox.session_lock"
@@ -127,15 +127,38 @@ local function warn_of_the_floor(job)
   end
 end
 
+-- Without a network no port is published: who asked for one gets it, or an error.
+local function tell_of_ports(job)
+  local asked, is_own = job.asked, job.set:fields().network == "none"
+  if #job.plan.ports == #asked.ports then return true end
+  local why = is_own and "no network was asked for"
+    or "the sandbox policy gives this session no network"
+  local required = {}
+  for _, port in ipairs(asked.ports) do
+    if asked.required_ports[port] then required[#required + 1] = tostring(port) end
+  end
+  if not required[1] then
+    job:warn("no port is published: " .. why, true)
+    return true
+  end
+  return nil, errors.new {
+    code = is_own and "INVALID" or "POLICY", op = "start", port = tonumber(required[1]),
+    message = ("the port %s was asked for and cannot be published: %s"):format(
+      table.concat(required, ", "), why),
+    hint = hints.TABLE[is_own and "port_and_no_network" or "port_without_network"].lua,
+  }
+end
+
 local function make_plan(job)
   local asked = job.asked
-  local sandbox, err = start.decide_sandbox(job.set, asked)
+  local sandbox, err = start.decide_sandbox(job.set, asked, asked.remote_user)
   if not sandbox then return nil, err end
   local chosen
   chosen, err = image.decide(job)
   if not chosen then return nil, err end
   if chosen.warning then job:warn(chosen.warning, asked.image ~= nil) end
   settle_user(job, sandbox, chosen)
+  session_user.prefer(job, sandbox, chosen)
   -- From now on by the name that a short one stands for.
   if image.may_be(asked.image, chosen.image) then asked.image = chosen.image end
   unmet.tell_of_start(job, sandbox)
@@ -153,11 +176,9 @@ local function make_plan(job)
   if not job.plan then
     return nil, errors.new { code = "POLICY", op = "start", message = problem }
   end
-  if #job.plan.ports < #asked.ports then
-    local why = job.set:fields().network == "none" and "no network was asked for"
-      or "the sandbox policy gives this session no network"
-    job:warn("no port is published: " .. why, true)
-  end
+  local told
+  told, err = tell_of_ports(job)
+  if not told then return nil, err end
   warn_of_the_floor(job)
   job.sandbox = sandbox
   job.pull_timeout = sandbox.timeouts and sandbox.timeouts.pull
@@ -195,7 +216,7 @@ local function rival(job)
 end
 
 local function run(job)
-  local container, err = launch.run(job)
+  local container, err = session_user.run(job)
   if not container then return nil, err end
   job.container = container
   -- The container is a new one: what an older one of this id left here means nothing any more.
@@ -400,6 +421,7 @@ end
 ---@field env table<string, string>?
 ---@field env_from table<string, axo.SecretSource>? secrets, by the name of their variable
 ---@field user string? NAME|UID[:GROUP|GID] of the image; policy decides
+---@field remote_user string? whom its commands will run as: where podman is rootless everything does, so that it can write the directory
 ---@field policy table? overrides for this session
 ---@field confirm (fun(question: axo.Question, answer: fun(agreed: boolean)): (fun())?)? is called where policy wants somebody asked; calls `answer` now or later; may return a function that takes the question back
 ---@field reuse boolean? open the running session of this id, if it is the same
@@ -411,7 +433,8 @@ end
 --- "IN_USE", unless `reuse` is set and it has the same directory and image, no network where this
 --- start has none and no larger limits than `policy.limits`: then that session is opened. `env`
 --- and `env_from` go to what this handle starts; a port that it does not publish, a network that it
---- lacks and a smaller limit are warnings; `user` and `post_create` are not applied.
+--- lacks, another limit, and `user`, `post_create` and a size of /dev/shm, which are a start's alone,
+--- are warnings.
 ---
 --- Further codes: "ENOENT" (no podman, no such directory), "POLICY", "LIMITS", "TIMEOUT",
 --- "CANCELLED", "CHANGED" (the directory was replaced meanwhile), "PODMAN" (with `class`, `stderr`,

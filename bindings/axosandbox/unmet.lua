@@ -37,6 +37,7 @@ local FIELDS = {
   { "require_resource_limits", at = { "require_resource_limits" } },
   { "setuid", at = { "setuid" } },
   { "nested_namespaces", at = { "nested_namespaces" } },
+  { "keep_id", at = { "keep_id" } },
   { "the address of published ports", at = { "publish_address" } },
   { "the user", at = { "user" } },
   { "the size of /dev/shm", at = { "shm_size" }, same = same_size },

@@ -243,7 +243,7 @@ describe("a session that is kept", function()
   it("is reused by run --keep with its id", function()
     local before = podman.id("axo-ses-" .. id)
     local result = support.run(run_arguments({ "sh", "-c", "cat note; echo $ONE" },
-      { "--dir", dir, "--keep", "--env", "ONE=1", "--port", "3000" }, id))
+      { "--dir", dir, "--keep", "--env", "ONE=1", "--optional-port", "3000" }, id))
     assert.equal("started\n1\n", result.stdout, result.stderr)
     assert.matches("warning: no port is published", result.stderr)
     assert.equal(before, podman.id("axo-ses-" .. id))

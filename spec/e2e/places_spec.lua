@@ -37,6 +37,27 @@ describe("a directory that is a bind mount", function()
     assert.matches("it is /usr/lib by another name", refusal(dir .. "/lib"))
   end)
 
+  it("or an overlay is judged by what it shows", function()
+    local root = temp.dir "overlay"
+    local function overlay(name, lower)
+      local dir = root .. "/" .. name
+      assert(uv.fs_mkdir(dir, 493))
+      e2e.proc.must { "mount", "-t", "overlay", "overlay", "-o",
+        ("lowerdir=%s:%s"):format(temp.dir "empty", lower), dir }
+      table.insert(made, 1, dir)
+      return dir
+    end
+    local dir = overlay("o", "/etc")
+    assert.matches("shows what lies beneath it: it is /etc by another name", refusal(dir))
+    assert.matches("it is /etc/ssl by another name", refusal(dir .. "/ssl"))
+    assert.matches("/o shows what lies beneath it: it is /etc", refusal(root))
+    local plain = temp.dir "plain"
+    temp.write(plain .. "/f", "text")
+    local sb = e2e.start { dir = overlay("p", plain) .. "" }
+    assert.equal("text", assert(sb:exec { "cat", "f" }).stdout)
+    assert(sb:stop())
+  end)
+
   it("carries no system directory in", function()
     local dir = temp.dir "project"
     assert(uv.fs_mkdir(dir .. "/a b", 493))

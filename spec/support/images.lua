@@ -58,21 +58,21 @@ mkdir -p "$root/usr/lib/locale"
 cp -R /usr/lib/locale/C.[uU]* "$root/usr/lib/locale/"
 ]]
 
-local function root_tree(key, script)
+local function root_tree(key, script, more)
   state.roots = state.roots or {}
   if state.roots[key] then return state.roots[key] end
   local base = temp.lasting_dir()
   local root = base .. "/root"
   proc.must { "/bin/sh", "-c", script, "sh", root }
-  temp.write(root .. "/etc/passwd", PASSWD)
-  temp.write(root .. "/etc/group", GROUP)
+  temp.write(root .. "/etc/passwd", PASSWD .. (more and more.passwd or ""))
+  temp.write(root .. "/etc/group", GROUP .. (more and more.group or ""))
   local archive = base .. "/root.tar"
   proc.must { "tar", "-C", root, "--owner=0", "--group=0", "-cf", archive, "." }
   state.roots[key] = archive
   return archive
 end
 
-local function import(name, key, script, changes)
+local function import(name, key, script, changes, more)
   state.images = state.images or {}
   if state.images[name] then return state.images[name] end
   local tag = ("localhost/%s-%s:1"):format(temp.run_name(), name)
@@ -81,7 +81,7 @@ local function import(name, key, script, changes)
   for _, change in ipairs(changes or {}) do
     table.move({ "--change", change }, 1, 2, #argv + 1, argv)
   end
-  table.move({ root_tree(key, script), tag }, 1, 2, #argv + 1, argv)
+  table.move({ root_tree(key, script, more), tag }, 1, 2, #argv + 1, argv)
   proc.must(argv)
   state.images[name] = tag
   return tag
@@ -104,6 +104,18 @@ end
 --- Runs as an unprivileged user.
 function images.user()
   return import("user", "busybox", BUSYBOX_ROOT, { "USER worker" })
+end
+
+--- Has a user of another number than its group.
+function images.users()
+  return import("users", "users", BUSYBOX_ROOT,
+    nil, { passwd = "builder:x:4321:4322:builder:/home:/bin/sh\n", group = "builder:x:4322:\n" })
+end
+
+--- The same, with other numbers.
+function images.renumbered()
+  return import("renumbered", "renumbered", BUSYBOX_ROOT,
+    nil, { passwd = "builder:x:5001:5002:builder:/home:/bin/sh\n", group = "builder:x:5002:\n" })
 end
 
 --- Declares an anonymous volume.

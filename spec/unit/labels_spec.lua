@@ -9,7 +9,8 @@ local LABELS = naming.labels {
   version = "0.1.0", owner = "12:345:ab-cd:678",
   instance = ("0af9"):rep(8), image = "ghcr.io/x/y:1@sha256:00", ports = { 3000, 80 },
   limits = { memory = 1024, cpus = 0.5, pids = 7 }, path = "native", secrets = { "TOKEN", "_K2" },
-  keep = true, given_back = { "setuid", "nested_namespaces" },
+  keep = true, given_back = { "setuid", "nested_namespaces" }, user = "node:1000",
+  address = "::1",
 }
 
 local function with(key, value)
@@ -27,6 +28,7 @@ describe("labels", function()
       instance = ("0af9"):rep(8), image = "ghcr.io/x/y:1@sha256:00", ports = { 3000, 80 },
       limits = { memory = 1024, cpus = 0.5, pids = 7 }, path = "native",
       secrets = { "TOKEN", "_K2" }, keep = true, given_back = { "setuid", "nested_namespaces" },
+      user = "node:1000", address = "::1",
     }, naming.parse_labels(LABELS))
     assert.is_false(naming.parse_labels(with("keep", "no")).keep)
     assert.is_false(naming.parse_labels(with("keep", nil)).keep) -- of an older version
@@ -63,6 +65,8 @@ describe("labels", function()
     instance = { false, "", "xyz", "../../etc", "abc/def", "/", "ab\n", "." },
     image = { "a b", "a\nb", "a\27[2J" },
     ports = { "0", "65536", "http", "80;443", "-1", "1e3", "123456" },
+    address = { "localhost", "127.0.0.1 " },
+    user = { "-x", "a b", "a:b:c" },
     ["given-back"] = { "all", "setuid;x", "setuid,other" },
     limits = { "memory", "memory=x", "memory=1.2.3", "swap=1", "memory=1;pids=2" },
     path = { false, "", "other", "/native" },

@@ -26,6 +26,18 @@ describe("a table of mounts", function()
     assert.same({ "87", "53" }, { entries[1].id, entries[1].parent })
   end)
 
+  it("tells what an overlay shows, whatever the names", function()
+    local function layers(options)
+      return mount_table.parse("1 2 0:9 / /x rw - overlay overlay rw," .. options)[1].layers
+    end
+    assert.same({ "/a", "/b c", "/u" }, layers "lowerdir=/a:/b\\040c,upperdir=/u,workdir=/w")
+    assert.same({ "/a:b", "/c,d", "/e" }, layers "lowerdir=/a\\134:b:/c\\134,d::/e")
+    assert.same({ "/a", "/b" }, layers "lowerdir+=/a,datadir+=/b")
+    assert.same({}, layers "lowerdir=l/X,workdir=/w")
+    assert.is_nil(mount_table.parse("1 2 0:9 / /x rw - ext4 d rw,lowerdir=/a")[1].layers)
+    assert.equal(1, #layers("lowerdir=/" .. ("\\"):rep(1024 * 1024)))
+  end)
+
   it("tells podman's own files that can grow", function()
     assert.same({ "/etc/hosts", "/run/secrets", "/sys/fs/cgroup" }, sealed.places(TABLE, ID))
   end)

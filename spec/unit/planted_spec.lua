@@ -211,4 +211,23 @@ describe("a session's directory", function()
     end
     assert.is_true(own.check "/srv/project")
   end)
+
+  it("is never one where files of sessions are kept", function()
+    local own, host = require "axosandbox.own_files", require "axosandbox.host"
+    local before = os.getenv "XDG_STATE_HOME"
+    uv.os_setenv("XDG_STATE_HOME", temp.dir "state")
+    local kept = { assert(host.state_dir()), assert(host.runtime_dir()) }
+    for _, path in ipairs(host.runtime_dirs()) do kept[#kept + 1] = path end
+    for _, path in ipairs(kept) do
+      local real = assert(uv.fs_realpath(path))
+      for _, dir in ipairs { real, real .. "/below", real:match "^(.*)/" } do
+        local ok, err = own.check(dir)
+        assert.is_nil(ok, dir)
+        assert.equal("OWN_FILES", err.code)
+        assert.matches("keeps files of its sessions", err.message)
+      end
+    end
+    assert.is_true(own.check "/srv/project")
+    if before then uv.os_setenv("XDG_STATE_HOME", before) else uv.os_unsetenv "XDG_STATE_HOME" end
+  end)
 end)

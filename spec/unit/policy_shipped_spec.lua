@@ -31,6 +31,7 @@ describe("sandbox.lua", function()
       require_resource_limits = false, shm_size = "64m", publish_address = "127.0.0.1", exec = {},
       http_proxy = false, timeouts = { start = 120, pull = 300, stop = 30 }, init = true,
       local_env = { "LANG", "LC_ALL", "TERM", "TZ" }, setuid = true, nested_namespaces = false,
+      keep_id = true,
     }, decision)
   end)
 
@@ -94,6 +95,52 @@ describe("sandbox.lua", function()
       assert.is_nil(why("/home/me/p", "/home/me/p", { place("/srv/www/p", "/home/me/p/html") }))
     end)
 
+    it("and what lies beneath an overlay", function()
+      local layer = place("/srv/o", "/etc")
+      layer.is_layer = true
+      assert.matches("/srv/o shows what lies beneath it: it is /etc by another name",
+        why("/srv/o", { place("/srv/o", "/", "0:70"), layer }))
+      layer.root = "/srv/base"
+      assert.is_nil(why("/srv/o", { place("/srv/o", "/", "0:70"), layer }))
+    end)
+
+    it("and a project in a container that was made to work in", function()
+      -- Toolbox, with the machine's disk and its own, and the same on a system of images.
+      for home, trees in pairs {
+        ["/home/me"] = { place("/run/host", "/", "8:2"), place("/home/me", "/home/me", "8:2") },
+        ["/var/home/me"] = {
+          place("/run/host", "/ostree/deploy/os/deploy/1", "8:2"),
+          place("/run/host/var", "/ostree/deploy/os/var", "8:2"),
+          place("/var/home/me", "/ostree/deploy/os/var/home/me", "8:2"),
+        },
+      } do
+        local root = trees[#trees].root
+        local function at(dir, rest, from)
+          local mounts = {}
+          for i, it in ipairs(trees) do mounts[i] = it end
+          return why(dir, { place(dir, (from or root) .. rest, "8:2") }, mounts)
+        end
+        assert.is_nil(at(home .. "/p", "/p"))
+        assert.matches("holds private data", at(home .. "/.ssh", "/.ssh"))
+        assert.matches("is " .. home .. "/.ssh by another", at("/x", "/.ssh"))
+        assert.matches("is " .. home .. " by another", at("/x", ""))
+        local above = root:match "^(.*)/home/me$"
+        assert.is_string(at("/x", "", above == "" and "/" or above))
+        assert.is_string(at("/x", "/log", above == "" and "/var" or above))
+      end
+    end)
+
+    it("and what persists where a machine forgets the rest", function()
+      local nix = { place("/nix", "/", "8:4") }
+      assert.is_nil(why("/home/me/p", { place("/home/me/p", "/persist/home/me/p", "8:4") }, nix))
+      for root, name in pairs { ["/persist/etc/ssh"] = "/nix/persist/etc/ssh",
+        ["/persist/home/me"] = "/nix/persist/home/me", ["/store"] = "/nix/store",
+        ["/persist/home/me/.ssh"] = "/nix/persist/home/me/.ssh", ["/"] = "/nix" } do
+        assert.matches("is " .. name .. " by another",
+          why("/x", { place("/x", root, "8:4") }, nix), 1, true)
+      end
+    end)
+
     it("but not for a disk that is mounted in the system as a whole", function()
       local dir = "/var/home/me/p"
       local own = place("/var", "/ostree/deploy/os/var")
@@ -109,6 +156,8 @@ describe("sandbox.lua", function()
   it("lets nobody set set-id bits where podman is run by root, unless it is asked to", function()
     local host = { uid = 0, home = "/root", os = "Linux", rootless = false }
     assert.is_false(sandbox({ host = host }).setuid)
+    assert.is_false(sandbox({ host = host }).keep_id)
+    assert.is_false(sandbox(nil, { keep_id = false }).keep_id)
     assert.is_true(sandbox({ host = host }, { setuid = true }).setuid)
     assert.is_false(sandbox(nil, { setuid = false }).setuid)
     assert.is_true(sandbox(nil, { nested_namespaces = true }).nested_namespaces)

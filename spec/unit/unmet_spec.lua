@@ -10,6 +10,7 @@ local CASES = {
   network = { "bridge", "d.network = 'none'", "network: none instead of bridge" },
   require_resource_limits = { true, "d.require_resource_limits = false", "require_resource" },
   setuid = { true, "d.setuid = false", "setuid: none instead of true" },
+  keep_id = { true, "d.keep_id = false", "keep_id: none instead of true" },
   nested_namespaces = { true, "d.nested_namespaces = nil", "nested_namespaces: none instead" },
   publish_address = {
     "0.0.0.0", "d.publish_address = '127.0.0.1'", "127.0.0.1 instead of 0.0.0.0",

@@ -8,17 +8,18 @@ local audit_log = {}
 local RECORDED = { run = true, shell = true, exec = true, stop = true, reap = true, mcp = true }
 
 --- The file: `$AXOSANDBOX_AUDIT`, else the default one.
+---@param is_read boolean? nothing is to be written there
 ---@return string? path nil when it is off, or has no place
 ---@return string? problem
 ---@return boolean? is_asked_for the variable is wrong, and not the machine
-function audit_log.path()
+function audit_log.path(is_read)
   local set = os.getenv "AXOSANDBOX_AUDIT"
   if set == "off" then return nil end
   if set and set ~= "" then
     if set:sub(1, 1) == "/" then return set end
     return nil, ("$AXOSANDBOX_AUDIT is neither off nor an absolute path: %s"):format(set), true
   end
-  local path, err = audit.default_file()
+  local path, err = audit.default_file(is_read)
   return path, err and tostring(err)
 end
 

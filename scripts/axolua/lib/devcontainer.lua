@@ -107,7 +107,8 @@ end
 
 -- A user that came with an image means nothing in another one.
 local function drop_users(description)
-  description.options.user, description.remote.user = nil, nil
+  description.options.user, description.options.remote_user = nil, nil
+  description.remote.user = nil
   for _, it in ipairs(description.reports) do
     local is_user = it.property == "containerUser" or it.property == "remoteUser"
     if is_user and it.status == "policy" then
@@ -125,7 +126,7 @@ local function merge(options, description, args)
     drop_users(description)
   end
   options.image = options.image or own.image
-  options.user = own.user
+  options.user, options.remote_user = own.user, own.remote_user
   for name, value in pairs(own.env) do
     if options.env[name] == nil then options.env[name] = value end
   end
