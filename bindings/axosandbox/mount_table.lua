@@ -61,13 +61,13 @@ function mount_table.parse(text)
   for line in text:gmatch "[^\n]+" do
     local id, parent, device, root, at, options, rest =
       line:match "^(%d+) (%d+) (%d+:%d+) (%S+) (%S+) (%S+)(.*)$"
-    local kind, more = nil, nil
-    if rest then kind, more = rest:match " %- (%S+)(.*)$" end
+    local _, last, kind = (rest or ""):find " %- (%S+)"
     if kind then
+      local more = rest:sub(last + 1):match "^ %S+ (%S+)" or ""
       entries[#entries + 1] = {
         id = id, parent = parent, device = device, root = plain(root), at = plain(at),
         options = options_of(options), kind = kind,
-        layers = kind == "overlay" and layers_of(plain(more:match " (%S+)$" or "")) or nil,
+        layers = kind == "overlay" and layers_of(plain(more)) or nil,
       }
     end
   end

@@ -41,6 +41,7 @@ end
 local function read_map(pid, kind)
   local map, last = { count = 0 }, 0
   local text = host.read_file(("/proc/%d/%s_map"):format(pid, kind)) or ""
+  -- linear: these are the kernel's own words, whose runs are short.
   for inner, outer, count in text:gmatch "(%d+)%s+(%d+)%s+(%d+)" do
     local range = { inner = tonumber(inner), outer = tonumber(outer), count = tonumber(count) }
     map[#map + 1] = range
