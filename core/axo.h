@@ -227,7 +227,8 @@ AXO_EXTERN int axo_seccomp_profile(bool setuid_allowed, bool nested_namespaces,
  * devices and execution: for as long as it runs, and for whatever is started in there.
  * `pid` is one of its processes, `paths` mount points as its mount table has them,
  * NULL-terminated. All are tried; the first that failed is reported. Blocks for the
- * milliseconds that a fork takes. Linux only: UV_ENOTSUP elsewhere. */
+ * milliseconds that a fork takes; UV_ETIMEDOUT after five seconds. Linux only:
+ * UV_ENOTSUP elsewhere. */
 AXO_EXTERN int axo_mounts_seal(int pid, const char *const *paths, axo_err_t *err);
 
 /* ---- image references (reference.c) ---------------------------------------------- */

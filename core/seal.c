@@ -4,12 +4,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* It takes microseconds, unless a file system under the container does not answer. */
+#define SEAL_MS 5000
+/* What a killed child may take to end; beyond, the kernel holds it, and it stays. */
+#define REAP_MS 1000
 
 typedef struct failure {
   int cause; /* an errno; 0 is none */
@@ -47,6 +54,35 @@ static failure_t seal(int user, int mount_ns, const char *const *paths) {
   return failure;
 }
 
+/* Reads what the child found. 0 or a negative UV_E*: it ended without a word, or is
+ * silent. */
+static int hear(int fd, failure_t *failure) {
+  uint64_t end = uv_hrtime() / 1000000 + SEAL_MS;
+  for (;;) {
+    uint64_t now = uv_hrtime() / 1000000;
+    struct pollfd ready = {fd, POLLIN, 0};
+    int n = poll(&ready, 1, now < end ? (int)(end - now) : 0);
+    if (n > 0)
+      return read(fd, failure, sizeof *failure) == (ssize_t)sizeof *failure ? 0
+                                                                            : UV_EIO;
+    if (n == 0)
+      return UV_ETIMEDOUT;
+    if (errno != EINTR)
+      return uv_translate_sys_error(errno);
+  }
+}
+
+/* It has nothing more to do. */
+static void end(pid_t child) {
+  kill(child, SIGKILL);
+  for (int i = 0; i < REAP_MS; i++) {
+    pid_t got = waitpid(child, NULL, WNOHANG);
+    if (got == child || (got < 0 && errno != EINTR))
+      return;
+    uv_sleep(1);
+  }
+}
+
 static int run(int user, int mount_ns, const char *const *paths, failure_t *failure) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0)
@@ -59,18 +95,13 @@ static int run(int user, int mount_ns, const char *const *paths, failure_t *fail
     _exit(sent == (ssize_t)sizeof found ? 0 : 1);
   }
   close(ends[1]);
-  ssize_t got = -1;
+  int rc = uv_translate_sys_error(cause);
   if (child > 0) {
-    do
-      got = read(ends[0], failure, sizeof *failure);
-    while (got < 0 && errno == EINTR);
-    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-      continue;
+    rc = hear(ends[0], failure);
+    end(child);
   }
   close(ends[0]);
-  if (child < 0)
-    return uv_translate_sys_error(cause);
-  return got == (ssize_t)sizeof *failure ? 0 : UV_EIO;
+  return rc;
 }
 
 static int enter_and_seal(int pid, int mount_ns, const char *const *paths,

@@ -336,7 +336,7 @@ function core.hard_limits() end
 ---Makes mounts of a container read-only, as long as it runs.
 ---@param pid integer one of its processes
 ---@param paths string[] mount points
----@return true?, axo.Error?
+---@return true?, axo.Error? code "ETIMEDOUT" after five seconds
 function core.seal(pid, paths) end
 
 return core

@@ -26,11 +26,11 @@ struct state {
   bool leaving; /* PID 1 takes the lane back when nothing runs */
   pid_t main;   /* 0: none running */
   bool busy;
-  uint64_t asked; /* the request's id, when it came by the lane; else 0 */
-  int held[2];    /* where the command writes; -1 */
-  int rest[2];    /* the other ends of those, once it has ended and others go on; -1 */
-  bool draining;  /* the host reads no more */
-  bool resting;   /* for a moment, nothing is drained */
+  uint64_t asked;  /* the request's id, when it came by the lane; else 0 */
+  int held[2];     /* where the command writes; -1 */
+  int rest[2];     /* the other ends of those, once it has ended and others go on; -1 */
+  bool draining;   /* the host reads no more */
+  uint64_t rested; /* ms: until then nothing is drained; 0: it is */
 };
 
 static void tell(const struct state *s, const struct sup_report *r) {
@@ -133,7 +133,8 @@ static void keep_rest(struct state *s) {
 static void drain(struct state *s, int i) {
   static char dropped[65536];
   ssize_t n = read(s->rest[i], dropped, sizeof dropped);
-  s->resting |= n > 0;
+  if (n > 0)
+    s->rested = now_ms() + DRAIN_PAUSE_MS;
   if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
     return;
   close(s->rest[i]);
@@ -190,7 +191,8 @@ static void start(struct state *s, struct packet *p) {
     s->main = spawn_child(&args, fds, &r.failed);
   }
   s->busy = s->main > 0;
-  s->draining = s->resting = false;
+  s->draining = false;
+  s->rested = 0;
   if (s->busy && args.fixed && args.fixed->kind == AXO_KIND_EXEC) {
     hold(s, p);
     return;
@@ -309,21 +311,28 @@ static int prepare(int fd) {
 
 enum { FROM_GUEST, FROM_KERNEL, FROM_LANE, FROM_REST, SOURCES = FROM_REST + 2 };
 
+/* Until the pause is over, whatever else happens meanwhile; -1: there is none. */
+static int pause_left(struct state *s) {
+  uint64_t now = s->rested ? now_ms() : 0;
+  if (s->rested <= now)
+    s->rested = 0;
+  return s->rested ? (int)(s->rested - now) : -1;
+}
+
 /* Waits for something to do. */
 static void await(struct state *s, struct pollfd fds[SOURCES]) {
-  bool drains = s->draining && s->main == 0 && !s->resting;
+  int left = pause_left(s);
+  bool drains = s->draining && s->main == 0 && left < 0;
   fds[FROM_LANE].fd = s->busy ? -1 : s->lane; /* one at a time */
   for (int i = 0; i < 2; i++)
     fds[FROM_REST + i] = (struct pollfd){drains ? s->rest[i] : -1, POLLIN, 0};
   nfds_t count = drains ? SOURCES : FROM_REST;
-  int n = poll(fds, count, s->resting ? DRAIN_PAUSE_MS : -1);
+  int n = poll(fds, count, left);
   if (n < 0 && errno != EINTR)
     _exit(1); /* somebody has taken our limits away */
   if (n <= 0)
     for (int i = 0; i < SOURCES; i++)
       fds[i].revents = 0;
-  if (n == 0)
-    s->resting = false;
 }
 
 _Noreturn void supervise(int fd) {
