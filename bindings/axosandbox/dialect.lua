@@ -177,7 +177,8 @@ local function step(r)
   if c:find "[%.%^%$%)|]" then
     r.at = r.at + 1
     end_run(r)
-    put(r, c, LAST[c])
+    -- A line may end in CRLF.
+    put(r, c == "$" and "\r?$" or c, LAST[c])
   else
     c = r.text:match("^" .. utf8.charpattern, r.at) or c
     r.at = r.at + #c
@@ -204,6 +205,33 @@ function dialect.extended(pattern)
   end
   end_run(r)
   return { pattern = table.concat(r.out), ignore_case = ignore_case, literal = r.literal }
+end
+
+-- Past a class of Perl's; nil where its end is not sure.
+local function class_end(pattern, at)
+  at = at + (pattern:sub(at + 1, at + 1) == "^" and 2 or 1)
+  if pattern:sub(at, at) == "]" then at = at + 1 end
+  while at <= #pattern do
+    local c = pattern:sub(at, at)
+    if c == "]" then return at + 1 end
+    local named = c == "[" and pattern:match("^%[:%^?%l+:%]", at)
+    at = at + (named and #named or c == "\\" and 2 or 1)
+  end
+end
+
+--- The same pattern of Perl's, for a grep that takes the CR of a CRLF for a part of the line.
+---@param pattern string
+---@return string
+function dialect.with_crlf(pattern)
+  local parts, at = {}, 1
+  while at <= #pattern do
+    local c = pattern:sub(at, at)
+    if pattern:find("^\\[QcE]", at) then return pattern end
+    local stop = c == "[" and class_end(pattern, at) or c == "\\" and at + 2 or at + 1
+    parts[#parts + 1] = c == "$" and "(?=\r?$)" or pattern:sub(at, stop - 1)
+    at = stop
+  end
+  return table.concat(parts)
 end
 
 return dialect

@@ -48,15 +48,50 @@ local function expand(pattern)
   return nil, ("a glob has at most %d alternatives in braces"):format(MAX_ALTERNATIVES)
 end
 
+local NAMED = {
+  alnum = "%w", alpha = "%a", blank = " \t", cntrl = "%c", digit = "%d", graph = "%g",
+  lower = "%l", print = "%g ", punct = "%p", space = "%s", upper = "%u", xdigit = "%x",
+}
+
+local function take_one(pattern, i)
+  if pattern:find("^\\.", i) then i = i + 1 end
+  return pattern:sub(i, i), i + 1
+end
+
+local function quoted(c)
+  return (c:gsub("%p", "%%%0"))
+end
+
+-- Lua's ranges have no quoted ends.
+local function range(from, to)
+  local list = {}
+  for byte = from:byte(), to:byte() do list[#list + 1] = quoted(string.char(byte)) end
+  return table.concat(list)
+end
+
 -- A character class as a Lua pattern, and where it ends; nil when it is none. A "]" that comes
 -- first is one of its characters.
-local function class_at(pattern, i)
-  local negated = pattern:find("^[!^]", i + 1) ~= nil
-  local from = i + (negated and 2 or 1)
-  local stop = pattern:find("]", from + 1, true)
-  if not stop then return nil end
-  local body = pattern:sub(from, stop - 1):gsub("[%%%]%^]", "%%%0")
-  return "[" .. (negated and "^" or "") .. body .. "]", stop
+local function class_at(pattern, start)
+  local negated = pattern:find("^[!^]", start + 1) ~= nil
+  local first = start + (negated and 2 or 1)
+  local i, body = first, {}
+  while i <= #pattern and (i == first or pattern:sub(i, i) ~= "]") do
+    local name = pattern:match("^%[:(%l+):%]", i)
+    if NAMED[name] then
+      body[#body + 1], i = NAMED[name], i + #name + 4
+    else
+      local from, to
+      from, i = take_one(pattern, i)
+      to = from
+      if pattern:find("^%-[^%]]", i) then to, i = take_one(pattern, i + 1) end
+      body[#body + 1] = range(from, to)
+    end
+  end
+  if i > #pattern then return nil end
+  -- A class of nothing, such as a range that goes backwards.
+  local all = table.concat(body)
+  if all == "" then return negated and "." or "[^%s%S]", i end
+  return "[" .. (negated and "^" or "") .. all .. "]", i
 end
 
 local STAR, ANY = {}, {}

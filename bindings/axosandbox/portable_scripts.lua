@@ -62,6 +62,11 @@ follow() {
   if [ -L "$leaf" ]; then
     real=$(readlink -f "$leaf" && echo .) || fail NOT_FOUND 'a symbolic link that leads nowhere'
     real=${real%??}
+    if [ "${real%/}" = "$base" ]; then
+      go "$base/"
+      leaf=./.
+      return
+    fi
     go "${real%/*}/"
     leaf=./${real##*/}
   fi

@@ -136,7 +136,8 @@ end
 ---
 --- Where the helper cannot run (a container that was not started by this version, a remote podman)
 --- the image's `grep` serves: with GNU's `-P` the dialect is the same; otherwise what extended
---- regular expressions cannot say is refused, as are `context` and `gitignore` (code "UNSUPPORTED").
+--- regular expressions cannot say is refused, as are `context`, `gitignore`, `max_files` and
+--- `max_bytes` (code "UNSUPPORTED").
 ---@param pattern string
 ---@param opts { path: string?, glob: string?, ignore_case: boolean?, fixed: boolean?, context: integer?, gitignore: boolean?, max: integer?, max_line: integer?, max_file: integer?, max_files: integer?, max_bytes: integer?, timeout: number? }? path: where; glob: only such files ("*.lua", or "src/**/*.c" from `path` on); context: lines before and after each match; gitignore: leave out what .gitignore says, and .git; max: matches in all, 1000 by default; max_line: bytes of a line that are shown, 16 KiB by default; max_file: larger files are not searched, 256 MiB by default; timeout: seconds, 30 by default, after which what was found is returned
 ---@param callback fun(err: axo.Error?, matches: axo.Matches?)?

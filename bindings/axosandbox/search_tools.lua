@@ -217,7 +217,9 @@ end
 
 local function check(request)
   if request.context and request.context > 0 then return unsupported(request, "context") end
-  if request.gitignore then return unsupported(request, "gitignore") end
+  for _, name in ipairs { "gitignore", "max_files", "max_bytes" } do
+    if request[name] then return unsupported(request, name) end
+  end
   if request.pattern and request.pattern:find("\n", 1, true) then
     return wrong(request, "a search goes line by line, so nothing matches a line feed")
   end
@@ -245,7 +247,8 @@ local function grep(driver, request, done)
   -- A line may have its file's name on one before it.
   local lines = is_exact and 2 * (request.max + 1) or MAX_LINES
   local arguments = {
-    request.fixed and request.pattern or said and said.pattern or "", request.pattern,
+    request.fixed and request.pattern or said and said.pattern or "",
+    request.fixed and request.pattern or dialect.with_crlf(request.pattern),
     flags, perl, said and "1" or "", ("%d"):format(lines), ask.start,
     ("%d"):format((request.max_file + 1023) // 1024),
   }

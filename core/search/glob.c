@@ -3,6 +3,7 @@
  */
 #include "search.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,31 +39,70 @@ static bool has(const uint32_t *set, unsigned char c) {
   return set[c >> 5] >> (c & 31) & 1;
 }
 
-/* A class `[...]`: its length, 0 when it is none. A "]" that comes first is one of its
- * characters. */
+static void add_range(uint32_t *set, unsigned from, unsigned to) {
+  for (unsigned c = from; c <= to; c++)
+    set[c >> 5] |= 1u << (c & 31);
+}
+
+/* `[:alpha:]` and its like: the length, 0 when it is none. */
+static size_t add_named(uint32_t *set, const char *text, size_t length) {
+  static const struct {
+    const char *name;
+    int (*has)(int);
+  } classes[] = {{"alnum", isalnum}, {"alpha", isalpha}, {"blank", isblank},
+                 {"cntrl", iscntrl}, {"digit", isdigit}, {"graph", isgraph},
+                 {"lower", islower}, {"print", isprint}, {"punct", ispunct},
+                 {"space", isspace}, {"upper", isupper}, {"xdigit", isxdigit}};
+  for (size_t n = 0; n < sizeof classes / sizeof *classes; n++) {
+    size_t size = strlen(classes[n].name);
+    if (length < size + 4 || memcmp(text, "[:", 2) != 0 ||
+        memcmp(text + 2, classes[n].name, size) != 0 ||
+        memcmp(text + 2 + size, ":]", 2) != 0)
+      continue;
+    for (int c = 0; c < 128; c++)
+      if (classes[n].has(c))
+        add_range(set, (unsigned)c, (unsigned)c);
+    return size + 4;
+  }
+  return 0;
+}
+
+static unsigned take_one(const char *text, size_t length, size_t *at) {
+  if (text[*at] == '\\' && *at + 1 < length)
+    ++*at;
+  return (unsigned char)text[(*at)++];
+}
+
+/* What is in a class from `i` on; where its "]" is. A "]" that comes first is one of
+ * its characters. */
+static size_t read_set(uint32_t *set, const char *text, size_t length, size_t i) {
+  for (size_t first = i; i < length && (i == first || text[i] != ']');) {
+    size_t named = add_named(set, text + i, length - i);
+    if (named) {
+      i += named;
+      continue;
+    }
+    unsigned from = take_one(text, length, &i), to = from;
+    if (i + 1 < length && text[i] == '-' && text[i + 1] != ']') {
+      i++;
+      to = take_one(text, length, &i);
+    }
+    add_range(set, from, to);
+  }
+  return i;
+}
+
+/* A class `[...]`: its length, 0 when it is none. */
 static size_t parse_set(const char *text, size_t length, token_t *token) {
-  size_t i = 1;
-  bool negated = i < length && (text[i] == '!' || text[i] == '^');
-  i += negated;
-  const char *close = i + 1 < length ? memchr(text + i + 1, ']', length - i - 1) : NULL;
-  if (!close)
+  bool negated = length > 1 && (text[1] == '!' || text[1] == '^');
+  uint32_t set[8] = {0};
+  size_t end = read_set(set, text, length, negated ? 2 : 1);
+  if (end >= length)
     return 0;
-  size_t end = (size_t)(close - text);
   token->kind = SET;
   token->set = must(calloc(8, sizeof *token->set));
-  while (i < end) {
-    unsigned from = (unsigned char)text[i], to = from;
-    if (i + 2 < end && text[i + 1] == '-') {
-      to = (unsigned char)text[i + 2];
-      i += 2;
-    }
-    for (unsigned c = from; c <= to; c++)
-      token->set[c >> 5] |= 1u << (c & 31);
-    i++;
-  }
-  if (negated)
-    for (size_t n = 0; n < 8; n++)
-      token->set[n] = ~token->set[n];
+  for (size_t n = 0; n < 8; n++)
+    token->set[n] = negated ? ~set[n] : set[n];
   return end + 1;
 }
 

@@ -21,6 +21,7 @@ typedef struct {
   rule_t *rules;
   size_t count;
   unsigned users;
+  bool is_cut; /* there are more, or some that are too deep */
 } rules_t;
 
 /* One directory's rules, as far as the walk has come beneath it. */
@@ -75,8 +76,12 @@ static bool add_glob(rules_t *to, const char *line, size_t length) {
 static void add_rule(rules_t *to, const char *line, size_t length) {
   rule_t rule = {0};
   length = trimmed(line, length);
-  if (!length || *line == '#' || to->count == MAX_RULES)
+  if (!length || *line == '#')
     return;
+  if (to->count == MAX_RULES) {
+    to->is_cut = true;
+    return;
+  }
   if (*line == '!') {
     rule.is_negated = true;
     line++, length--;
@@ -85,10 +90,13 @@ static void add_rule(rules_t *to, const char *line, size_t length) {
     rule.is_for_directories = true;
     length--;
   }
-  if (!length)
+  /* No path has two slashes together, and so git finds none. */
+  if (!length || memmem(line, length, "//", 2))
     return;
   if (add_glob(to, line, length))
     to->rules[to->count++] = rule;
+  else
+    to->is_cut = true;
 }
 
 static rules_t *parse(const char *text, size_t length) {
@@ -139,6 +147,8 @@ static ax_ignore_t *add_file(ax_ignore_t *parent, int dir, const char *name,
     free_list(list);
     return parent;
   }
+  if (list->rules->is_cut)
+    emit_unsearched(path, "gitignore", "it has rules that are not honoured");
   for (size_t i = 0; i < list->rules->count; i++)
     list->states[i] = glob_first(list->rules->glob, i);
   return list;

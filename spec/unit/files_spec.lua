@@ -153,6 +153,16 @@ for _, shell in ipairs(shells.all()) do
       assert.same({}, names(assert(sb:list_dir())))
     end)
 
+    it("go through a link to the session's directory itself", function()
+      temp.write(root .. "/f", "x")
+      assert(uv.fs_symlink(".", root .. "/here"))
+      assert.same({ "f", "here" }, names(assert(sb:list_dir "here")))
+      assert.equal("directory", assert(sb:stat "here").type)
+      assert.equal("x", assert(sb:read_file "here/f"))
+      fails("NOT_A_FILE", sb:read_file "here")
+      fails("NOT_A_FILE", sb:write_file("here", "x"))
+    end)
+
     it("say what is wrong with a path", function()
       temp.write(root .. "/file", "x")
       assert(uv.fs_mkdir(root .. "/dir", tonumber("755", 8)))

@@ -3,6 +3,24 @@ local glob = require "axosandbox.glob"
 describe("glob", function()
   local function matches(pattern, path, opts) return assert(glob.new(pattern, opts)).match(path) end
 
+  it("knows named classes, and a backslash in brackets", function()
+    for pattern, names in pairs {
+      ["[[:upper:]_]"] = { "A", "_" }, ["[![:alnum:]]"] = { "-", "!" }, ["[\\]a]"] = { "]", "a" },
+      ["[a\\-c]"] = { "a", "-", "c" }, ["[]-a]"] = { "]", "^", "_", "a" },
+      ["[%a^]"] = { "%", "a", "^" },
+      ["[a-]"] = { "a", "-" }, ["[!c-a]"] = { "a", "b", "x" }, ["[[:nope:]]"] = { ":]", "n]" },
+    } do
+      for _, name in ipairs(names) do assert.is_true(matches(pattern, name), pattern .. name) end
+    end
+    for pattern, name in pairs {
+      ["[[:upper:]]"] = "a", ["[a\\-c]"] = "b", ["[%a]"] = "b", ["[c-a]"] = "b", ["[!]]"] = "]",
+      ["[^%s]"] = "s",
+    } do
+      assert.is_false(matches(pattern, name), pattern .. name)
+    end
+  end)
+
+
   for _, case in ipairs {
     { "*.lua", "a.lua", true }, { "*.lua", "a/b.lua", false }, { "*.lua", ".a.lua", false },
     { "**/*.lua", "a.lua", true }, { "**/*.lua", "a/b/c.lua", true },

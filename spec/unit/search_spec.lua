@@ -250,10 +250,23 @@ for _, way in ipairs(WAYS) do
       assert.same({}, found(assert(sb:grep "zzz")))
     end)
 
+    it("goes through a link to the session's directory itself", function()
+      write("sub/f", "needle\n")
+      assert(uv.fs_symlink("..", root .. "/sub/up"))
+      local matches = assert(sb:grep("needle", { path = "sub/up" }))
+      assert.same({ "sub/up/sub/f|1|needle" }, found(matches))
+      local paths = assert(sb:glob "sub/up/*/f")
+      assert.same({ "sub/up/sub/f", 1 }, { paths[1], #paths })
+    end)
+
     it("takes files whose lines end in CRLF", function()
       write("f", "one;\r\ntwo\r\n")
-      local matches = assert(sb:grep(way.is_helper and "e;$" or "e;"))
-      assert.same({ "f|1|one;" }, found(matches))
+      for _, pattern in ipairs { "e;$", "(e;|two;)$", "^one;$", "[$e];$" } do
+        assert.same({ "f|1|one;" }, found(assert(sb:grep(pattern))), pattern)
+      end
+      if not way.is_busybox then
+        assert.same({ "f|1|one;" }, found(assert(sb:grep "e(?=;$)")))
+      end
     end)
 
     it("says what may not be read", function()
@@ -295,6 +308,8 @@ for _, way in ipairs(WAYS) do
         write("f", "x\n")
         fails("UNSUPPORTED", sb:grep("x", { context = 1 }))
         fails("UNSUPPORTED", sb:grep("x", { gitignore = true }))
+        fails("UNSUPPORTED", sb:grep("x", { max_files = 3 }))
+        fails("UNSUPPORTED", sb:grep("x", { max_bytes = 100 }))
         fails("UNSUPPORTED", sb:glob("x", { gitignore = true }))
         assert.is_true(assert(sb:grep "x").by_tools)
       end)
@@ -349,15 +364,25 @@ for _, way in ipairs(WAYS) do
       assert.equal("too_deep", matches.unsearched[1].reason)
     end)
 
+    it("says where not all rules of a .gitignore are honoured", function()
+      write("a", "x\n")
+      for _, rules in ipairs { ("*.o\n"):rep(8193), ("*/"):rep(100) .. "x\n" } do
+        write(".gitignore", rules)
+        local unsearched = assert(sb:grep("x", { path = ".", gitignore = true })).unsearched
+        assert.same({ "gitignore", 1 }, { unsearched[1].reason, unsearched.count })
+      end
+    end)
+
     it("leaves out what .gitignore says, as git does", function()
       if not proc.run { "git", "--version" } then return end
       write(".gitignore", "*.o\n!keep.o\nbuild/\n/top\ndocs/**/*.tmp\n\\#odd\n# no rule\n"
-        .. "trail  \nlogs/**\n[ab]?.x\n")
+        .. "trail  \nlogs/**\n[ab]?.x\n//plain\n[[:upper:]_]\nz[\\]\\-]\n")
       write("sub/.gitignore", "!x.o\nlocal\n/only/here\n")
       for _, path in ipairs { "a.o", "keep.o", "build/f", "sub/build/f", "top", "sub/top",
         "docs/a.tmp", "docs/x/y/b.tmp", "#odd", "trail", "logs/a/b", "sub/x.o", "sub/y.o",
         "sub/local", "local",
-        "sub/only/here", "only/here", "a1.x", "c1.x", "sub/b2.x", "nest/build", "plain" } do
+        "sub/only/here", "only/here", "a1.x", "c1.x", "sub/b2.x", "nest/build", "plain",
+        "A", "_", "B/c", "d", "z]", "z-", "z\\", "z[" } do
         write(path, "x\n")
       end
       proc.must { "git", "init", "-q", root }
@@ -370,6 +395,7 @@ for _, way in ipairs(WAYS) do
         if got[#got] ~= match.path then got[#got + 1] = match.path end
       end
       assert.same(expected, got)
+      assert.is_nil(assert(sb:grep("", { gitignore = true })).unsearched)
       local inside = assert(sb:grep("", { gitignore = true, path = "sub" }))
       for _, match in ipairs(inside) do assert.is_not.equal("sub/y.o", match.path) end
     end)
