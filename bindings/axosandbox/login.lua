@@ -37,4 +37,13 @@ function login.remedy()
   return "sudo loginctl enable-linger " .. login.user()
 end
 
+--- Why a session that was kept may have ended, to put behind words that it does not run.
+---@param where { root: string?, uid: integer?, user: string? }? as for `state`
+---@return string
+function login.reminder(where)
+  if login.state(where) ~= "login" then return "" end
+  return ("; this user's last logout ends what it keeps, unless it lingers: `%s`")
+    :format(login.remedy())
+end
+
 return login

@@ -12,6 +12,7 @@ local known = require "axosandbox.known"
 local leftovers = require "axosandbox.leftovers"
 local limits = require "axosandbox.limits"
 local log = require "axosandbox.log"
+local login = require "axosandbox.login"
 local naming = require "axosandbox.naming"
 local options = require "axosandbox.options"
 local place = require "axosandbox.place"
@@ -83,7 +84,7 @@ local function check_running(container, name, what)
     return failure("PAUSED", ("the %s is paused"):format(what), "podman unpause " .. name)
   end
   if not (container.State and container.State.Running) then
-    return failure("NOT_RUNNING", ("the %s is not running"):format(what),
+    return failure("NOT_RUNNING", ("the %s is not running"):format(what) .. login.reminder(),
       hints.TABLE.start_again.lua)
   end
   return container

@@ -66,6 +66,17 @@ describe("what becomes of a user's sessions at its logout", function()
     assert.equal("lingering", login.state(where))
     assert.is_nil(login.state { root = root, uid = 0, user = "root" })
   end)
+
+  it("is recalled where a session does not run, to a user who does not linger", function()
+    make "run/systemd/system"
+    assert.equal("", login.reminder(where))
+    make "run/user/1000/systemd"
+    assert.equal("", login.reminder { root = root, uid = 0, user = "root" })
+    assert.matches("logout.*loginctl enable%-linger", login.reminder(where))
+    make "var/lib/systemd/linger"
+    temp.write(root .. "/var/lib/systemd/linger/ann", "")
+    assert.equal("", login.reminder(where))
+  end)
 end)
 
 describe("the policy in force", function()

@@ -1,4 +1,5 @@
 --- The sessions that a command line names, out of those that there are.
+local login = require "axosandbox.login"
 local sessions = require "axosandbox.sessions"
 local cli = require "axolua.lib.cli"
 local text = require "axolua.lib.text"
@@ -13,7 +14,8 @@ end
 local function complaint(session, id)
   if not session then return sessions.unknown(id) end
   return {
-    message = ("the session %s is not running: it is %s"):format(id, tostring(session.state)),
+    message = ("the session %s is not running: it is %s"):format(id, tostring(session.state))
+      .. login.reminder(),
     hint = advice(session),
   }
 end
