@@ -72,7 +72,7 @@ local function root_tree(key, script, more)
   return archive
 end
 
-local function import(name, key, script, changes, more)
+local function import_archive(name, archive, changes)
   state.images = state.images or {}
   if state.images[name] then return state.images[name] end
   local tag = ("localhost/%s-%s:1"):format(temp.run_name(), name)
@@ -81,10 +81,14 @@ local function import(name, key, script, changes, more)
   for _, change in ipairs(changes or {}) do
     table.move({ "--change", change }, 1, 2, #argv + 1, argv)
   end
-  table.move({ root_tree(key, script, more), tag }, 1, 2, #argv + 1, argv)
+  table.move({ archive, tag }, 1, 2, #argv + 1, argv)
   proc.must(argv)
   state.images[name] = tag
   return tag
+end
+
+local function import(name, key, script, changes, more)
+  return import_archive(name, root_tree(key, script, more), changes)
 end
 
 --- Busybox, no ENTRYPOINT, no CMD.
@@ -151,5 +155,12 @@ end
 
 --- dash as sh, bash, and GNU tools.
 function images.debian() return import("debian", "debian", DEBIAN_ROOT) end
+
+--- A real Debian with compilers, git, debuggers and the like: some 400 MB. Its archive is kept
+--- from one run to the next.
+function images.tools()
+  local archive = proc.must { "scripts/lib/tools-image" }:match "[^\n]+"
+  return import_archive("tools", archive)
+end
 
 return images
