@@ -39,4 +39,15 @@ function sealed.apply(container)
   return core.seal(container.pid, places)
 end
 
+--- Seals one that may have been restarted since, which brings podman's mounts as they were; what
+--- is sealed already costs a look. In `warnings` when that fails.
+---@param container { id: string, pid: integer? }
+---@param warnings string[]
+function sealed.ensure(container, warnings)
+  local ok, err = sealed.apply(container)
+  if ok then return end
+  warnings[#warnings + 1] = "podman's own files in the container, /etc/hosts and the like, stay "
+    .. "writable, and can fill this host's /run: " .. tostring(err)
+end
+
 return sealed

@@ -19,6 +19,7 @@ local place = require "axosandbox.place"
 local podman = require "axosandbox.podman"
 local policy = require "axosandbox.policy"
 local root = require "axosandbox.root"
+local sealed = require "axosandbox.sealed"
 local session_list = require "axosandbox.session_list"
 local session_lock = require "axosandbox.session_lock"
 
@@ -157,6 +158,11 @@ local function session_of(container, id, op)
     naming.container(id), problem and ": " .. problem or ""), nil, op)
 end
 
+-- Nothing of ours runs in it yet.
+local function seal_again(record)
+  sealed.ensure({ id = record.container_id, pid = record.pid }, record.warnings)
+end
+
 local function open_at(client, set, container, session, at, lost)
   local record, err = known.record(client, set, session, {
     id = container.Id, pid = pid_of(client, container), image = container.ImageName,
@@ -166,6 +172,7 @@ local function open_at(client, set, container, session, at, lost)
   if not record then return nil, err end
   if record.pid then record.link_dir, record.no_link = link_dir_of(container, session, at) end
   record.no_link = lost or record.no_link
+  seal_again(record)
   return record
 end
 
@@ -329,6 +336,7 @@ local function attach_record(client, set, name, dir)
   record.runtime_dir, err = host.session_dir("@" .. container.Id:sub(1, 16))
   if not record.runtime_dir then return nil, err end
   if problem then warn_of_labels(record, problem) end
+  if session.id then seal_again(record) end
   if at then
     record.lock, err = known.share(at, session.id)
     record.place = at
@@ -396,6 +404,7 @@ function sessions.open_listed(client, set, info)
     return nil, err
   end
   record.lock = lock
+  seal_again(record)
   return sessions.handle(record)
 end
 

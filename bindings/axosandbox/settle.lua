@@ -60,11 +60,9 @@ local function warn_of_logout(job)
 end
 
 local function seal(job)
-  local ok, err = sealed.apply(job.container)
-  if not ok then
-    job:warn("podman's own files in the container, /etc/hosts and the like, stay writable, and can "
-      .. "fill this host's /run: " .. tostring(err))
-  end
+  local warnings = {}
+  sealed.ensure(job.container, warnings)
+  for _, text in ipairs(warnings) do job:warn(text) end
 end
 
 --- Compares the container that was started with what was decided, and seals it, before anything of

@@ -1,3 +1,4 @@
+local axo = require "axosandbox"
 local e2e = require "spec.support.e2e"
 local podman = e2e.podman
 
@@ -105,6 +106,19 @@ describe("the hardening, read from inside", function()
         table.unpack(found) }, { user = user }))
       assert.equal("", r.stdout)
     end
+  end)
+
+  it("lets nobody grow them after a restart either", function()
+    local own = e2e.start()
+    e2e.podman.must("restart", "-t", "0", own:container())
+    local again = assert(axo.open(own:id()))
+    for _, user in ipairs { "0", "1000" } do
+      local r = assert(again:exec({ "sh", "-c",
+        "for f in /etc/hosts /etc/hostname /run/.containerenv; do echo x >> $f && echo grew; done",
+      }, { user = user }))
+      assert.equal("", r.stdout)
+    end
+    assert(again:stop())
   end)
 
   it("makes mount, mknod and raw sockets fail", function()
