@@ -123,8 +123,8 @@ struct axo_link {
   unsigned holding; /* calls that somebody waits for: they keep the loop running */
   bool up;
   uint32_t uid;
-  uint64_t knows; /* what its guest does: enum axo_knows */
   bool closed;    /* no more callbacks */
+  uint64_t knows; /* what its guest does: enum axo_knows */
   uint64_t next_id;
   axo__call_t *calls[AXO__CALLS_MAX];
   unsigned next_slot;
