@@ -60,8 +60,7 @@ local function without_limits(request)
       .. "a rootless user needs a login session, or `loginctl enable-linger`")
   end
   if plan.require_resource_limits or (request.fields or {}).require_resource_limits then
-    return give_up("this host cannot apply the limits; set require_resource_limits = false to "
-      .. "start without them")
+    return give_up("this host cannot apply the limits: do not require them, to start without")
   end
   return try({ drop_limits = true },
     "resource limits are not available on this host: the session runs without them")
@@ -237,10 +236,10 @@ local HINTS = {
   NUM_LOCKS = "remove containers and volumes that are no longer needed (`podman ps --all`, "
     .. "`podman volume ls`), or raise num_locks in containers.conf and run "
     .. "`podman system renumber`",
-  OOM = "raise the memory limit: limits = { memory = \"512m\" }",
+  OOM = "the limit on memory is too low: raise it, to 512m say",
   PAUSE_PROCESS = "remove the stale file pause.pid in $XDG_RUNTIME_DIR/libpod/tmp when no podman "
     .. "runs; `podman system migrate` does it too, and stops containers",
-  PIDS_EXHAUSTED = "the process limit is used up: raise limits.pids",
+  PIDS_EXHAUSTED = "the limit on processes is used up: raise it, or stop some of them",
   REMOVE_FAILED = "`podman rm --force --time 0 CONTAINER`",
   SELINUX_MOUNT = "the container may not read the directory: check its owner and SELinux label",
   STORAGE_CORRUPT = "remove the image that is named and pull it again: `podman rmi --force IMAGE`",

@@ -1,6 +1,7 @@
 --- What went wrong with a file, in one set of words for both paths.
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
+local hints = require "axosandbox.hints"
 
 local faults = {}
 
@@ -8,6 +9,10 @@ local HINTS = {
   NO_SPACE = "free some space there, or raise the quota; nothing was changed",
   READ_ONLY = "write somewhere else, or mount it read-write on the host",
   METADATA = "a command in the session can write into it, which keeps them",
+}
+
+local NO_PARENT = {
+  write_file = hints.TABLE.parents.lua, mkdir = hints.TABLE.parents.lua, rename = "make it first",
 }
 
 -- Of the system's errors.
@@ -23,7 +28,7 @@ local CODES = {
 ---@param op string
 ---@return string?
 function faults.hint(code, op)
-  if code == "TOO_LARGE" and op == "read_file" then return "read it in parts: offset and limit" end
+  if code == "TOO_LARGE" and op == "read_file" then return hints.TABLE.in_parts.lua end
   return HINTS[code]
 end
 
@@ -56,13 +61,9 @@ end
 ---@param dir string
 ---@return axo.Error
 function faults.no_parent(op, path, dir)
-  local hints = {
-    write_file = "make it first, or give parents = true",
-    mkdir = "make it first, or give parents = true", rename = "make it first",
-  }
   return errors.new {
     code = "NOT_FOUND", op = op, message = ("%s: there is no directory %s"):format(path, dir),
-    hint = hints[op],
+    hint = NO_PARENT[op],
   }
 end
 

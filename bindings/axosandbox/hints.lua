@@ -86,6 +86,16 @@ hints.TABLE = {
     cli = "end something there, or give it more memory",
     mcp = "Use less memory at a time, and tell the user: the host has too little.",
   },
+  parents = {
+    lua = "make it first, or give parents = true",
+    cli = "make it first",
+    mcp = "Set parents to make it, too; or check the spelling: list_dir shows what is there.",
+  },
+  in_parts = {
+    lua = "read it in parts: offset and limit",
+    cli = "read it in parts",
+    mcp = "Read it in parts: read_file has offset and limit, and bash has head and tail.",
+  },
   stdin = {
     lua = "start it with stdin = true, and write in the process that started it",
     cli = "its input comes from who started it",

@@ -45,7 +45,7 @@ local function span(stat, path, opts)
   if opts.limit and opts.limit < wanted then wanted = opts.limit end
   if wanted <= opts.max then return wanted end
   return nil, errors.new {
-    code = "TOO_LARGE", op = "read_file", hint = "read it in parts: give offset and limit",
+    code = "TOO_LARGE", op = "read_file", hint = file_faults.hint("TOO_LARGE", "read_file"),
     message = ("%s: it has %d bytes, and one read returns at most %d")
       :format(path, stat.size, opts.max),
   }
