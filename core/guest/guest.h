@@ -30,6 +30,7 @@
 #define AXO_GUEST_H
 
 #include "../protocol.h"
+#include "walk.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -432,14 +433,6 @@ struct tree_count strays_kill(bool all, uint64_t since);
 void strays_kill_frozen(void);
 /* Kills everything but this process, supervisors included. */
 void everything_kill(void);
-
-/* ---- walk.c */
-
-/* As openat2 with RESOLVE_BENEATH and RESOLVE_NO_MAGICLINKS: a descriptor, or -1 and
- * errno. */
-int walk_open(int root, const char *path, int flags, mode_t mode);
-/* The same where no link at all is followed; slashes before `path` mean nothing. */
-int walk_plain(int root, const char *path, int flags);
 
 /* ---- files.c */
 

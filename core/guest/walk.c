@@ -3,10 +3,11 @@
  * says is followed as text, and no name is ever "..": what is moved meanwhile leads
  * nowhere else.
  */
-#include "guest.h"
+#include "walk.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

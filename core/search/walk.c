@@ -1,6 +1,7 @@
 /* Directories, in the order of their paths. Nothing is followed, nothing but a regular
  * file is opened, and each directory is opened from the one that holds it.
  */
+#include "../guest/walk.h"
 #include "search.h"
 
 #include <dirent.h>
@@ -55,40 +56,12 @@ static int open_with(int root, const char *path, int flags, uint64_t resolve) {
   return fd;
 }
 
-/* Before Linux 5.6, and where a profile refuses what it does not know: name by name,
- * following no link at all. */
-static int beneath_walk(int root, const char *path, int flags) {
-  char name[256];
-  int at = root;
-  for (;;) {
-    size_t length = (size_t)(strchrnul(path, '/') - path);
-    bool is_last = path[length] == 0;
-    if (length == 0 || length >= sizeof name)
-      break;
-    memcpy(name, path, length);
-    name[length] = 0;
-    int next = is_last
-                   ? openat(at, name, flags | O_NOFOLLOW)
-                   : openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int cause = errno;
-    if (at != root)
-      close(at);
-    errno = cause;
-    if (next < 0 || is_last)
-      return next;
-    at = next;
-    path += length + 1;
-  }
-  if (at != root)
-    close(at);
-  errno = ENAMETOOLONG;
-  return -1;
-}
-
+/* Before Linux 5.6, and where a session may make no set-id files, openat2 is refused.
+ */
 static int open_beneath(int root, const char *path, int flags) {
   int fd = open_with(root, path, flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
   if (fd < 0 && (errno == ENOSYS || errno == EPERM))
-    fd = beneath_walk(root, path, flags);
+    fd = walk_open(root, path, flags, 0);
   return fd;
 }
 
@@ -100,7 +73,7 @@ int open_root(const char *path, bool is_plain) {
   if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
     return fd;
   int top = open("/", flags);
-  fd = top < 0 ? -1 : beneath_walk(top, path + strspn(path, "/"), flags);
+  fd = top < 0 ? -1 : walk_plain(top, path, flags);
   if (top >= 0)
     close(top);
   return fd;
