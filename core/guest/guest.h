@@ -356,6 +356,8 @@ _Noreturn void supervise(int fd);
 
 /* ---- schedule.c */
 
+/* PID 1: it soon gets its turn, however many others want theirs. */
+void schedule_guest(void);
 void schedule_init(void);
 /* As a batch while processors are free, and else as everybody. */
 void schedule_adapt(void);
@@ -411,10 +413,12 @@ struct proc {
 struct procs {
   struct proc *at;
   int count;
-  bool cut; /* there are more than fit */
+  bool cut;  /* there are more than fit */
+  bool left; /* `seen` wanted no more */
 };
-/* Lists all processes but this one; `seen` is called for each as it is found. */
-struct procs procs_scan(void (*seen)(struct proc *p, void *data), void *data);
+/* Lists all processes but this one; `seen` is called for each as it is found, until it
+ * returns false. */
+struct procs procs_scan(bool (*seen)(struct proc *p, void *data), void *data);
 struct proc *procs_find(pid_t pid);
 
 struct tree_count {

@@ -168,6 +168,7 @@ static bool set_up(char **argv, char **env) {
   works_init();
   sups_init();
   raise_limit();
+  schedule_guest();
   drop_hostname(env);
   g.home_is_own = home_is_own(env);
   /* As podman exec starts commands when it is not told a user: without groups. */

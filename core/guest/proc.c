@@ -82,23 +82,30 @@ static bool take(const char *name) {
   return true;
 }
 
-struct procs procs_scan(void (*seen)(struct proc *p, void *data), void *data) {
+/* Those of a piece of the directory. */
+static bool take_all(const char *buf, long n, bool (*seen)(struct proc *p, void *data),
+                     void *data) {
+  for (long at = 0; at < n;) {
+    const struct linux_dirent64 *entry = (const struct linux_dirent64 *)(buf + at);
+    at += entry->d_reclen;
+    if (take(entry->d_name) && seen && !seen(&procs[count - 1], data))
+      return false;
+  }
+  return true;
+}
+
+struct procs procs_scan(bool (*seen)(struct proc *p, void *data), void *data) {
   static _Alignas(8) char buf[16384];
+  bool on = true;
   long n;
   count = 0;
   /* Where this process has no descriptor left, that is no reason not to kill. */
   close(g.spare);
   lseek(g.proc, 0, SEEK_SET);
-  while ((n = syscall(SYS_getdents64, g.proc, buf, sizeof buf)) > 0) {
-    for (long at = 0; at < n;) {
-      const struct linux_dirent64 *entry = (const struct linux_dirent64 *)(buf + at);
-      at += entry->d_reclen;
-      if (take(entry->d_name) && seen)
-        seen(&procs[count - 1], data);
-    }
-  }
+  while (on && (n = syscall(SYS_getdents64, g.proc, buf, sizeof buf)) > 0)
+    on = take_all(buf, n, seen, data);
   g.spare = fcntl(g.proc, F_DUPFD_CLOEXEC, 3);
-  return (struct procs){procs, count, count == PROCS_MAX};
+  return (struct procs){procs, count, count == PROCS_MAX, !on};
 }
 
 struct proc *procs_find(pid_t pid) {

@@ -5,7 +5,8 @@
  * against fork in the kernel, and each piece of work starts in a session of its own, so
  * the groups of its tree are its own. One pass therefore ends an ordinary fork bomb.
  * One that makes a new group for each child is met by stopping all of the container for
- * a moment.
+ * a moment; so are those that leave this process so little of the processor that to
+ * list them all takes long.
  */
 #include "guest.h"
 
@@ -16,6 +17,8 @@
 
 #define STOPPED_MAX 32768
 #define GROUP_SLOTS 1024
+/* Hundreds of processes are listed in a tenth of it by whoever is let. */
+#define PATIENCE_MS 100
 
 enum verdict { UNKNOWN, OURS, OTHERS };
 
@@ -24,6 +27,7 @@ struct hunt {
   bool all;   /* also what entered the container otherwise */
   int signum;
   uint64_t since;
+  uint64_t until; /* ms: when listing while the others run has taken too long */
   struct tree_count count;
   int group_count;
   pid_t groups[GROUP_SLOTS]; /* those signalled already, by hash */
@@ -101,22 +105,94 @@ static void hit(struct hunt *h, const struct proc *p) {
     kill(p->pid, h->signum);
 }
 
+/* ---- while all stands still ------------------------------------------------------ */
+
+static pid_t stopped[STOPPED_MAX];
+static int stopped_count;
+
+static bool was_stopped(pid_t pid) {
+  int low = 0, high = stopped_count - 1;
+  while (low <= high) {
+    int mid = low + (high - low) / 2;
+    if (stopped[mid] == pid)
+      return true;
+    if (stopped[mid] < pid)
+      low = mid + 1;
+    else
+      high = mid - 1;
+  }
+  return false;
+}
+
+static bool in_time(struct proc *p, void *data) {
+  const struct hunt *h = data;
+  (void)p;
+  return now_ms() < h->until;
+}
+
+/* What was stopped before stays so, as far as there is time to find it. */
+static void remember_stopped(const struct procs *all) {
+  stopped_count = 0;
+  for (int i = 0; i < all->count; i++)
+    if (all->at[i].state == 'T' && stopped_count < STOPPED_MAX)
+      stopped[stopped_count++] = all->at[i].pid;
+}
+
+static void hunt_frozen(const struct hunt *h, const struct procs *before) {
+  remember_stopped(before);
+  kill(-1, SIGSTOP); /* atomic: from here on nothing in the container can fork */
+  struct procs all = procs_scan(NULL, NULL);
+  for (int i = 0; i < all.count; i++)
+    if (judge(&all.at[i], h) == OURS)
+      kill(all.at[i].pid, h->signum);
+  /* Children first, so that no shell sees that its job stood still. */
+  for (int i = all.count - 1; i >= 0; i--)
+    if (!was_stopped(all.at[i].pid))
+      kill(all.at[i].pid, SIGCONT);
+  if (all.cut)
+    kill(-1, SIGCONT);
+}
+
+static void kill_frozen(struct hunt *h) {
+  if (!g.is_init)
+    return;
+  h->until = now_ms() + PATIENCE_MS;
+  struct procs all = procs_scan(in_time, h);
+  hunt_frozen(h, &all);
+}
+
+void tree_kill_frozen(pid_t root) {
+  kill_frozen(&(struct hunt){.root = root, .signum = SIGKILL});
+}
+
+void strays_kill_frozen(void) { kill_frozen(&(struct hunt){.signum = SIGKILL}); }
+
+/* ---- while it runs ----------------------------------------------------------------
+ */
+
 /* As soon as one of ours is seen its whole group is hit: under a bomb PID 1 gets little
  * of the processor, and must not spend it on listing first. */
-static void on_seen(struct proc *p, void *data) {
+static bool on_seen(struct proc *p, void *data) {
   struct hunt *h = data;
   enum verdict verdict = own_verdict(p, h);
   const struct proc *parent = verdict ? NULL : procs_find(p->parent);
   if (parent && parent->verdict == OURS)
     verdict = OURS;
-  if (verdict != OURS)
-    return;
-  p->verdict = OURS;
-  hit(h, p);
+  if (verdict == OURS) {
+    p->verdict = OURS;
+    hit(h, p);
+  }
+  return now_ms() < h->until;
 }
 
 static struct tree_count hunt(struct hunt *h) {
+  h->until = g.is_init ? now_ms() + PATIENCE_MS : UINT64_MAX;
   struct procs all = procs_scan(on_seen, h);
+  if (all.left) {
+    if (h->signum)
+      hunt_frozen(h, &all);
+    return h->count;
+  }
   /* Numbers wrap around: a child may have been listed before its parent. */
   for (int i = 0; i < all.count; i++)
     if (all.at[i].verdict != OURS && judge(&all.at[i], h) == OURS)
@@ -149,54 +225,3 @@ void everything_kill(void) {
   else
     tree_signal(g.self, SIGKILL, 0);
 }
-
-/* ---- one tree, when it runs away ------------------------------------------------- */
-
-static pid_t stopped[STOPPED_MAX];
-static int stopped_count;
-
-static bool was_stopped(pid_t pid) {
-  int low = 0, high = stopped_count - 1;
-  while (low <= high) {
-    int mid = low + (high - low) / 2;
-    if (stopped[mid] == pid)
-      return true;
-    if (stopped[mid] < pid)
-      low = mid + 1;
-    else
-      high = mid - 1;
-  }
-  return false;
-}
-
-/* What was stopped before stays so. */
-static void remember_stopped(void) {
-  struct procs all = procs_scan(NULL, NULL);
-  stopped_count = 0;
-  for (int i = 0; i < all.count; i++)
-    if (all.at[i].state == 'T' && stopped_count < STOPPED_MAX)
-      stopped[stopped_count++] = all.at[i].pid;
-}
-
-static void kill_frozen(const struct hunt *h) {
-  if (!g.is_init)
-    return;
-  remember_stopped();
-  kill(-1, SIGSTOP); /* atomic: from here on nothing in the container can fork */
-  struct procs all = procs_scan(NULL, NULL);
-  for (int i = 0; i < all.count; i++)
-    if (judge(&all.at[i], h) == OURS)
-      kill(all.at[i].pid, SIGKILL);
-  /* Children first, so that no shell sees that its job stood still. */
-  for (int i = all.count - 1; i >= 0; i--)
-    if (all.at[i].verdict != OURS && !was_stopped(all.at[i].pid))
-      kill(all.at[i].pid, SIGCONT);
-  if (all.cut)
-    kill(-1, SIGCONT);
-}
-
-void tree_kill_frozen(pid_t root) {
-  kill_frozen(&(struct hunt){.root = root, .signum = SIGKILL});
-}
-
-void strays_kill_frozen(void) { kill_frozen(&(struct hunt){.signum = SIGKILL}); }

@@ -210,3 +210,37 @@ describe("orphans", function()
     assert_nothing_left(idle)
   end)
 end)
+
+-- Each waits for its turn behind all the others, the guest as well: with a fifth of a
+-- processor for 450 of them a round takes many seconds, on any machine.
+describe("hundreds of processes that are always busy", function()
+  e2e.housekeeping(_ENV)
+  if not e2e.probe.limits_apply() then return end
+  local BUSY, SHARE = 450, 0.2
+  -- A session for each, so that no signal meets two; they begin together.
+  local CROWD = [[: %s; mkfifo go; i=0; while [ $i -lt %d ]; do i=$((i+1))
+    setsid sh -c 'read -r x < go; while :; do :; done' "$0" & done; wait]]
+
+  local function running(view, mark)
+    local count = 0
+    for _, process in ipairs(view.find(mark)) do
+      if process.state == "R" then count = count + 1 end
+    end
+    return count
+  end
+
+  -- They die as slowly as the machine is: what matters is that all were killed.
+  it("are killed all the same, and leave a session that works", function()
+    local sb = native.start { policy = { limits = LIMITS } }
+    local view, mark = e2e.probe.container(sb:container()), e2e.probe.unique_sleep()
+    local task = assert(sb:spawn_background { "sh", "-c", CROWD:format(mark, BUSY), mark })
+    e2e.eventually(function() return #view.find(mark) > BUSY end, "all of them")
+    e2e.probe.throttle(e2e.probe.init_pid(sb:container()), SHARE)
+    e2e.proc.must { "sh", "-c", 'echo > "$0"', sb:root() .. "/go" }
+    e2e.eventually(function() return running(view, mark) > BUSY - 50 end, "their being busy")
+    task:stop { grace = 0 }
+    view.await_gone(mark)
+    assert.equal(0, assert(sb:exec({ "true" }, { timeout = 60 })).code)
+    assert(sb:stop())
+  end)
+end)

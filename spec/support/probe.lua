@@ -165,6 +165,18 @@ function probe.limits(pid)
   return limits
 end
 
+--- Leaves a process's cgroup so much of the processors from now on.
+---@param cpus number
+function probe.throttle(pid, cpus)
+  local root, period = "/sys/fs/cgroup", 100000
+  local quota = ("%d"):format(cpus * period)
+  if podman.is_cgroup_v2() then
+    temp.write(("%s%s/cpu.max"):format(root, cgroup_path(pid, "")), quota .. " " .. period)
+  else
+    temp.write(("%s/cpu%s/cpu.cfs_quota_us"):format(root, cgroup_path(pid, "cpu")), quota)
+  end
+end
+
 --- Whether this user's limits reach the kernel here, which podman's success does not tell:
 --- found by trying. Where they do not, nothing would stop a fork bomb but the machine's end.
 ---@return boolean
