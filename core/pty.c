@@ -231,8 +231,10 @@ int axo__pty_spawn(uv_loop_t *loop, const axo_pty_options_t *options, bool pidfd
     axo__err_code(err, rc, op, "cannot open a terminal");
   } else {
     rc = axo__terminal_run(&pty->terminal, options, &pty->pid, err);
-    if (rc == 0 && (rc = watch_child(pty)) != 0) {
-      axo__err_code(err, rc, op, "cannot watch the child");
+    if (rc == 0) {
+      rc = watch_child(pty);
+      if (rc != 0)
+        axo__err_code(err, rc, op, "cannot watch the child");
     }
   }
   if (rc != 0) {

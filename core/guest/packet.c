@@ -223,9 +223,11 @@ static char *next_string(const unsigned char **at, const unsigned char *end) {
 
 static bool strings(const unsigned char **at, const unsigned char *end, char **out,
                     uint32_t count) {
-  for (uint32_t i = 0; i < count; i++)
-    if (!(out[i] = next_string(at, end)))
+  for (uint32_t i = 0; i < count; i++) {
+    out[i] = next_string(at, end);
+    if (!out[i])
       return false;
+  }
   out[count] = NULL;
   return true;
 }

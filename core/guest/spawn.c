@@ -176,6 +176,7 @@ pid_t spawn_child(const struct spawn_args *args, const int fds[3],
     *failed = (axo_failed_t){AXO_STAGE_REQUEST, E2BIG};
     return 0;
   }
+  // NOLINTNEXTLINE(bugprone-unsafe-functions): posix_spawn can do nothing of child()
   pid_t pid = vfork();
   if (pid == 0)
     child(args, &id, fds, &f);

@@ -270,7 +270,8 @@ static void request(struct state *s) {
 
 /* Before Linux 5.9 one by one: what stayed open here would keep PID 1's links alive. */
 static void close_from(int first, int last) {
-  if (first > last || syscall(SYS_close_range, (unsigned)first, (unsigned)last, 0) == 0)
+  if (first < 0 || first > last ||
+      syscall(SYS_close_range, (unsigned)first, (unsigned)last, 0) == 0)
     return;
   struct rlimit most;
   if (getrlimit(RLIMIT_NOFILE, &most) || most.rlim_cur > 65536)

@@ -86,8 +86,10 @@ static bool parse_id(const char *text, uint32_t *out) {
   if (!*text)
     return false;
   for (; *text; text++) {
-    if (*text < '0' || *text > '9' ||
-        (value = value * 10 + (uint64_t)(*text - '0')) > INT_MAX)
+    if (*text < '0' || *text > '9')
+      return false;
+    value = value * 10 + (uint64_t)(*text - '0');
+    if (value > INT_MAX)
       return false;
   }
   *out = (uint32_t)value;
