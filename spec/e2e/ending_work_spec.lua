@@ -60,7 +60,7 @@ describe("ending work", function()
     local done, said = nil, ""
     local script = [[
       trap 'echo main' USR1
-      sh -c 'trap "echo child" USR1; echo ready; sleep 1; sleep 1'
+      sh -c 'trap "echo child" USR1; echo ready; until [ -e go ]; do sleep 0.1; done'
       exit 3
     ]]
     local handle = assert(sb:exec({ "sh", "-c", script }, {
@@ -69,6 +69,8 @@ describe("ending work", function()
     e2e.eventually(function() return said == "ready\n" end, "both traps")
     local count
     assert(handle:signal("USR1", { tree = false }, function(err, n) count = assert(n, err) end))
+    e2e.eventually(function() return count end, "the signal")
+    assert(sb:write_file("go", ""))
     e2e.eventually(function() return done end, "the end")
     assert.equal(1, count)
     assert.equal("ready\nmain\n", said)
