@@ -44,7 +44,7 @@ function bytecode.write(out, prefix, modules, hash)
   for _, name in ipairs(names) do
     local path = modules[name]
     local text = assert(read(prefix .. "/" .. path, "a"))
-    local shown = path:match "[^/]+/[^/]+$" or path
+    local shown = path:match "^.*/([^/]+/[^/]+)$" or path
     local code = string.dump(assert(load(text, "@" .. shown, "t")))
     parts[#parts + 1] = string.pack("<s4s4I4i8s4", name, path, #text, hash(text), code)
   end
