@@ -1,7 +1,10 @@
 --- sb:grep against `grep -rnI` on the same tree in the same container. By hand:
 ---
----   build/axolua spec/bench/search.lua [FILES]
+---   build/axolua spec/bench/search.lua [FILES [ROUNDS]]
 ---
+--- Most of its time is grep's and its own on 24 searches of the whole tree: a minute or two with
+--- 60000 files, and longer where others are at work; AXO_DEADLINE_S=240 gives its image more time
+--- to be made. The tree is as warm as the machine keeps it.
 --- Figures are ratios of two things measured alternately, and the milliseconds of the first hundred
 --- matches of a common word. Exits with 1 when a goal is missed.
 local here = debug.getinfo(1, "S").source:sub(2):match "^(.*)/spec/bench/[^/]*$" or "."
@@ -13,7 +16,7 @@ local images = require "spec.support.images"
 local janitor = require "spec.support.janitor"
 local temp = require "spec.support.temp"
 
-local FILES, ROUNDS = tonumber((arg or {})[1]) or 60000, 5
+local FILES, ROUNDS = tonumber((arg or {})[1]) or 60000, tonumber((arg or {})[2]) or 3
 local GOAL, FIRST_MS = 1.5, 200
 
 -- Files as of a program, 100 in a directory.
@@ -60,7 +63,7 @@ local function compare(sb, case)
     end)
     theirs[i] = timed(function()
       local result = assert(sb:exec({ "sh", "-c", grep }, { timeout = 300 }))
-      assert(result.code == 0, result.stderr)
+      assert(result.code <= 1, result.stderr)
     end)
   end
   local ratio = median(ours) / median(theirs)
@@ -69,6 +72,7 @@ local function compare(sb, case)
 end
 
 local function main()
+  io.stdout:setvbuf "line"
   local dir = temp.dir()
   local make = temp.write(temp.dir() .. "/make.py", MAKE)
   assert(os.execute(("python3 %s %s %d"):format(make, dir, FILES)))
