@@ -13,7 +13,7 @@ local function ask(client)
   client.env = host.podman_env { TMPDIR = false }
   local result = client:ask(
     { client.program, "info", "--format", "{{.Host.RemoteSocket.Path}}" },
-    { op = "detect", timeout = 30 })
+    { op = "detect" })
   local path = result and result.stdout:gsub("^unix://", "")
   return path and path:match "^(/[^\n]*)/podman/podman%.sock\n*$"
 end
