@@ -83,10 +83,12 @@ typedef struct run_args {
 
 #define RUN(field) offsetof(run_args_t, spec.field)
 
-/* One word each: a shape holds no other one. */
+/* One word each: a shape holds no other one. A field's name takes no parentheses. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define ID_MAP(name)                                                                   \
   LAXO_KEY(#name "_id", LAXO_UINT, RUN(name.id)),                                      \
       LAXO_KEY(#name "_count", LAXO_UINT, RUN(name.count))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static const laxo_field_t run_fields[] = {
     LAXO_NEED("podman", LAXO_STRING, offsetof(run_args_t, podman)),

@@ -85,8 +85,8 @@ static int is_ours(lua_State *L) {
   return 1;
 }
 
-/* host.hash(text): tells one text from another; nobody who could gain by it chooses them.
- * By words of eight bytes: FNV's step, and its high half brought down. */
+/* host.hash(text): tells one text from another; nobody who could gain by it chooses
+ * them. By words of eight bytes: FNV's step, and its high half brought down. */
 static int hash(lua_State *L) {
   size_t len;
   const char *text = luaL_checklstring(L, 1, &len);
@@ -114,7 +114,8 @@ static void open_libraries(lua_State *L) {
   luaL_openlibs(L);
 }
 
-/* runner.lua({ exe, prefix, is_ours, hash }, { [0] = argv[0], ... }) returns the exit code.
+/* runner.lua({ exe, prefix, is_ours, hash }, { [0] = argv[0], ... }) returns the exit
+ * code.
  */
 static int run(lua_State *L) {
   const arguments_t *arguments = lua_touserdata(L, 1);
