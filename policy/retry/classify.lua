@@ -76,9 +76,22 @@ local function has_any(text, texts)
   return false
 end
 
+-- What a pattern ends with: a text that has it not is told from others at once.
+local tails = {}
+local function tail_of(pattern)
+  local tail = tails[pattern]
+  if not tail then
+    local at = pattern:find "[%a :/]+$" or #pattern + 1
+    if pattern:sub(at - 1, at - 1) == "%" then at = at + 1 end -- a class
+    tail = pattern:sub(at)
+    tails[pattern] = tail
+  end
+  return tail
+end
+
 local function has_like(text, patterns)
   for _, pattern in ipairs(patterns or {}) do
-    if text:find(pattern) then return true end
+    if text:find(tail_of(pattern), 1, true) and text:find(pattern) then return true end
   end
   return false
 end

@@ -48,7 +48,7 @@ end
 
 local function path_of(args)
   local path, problem = args.file, nil
-  if not path then path, problem = audit_log.path(true) end
+  if not path then path, problem = audit_log.path(not args.follow) end
   if not path then cli.abort(problem or "the audit log is off", "say --file FILE") end
   path = here.absolute(path)
   if args.file and not args.follow and not uv.fs_stat(path) then

@@ -8,7 +8,7 @@ local audit_log = {}
 local RECORDED = { run = true, shell = true, exec = true, stop = true, reap = true, mcp = true }
 
 --- The file: `$AXOSANDBOX_AUDIT`, else the default one.
----@param is_read boolean? nothing is to be written there
+---@param is_read boolean? nothing is to be made there
 ---@return string? path nil when it is off, or has no place
 ---@return string? problem
 ---@return boolean? is_asked_for the variable is wrong, and not the machine
