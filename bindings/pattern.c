@@ -171,7 +171,8 @@ typedef struct sink {
 static void grow(lua_State *L, sink_t *sink, size_t len) {
   sink->len += len;
   if (sink->len > LAXO_PATTERN_RESULT_MAX)
-    luaL_error(L, "the result would be longer than %d bytes", LAXO_PATTERN_RESULT_MAX);
+    luaL_error(L, "the result would be longer than %I bytes",
+               (lua_Integer)LAXO_PATTERN_RESULT_MAX);
 }
 
 static void add(lua_State *L, sink_t *sink, const char *bytes, size_t len) {
@@ -194,7 +195,9 @@ static void add_template(laxo_match_t *m, sink_t *sink, const char *at,
   for (size_t i = 0; i < template.len; i++) {
     char c = template.at[i];
     if (c == '%') {
-      c = ++i < template.len ? template.at[i] : 0;
+      c = '\0';
+      if (++i < template.len)
+        c = template.at[i];
       if (c == '0') {
         add(m->L, sink, at, (size_t)(end - at));
         continue;

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /* The longest text that gsub builds. */
-#define LAXO_PATTERN_RESULT_MAX (1024 * 1024)
+#define LAXO_PATTERN_RESULT_MAX ((size_t)1024 * 1024)
 
 /* What a pattern may capture: as many as Lua's own. */
 #define LAXO_CAPTURES_MAX 32
