@@ -44,7 +44,8 @@ static void add_floor(axo__build_t *b, const axo_run_spec_t *spec) {
 }
 
 /* What makes a container a session: nothing in it is started, logged, restarted or
- * waited for behind our back. An image's volumes are plain directories, because an
+ * waited for behind our back. The guest is stopped by what it can trust, whatever
+ * signal the image asks for. An image's volumes are plain directories, because an
  * anonymous volume outlives a start that failed and is left out of a commit. */
 static void add_manners(axo__build_t *b) {
   axo__arg(b, "--no-healthcheck");
@@ -52,6 +53,7 @@ static void add_manners(axo__build_t *b) {
   axo__arg(b, "--log-driver=none");
   axo__arg(b, "--restart=no");
   axo__arg(b, "--stop-timeout=0");
+  axo__arg(b, "--stop-signal=SIGTERM");
   axo__arg(b, "--image-volume=ignore");
   axo__arg(b, "--detach-keys=");
 }

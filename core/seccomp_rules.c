@@ -247,6 +247,18 @@ static void add_init(rules_t *r) {
   }
 }
 
+/* Of a signal that its sender describes the kernel forgets who sent it when the user
+ * has as many pending as may be; it then looks like one from outside, and ends the
+ * session. kill(2) is not among them. A pidfd does not say whose it is. */
+static void add_forged_signals(rules_t *r) {
+  static const char *const by_pid[] = {"tkill", "tgkill", "rt_sigqueueinfo",
+                                       "rt_tgsigqueueinfo"};
+  for (size_t i = 0; i < sizeof by_pid / sizeof *by_pid; i++)
+    not_on_init(r, by_pid[i], 0, NULL);
+  RULE(r, "pidfd_send_signal", ALLOWED, IS(2, 0));
+  RULE(r, "pidfd_send_signal", NO_PERM, IS_NOT(2, 0));
+}
+
 static void add_rules(rules_t *r, const axo__floor_t *floor) {
   always(r, NO_SYS, keys);
   always(r, NO_SYS, rings);
@@ -255,6 +267,7 @@ static void add_rules(rules_t *r, const axo__floor_t *floor) {
   add_families(r);
   add_netlink(r);
   add_init(r);
+  add_forged_signals(r);
   if (!floor->setuid)
     add_set_id(r);
 }

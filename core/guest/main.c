@@ -18,9 +18,6 @@
 struct guest g;
 
 #define EVENTS_MAX 64
-/* SIGRTMIN+3 as the kernel counts: what images with systemd in them ask to be stopped
- * by. */
-#define SIGNAL_HALT 37
 
 static uint64_t tag(enum watch_kind kind, int index) {
   return (uint64_t)kind << 32 | (uint32_t)index;
@@ -51,7 +48,9 @@ _Noreturn static void leave(void) {
 }
 
 /* As PID 1 it is stopped from outside only, where the sender has no number that we can
- * know; the sender of sigqueue(3) writes its own. */
+ * know; the sender of sigqueue(3) writes its own. A full queue loses that: of kill(2)
+ * with a real-time signal, which is therefore none of ours, and of other calls, which
+ * the session's profile refuses. */
 static bool is_from_outside(const struct signalfd_siginfo *info) {
   return !g.is_init || (info->ssi_code == SI_USER && info->ssi_pid == 0);
 }
@@ -82,7 +81,7 @@ static void on_signal(void) {
 }
 
 static int signals(void) {
-  static const int stops[] = {SIGTERM, SIGINT, SIGQUIT, SIGNAL_HALT};
+  static const int stops[] = {SIGTERM, SIGINT, SIGQUIT};
   sigset_t ours;
   sigemptyset(&ours);
   sigaddset(&ours, SIGCHLD);

@@ -43,6 +43,7 @@ static void run_minimal(void **state) {
                                   "--log-driver=none",
                                   "--restart=no",
                                   "--stop-timeout=0",
+                                  "--stop-signal=SIGTERM",
                                   "--image-volume=ignore",
                                   "--detach-keys=",
                                   "--network=none",
@@ -94,8 +95,8 @@ static void run_full(void **state) {
       fail_msg("missing: %s", expected[i]);
     }
   }
-  /* 38 arguments of the least run, and each of these but the four that replace one. */
-  assert_int_equal(axo_argv_count(argv), 38 + COUNT(expected) - 3);
+  /* 39 arguments of the least run, and each of these but the four that replace one. */
+  assert_int_equal(axo_argv_count(argv), 39 + COUNT(expected) - 3);
   axo_argv_free(argv);
 }
 

@@ -84,6 +84,36 @@ static void memory(long pid) {
   result("pidfd_getfd", fd < 0 ? -1 : syscall(SYS_pidfd_getfd, fd, 0, 0));
 }
 
+/* Signal 0 asks only whether another might be sent. */
+static void signals(long pid) {
+  siginfo_t own = {.si_code = SI_QUEUE};
+  result("tkill", syscall(SYS_tkill, pid, 0));
+  result("tgkill", syscall(SYS_tgkill, pid, pid, 0));
+  result("sigqueue", syscall(SYS_rt_sigqueueinfo, pid, 0, &own));
+  result("tgsigqueue", syscall(SYS_rt_tgsigqueueinfo, pid, pid, 0, &own));
+}
+
+/* With the queue full, the kernel drops who sent a signal, as it does for a sender from
+ * outside. */
+static void forge(void) {
+  enum { MANY = 1000000, HALT = 37 };
+  siginfo_t own = {.si_signo = SIGTERM, .si_code = SI_QUEUE};
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_BLOCK, &all, NULL);
+  for (int i = 0; i < MANY; i++)
+    if (sigqueue(getpid(), SIGRTMIN, (union sigval){0}) != 0)
+      break;
+  syscall(SYS_tkill, 1, SIGTERM);
+  syscall(SYS_tgkill, 1, 1, SIGTERM);
+  syscall(SYS_rt_sigqueueinfo, 1, SIGTERM, &own);
+  syscall(SYS_rt_tgsigqueueinfo, 1, 1, SIGTERM, &own);
+  int fd = (int)syscall(SYS_pidfd_open, 1, 0);
+  result("pidfd_send_signal", syscall(SYS_pidfd_send_signal, fd, SIGTERM, &own, 0));
+  for (int number = 1; number < 65; number++)
+    kill(1, number);
+}
+
 int main(void) {
   static const char *const files[][2] = {{"/proc/1/oom_score_adj", "1000"},
                                          {"/proc/1/task/1/oom_score_adj", "1000"},
@@ -105,6 +135,7 @@ int main(void) {
   for (size_t i = 0; i < ONES; i++) {
     limits(ones[i]);
     scheduling(ones[i]);
+    signals(ones[i]);
   }
   result("setpriority of its user", syscall(SYS_setpriority, PRIO_USER, 0, 0));
   result("ioprio_set of its user", syscall(SYS_ioprio_set, 3, 0, 2 << 13 | 4));
@@ -119,8 +150,12 @@ int main(void) {
   for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
     limits(own[i]);
     scheduling(own[i]);
+    signals(own[i]);
   }
   kill(child, SIGKILL);
   printf("own %d\n", succeeded);
+  fflush(stdout);
+  is_own = 0;
+  forge();
   return 0;
 }
