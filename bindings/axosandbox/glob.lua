@@ -6,6 +6,7 @@ local glob = {}
 local MAX_ALTERNATIVES = 64
 -- As long as the longest path.
 local MAX_LENGTH = 4096
+local DOT, CLOSING = ("."):byte(), ("]"):byte()
 
 -- The alternatives of the first `{...}`, which may nest; nil when there is none.
 local function split_braces(pattern)
@@ -48,63 +49,68 @@ local function expand(pattern)
   return nil, ("a glob has at most %d alternatives in braces"):format(MAX_ALTERNATIVES)
 end
 
+-- The bytes of a class of Lua's.
+local function bytes_of(class)
+  local set = {}
+  for byte = 0, 255 do
+    if string.char(byte):find(class) then set[byte] = true end
+  end
+  return set
+end
+
 local NAMED = {
-  alnum = "%w", alpha = "%a", blank = " \t", cntrl = "%c", digit = "%d", graph = "%g",
-  lower = "%l", print = "%g ", punct = "%p", space = "%s", upper = "%u", xdigit = "%x",
+  alnum = bytes_of "%w", alpha = bytes_of "%a", blank = bytes_of "[ \t]", cntrl = bytes_of "%c",
+  digit = bytes_of "%d", graph = bytes_of "%g", lower = bytes_of "%l", print = bytes_of "[%g ]",
+  punct = bytes_of "%p", space = bytes_of "%s", upper = bytes_of "%u", xdigit = bytes_of "%x",
 }
 
 local function take_one(pattern, i)
   if pattern:find("^\\.", i) then i = i + 1 end
-  return pattern:sub(i, i), i + 1
+  return pattern:byte(i), i + 1
 end
 
-local function quoted(c)
-  return (c:gsub("%p", "%%%0"))
+local function inverted(set)
+  local others = {}
+  for byte = 0, 255 do others[byte] = not set[byte] or nil end
+  return others
 end
 
--- Lua's ranges have no quoted ends.
-local function range(from, to)
-  local list = {}
-  for byte = from:byte(), to:byte() do list[#list + 1] = quoted(string.char(byte)) end
-  return table.concat(list)
-end
-
--- A character class as a Lua pattern, and where it ends; nil when it is none. A "]" that comes
--- first is one of its characters.
+-- The bytes of a character class, and where it ends; nil when it is none. A "]" that comes first is
+-- one of its characters.
 local function class_at(pattern, start)
   local negated = pattern:find("^[!^]", start + 1) ~= nil
   local first = start + (negated and 2 or 1)
-  local i, body = first, {}
-  while i <= #pattern and (i == first or pattern:sub(i, i) ~= "]") do
+  local i, set = first, {}
+  while i <= #pattern and (i == first or pattern:byte(i) ~= CLOSING) do
     local name = pattern:match("^%[:(%l+):%]", i)
     if NAMED[name] then
-      body[#body + 1], i = NAMED[name], i + #name + 4
+      for byte in pairs(NAMED[name]) do set[byte] = true end
+      i = i + #name + 4
     else
       local from, to
       from, i = take_one(pattern, i)
       to = from
       if pattern:find("^%-[^%]]", i) then to, i = take_one(pattern, i + 1) end
-      body[#body + 1] = range(from, to)
+      for byte = from, to do set[byte] = true end
     end
   end
   if i > #pattern then return nil end
-  -- A class of nothing, such as a range that goes backwards.
-  local all = table.concat(body)
-  if all == "" then return negated and "." or "[^%s%S]", i end
-  return "[" .. (negated and "^" or "") .. all .. "]", i
+  return negated and inverted(set) or set, i
 end
 
 local STAR, ANY = {}, {}
-local DOT = ("."):byte()
 
--- One name's glob as a list of what its bytes must be: a byte, a class, ANY, or STAR for any
--- number of them.
+-- One name's glob as a list of what its bytes must be: a byte, a set of them, ANY, or STAR for any
+-- number of them. Behind a bracket that nothing closes each one stands for itself.
 local function compile_name(text)
-  local rule, i = { is_literal = true }, 1
+  local rule, i, is_unclosed = { is_literal = true }, 1, false
   while i <= #text do
     local c = text:sub(i, i)
     local class, stop
-    if c == "[" then class, stop = class_at(text, i) end
+    if c == "[" and not is_unclosed then
+      class, stop = class_at(text, i)
+      is_unclosed = not class
+    end
     if c == "\\" and i < #text then
       i = i + 1
       rule[#rule + 1] = text:byte(i)
@@ -136,8 +142,8 @@ local function split(path)
 end
 
 local function fits(wanted, name, at)
-  if wanted == ANY or wanted == name:byte(at) then return true end
-  return type(wanted) == "string" and name:sub(at, at):find(wanted) ~= nil
+  local byte = name:byte(at)
+  return wanted == ANY or wanted == byte or type(wanted) == "table" and wanted[byte] == true
 end
 
 -- Where it goes wrong, the last star takes one byte more. What came before that star was matched

@@ -106,15 +106,20 @@ static size_t parse_set(const char *text, size_t length, token_t *token) {
   return end + 1;
 }
 
+/* Behind a bracket that nothing closes each one stands for itself: none is looked for
+ * twice. */
 static void parse_part(part_t *part, const char *text, size_t length) {
+  bool is_closed = true;
   part->is_deep = length == 2 && text[0] == '*' && text[1] == '*';
   part->tokens = must(calloc(length + 1, sizeof(token_t)));
   for (size_t i = 0; i < length;) {
     token_t *token = &part->tokens[part->count++];
-    size_t set = text[i] == '[' ? parse_set(text + i, length - i, token) : 0;
-    if (set) {
+    if (text[i] == '[' && is_closed) {
+      size_t set = parse_set(text + i, length - i, token);
       i += set;
-      continue;
+      is_closed = set > 0;
+      if (set)
+        continue;
     }
     if (text[i] == '*' || text[i] == '?') {
       token->kind = text[i++] == '*' ? STAR : ANY;

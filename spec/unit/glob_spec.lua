@@ -30,6 +30,7 @@ describe("glob", function()
     { "a/**", "a/b/c", true }, { "**", "a/b", true }, { "a?c", "abc", true },
     { "a?c", "a/c", false }, { "[ab]c", "bc", true }, { "[!ab]c", "bc", false },
     { "[!ab]c", "xc", true }, { "[a-c]", "b", true }, { "[]", "[]", true }, { "[", "[", true },
+    { "[[a", "[[a", true }, { "[[:alpha:]", "[[:alpha:]", true },
     { "a.b", "axb", false }, { "a+b%c", "a+b%c", true }, { "x{a,b}y", "xby", true },
     { "{a,b/c}/*.{c,h}", "b/c/x.h", true }, { "{a,{b,c}}", "c", true }, { "{a", "{a", true },
     { "\\*", "*", true }, { "\\*", "x", false }, { "./a//b", "a/b", true },
@@ -98,6 +99,19 @@ describe("a pattern that is made to take long", function()
       assert.is_false(result)
       local bound = 40 * #case[2] * #case[3]
       assert.is_true(count < bound, ("%d instructions, %d at most"):format(count, bound))
+    end)
+  end
+
+  for _, text in ipairs { "[", "[a\\]" } do
+    it(("of %s, which nothing closes, is read once"):format(text), function()
+      local function reading(times)
+        local count = 0
+        debug.sethook(function() count = count + 1 end, "", 1)
+        assert(glob.new(text:rep(times)))
+        debug.sethook()
+        return count
+      end
+      assert.is_true(reading(800) < 3 * reading(400))
     end)
   end
 
