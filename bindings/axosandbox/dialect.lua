@@ -207,7 +207,7 @@ function dialect.extended(pattern)
   return { pattern = table.concat(r.out), ignore_case = ignore_case, literal = r.literal }
 end
 
--- Past a class of Perl's; nil where its end is not sure.
+-- Past a class of Perl's; nil where nothing closes it.
 local function class_end(pattern, at)
   at = at + (pattern:sub(at + 1, at + 1) == "^" and 2 or 1)
   if pattern:sub(at, at) == "]" then at = at + 1 end
@@ -227,7 +227,9 @@ function dialect.with_crlf(pattern)
   while at <= #pattern do
     local c = pattern:sub(at, at)
     if pattern:find("^\\[QcE]", at) then return pattern end
-    local stop = c == "[" and class_end(pattern, at) or c == "\\" and at + 2 or at + 1
+    local stop = at + (c == "\\" and 2 or 1)
+    if c == "[" then stop = class_end(pattern, at) end
+    if not stop then return pattern end -- it is none
     parts[#parts + 1] = c == "$" and "(?=\r?$)" or pattern:sub(at, stop - 1)
     at = stop
   end

@@ -56,3 +56,25 @@ describe("an extended regular expression", function()
     end)
   end
 end)
+
+describe("a pattern for lines that end in CRLF", function()
+  for pattern, said in pairs {
+    ["a$"] = "a(?=\r?$)", ["\\$[$]$"] = "\\$[$](?=\r?$)", ["[]$]"] = "[]$]", ["[^]$]"] = "[^]$]",
+    ["[[:^alpha:]$]"] = "[[:^alpha:]$]", ["\\Q$"] = "\\Q$",
+  } do
+    it("is said for " .. pattern, function()
+      assert.equal(said, dialect.with_crlf(pattern))
+    end)
+  end
+
+  it("is read once where brackets are not closed", function()
+    local function reading(times)
+      local count, pattern = 0, ("["):rep(times)
+      debug.sethook(function() count = count + 1 end, "", 1)
+      assert.equal(pattern, dialect.with_crlf(pattern))
+      debug.sethook()
+      return count
+    end
+    assert.is_true(reading(800) < 3 * reading(400))
+  end)
+end)
