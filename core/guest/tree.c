@@ -138,13 +138,17 @@ static void remember_stopped(const struct procs *all) {
       stopped[stopped_count++] = all->at[i].pid;
 }
 
-static void hunt_frozen(const struct hunt *h, const struct procs *before) {
+static void hunt_frozen(struct hunt *h, const struct procs *before) {
   remember_stopped(before);
   kill(-1, SIGSTOP); /* atomic: from here on nothing in the container can fork */
   struct procs all = procs_scan(NULL, NULL);
-  for (int i = 0; i < all.count; i++)
-    if (judge(&all.at[i], h) == OURS)
-      kill(all.at[i].pid, h->signum);
+  h->count.alive = 0;
+  for (int i = 0; i < all.count; i++) {
+    if (judge(&all.at[i], h) != OURS)
+      continue;
+    h->count.alive += all.at[i].alive;
+    kill(all.at[i].pid, h->signum);
+  }
   /* Children first, so that no shell sees that its job stood still. */
   for (int i = all.count - 1; i >= 0; i--)
     if (!was_stopped(all.at[i].pid))
@@ -191,6 +195,8 @@ static struct tree_count hunt(struct hunt *h) {
   if (all.left) {
     if (h->signum)
       hunt_frozen(h, &all);
+    else if (h->count.alive == 0)
+      h->count.alive = 1; /* what was not listed is not gone */
     return h->count;
   }
   /* Numbers wrap around: a child may have been listed before its parent. */
