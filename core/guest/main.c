@@ -18,6 +18,8 @@
 struct guest g;
 
 #define EVENTS_MAX 64
+#define PENDING_MOST 4096
+#define QUEUED_MOST (256 * 1024) /* bytes */
 
 static uint64_t tag(enum watch_kind kind, int index) {
   return (uint64_t)kind << 32 | (uint32_t)index;
@@ -141,6 +143,21 @@ static void raise_limit(void) {
       g.nofile.rlim_cur < g.nofile.rlim_max && setrlimit(RLIMIT_NOFILE, &most) == 0;
 }
 
+/* What the kernel counts for a user, on the host and in all containers together: who
+ * took all of it would leave programs of the host without timers or queues. */
+static void leave_some(int resource, rlim_t most) {
+  struct rlimit limit;
+  if (getrlimit(resource, &limit))
+    return;
+  if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max / 4 < most)
+    most = limit.rlim_max / 4;
+  if (limit.rlim_cur > most)
+    limit.rlim_cur = most;
+  if (limit.rlim_max > most)
+    limit.rlim_max = most;
+  setrlimit(resource, &limit);
+}
+
 static bool open_all(char **argv) {
   g.root = open(argv[1], O_PATH | O_DIRECTORY | O_CLOEXEC);
   g.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -167,6 +184,10 @@ static bool set_up(char **argv, char **env) {
   works_init();
   sups_init();
   raise_limit();
+  if (g.is_init) {
+    leave_some(RLIMIT_SIGPENDING, PENDING_MOST);
+    leave_some(RLIMIT_MSGQUEUE, QUEUED_MOST);
+  }
   schedule_guest();
   drop_hostname(env);
   g.home_is_own = home_is_own(env);

@@ -138,6 +138,19 @@ describe("a hostile process in the container", function()
     assert_well()
   end)
 
+  it("cannot take all that the kernel counts for a user, here and on the host", function()
+    local own = e2e.temp.read "/proc/self/limits"
+    for name, most in pairs { ["pending signals"] = 4096, ["msgqueue size"] = 262144 } do
+      local words = "Max " .. name .. " +%S+ +(%S+)"
+      local hard = tonumber(own:match(words)) or math.huge
+      for _, user in ipairs { "0", "1000" } do
+        local inside = assert(sb:exec({ "cat", "/proc/self/limits" }, { user = user })).stdout
+        local found = tonumber(inside:match(words))
+        assert(found and found <= math.min(most, hard / 4), name .. ": " .. inside)
+      end
+    end
+  end)
+
   it("that kills everything, supervisors too, ends no more than that", function()
     assert_well()
     local outcome
