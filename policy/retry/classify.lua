@@ -81,9 +81,8 @@ local tails = {}
 local function tail_of(pattern)
   local tail = tails[pattern]
   if not tail then
-    local at = pattern:find "[%a :/]+$" or #pattern + 1
-    if pattern:sub(at - 1, at - 1) == "%" then at = at + 1 end -- a class
-    tail = pattern:sub(at)
+    tail = pattern:reverse():match("^[%a :/]*"):reverse()
+    if pattern:sub(-#tail - 1, -#tail - 1) == "%" then tail = tail:sub(2) end -- a class
     tails[pattern] = tail
   end
   return tail

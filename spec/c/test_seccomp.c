@@ -167,7 +167,7 @@ static void allows_nothing_that_the_base_does_not(void **state) {
 /* How many rules allow the call where its arguments are these. */
 static int allowed(const json_t *found, const char *call, uint64_t first,
                    uint64_t second, uint64_t third) {
-  const uint64_t given[] = {first, second, third};
+  const uint64_t given[6] = {first, second, third};
   const json_t *list = json_object_get(found, "syscalls");
   int count = 0;
   for (size_t i = 0; i < json_array_size(list); i++) {
