@@ -160,19 +160,23 @@ function host.runtime_dir()
   return substitute(base, err)
 end
 
---- Those that are there, this process's own first: a session may have been started with a login
---- and be reached without one, or the other way round. Makes none.
+--- Where it may be, whether it is there or not, this process's own first: a session may have been
+--- started with a login and be reached without one, or the other way round.
+---@return string[]
+function host.runtime_places()
+  if is_root_of_host() then return { "/run/axosandbox" } end
+  local list, base = login_bases(), temporary_base()
+  list[#list + 1] = base
+  local note = substitute_note(host.state_path())
+  list[#list + 1] = note and noted(note, base)
+  return list
+end
+
+--- Those that are there. Makes none.
 ---@return string[]
 function host.runtime_dirs()
-  local candidates, base = { "/run/axosandbox" }, temporary_base()
-  if not is_root_of_host() then
-    candidates = login_bases()
-    candidates[#candidates + 1] = base
-    local note = substitute_note(host.state_path())
-    candidates[#candidates + 1] = note and noted(note, base)
-  end
   local found, seen = {}, {}
-  for _, path in ipairs(candidates) do
+  for _, path in ipairs(host.runtime_places()) do
     if not seen[path] and is_private(path) then found[#found + 1] = path end
     seen[path] = true
   end

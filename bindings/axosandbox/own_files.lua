@@ -50,9 +50,20 @@ local function find_places()
   return found
 end
 
+-- Where it is, or will be once it is made.
+local function real_path(path)
+  local rest = ""
+  while path do
+    local real = uv.fs_realpath(path == "" and "/" or path)
+    if real then return (real == "/" and "" or real) .. rest end
+    local parent, name = path:match "^(.*)/([^/]*)$"
+    path, rest = parent, "/" .. tostring(name) .. rest
+  end
+end
+
 -- Locks, the files and sockets of sessions, what was learnt of this host.
 local function private_places()
-  local found = host.runtime_dirs()
+  local found = host.runtime_places()
   for _, path in ipairs { host.state_path() or false, host.cache_path() or false } do
     if path then found[#found + 1] = path end
   end
@@ -61,7 +72,7 @@ end
 
 local function check_private(dir)
   for _, path in ipairs(private_places()) do
-    local real = uv.fs_realpath(path)
+    local real = real_path(path)
     if real and (is_in(real, dir) or is_in(dir, real)) then
       return nil, errors.new {
         code = "OWN_FILES", op = "start",

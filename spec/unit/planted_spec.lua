@@ -230,4 +230,25 @@ describe("a session's directory", function()
     assert.is_true(own.check "/srv/project")
     if before then uv.os_setenv("XDG_STATE_HOME", before) else uv.os_unsetenv "XDG_STATE_HOME" end
   end)
+
+  it("is never one where they will be kept", function()
+    local own = require "axosandbox.own_files"
+    for _, name in ipairs { "XDG_STATE_HOME", "XDG_CACHE_HOME" } do
+      local before, dir = os.getenv(name), assert(uv.fs_realpath(temp.dir "project"))
+      uv.os_setenv(name, dir .. "/.kept/here")
+      local ok, err = own.check(dir)
+      if before then uv.os_setenv(name, before) else uv.os_unsetenv(name) end
+      assert.is_nil(ok, name)
+      assert.equal("OWN_FILES", err.code)
+      assert.is_nil(uv.fs_stat(dir .. "/.kept"))
+    end
+  end)
+
+  it("is never one where sockets and locks will be", function()
+    local own, host = require "axosandbox.own_files", require "axosandbox.host"
+    for _, path in ipairs(host.runtime_places()) do
+      local above = assert(uv.fs_realpath(path:match "^(.*)/"))
+      assert.is_nil((own.check(above)), path)
+    end
+  end)
 end)
