@@ -40,6 +40,7 @@ local function of_start(job, record, path)
     network = decided.network, limits = decided.limits, user = decided.user,
     require_resource_limits = decided.require_resource_limits,
     setuid = decided.setuid or false, nested_namespaces = decided.nested_namespaces or false,
+    keep_id = decided.keep_id or false,
     publish_address = decided.publish_address, http_proxy = decided.http_proxy,
     exec = filled(decided.exec), by = sources(record.policy),
   }

@@ -51,6 +51,7 @@ describe("the audit log of a session", function()
     local start = of.session_start[1]
     assert.equal("none", start.policy.network)
     assert.same({ memory = "2g", cpus = 2, pids = 512 }, start.policy.limits)
+    assert.equal(uv.getuid() ~= 0, start.policy.keep_id)
     assert.matches("sandbox%.lua$", start.policy.by.sandbox)
     assert.matches("audit_spec%.lua:%d+$", start.policy.by.exec)
     assert.equal(sb:path(), start.path)
