@@ -63,14 +63,12 @@ function file.names(root)
   local names = {}
   local base = root .. "/" .. FOLDER
   if not is_folder(base) then return names end
-  local entries = uv.fs_scandir(base)
-  for _ = 1, entries and MAX_ENTRIES or 0 do
-    local name = uv.fs_scandir_next(entries)
-    if not name then break end
-    if is_there(root, ("%s/%s/devcontainer.json"):format(FOLDER, name)) and #names < MAX_NAMES then
-      names[#names + 1] = name
-    end
+  local dir = uv.fs_opendir(base, nil, MAX_ENTRIES)
+  for _, entry in ipairs(dir and uv.fs_readdir(dir) or {}) do
+    local path = ("%s/%s/devcontainer.json"):format(FOLDER, entry.name)
+    if #names < MAX_NAMES and is_there(root, path) then names[#names + 1] = entry.name end
   end
+  if dir then uv.fs_closedir(dir) end
   table.sort(names)
   return names
 end

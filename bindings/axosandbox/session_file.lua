@@ -97,16 +97,16 @@ end
 
 -- Each attempt to start has podman write the number of the first process beside it.
 local function has_live_attempt(dir)
-  local entries = uv.fs_scandir(dir)
-  while entries do
+  local entries, lives = uv.fs_scandir(dir), false
+  while entries do -- to the end: libuv frees them there
     local name = uv.fs_scandir_next(entries)
     if not name then break end
     local path = dir .. "/" .. name
     local pid = name:find "^%x+%.pid$" and (host.read_file(path) or ""):match "^%d+"
     local stat = pid and uv.fs_stat(path)
-    if stat and host.lives_since(tonumber(pid), stat.mtime.sec) then return true end
+    lives = lives or stat and host.lives_since(tonumber(pid), stat.mtime.sec)
   end
-  return false
+  return lives or false
 end
 
 --- Whether a container may live that needs what lies there, in whichever of podman's stores.
