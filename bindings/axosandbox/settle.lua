@@ -1,7 +1,9 @@
 --- What a start does with the container that podman has just made: verify it, and write down what
 --- who opens the session needs.
+local uv = require "luv"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
+local host = require "axosandbox.host"
 local limits = require "axosandbox.limits"
 local log = require "axosandbox.log"
 local login = require "axosandbox.login"
@@ -53,6 +55,31 @@ local function verify_directory(job)
   }
 end
 
+--- Whether root is among those whom a user namespace has.
+---@param map string as /proc/PID/uid_map has it
+---@return boolean
+function settle.has_root(map)
+  for outer in map:gmatch "%f[^\n\0] *%d+ +(%d+)" do
+    if tonumber(outer) == 0 then return true end
+  end
+  return false
+end
+
+-- A wrapper may run podman as root for somebody else: policy and the floor would take it for
+-- rootless.
+local function verify_owner(job)
+  local pid = not job.client:is_remote() and job.container.pid
+  if uv.getuid() == 0 or not pid then return true end
+  local map = host.read_file(("/proc/%d/uid_map"):format(pid))
+  if not map or not settle.has_root(map) then return true end
+  return nil, errors.new {
+    code = "PODMAN", op = "start",
+    message = ("%s runs podman as root, and this process is not root: what is made for root's "
+      .. "containers would be missing"):format(job.client.program),
+    hint = "let podman run as you, or all of it as root",
+  }
+end
+
 local function warn_of_logout(job)
   if not job.plan.keep or job.client:is_remote() or login.state() ~= "login" then return end
   job:warn(("the session ends when this user logs out for the last time, though it is to be "
@@ -70,7 +97,9 @@ end
 ---@param job axo.Job gets `limits` and `ports`
 ---@return true? right, axo.Error? err code "CHANGED", "LIMITS", "PODMAN" for a port
 function settle.verify(job)
-  local ok, err = verify_directory(job)
+  local ok, err = verify_owner(job)
+  if not ok then return nil, err end
+  ok, err = verify_directory(job)
   if not ok then return nil, err end
   seal(job)
   ok, err = verify_limits(job)
