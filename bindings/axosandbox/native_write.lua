@@ -172,6 +172,17 @@ local function by_script(w, plain)
     "its owner, ACLs or attributes cannot be given to a new file by this user")
 end
 
+local function changed(w)
+  return errors.new {
+    code = "CHANGED", op = OP, message = w.path .. ": somebody else has written it meanwhile",
+    hint = "read it again, then edit",
+  }
+end
+
+local function is_stale(w, old)
+  return w.unchanged and (not old or stats.signature_of(uv.fs_fstat(old.fd)) ~= w.unchanged)
+end
+
 local function give_up(w, raw, err)
   remove(w, "unlink", w.temporary, raw)
   unmake(w, raw)
@@ -185,6 +196,8 @@ local function replace(w, old)
   local is_dressed = not problem and dress(w, fd, old)
   uv.fs_close(fd)
   if problem then return give_up(w, nil, file_faults.of_luv(OP, w.path, problem)) end
+  -- It took its time to reach the disk.
+  if is_stale(w, old) then return give_up(w, nil, changed(w)) end
   local ok
   if not is_dressed then
     remove(w, "unlink", w.temporary)
@@ -198,17 +211,6 @@ local function replace(w, old)
 end
 
 -- ---- what is there already --------------------------------------------------------------
-
-local function changed(w)
-  return errors.new {
-    code = "CHANGED", op = OP, message = w.path .. ": somebody else has written it meanwhile",
-    hint = "read it again, then edit",
-  }
-end
-
-local function is_stale(w, old)
-  return w.unchanged and (not old or stats.signature_of(old.stat) ~= w.unchanged)
-end
 
 -- The scripts' business, since it leads somewhere else.
 local function through_link(w)

@@ -151,10 +151,14 @@ if [ "$3" = 1 ]; then
 fi
 follow "$path"
 [ "$leaf" != ./. ] || fail NOT_A_FILE 'it is a directory'
-mode=$4 owner=
+mode=$4 owner= wanted=$5
+still() {
+  [ -z "$wanted" ] || [ "$(signature 2>/dev/null)" = "$wanted" ] ||
+    fail CHANGED 'it changed meanwhile'
+}
 if [ -e "$leaf" ]; then
   regular
-  if [ -n "$5" ] && [ "$(signature)" != "$5" ]; then fail CHANGED 'it changed meanwhile'; fi
+  still
   owner=$(stat -c %u:%g "$leaf")
   [ -n "$mode" ] || mode=$(stat -c %a "$leaf")
 elif [ -n "$5" ]; then
@@ -197,8 +201,10 @@ unread=
 if [ -n "$kept" ]; then
   if [ -n "$mode" ]; then chmod "$mode" "$new" || fail IO 'its mode cannot be set'; fi
   flush "$new"
+  still
   mv -f "$new" "$leaf" || fail IO 'it cannot be replaced'
 else
+  still
   into
 fi
 made=0

@@ -134,6 +134,24 @@ local function describe_files(what, image)
       end)
     end
 
+    it("are not edited over what somebody wrote while the new content went to the disk", function()
+      if sb:path() ~= "native" then return end
+      for how, bytes in pairs { appended = "one and more", replaced = "newer" } do
+        temp.write(root .. "/late", "one")
+        local fsync = uv.fs_fsync
+        uv.fs_fsync = function(...)
+          local target = how == "appended" and "/late" or "/newer"
+          temp.write(root .. target, bytes)
+          if how == "replaced" then assert(uv.fs_rename(root .. target, root .. "/late")) end
+          return fsync(...)
+        end
+        local count, err = sb:edit_file("late", "one", "two")
+        uv.fs_fsync = fsync
+        fails("CHANGED", count, err)
+        assert.equal(bytes, temp.read(root .. "/late"))
+      end
+    end)
+
     it("are listed with what they are", function()
       e2e.proc.must { "mkdir", "-p", root .. "/list/dir" }
       temp.write(root .. "/list/file", "12345")
