@@ -43,15 +43,14 @@ describe("a command that forks without end", function()
     end
   end
 
-  it("and has ended itself is over soon after, and never blocks the host", function()
+  -- What a command leaves running goes on; whether a bomb then dies by its own limit is chance.
+  it("and has ended itself is told of, and over with kill_all", function()
     local argv, mark = bomb(CLASSIC)
-    local ticks, r, err = native.ticks(function()
-      local r, err = sb:exec(argv, { timeout = 2, grace = 0.2, max_output = 65536 })
-      view.await_gone(mark)
-      return r, err
-    end)
+    local r, err = sb:exec(argv, { timeout = 60, max_output = 65536 })
     assert(r, tostring(err))
-    assert(ticks > 20, "the loop stood still: " .. ticks)
+    assert.is_false(r.timed_out)
+    assert.is_true(r.left_running > 0)
+    assert(sb:kill_all())
     assert_well(mark)
   end)
 
