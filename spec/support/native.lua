@@ -52,7 +52,13 @@ function native.host(code, options)
       say("failed", tostring(err))
       os.exit(1)
     end
-    local function hold() while true do uv.run "once" end end
+    -- Until it is killed, or its spec is gone.
+    local function hold()
+      local stdin = uv.new_pipe()
+      stdin:open(0)
+      stdin:read_start(function(_, data) if not data then os.exit(0) end end)
+      while true do uv.run "once" end
+    end
   ]] .. code, { options = options,
     env = { AXOSANDBOX_PATH = false, AXOSANDBOX_GUEST = false } })
 end
