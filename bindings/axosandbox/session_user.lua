@@ -7,6 +7,7 @@ local uv = require "luv"
 local await = require "axosandbox.await"
 local guest = require "axosandbox.guest"
 local host = require "axosandbox.host"
+local id_map = require "axosandbox.id_map"
 local image = require "axosandbox.image"
 local launch = require "axosandbox.launch"
 local leftovers = require "axosandbox.leftovers"
@@ -37,32 +38,22 @@ local function wait_for_program(pid)
   return false
 end
 
--- The ids of a container that has them all, from 0 on; nil where some are missing.
-local function read_map(pid, kind)
-  local map, last = { count = 0 }, 0
-  local text = host.read_file(("/proc/%d/%s_map"):format(pid, kind)) or ""
-  -- linear: these are the kernel's own words, whose runs are short.
-  for inner, outer, count in text:gmatch "(%d+)%s+(%d+)%s+(%d+)" do
-    local range = { inner = tonumber(inner), outer = tonumber(outer), count = tonumber(count) }
-    map[#map + 1] = range
-    map.count, last = map.count + range.count, math.max(last, range.inner + range.count)
-  end
-  return map.count > 0 and map.count == last and map or nil
-end
-
-local function inside(map, id)
+-- How many ids a container has; nil where it has not all of them, from 0 on.
+local function count_of(map)
+  local count, last = 0, 0
   for _, range in ipairs(map) do
-    local offset = id - range.outer
-    if offset >= 0 and offset < range.count then return range.inner + offset end
+    count, last = count + range.count, math.max(last, range.inner + range.count)
   end
+  return count > 0 and count == last and count or nil
 end
 
 local function id_of(pid, kind, status)
-  local map = read_map(pid, kind)
+  local map = id_map.read(pid, kind)
+  local count = count_of(map)
   local word = kind == "uid" and "Uid" or "Gid"
   local outer = tonumber(status:match("\n" .. word .. ":%s+%d+%s+(%d+)"))
-  local id = map and outer and inside(map, outer)
-  return id and { id = id, outer = outer, count = map.count }
+  local id = count and outer and id_map.inside(map, outer)
+  return id and { id = id, outer = outer, count = count }
 end
 
 -- The user and the group of a container's first process; nil where they cannot be told.

@@ -3,7 +3,7 @@
 local uv = require "luv"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.errors"
-local host = require "axosandbox.host"
+local id_map = require "axosandbox.id_map"
 local limits = require "axosandbox.limits"
 local log = require "axosandbox.log"
 local login = require "axosandbox.login"
@@ -55,23 +55,12 @@ local function verify_directory(job)
   }
 end
 
---- Whether root is among those whom a user namespace has.
----@param map string as /proc/PID/uid_map has it
----@return boolean
-function settle.has_root(map)
-  for outer in map:gmatch "%f[^\n\0] *%d+ +(%d+)" do
-    if tonumber(outer) == 0 then return true end
-  end
-  return false
-end
-
 -- A wrapper may run podman as root for somebody else: policy and the floor would take it for
 -- rootless.
 local function verify_owner(job)
   local pid = not job.client:is_remote() and job.container.pid
   if uv.getuid() == 0 or not pid then return true end
-  local map = host.read_file(("/proc/%d/uid_map"):format(pid))
-  if not map or not settle.has_root(map) then return true end
+  if not id_map.inside(id_map.read(pid, "uid"), 0) then return true end
   return nil, errors.new {
     code = "PODMAN", op = "start",
     message = ("%s runs podman as root, and this process is not root: what is made for root's "
