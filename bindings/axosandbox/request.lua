@@ -9,7 +9,7 @@ local request = {}
 
 local function check_dir(path)
   if path:sub(1, 1) ~= "/" then return "an absolute path is needed, got " .. path end
-  if path:find "[%z\n]" then return "a path with a NUL or a line feed cannot be mounted" end
+  if path:find "%z" then return "a path with a NUL cannot be mounted" end
 end
 
 local function check_ports(list)
@@ -122,8 +122,16 @@ end
 --- Finds the session's directory: sets `asked.source` to what is really mounted, and
 --- `asked.identity` to what it is known by afterwards.
 ---@param asked axo.Asked from `request.check`
----@return true? found, axo.Error? code "ENOENT", "ENOTDIR" or "EACCES"
+---@return true? found, axo.Error? code "ENOENT", "ENOTDIR", "EACCES" or "INVALID"
 function request.find_directory(asked)
+  if asked.dir:find("\n", 1, true) then
+    return nil, errors.new {
+      code = "INVALID", op = "start",
+      message = ("the directory %s cannot be used: podman mounts none with a line feed in its name")
+        :format((asked.dir:gsub("\n", "\\n"))),
+      hint = "rename it, or choose the directory above",
+    }
+  end
   local real, identity, code = mounted.examine(asked.dir)
   if real then
     -- ".." in a path with symbolic links names another directory inside than outside.

@@ -73,6 +73,10 @@ describe("what is never passed to podman as it stands", function()
     for _, name in ipairs { "a\nb", "a\0b" } do
       refused { dir = "/tmp/" .. name }
     end
+    -- Where somebody stands is no mistake of a program's.
+    local sb, err = axo.start { id = e2e.new_id(), dir = "/tmp/a\nb" }
+    assert.is_nil(sb)
+    assert.same({ "INVALID", true }, { err.code, err.message:find("/tmp/a\\nb", 1, true) ~= nil })
   end)
 
   it("a directory that is missing, relative, or a file", function()
