@@ -94,6 +94,15 @@ describe("scripts/setup", function()
     end)
   end
 
+  it("finds itself when it is named from where the caller stands", function()
+    local host = fake_host({ "apt-get", "sudo" }, true)
+    local scripts = support.scripts()
+    local result = proc.run({ "./" .. scripts:match "[^/]+$" .. "/setup" },
+      { env = host.env, cwd = scripts:match "^(.*)/" })
+    assert.equal(1, result.code)
+    assert.matches("still not found", result.stderr)
+  end)
+
   it("refuses options that it does not know", function()
     assert.equal(2, setup_script(fake_host {}, "--frobnicate").code)
   end)
