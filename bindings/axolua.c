@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-#define RUNNER "/" AXO_LUA_MOD_DIR "/axosandbox/runner.lua"
+#define RUNNER "/" AXO_LUA_MOD_DIR "/axosandbox/axolua/runner.lua"
 
 typedef struct arguments {
   int count;

@@ -1,5 +1,5 @@
 -- From the top of the tree: luarocks make bindings/axosandbox-0.1.0-1.rockspec. The version is
--- CMakeLists.txt's; spec/unit/version_spec.lua sees to it.
+-- CMakeLists.txt's; spec/unit/axosandbox/version_spec.lua sees to it.
 rockspec_format = "3.0"
 package = "axosandbox"
 version = "0.1.0-1"

@@ -460,7 +460,8 @@ AXO_EXTERN const char *axo_screen_line(const axo_screen_t *screen, size_t index,
 
 /* ---- the link to a guest (link*.c; Linux) ---------------------------------------- */
 
-/* The host's end of the link to one container's guest (core/guest, core/protocol.h). */
+/* The host's end of the link to one container's guest (core/guest,
+ * core/link/protocol.h). */
 typedef struct axo_link axo_link_t;
 
 typedef struct axo_link_options {
@@ -528,7 +529,7 @@ AXO_EXTERN int axo_link_exec(axo_link_t *link, const axo_spawn_spec_t *spec,
 typedef struct axo_answer {
   const axo_err_t *err; /* NULL: it went well */
   int fd;               /* AXO_FILE_OPEN; else -1 */
-  const void *entries;  /* axo_link_list: axo_entry_t of core/protocol.h */
+  const void *entries;  /* axo_link_list: axo_entry_t of core/link/protocol.h */
   size_t count;         /* of entries; of processes that a signal was sent to */
 } axo_answer_t;
 typedef void (*axo_answer_cb)(void *data, const axo_answer_t *answer);

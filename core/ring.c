@@ -1,4 +1,4 @@
-#include "internal.h"
+#include "base/internal.h"
 #include "ring_layout.h"
 
 #include <errno.h>

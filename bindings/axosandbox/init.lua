@@ -10,10 +10,10 @@
 local audit = require "axosandbox.audit"
 local core = require "axosandbox.core"
 local devcontainer = require "axosandbox.devcontainer"
-local log = require "axosandbox.log"
+local log = require "axosandbox.base.log"
 local podman = require "axosandbox.podman"
-local reaper = require "axosandbox.reaper"
-local sessions = require "axosandbox.sessions"
+local reaper = require "axosandbox.session.reaper"
+local sessions = require "axosandbox.session.sessions"
 local start = require "axosandbox.start"
 
 ---@class axosandbox

@@ -29,7 +29,7 @@
 #ifndef AXO_GUEST_H
 #define AXO_GUEST_H
 
-#include "../protocol.h"
+#include "../link/protocol.h"
 #include "walk.h"
 
 #include <signal.h>

@@ -1,16 +1,16 @@
 --- axolua's commands: `axolua COMMAND [ARGS...]`. Runs in a coroutine on luv's loop; returns
 --- the exit code.
-local audit_log = require "axolua.lib.audit_log"
-local cli = require "axolua.lib.cli"
-local commands = require "axolua.lib.commands"
-local here = require "axolua.lib.here"
-local signals = require "axolua.lib.signals"
+local audit_log = require "axolua.audit.log"
+local cli = require "axolua.cli"
+local commands = require "axolua.commands"
+local here = require "axolua.cli.here"
+local signals = require "axolua.cli.signals"
 
 local function main(name, ...)
   signals.ignore_broken_pipes()
   here.begin()
   if name == nil then
-    cli.guarded(require("axolua.help").main, {})
+    cli.guarded(require("axolua.commands.help").main, {})
     return cli.USAGE
   end
   if name == "-h" or name == "--help" then name = "help" end
@@ -23,7 +23,7 @@ local function main(name, ...)
   end
   return cli.guarded(function(arguments)
     audit_log.begin(name)
-    return require("axolua." .. name).main(arguments)
+    return commands.load(name).main(arguments)
   end, { ... })
 end
 

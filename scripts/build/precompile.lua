@@ -2,7 +2,7 @@
 local host = require "axolua.host"
 local uv = require "luv"
 
-local bytecode = assert(loadfile(host.prefix .. "/share/lua/5.4/axosandbox/bytecode.lua"))()
+local bytecode = assert(loadfile(host.prefix .. "/share/lua/5.4/axosandbox/axolua/bytecode.lua"))()
 
 local TREES = {
   { dir = "share/lua/5.4", below = "axosandbox" },

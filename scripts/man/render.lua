@@ -3,7 +3,7 @@ local directory = arg[0]:match "^(.*)/[^/]*$" or "."
 package.path = directory .. "/../?.lua;" .. package.path
 
 local axo = require "axosandbox"
-local manual = require "axolua.lib.manual"
+local manual = require "axolua.document.manual"
 
 local file = assert(io.open(directory .. "/axolua.1.in"))
 io.write(manual.render(file:read "a", axo.version))

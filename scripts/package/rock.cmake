@@ -4,7 +4,8 @@ get_filename_component(AXO_ROCK_DIR ${CMAKE_INSTALL_PREFIX} DIRECTORY)
 set(AXO_ROCK_MODULE ${CMAKE_BINARY_DIR}/rock/axosandbox.lua)
 set(AXO_ROCK_PROGRAM ${CMAKE_BINARY_DIR}/rock/axolua)
 file(WRITE ${AXO_ROCK_MODULE} "local prefix = [[${CMAKE_INSTALL_PREFIX}]]
-package.path = prefix .. [[/${AXO_LUA_MOD_DIR}/?.lua;]] .. package.path
+package.path = prefix .. [[/${AXO_LUA_MOD_DIR}/?.lua;]]
+  .. prefix .. [[/${AXO_LUA_MOD_DIR}/?/init.lua;]] .. package.path
 package.cpath = prefix .. [[/${AXO_LUA_CMOD_DIR}/?.so;]] .. package.cpath
 return dofile(prefix .. [[/${AXO_LUA_MOD_DIR}/axosandbox/init.lua]])
 ")

@@ -4,7 +4,7 @@
 #ifndef GUEST_SUPPORT_H
 #define GUEST_SUPPORT_H
 
-#include "protocol.h"
+#include "link/protocol.h"
 #include "send_raw.h"
 
 #include <dirent.h>

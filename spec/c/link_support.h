@@ -3,7 +3,7 @@
 #ifndef LINK_SUPPORT_H
 #define LINK_SUPPORT_H
 
-#include "link_impl.h"
+#include "link/link_impl.h"
 #include "send_raw.h"
 
 #include <dirent.h>

@@ -1,5 +1,5 @@
 /* Errors in words, whatever the kernel or a guest may say. */
-#include "internal.h"
+#include "base/internal.h"
 
 #include <errno.h>
 #include <setjmp.h>

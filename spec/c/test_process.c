@@ -1,7 +1,7 @@
 /* Children and their bytes: what goes in, what comes out, and how much of it is kept.
  */
+#include "process/process_util.h"
 #include "process_support.h"
-#include "process_util.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>

@@ -1,7 +1,7 @@
 /* How children end, and how they are ended: exits, signals, deadlines, descendants who
  * hold a pipe, failures to start, and being abandoned at any moment. */
+#include "process/process_util.h"
 #include "process_support.h"
-#include "process_util.h"
 
 #include <sys/stat.h>
 #include <sys/wait.h>

@@ -1,6 +1,6 @@
 /* Children on terminals of their own, by pidfd and by SIGCHLD. */
+#include "process/pty_impl.h"
 #include "process_support.h"
-#include "pty_impl.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

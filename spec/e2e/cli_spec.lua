@@ -465,7 +465,7 @@ describe("axolua run on a terminal", function()
 
   -- Lets the library ask without a project of its own: what asks is policy.
   local CODE = [[
-    local axo, confirm = require "axosandbox", require "axolua.lib.confirm"
+    local axo, confirm = require "axosandbox", require "axolua.sandbox.confirm"
     assert(confirm.is_possible())
     local sb <close> = assert(axo.start {
       id = arg[1], dir = arg[2], image = arg[3], post_create = { "echo \27[2Jran > ran" },

@@ -119,7 +119,7 @@ describe("a session of a devcontainer.json", function()
 
   it("asks policy about nothing that `axolua policy check` does not try", function()
     support.expose_libraries()
-    local samples = require "axolua.lib.policy_samples"
+    local samples = require "axolua.policy.samples"
     local asked, policy = {}, {}
     for _, name in ipairs { "sandbox", "image_trust", "post_create", "provision", "exec" } do
       policy[name] = function(request, default)

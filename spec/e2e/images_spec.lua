@@ -1,6 +1,6 @@
 local e2e = require "spec.support.e2e"
 local axo = require "axosandbox"
-local await = require "axosandbox.await"
+local await = require "axosandbox.base.await"
 local podman = e2e.podman
 
 describe("an image", function()

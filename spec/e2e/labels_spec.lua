@@ -2,7 +2,7 @@
 local uv = require "luv"
 local e2e = require "spec.support.e2e"
 local axo = require "axosandbox"
-local guest = require "axosandbox.guest"
+local guest = require "axosandbox.way.native.guest"
 local images, podman, temp = e2e.images, e2e.podman, e2e.temp
 
 local count = 0

@@ -99,7 +99,7 @@ describe("a guest that cannot serve", function()
       if not place then return end
       local dir = e2e.janitor.made("dir", place .. "/axotest-" .. temp.token())
       assert(uv.fs_mkdir(dir, tonumber("700", 8)))
-      local guest = assert(require("axosandbox.guest").binary())
+      local guest = assert(require("axosandbox.way.native.guest").binary())
       e2e.proc.must { "cp", guest, dir .. "/axo-guest" }
       local sb = start_with(dir .. "/axo-guest")
       assert.equal(sb:path() == "portable" and 1 or 0, lines_about_it(sb:warnings()))

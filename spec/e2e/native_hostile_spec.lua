@@ -1,6 +1,6 @@
 local e2e = require "spec.support.e2e"
 local native = require "spec.support.native"
-local guest = require "axosandbox.guest"
+local guest = require "axosandbox.way.native.guest"
 local uv = require "luv"
 
 local LINKS = "/run/.axosandbox"

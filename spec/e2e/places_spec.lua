@@ -76,7 +76,7 @@ describe("a directory that is a bind mount", function()
   end)
 
   it("that policy has not judged ends the start", function()
-    local places = require "axosandbox.places"
+    local places = require "axosandbox.host.mounts.places"
     local of, dir = places.of, temp.dir "project"
     assert(uv.fs_mkdir(dir .. "/late", 493))
     local data = temp.dir "data"

@@ -2,7 +2,7 @@ local e2e = require "spec.support.e2e"
 local axo = require "axosandbox"
 local engine_host = require "axosandbox.host"
 local cli = require "spec.support.cli"
-local session_lock = require "axosandbox.session_lock"
+local session_lock = require "axosandbox.host.session_lock"
 local uv = require "luv"
 local podman = e2e.podman
 

@@ -3,10 +3,10 @@
 local uv = require "luv"
 local axo = require "axosandbox"
 local cli = require "spec.support.cli"
-local container_store = require "axosandbox.container_store"
+local container_store = require "axosandbox.host.container_store"
 local e2e = require "spec.support.e2e"
 local native = require "spec.support.native"
-local place = require "axosandbox.place"
+local place = require "axosandbox.host.place"
 local podman, temp = e2e.podman, e2e.temp
 
 -- A store of its own, empty. Rootless podman goes by the second path, and not by graphroot.

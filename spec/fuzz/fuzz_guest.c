@@ -3,7 +3,7 @@
  * what the guest acts on lies within what was sent, no descriptor stays open, and a
  * host's parser takes every answer. */
 #include "fuzz_guest.h"
-#include "link_impl.h"
+#include "link/link_impl.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

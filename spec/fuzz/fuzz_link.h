@@ -4,7 +4,7 @@
 
 #include "../../core/guest/guest.h"
 #include "fuzz.h"
-#include "link_impl.h"
+#include "link/link_impl.h"
 #include "ring_layout.h"
 
 #define IDS 8

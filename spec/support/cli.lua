@@ -25,9 +25,9 @@ function cli.scripts()
   return assert(uv.fs_realpath(prefix() .. "/share/axosandbox/scripts"))
 end
 
---- Makes `axolua.lib.*` loadable here.
+--- Makes `axolua.*` loadable here.
 function cli.expose_libraries()
-  local entry = cli.scripts() .. "/?.lua;"
+  local entry = ("%s/?.lua;%s/?/init.lua;"):format(cli.scripts(), cli.scripts())
   if package.path:sub(1, #entry) ~= entry then package.path = entry .. package.path end
 end
 

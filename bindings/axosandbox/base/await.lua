@@ -1,0 +1,211 @@
+--- One operation, three ways to call it: with a callback, inside a coroutine, or at the top
+--- level, where it runs the loop until it is done.
+local uv = require "luv"
+local errors = require "axosandbox.base.errors"
+local log = require "axosandbox.base.log"
+
+local await = {}
+
+--- Calls a user's function; an error in it is reported and does not reach the loop.
+---@return boolean ok
+function await.protect(fn, ...)
+  local ok, err = xpcall(fn, debug.traceback, ...)
+  if not ok then log.uncaught(err) end
+  return ok
+end
+
+-- luv 1.44 crashes when the process ends while a handle is closing, and keeps a handle that is
+-- not closed for ever. So handles are used again rather than closed; what must be closed is
+-- closed inside the loop, which then finishes the closing.
+
+local queue = {}
+local idle
+
+local function flush()
+  local batch = queue
+  queue = {}
+  for _, fn in ipairs(batch) do await.protect(fn) end
+  if #queue == 0 then idle:stop() end
+end
+
+--- Calls `fn` on a later turn of the loop, in the order of asking. Used where a result is known
+--- at once, because a callback never fires before its call has returned.
+---@param fn fun()
+function await.defer(fn)
+  idle = idle or uv.new_idle()
+  queue[#queue + 1] = fn
+  if #queue == 1 then idle:start(flush) end
+end
+
+local spare_timers = {}
+
+-- A timer takes no more; nobody lives to see it.
+local FOR_EVER = 1e9
+
+--- A number of seconds that somebody gave: what is wrong with it, or nil. math.huge is for ever.
+---@param value any
+---@return string? problem
+function await.check_seconds(value)
+  if type(value) ~= "number" then
+    return "expected a number of seconds, got " .. type(value)
+  end
+  if value ~= value or value < 0 then return ("%s is no number of seconds"):format(value) end
+end
+
+--- Calls `fn` after a time, unless it is taken back.
+---@param seconds number
+---@param fn fun()
+---@return fun() cancel
+function await.after(seconds, fn)
+  local timer = table.remove(spare_timers) or uv.new_timer()
+  local function release()
+    if not timer then return false end
+    timer:stop()
+    spare_timers[#spare_timers + 1] = timer
+    timer = nil
+    return true
+  end
+  timer:start(math.ceil(math.min(seconds, FOR_EVER) * 1000), 0, function()
+    if release() then await.protect(fn) end
+  end)
+  return release
+end
+
+--- Closes a luv handle, once the loop runs.
+---@param closing any
+function await.close(closing)
+  await.defer(function()
+    if not closing:is_closing() then closing:close() end
+  end)
+end
+
+local function twice()
+  log.uncaught(debug.traceback "an operation completed twice")
+end
+
+local function resume(co, ...)
+  local ok, err = coroutine.resume(co, ...)
+  if not ok then log.uncaught(debug.traceback(co, tostring(err))) end
+end
+
+-- What the caller gets of what an operation is done with.
+local function outcome(err, ...)
+  if err ~= nil then return nil, err end
+  return ...
+end
+
+local function by_callback(start, callback, ...)
+  local fired = false
+  return start(function(...)
+    if fired then return twice() end
+    fired = true
+    await.protect(callback, ...)
+  end, ...)
+end
+
+-- Whoever else resumes the coroutine is not heard.
+local function wait_for(done, who, ...)
+  if who == done then return outcome(...) end
+  return wait_for(done, coroutine.yield())
+end
+
+local function by_coroutine(start, ...)
+  local co = coroutine.running()
+  local state, early = "starting", nil
+  local function done(...)
+    if state == "over" then return twice() end
+    if state == "starting" then early = table.pack(...) end
+    local was_waiting = state == "waiting"
+    state = "over"
+    if was_waiting then resume(co, done, ...) end
+  end
+  local handle, err = start(done, ...)
+  if handle == nil then return nil, err end
+  if early then return outcome(table.unpack(early, 1, early.n)) end
+  state = "waiting"
+  return wait_for(done)
+end
+
+local function by_loop(start, ...)
+  if uv.loop_mode() then
+    error("axosandbox: this call would wait inside a callback of the running loop; "
+      .. "pass a callback, or call it in a coroutine", 4)
+  end
+  local result
+  local handle, err = start(function(...)
+    if result then return twice() end
+    result = table.pack(...)
+  end, ...)
+  if handle == nil then return nil, err end
+  while not result do
+    if not uv.run "once" and not result then
+      return nil, errors.new {
+        code = "INTERNAL", op = "await",
+        message = "the event loop ran empty before the operation completed",
+      }
+    end
+  end
+  uv.run "nowait" -- finishes what is closing
+  return outcome(table.unpack(result, 1, result.n))
+end
+
+--- Performs an asynchronous operation in the style that the caller chose.
+---
+--- `start(done, ...)` begins it and returns a handle (any non-nil value), or `nil, err` when it
+--- could not begin; then `done` must not be called. Otherwise `done(err, ...)` is called
+--- exactly once, on a later turn of the loop.
+---@generic T
+---@param start fun(done: fun(err: axo.Error?, ...), ...): any, axo.Error?
+---@param callback fun(err: axo.Error?, ...)? asynchronous style when given
+---@param ... any what else `start` is called with
+---@return any # the handle (callback style), or the results; nil, err on failure
+function await.call(start, callback, ...)
+  if callback ~= nil then
+    if type(callback) ~= "function" then
+      error("axosandbox: the callback must be a function, got " .. type(callback), 3)
+    end
+    return by_callback(start, callback, ...)
+  end
+  if coroutine.isyieldable() then return by_coroutine(start, ...) end
+  return by_loop(start, ...)
+end
+
+--- Runs `body` in a coroutine and gives its results to `done(err, ...)`: how the library
+--- writes its own sequences. `nil, err` from `body`, or an error raised in it, becomes
+--- `err`.
+---@param body fun(): any, axo.Error?
+---@param done fun(err: axo.Error?, ...)
+function await.spawn(body, done)
+  local co = coroutine.create(function()
+    local results = table.pack(xpcall(body, debug.traceback))
+    if not results[1] then
+      return done(errors.wrap(results[2], "axosandbox"))
+    end
+    if results[2] == nil and results[3] ~= nil then
+      return done(errors.wrap(results[3], "axosandbox"))
+    end
+    return done(nil, table.unpack(results, 2, results.n))
+  end)
+  resume(co)
+end
+
+--- A sequence as an operation: `body` runs in a coroutine from the next turn of the loop.
+---@param body fun(): any, axo.Error?
+---@param callback fun(err: axo.Error?, ...)?
+function await.sequence(body, callback)
+  return await.call(function(done)
+    await.defer(function() await.spawn(body, done) end)
+    return true
+  end, callback)
+end
+
+--- Sleeps on the loop; only inside a coroutine.
+---@param seconds number
+function await.sleep(seconds)
+  return by_coroutine(function(done)
+    await.after(seconds, function() done(nil, true) end)
+    return true
+  end)
+end
+
+return await

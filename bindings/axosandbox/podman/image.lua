@@ -1,0 +1,165 @@
+--- Which image a session runs, and getting it.
+local core = require "axosandbox.core"
+local errors = require "axosandbox.base.errors"
+local log = require "axosandbox.base.log"
+local naming = require "axosandbox.base.naming"
+
+local image = {}
+
+image.DEFAULT = "docker.io/library/alpine:3.20"
+
+local PULL_TIMEOUT = 300
+
+local function denied(set, reason)
+  return nil, errors.new {
+    code = "POLICY", op = "image", message = "the image is refused: " .. reason,
+    hint = "see " .. set:source "image_trust",
+  }
+end
+
+-- ---- short names ---------------------------------------------------------------------
+
+-- What a name without a registry, as `podman build -t` takes it, stands for on this machine; nil
+-- where it has a registry.
+local function local_reading(name)
+  local reference = core.reference.parse(name)
+  local here = reference and core.reference.parse("localhost/" .. name)
+  if not here or reference.registry ~= "docker.io" then return nil end
+  local repository = reference.repository
+  if repository == here.repository or repository == "library/" .. here.repository then
+    return here, reference
+  end
+end
+
+local function is_here(job, name)
+  local argv = core.argv.image_exists { podman = job.client.program, image = name }
+  return argv ~= nil and job:ask(argv, { op = "image" }) ~= nil
+end
+
+---@class axo.LocalImage
+---@field reference axo.Reference localhost/...
+---@field is_second boolean the registry's image of that name is here as well, and goes before it
+
+--- The image of this machine that a short name may stand for, in a coroutine: podman's store is
+--- asked.
+---@param job axo.Job
+---@param asked string?
+---@return axo.LocalImage? found
+function image.find_local(job, asked)
+  if not asked then return nil end
+  local here, reference = local_reading(asked)
+  if not here or not is_here(job, here.text) then return nil end
+  return { reference = here, is_second = is_here(job, reference.text) }
+end
+
+-- Two images have that name: whoever typed it is told which one runs.
+local function tell_apart(job, asked, found, decision)
+  local name = found.reference.text
+  if image.same(decision.image, name) then
+    job:warn(("the image %s is %s, which was made on this machine"):format(asked, name))
+  elseif image.same(decision.image, asked) then
+    job:warn(("the image %s is %s; %s is here, too: give that name to run it"):format(
+      asked, decision.image, name))
+  end
+end
+
+-- ---- deciding ------------------------------------------------------------------------
+
+local function question(set, asked, optional, reference, found)
+  return {
+    image = asked,
+    optional = optional or nil,
+    reference = reference,
+    local_reference = found and not found.is_second and found.reference or nil,
+    default = image.DEFAULT,
+    embedded = naming.EMBEDDED_IMAGE,
+    fields = set:fields(),
+  }
+end
+
+-- Who named an image gets that image, or an error.
+local function is_as_asked(decision, asked, request)
+  local here = request.local_reference
+  return decision.replaces or image.same(decision.image, asked)
+    or here ~= nil and image.same(decision.image, here.text)
+end
+
+--- Asks the image policy, and says which image a short name stands for; in a coroutine.
+---@param job axo.Job with `client`, `set` and `asked`
+---@return axo.policy.ImageDecision? decision, axo.Error?
+function image.decide(job)
+  local set, asked, optional = job.set, job.asked.image, job.asked.optional_image
+  local reference, err
+  if asked ~= nil then
+    reference, err = core.reference.parse(asked)
+    if not reference then return nil, err end
+  end
+  local found = image.find_local(job, asked)
+  local request = question(set, asked, optional, reference, found)
+  local decision
+  decision, err = set:decide("image_trust", request)
+  if not decision then return nil, err end
+  if decision.deny then return denied(set, decision.deny) end
+  if not asked then return decision end
+  if not optional then
+    if not is_as_asked(decision, asked, request) then
+      return denied(set, ("%s was asked for, and policy would run %s"):format(
+        reference.text, decision.image))
+    end
+    decision.fallback = nil
+  end
+  if found then tell_apart(job, asked, found, decision) end
+  return decision
+end
+
+--- Whether `name` is what was asked for: the same image, or the one of this machine that a short
+--- name stands for.
+---@param asked string?
+---@param name string?
+---@return boolean
+function image.may_be(asked, name)
+  local here = asked and local_reading(asked)
+  return image.same(asked, name) or here ~= nil and image.same(here.text, name)
+end
+
+--- Whether two references name the same image; text such as "alpine" is normalised first.
+---@param a string?
+---@param b string?
+---@return boolean
+function image.same(a, b)
+  if a == b then return true end
+  local left, right = a and core.reference.parse(a), b and core.reference.parse(b)
+  return left ~= nil and right ~= nil and left.text == right.text
+end
+
+--- True for the embedded image.
+---@param name string?
+---@return boolean
+function image.is_embedded(name)
+  return name ~= nil and image.same(name, naming.EMBEDDED_IMAGE)
+end
+
+local function progress(name)
+  return function(bytes)
+    for line in bytes:gmatch "[^\r\n]+" do
+      -- A complaint is the error's to tell, or the warning's that comes of it.
+      local level = line:find "^Error:" and "debug" or "info"
+      log.emit(level, line, { op = "pull", image = name })
+    end
+  end
+end
+
+--- The request that pulls `name` under a deadline of its own: `argv, options` for a client.
+--- podman itself waits two minutes on a registry that answers "too many requests".
+---@param client axo.Client
+---@param name string
+---@param timeout number? seconds
+---@return string[]? argv, table|axo.Error
+function image.pull_request(client, name, timeout)
+  local argv, err = core.argv.pull { podman = client.program, image = name }
+  if not argv then return nil, err end
+  log.emit("info", "pulling " .. name, { op = "pull", image = name })
+  return argv, { op = "pull", timeout = timeout or PULL_TIMEOUT, progress = progress(name) }
+end
+
+return image

@@ -1,0 +1,395 @@
+--- Secrets: variables of a session's commands whose values come from a file or from a command
+--- of the host, and which are in no argument, no label, no setting of the container and no log.
+---
+--- They are resolved once, at the start, and given to each command as it is started. Who opens
+--- the session later finds them in the session's private directory.
+local cjson = require "cjson.safe"
+local uv = require "luv"
+local await = require "axosandbox.base.await"
+local core = require "axosandbox.core"
+local errors = require "axosandbox.base.errors"
+local last_line = require "axosandbox.base.text.last_line"
+local naming = require "axosandbox.base.naming"
+local private_file = require "axosandbox.host.private_file"
+local redact = require "axosandbox.audit.redact"
+local shell = require "axosandbox.base.text.shell"
+
+local secrets = {}
+
+--- Bytes of one value.
+secrets.MAX_BYTES = 64 * 1024
+--- How many a session may have.
+secrets.MAX_COUNT = 64
+
+-- Seconds to read a file, and to run a command.
+local FILE_TIMEOUT = 10
+local COMMAND_TIMEOUT = 30
+local COMMAND_GRACE = 1
+
+local FILE = "/secrets.json"
+local MAX_LINKS = 40
+-- What all values together may take, written down.
+local MAX_STORED = 32 * 1024 * 1024
+
+---@class axo.SecretSource one of the two
+---@field file string? absolute; a trailing newline is not part of the value
+---@field command string|string[]|nil run on the host, by `sh -c` or as an argv; its output is the value
+
+---@class axo.Secrets
+---@field names string[] sorted
+---@field values table<string, string>
+
+-- ---- what may be asked for ---------------------------------------------------------------
+
+-- On the portable path podman takes the values from its own environment, where these would
+-- mean something to podman or to the system's loader.
+local RESERVED = {
+  "^PATH$", "^HOME$", "^USER$", "^LOGNAME$", "^TMPDIR$", "^LD_", "^GO%u", "^GLIBC_", "^MALLOC_",
+  "^XDG_", "^CONTAINERS?_", "^_", "^STORAGE_", "^DBUS_", "^LISTEN_", "^NOTIFY_SOCKET$",
+  "^SSL_CERT_", "^REGISTRY_AUTH_FILE$", "^DOCKER_", "^PODMAN_", "^AXO", "^TERM$", "^NETAVARK_",
+}
+
+--- What is wrong with the name of a secret; nil when nothing is.
+---@param name string
+---@return string? problem
+function secrets.check_name(name)
+  local problem = naming.check_env_name(name)
+  if problem then return problem end
+  for _, pattern in ipairs(RESERVED) do
+    if name:find(pattern) then
+      return ("%s has a meaning to podman itself, and cannot be a secret"):format(name)
+    end
+  end
+end
+
+local function check_argv(argv)
+  for i, word in ipairs(argv) do
+    if type(word) ~= "string" or word:find("\0", 1, true) then
+      return ("word %d of the command is not a string without NUL"):format(i)
+    end
+  end
+  if #argv == 0 then return "the command is empty" end
+end
+
+local function check_source(source)
+  if (source.file == nil) == (source.command == nil) then
+    return "exactly one of file and command is needed"
+  end
+  if source.file and source.file:sub(1, 1) ~= "/" then
+    return "the path of the file must be absolute"
+  end
+  if type(source.command) == "table" then return check_argv(source.command) end
+end
+
+local function check_names(sources)
+  local count = 0
+  for name in pairs(sources) do
+    local problem = secrets.check_name(tostring(name))
+    if problem then return problem end
+    count = count + 1
+  end
+  if count > secrets.MAX_COUNT then return ("more than %d secrets"):format(secrets.MAX_COUNT) end
+end
+
+--- The rule of the option `env_from`; see options.lua.
+secrets.RULE = {
+  type = "table", check = check_names,
+  values = {
+    type = "table", shape = { file = "string", command = "string|table" }, check = check_source,
+  },
+}
+
+--- A copy of the option, which stays as it was whatever its owner does.
+---@param sources table<string, axo.SecretSource>?
+---@return table<string, axo.SecretSource>
+function secrets.copy(sources)
+  local copied = {}
+  for name, source in pairs(sources or {}) do
+    local command = source.command
+    if type(command) == "table" then command = table.move(command, 1, #command, 1, {}) end
+    copied[name] = { file = source.file, command = command }
+  end
+  return copied
+end
+
+local function failure(name, code, message, hint)
+  return nil, errors.new {
+    code = code, op = "env_from", message = ("the secret %s: %s"):format(name, message),
+    hint = hint,
+  }
+end
+
+-- ---- from a file -------------------------------------------------------------------------
+
+local function is_beneath(path, dirs)
+  for _, dir in pairs(dirs) do
+    if path == dir or path:sub(1, #dir + 1) == dir .. "/" then return true end
+  end
+  return false
+end
+
+-- One component further; true when the walk has reached its end.
+local function step(walk)
+  local name = table.remove(walk.rest, 1)
+  if not name then return true end
+  if name == ".." then
+    walk.at = walk.at:match "^(.*)/[^/]*$" or ""
+    return false
+  end
+  local here = walk.at .. "/" .. name
+  local target = uv.fs_readlink(here)
+  if not target then
+    walk.at = here
+    return false
+  end
+  walk.links = walk.links + 1
+  if target:sub(1, 1) == "/" then walk.at = "" end
+  local parts = {}
+  for part in target:gmatch "[^/]+" do
+    if part ~= "." then parts[#parts + 1] = part end
+  end
+  walk.rest = table.move(walk.rest, 1, #walk.rest, #parts + 1, parts)
+  return false
+end
+
+-- What the session can write could lead to any file of the host, so no step of the way may lie
+-- in its directory.
+local function leads_through(path, dirs)
+  local walk = { at = "", rest = {}, links = 0 }
+  for part in path:gmatch "[^/]+" do
+    if part ~= "." then walk.rest[#walk.rest + 1] = part end
+  end
+  repeat
+    local next_name = walk.rest[1]
+    if next_name and is_beneath(walk.at .. "/" .. next_name, dirs) then return true end
+    local is_over = step(walk)
+  until is_over or walk.links > MAX_LINKS
+  return walk.links > MAX_LINKS
+end
+
+-- An operation of luv in this coroutine, by a deadline.
+local function fs(name, deadline, ...)
+  local arguments = table.pack(...)
+  return await.call(function(done)
+    local over = false
+    local function finish(err, value)
+      if over then
+        -- A descriptor that came too late.
+        if name == "fs_open" and value then uv.fs_close(value) end
+        return
+      end
+      over = true
+      done(err, value)
+    end
+    local cancel = await.after(math.max(deadline - uv.hrtime() / 1e9, 0.001), function()
+      finish "it took too long"
+    end)
+    arguments[arguments.n + 1] = function(err, value)
+      cancel()
+      finish(err, value)
+    end
+    return uv[name](table.unpack(arguments, 1, arguments.n + 1))
+  end)
+end
+
+local function read_open(fd, deadline)
+  local stat, err = fs("fs_fstat", deadline, fd)
+  if not stat then return nil, err end
+  if stat.type ~= "file" then return nil, "it is a " .. stat.type .. ", not a regular file" end
+  local parts, size = {}, 0
+  while size <= secrets.MAX_BYTES do
+    local bytes
+    bytes, err = fs("fs_read", deadline, fd, secrets.MAX_BYTES + 1 - size, -1)
+    if not bytes then return nil, err end
+    if bytes == "" then break end
+    parts[#parts + 1], size = bytes, size + #bytes
+  end
+  return table.concat(parts)
+end
+
+local function read_file(name, source, context)
+  if leads_through(source.file, context.dirs) then
+    return failure(name, "EPERM",
+      source.file .. " lies in the session's directory, or a symbolic link leads through it: "
+      .. "what runs in the session could put another file there", "move it out of there")
+  end
+  local deadline = uv.hrtime() / 1e9 + FILE_TIMEOUT
+  local flags = uv.constants.O_RDONLY | uv.constants.O_NONBLOCK
+  local fd, err = fs("fs_open", deadline, source.file, flags, 0)
+  if not fd then return failure(name, "ENOENT", tostring(err)) end
+  local text
+  text, err = read_open(fd, deadline)
+  uv.fs_close(fd, function() end)
+  if not text then return failure(name, "EIO", source.file .. ": " .. tostring(err)) end
+  return text
+end
+
+-- ---- from a command ----------------------------------------------------------------------
+
+local function problem_of(result)
+  if result.timed_out then return ("it took longer than %d s"):format(COMMAND_TIMEOUT) end
+  if result.cancelled then return "it was cancelled" end
+  if result.limit_hit or result.stdout_truncated then
+    return ("it printed more than %d bytes"):format(secrets.MAX_BYTES)
+  end
+  if result.code == 0 then return nil end
+  local said = last_line(result.stderr)
+  return (result.signal and "it was ended by SIG" .. result.signal
+    or ("it failed with exit code %d"):format(result.code)) .. (said and ": " .. said or "")
+end
+
+-- The working directory is "/": the project's own settings must not change what it does.
+local function run_command(name, source, context)
+  local argv = source.command
+  if type(argv) == "string" then argv = shell.argv(argv) end
+  local result, err = await.call(function(done)
+    local process, problem = core.spawn(argv, {
+      cwd = "/", timeout = COMMAND_TIMEOUT, grace = COMMAND_GRACE,
+      max_output = secrets.MAX_BYTES + 1, on_limit = "kill",
+    }, function(raw) done(nil, raw) end)
+    if context.on_process then context.on_process(process) end
+    return process, problem
+  end)
+  if context.on_process then context.on_process(nil) end
+  if not result then return failure(name, err.code, "its command: " .. err.message) end
+  local problem = problem_of(result)
+  if problem then
+    return failure(name, "COMMAND", "its command: " .. problem,
+      "it runs on this host, in / and without a terminal: try it there")
+  end
+  return result.stdout
+end
+
+-- ---- all of them -------------------------------------------------------------------------
+
+local function check_value(name, value)
+  if value:find("\0", 1, true) then return failure(name, "EINVAL", "its value holds a NUL") end
+  if #value > secrets.MAX_BYTES then
+    return failure(name, "E2BIG", ("its value is longer than %d bytes"):format(secrets.MAX_BYTES))
+  end
+  if #value < redact.MIN_BYTES then
+    return failure(name, "EINVAL",
+      value == "" and "its value is empty"
+        or ("its value is shorter than %d bytes, and cannot be kept out of the audit log")
+          :format(redact.MIN_BYTES),
+      value ~= "" and "a value that is no secret belongs into `env`" or nil)
+  end
+  return value
+end
+
+--- Wraps values, sorted by name; until `release` they are redacted.
+---@param values table<string, string>
+---@return axo.Secrets? # nil when there are none
+function secrets.of(values)
+  local names = {}
+  for name in pairs(values) do names[#names + 1] = name end
+  if #names == 0 then return nil end
+  table.sort(names)
+  redact.add(values)
+  return { names = names, values = values }
+end
+
+--- Reads the files and runs the commands, one after the other; in a coroutine.
+---@param sources table<string, axo.SecretSource>
+---@param context { dirs: string[], on_process: fun(process: any)? } dirs: the session's directory, in all its spellings; on_process hears of each command that runs, and of nil at its end
+---@return axo.Secrets? secrets nil without an error when there are none, axo.Error?
+function secrets.resolve(sources, context)
+  local names, values = {}, {}
+  for name in pairs(sources) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local source = sources[name]
+    local value, err = (source.file and read_file or run_command)(name, source, context)
+    -- As $(...) does.
+    value = value and (value:match "^.*[^\r\n]" or "")
+    if value then value, err = check_value(name, value) end
+    if not value then return nil, err end
+    values[name] = value
+  end
+  return secrets.of(values)
+end
+
+-- ---- kept for those who open the session -------------------------------------------------
+
+local function cannot_keep(path)
+  return nil, errors.new {
+    code = "EIO", op = "env_from", message = "the session's secrets cannot be kept in " .. path,
+    hint = "is its file system full?",
+  }
+end
+
+--- Writes a record's secrets into its private directory, for who opens the session later.
+---@param record axo.Record
+---@return true? kept, axo.Error?
+function secrets.keep(record)
+  if not record.secrets then return true end
+  local path = record.runtime_dir .. FILE
+  local text = cjson.encode { instance = record.instance, values = record.secrets.values }
+  if private_file.replace(path, text) then return true end
+  return cannot_keep(path)
+end
+
+local function read_kept(path)
+  local kept = cjson.decode(private_file.read(path, MAX_STORED) or "")
+  return type(kept) == "table" and type(kept.values) == "table" and kept or nil
+end
+
+--- Finds the secrets of a session that is opened.
+---@param record axo.Record gets `secrets`
+---@param expected string[] the names on the container's label
+function secrets.recall(record, expected)
+  if #expected == 0 then return end
+  local kept = read_kept(record.runtime_dir .. FILE)
+  if kept and kept.instance == record.instance then record.secrets = secrets.of(kept.values) end
+  if record.secrets then return end
+  record.warnings[#record.warnings + 1] =
+    ("the session's secrets are gone (%s): commands run without them"):format(
+      table.concat(expected, ", "))
+end
+
+--- The values may be written down again, as far as these are concerned.
+---@param held axo.Secrets?
+function secrets.release(held)
+  if held and not held.released then
+    held.released = true
+    redact.remove(held.values)
+  end
+end
+
+--- A record is let go of.
+---@param record axo.Record
+function secrets.forget(record)
+  secrets.release(record.secrets)
+  record.secrets = nil
+end
+
+-- ---- given to a command ------------------------------------------------------------------
+
+--- The names that a command gets: it may set a variable of its own in a secret's place.
+---@param held axo.Secrets?
+---@param env table<string, string>? the command's own
+---@return string[]? names nil when there are none
+function secrets.names_for(held, env)
+  if not held then return nil end
+  local names = {}
+  for _, name in ipairs(held.names) do
+    if not env or env[name] == nil then names[#names + 1] = name end
+  end
+  return names[1] and names or nil
+end
+
+--- The environment of a podman client that is told to pass them on.
+---@param base string[] "NAME=value"
+---@param held axo.Secrets?
+---@return string[]
+function secrets.client_env(base, held)
+  if not held then return base end
+  local list = {}
+  for _, entry in ipairs(base) do
+    if not held.values[entry:match "^[^=]*"] then list[#list + 1] = entry end
+  end
+  for _, name in ipairs(held.names) do list[#list + 1] = name .. "=" .. held.values[name] end
+  return list
+end
+
+return secrets

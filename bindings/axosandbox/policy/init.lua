@@ -1,0 +1,419 @@
+--- Decides by asking policy files, each of which may be replaced or wrapped by an operator.
+---
+--- For each decision there is a chain: the administrator's binding file, what the call gave,
+--- $AXOSANDBOX_POLICY_PATH, the user's configuration, /etc, what was shipped. The first is asked; it
+--- is handed the next one as a function. Whatever goes wrong on the way means no.
+local uv = require "luv"
+local audit = require "axosandbox.audit"
+local env = require "axosandbox.policy.env"
+local errors = require "axosandbox.base.errors"
+local file = require "axosandbox.policy.file"
+local options = require "axosandbox.base.options"
+local plain = require "axosandbox.policy.plain"
+local policy_dirs = require "axosandbox.policy.dirs"
+local policy_load = require "axosandbox.policy.load"
+local shapes = require "axosandbox.policy.shapes"
+
+local FILE = select(2, ...) -- as require hands it over
+
+local policy = {}
+
+local failure = policy_load.failure
+
+--- Bytes of podman's complaint that policy gets to see: the end of it, where the cause is.
+policy.MAX_COMPLAINT = 16 * 1024
+
+---@class axo.Policy
+---@field private layers table<string, axo.policy.Layer[]>
+---@field private plain_fields table
+---@field session string? the id, for the audit log
+local Policy = {}
+Policy.__index = Policy
+Policy.__name = "axo.policy"
+
+-- ---- where the files are --------------------------------------------------------------
+
+local function absolute(path)
+  if path:sub(1, 1) == "/" then return path end
+  return (uv.cwd() or "") .. "/" .. path
+end
+
+local function parent(path, levels)
+  for _ = 1, levels do path = path:match "^(.*)/[^/]*$" or "" end
+  return path
+end
+
+-- Textual on purpose: in the build tree these directories are links, and what lies beside
+-- the link is meant, not what lies beside its target.
+local function shipped_dir()
+  local here = parent(absolute(FILE), 2)
+  local installed = parent(here, 3) .. "/axosandbox/policy"
+  if uv.fs_stat(installed) then return installed end
+  return parent(here, 2) .. "/policy"
+end
+
+-- ---- loading --------------------------------------------------------------------------
+
+local function host_layer(fn)
+  local info = debug.getinfo(fn, "S")
+  return { fn = fn, where = ("%s:%d"):format(info.short_src, math.max(info.linedefined, 1)) }
+end
+
+local function add_override(layers, override)
+  if type(override) == "function" then
+    layers[#layers + 1] = host_layer(override)
+    return
+  end
+  local layer, err = policy_load.file(override)
+  if err then return err end
+  if not layer then return failure(override .. ":1: there is no such file") end
+  layers[#layers + 1] = layer
+end
+
+--- The chain of one decision.
+---@return axo.policy.Layer[]?
+---@return axo.Error?
+local function load_chain(name, override, dirs, shipped, binding)
+  local layers = {}
+  if binding then
+    local layer, err = policy_load.file(("%s/%s.lua"):format(binding, name))
+    if err then return nil, err end
+    if layer then layer.binding = true end
+    layers[1] = layer
+  end
+  if override ~= nil then
+    local err = add_override(layers, override)
+    if err then return nil, err end
+  end
+  for _, dir in ipairs(dirs) do
+    local layer, err = policy_load.file(("%s/%s.lua"):format(dir, name))
+    if err then return nil, err end
+    layers[#layers + 1] = layer
+  end
+  local path = ("%s/%s.lua"):format(shipped, name)
+  local layer, err = policy_load.file(path, true)
+  if err then return nil, err end
+  if not layer then
+    return nil, failure(path .. ":1: the shipped policy is missing", "install axosandbox again")
+  end
+  layers[#layers + 1] = layer
+  return layers
+end
+
+-- ---- the set --------------------------------------------------------------------------
+
+local function check_path(value)
+  if type(value) == "string" and value:sub(1, 1) ~= "/" then
+    return "the path of a policy file must be absolute"
+  end
+end
+
+local overrides_shape = {}
+for key, rule in pairs(shapes.fields) do overrides_shape[key] = rule end
+for _, name in ipairs(shapes.names) do
+  -- `exec` is both: a table of limits, or what decides.
+  local field = shapes.fields[name]
+  overrides_shape[name] = {
+    type = "function|string" .. (field and "|table" or ""),
+    shape = field and field.shape, check = check_path,
+  }
+end
+
+local function split_overrides(overrides)
+  local fields, deciders = {}, {}
+  for key, value in pairs(overrides) do
+    if type(value) ~= "table" and overrides_shape[key].check == check_path then
+      deciders[key] = value
+    else
+      fields[key] = plain.copy(value)
+    end
+  end
+  return fields, deciders
+end
+
+local PLACES = {
+  dirs = { type = "table", items = "string" }, shipped = "string", binding = "string",
+}
+
+local function check_dirs(dirs, binding)
+  for _, dir in ipairs(dirs) do
+    local wrong = policy_dirs.check(dir)
+    if wrong then return wrong end
+  end
+  return binding and policy_dirs.check(binding, true)
+end
+
+--- Reads the chains of all six decisions.
+---
+--- Raises on an override that is not one (unknown key, wrong type). Fails with code "POLICY"
+--- when a file of a chain cannot be used: a file that is there and bad is never skipped, nor is
+--- one whose name is no decision's.
+---@param overrides table? the `policy` table of axo.start
+---@param opts { dirs: string[]?, shipped: string?, binding: string? }? instead of this machine's directories; with `dirs` and without `binding` nothing binds
+---@return axo.Policy?
+---@return axo.Error?
+function policy.new(overrides, opts)
+  overrides = options.check(overrides_shape, overrides, "policy", 2)
+  opts = options.check(PLACES, opts, "policy.new", 2)
+  local dirs, binding = opts.dirs, opts.binding
+  if not dirs then
+    local problem
+    dirs, problem = policy_dirs.of_operator()
+    if not dirs then return nil, problem end
+    binding = binding or policy_dirs.binding()
+  end
+  local wrong = check_dirs(dirs, binding)
+  if wrong then return nil, wrong end
+  local fields, deciders = split_overrides(overrides)
+  local set = setmetatable({ layers = {}, plain_fields = fields, tried = {}, outside = {} }, Policy)
+  local shipped = opts.shipped or shipped_dir()
+  for _, name in ipairs(shapes.names) do
+    local layers, err = load_chain(name, deciders[name], dirs, shipped, binding)
+    if not layers then return nil, err end
+    set.layers[name] = layers
+  end
+  return set
+end
+
+--- The plain fields of the call's `policy` table.
+---@return table # a copy
+function Policy:fields()
+  return plain.copy(self.plain_fields)
+end
+
+--- Which file (or function, as file:line) decides.
+---@param name string
+---@return string
+function Policy:source(name)
+  local layers = self.layers[name]
+  if not layers then error(("policy: unknown decision %q"):format(tostring(name)), 2) end
+  return layers[1].path or layers[1].where
+end
+
+--- The whole chain of a decision, the one that is asked first.
+---@param name string
+---@return { where: string, path: string?, shipped: boolean, binding: boolean }[]
+function Policy:chain(name)
+  local chain = {}
+  for i, layer in ipairs(self.layers[name]) do
+    chain[i] = {
+      where = layer.where, path = layer.path, shipped = layer.shipped or false,
+      binding = layer.binding or false,
+    }
+  end
+  return chain
+end
+
+-- ---- deciding -------------------------------------------------------------------------
+
+local function is_beneath(path, dir)
+  return dir == "/" or path == dir or path:sub(1, #dir + 1) == dir .. "/"
+end
+
+local function check_file(one, dirs)
+  for _, dir in pairs(dirs) do
+    if is_beneath(one.path, dir) or is_beneath(one.real, dir) then
+      return failure(
+        ("%s:1: refused, because it lies in the session's directory"):format(one.path),
+        "move policy to a directory that no session mounts")
+    end
+  end
+end
+
+local function check_chain(layers, dirs)
+  for _, layer in ipairs(layers) do
+    for _, one in ipairs(not layer.shipped and layer.files or {}) do
+      local err = check_file(one, dirs)
+      if err then return err end
+    end
+  end
+end
+
+--- Nothing that the session can write may decide about it. The first decision, which knows the
+--- directory, answers for all chains.
+local function check_outside(self, request)
+  local dir = request.dir
+  if type(dir) ~= "string" or self.outside[dir] then return end
+  local dirs = { dir, request.dir_real, file.real_path(dir) }
+  for _, name in ipairs(shapes.names) do
+    local err = check_chain(self.layers[name], dirs)
+    if err then return err end
+  end
+  if request.dir_real == nil then self.outside[dir] = true end
+end
+
+-- Errors of answers that are wrong, when it was not watched which line returned them.
+local unplaced = setmetatable({}, { __mode = "k" })
+
+local function blame(layer, budget, problem)
+  local line = layer.path and budget and budget:line_of(layer.fn)
+  local where = layer.path and line and ("%s:%d"):format(layer.path, line) or layer.where
+  local err = failure(where .. ": " .. problem)
+  if line == false then unplaced[err] = true end
+  error(err, 0)
+end
+
+-- Errors have no position: whoever catches them knows the file and line that were in control.
+local function no_default()
+  error("there is no further default", 0)
+end
+
+local ask, ask_files
+
+-- What layer `i` may call to have the next one asked. A file may keep it for a later decision: it is
+-- then under that one's budget.
+local function default_of(budget, layers, i, name, fresh)
+  local function pass(changed, running)
+    if changed == nil then changed = fresh() end
+    local passed, problem = plain.copy(changed)
+    if problem or type(passed) ~= "table" then
+      error("default: the request must be a table of plain data, and this is or holds "
+        .. (problem or "a " .. type(passed)), 0)
+    end
+    local function copy() return plain.copy(passed) end
+    if not running then return ask_files(layers, i + 1, name, copy) end
+    running:charge(env.CALL)
+    return ask(running, layers, i + 1, name, copy)
+  end
+  return function(changed)
+    local running = budget and env.running()
+    if not running then return pass(changed) end
+    return running:paused(pass, changed, running)
+  end
+end
+
+--- Turns what was raised by a host's function into an error that names its source.
+local function error_of_host(layer)
+  return function(value)
+    if errors.is_error(value) then return value end
+    local message = type(value) == "string" and value or "raised a " .. type(value)
+    return failure(("%s: %s"):format(layer.where, message), nil, debug.traceback("", 2))
+  end
+end
+
+-- A host's function beneath a binding file is asked while that one's budget pauses.
+local function answer_of(layer, budget, given, default)
+  if not budget then return layer.fn(given, default) end
+  if layer.path then return budget:counted(layer.fn, given, default) end
+  local ok, answer = xpcall(layer.fn, error_of_host(layer), given, default)
+  if not ok then error(answer, 0) end
+  return answer
+end
+
+--- Asks layer `i`; raises an error object when the answer is no answer.
+---@param budget axo.core.Budget? nil when a host's function is asked
+---@param fresh fun(): table the request, a copy that the layer may keep
+---@param given table? the first of these
+function ask(budget, layers, i, name, fresh, given)
+  local layer = layers[i]
+  given = given or fresh()
+  local op = given.op
+  local own = layer.path and budget
+  local default = layers[i + 1] and default_of(own, layers, i, name, fresh) or no_default
+  local answer = answer_of(layer, budget, given, default)
+  local decision, problem = plain.copy(answer)
+  problem = problem and ("%s decision: %s, which is not plain data"):format(name, problem)
+    or shapes.check(name, op, decision)
+  if problem then blame(layer, budget, problem) end
+  return decision
+end
+
+-- The files of layer `i` and beneath, and their functions.
+local function files_of(layers, i)
+  local owners, functions = {}, {}
+  for at = i, #layers do
+    for chunk, path in pairs(layers[at].owners or {}) do owners[chunk] = path end
+    functions[layers[at].fn] = true
+  end
+  return owners, functions
+end
+
+function ask_files(layers, i, name, fresh, given)
+  local decision, what = env.run(nil, ask, layers, i, name, fresh, given)
+  if not what then return decision end
+  local owners, functions = files_of(layers, i)
+  -- Asked once more, slowly, so that the message can name the line: a right answer comes too late.
+  if unplaced[what.value] then
+    local _, again = env.run(functions, ask, layers, i, name, fresh)
+    what = again or what
+  end
+  error(policy_load.error_of_run(what, owners, layers[i].where), 0)
+end
+
+local function ask_guarded(layers, name, fresh, given)
+  if layers[1].path then return pcall(ask_files, layers, 1, name, fresh, given) end
+  return xpcall(ask, error_of_host(layers[1]), nil, layers, 1, name, fresh, given)
+end
+
+--- Completes a request that nobody else holds: `fields` (the plain fields), the end of a long
+--- complaint, and for a retry `tried` (the changes decided since attempt 1), unless it brings its
+--- own.
+---@param name string
+---@param request table
+---@return table # `request`
+function Policy:complete(name, request)
+  if request.fields == nil then request.fields = plain.copy(self.plain_fields) end
+  if name ~= "retry" then return request end
+  local text = request.stderr
+  if type(text) == "string" and #text > policy.MAX_COMPLAINT then
+    request.stderr = text:sub(-policy.MAX_COMPLAINT)
+  end
+  if request.op == "retry" then
+    if (request.attempt or 1) <= 1 then self.tried = {} end
+    if request.tried == nil then request.tried = plain.copy(self.tried) end
+  end
+  return request
+end
+
+-- What becomes of a command is recorded with the command; a reading of podman's words is no
+-- decision.
+local function audit_decision(self, name, fresh, decision, err)
+  if decision and name == "exec" or not audit.is_on() then return end
+  local request = fresh()
+  if decision and request.op == "classify" then return end
+  audit.emit("policy", request.id or self.session, {
+    decision = name, by = self:source(name), outcome = decision,
+    error = err and audit.error_fields(err) or nil,
+  })
+end
+
+--- Decides about what `fresh` makes anew at each call: a complete request, which policy may keep
+--- and change.
+---@param name "sandbox"|"image_trust"|"post_create"|"provision"|"exec"|"retry"
+---@param fresh fun(): table plain data
+---@return table? decision checked against its shape
+---@return axo.Error? err code "POLICY"; the message begins with the file and line
+function Policy:decide_fresh(name, fresh)
+  local layers = self.layers[name]
+  local given = fresh()
+  local refused = check_outside(self, given)
+  if refused then return nil, refused end
+  local ok, decision = ask_guarded(layers, name, fresh, given)
+  if not ok then
+    local err = errors.is_error(decision) and decision or failure(tostring(decision))
+    audit_decision(self, name, fresh, nil, err)
+    return nil, err
+  end
+  audit_decision(self, name, fresh, decision)
+  if name == "retry" and decision.action == "retry" then
+    self.tried[#self.tried + 1] = plain.copy(decision.changes)
+  end
+  return decision
+end
+
+--- Decides. Policy gets copies of the request, completed: it cannot change what the caller holds.
+---@param name "sandbox"|"image_trust"|"post_create"|"provision"|"exec"|"retry"
+---@param request table plain data
+---@return table? decision checked against its shape
+---@return axo.Error? err code "POLICY"; the message begins with the file and line
+function Policy:decide(name, request)
+  if not self.layers[name] then
+    error(("policy: unknown decision %q"):format(tostring(name)), 2)
+  end
+  if type(request) ~= "table" then error("policy: the request must be a table", 2) end
+  local copy, problem = plain.copy(request)
+  if not copy then error("policy: the request must be plain data: it holds " .. problem, 2) end
+  return self:decide_fresh(name, function() return self:complete(name, (plain.copy(request))) end)
+end
+
+return policy

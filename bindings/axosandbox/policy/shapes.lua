@@ -1,0 +1,414 @@
+--- What a decision must look like, and what a size or an address is.
+---
+--- A decision is checked after each file of a chain, so that a mistake is laid at the door of
+--- the file that made it.
+local core = require "axosandbox.core"
+local naming = require "axosandbox.base.naming"
+local options = require "axosandbox.base.options"
+
+local shapes = {}
+
+---@class axo.policy.Limits a missing one, or false, is no limit
+---@field memory string|integer|false|nil "2g", or bytes
+---@field cpus number|false|nil
+---@field pids integer|false|nil
+
+---@class axo.policy.SandboxDecision
+---@field network "bridge"|"none"
+---@field limits axo.policy.Limits
+---@field require_resource_limits boolean true: no start where a limit does not apply
+---@field shm_size string|integer|nil of /dev/shm: "64m", or bytes; nil: podman's default
+---@field publish_address string an IPv4 or IPv6 address
+---@field user string? NAME|UID[:GROUP|GID]
+---@field remote_user string? the one of devcontainer.json's commands
+---@field local_env string[]? variables of this machine that a devcontainer.json may read
+---@field project_env string[]? variables that one may set: names, or their beginnings before a "*"; nil: none
+---@field exec { timeout: number?, max_output: integer? } seconds, bytes
+---@field http_proxy boolean pass the host's proxy variables in
+---@field timeouts { start: number, pull: number, stop: number } seconds
+---@field init boolean a reaper as PID 1
+---@field setuid boolean? set-id bits may be set on files; nil: they may not
+---@field nested_namespaces boolean? user namespaces of its own, and mounts in them; nil: none
+---@field keep_id boolean? where podman is rootless, a user other than root is made whoever runs podman, and so can write the directory; nil: it is not
+---@field deny string? the reason, when the session may not start
+
+---@class axo.policy.ImageDecision
+---@field image string
+---@field pull "never"|"missing"
+---@field fallback string? a local image to use when the pull fails
+---@field replaces boolean? the image is what was asked for by another name, such as a mirror's
+---@field warning string?
+---@field deny string?
+
+---@class axo.policy.PostCreateDecision
+---@field run boolean
+---@field ask boolean? instead of `run`: only if whoever started the session agrees
+---@field commands string[] in this order
+---@field timeout number seconds, for each command
+---@field on_failure "warn"|"fail"
+---@field warning string?
+
+---@class axo.policy.ProvisionDecision
+---@field run boolean
+---@field commands string[]
+---@field timeout number seconds, for all of them
+---@field cache boolean keep the result as a local image
+---@field key string? names that image; a new key provisions again
+---@field warning string?
+
+---@class axo.policy.ExecDecision
+---@field allow boolean
+---@field reason string? why not
+---@field timeout number? seconds; none when missing
+---@field max_output integer? bytes kept of each stream
+
+---@class axo.policy.Complaint
+---@field class string see policy/retry/rules.lua
+---@field subclass string?
+---@field port integer? the published port that the complaint names
+---@field alternatives string[]? other classes that the same words can stand for
+
+---@class axo.policy.RetryDecision
+---@field action "retry"|"give_up"
+---@field changes axo.policy.Changes? with "retry"
+---@field warning string? what the session loses by the change
+---@field hint string? what a person can do about it
+
+---@class axo.policy.Changes
+---@field drop_limits boolean?
+---@field ulimits "host"? state nofile and nproc at the host's hard limits
+---@field runtime string? another OCI runtime
+---@field firewall "iptables"|"nftables"|nil what netavark is to write its rules with
+---@field drop_ports integer[]|"all"|nil
+---@field remove_stale boolean? remove the container that holds the name, if nobody uses it
+---@field pull boolean?
+---@field image string?
+---@field init boolean?
+---@field network "bridge"|"none"|nil
+---@field wait number? seconds to wait first
+
+local UNITS = { b = 1, k = 1024, m = 1024 ^ 2, g = 1024 ^ 3, t = 1024 ^ 4 }
+local MAX_BYTES = 2 ^ 53
+-- Characters of a number, or of a size.
+local MAX_NUMBER = 64
+
+--- Converts a size to bytes: an integer, or a number with one of the suffixes b, k, m, g
+--- and t (powers of 1024, an optional "b" or "ib" after it, any case): "512m", "1.5g", "2GiB".
+---@param value any
+---@return integer? bytes
+---@return string? problem
+function shapes.bytes(value)
+  local wanted = 'a size such as "512m" or "2g", or a number of bytes'
+  if type(value) == "string" then
+    -- What is as long as that is no number, and takes long to be found none.
+    local text = #value <= MAX_NUMBER and value:lower() or ""
+    local digits, unit = text:match "^%s*(%d+%.?%d*)%s*([bkmgt]?)i?b?%s*$"
+    if not digits or (unit == "" and value:find "[Ii]") then return nil, "expected " .. wanted end
+    value = tonumber(digits) * UNITS[unit == "" and "b" or unit]
+  end
+  if type(value) ~= "number" or value ~= value then return nil, "expected " .. wanted end
+  if value < 1 or value > MAX_BYTES then return nil, "out of range" end
+  return math.floor(value)
+end
+
+local function check_size(value)
+  if value == false then return end
+  return select(2, shapes.bytes(value))
+end
+
+local function check_no_limit_is_false(value)
+  if value == true then return "expected a number, or false for no limit" end
+end
+
+local function is_ipv4(text)
+  local count = 0
+  -- linear: it ends with a dot.
+  for part in (text .. "."):gmatch "([^.]*)%." do
+    count = count + 1
+    if not part:match "^%d%d?%d?$" or tonumber(part) > 255 then return false end
+    if #part > 1 and part:sub(1, 1) == "0" then return false end
+  end
+  return count == 4
+end
+
+local function is_ipv6(text)
+  if not text:match "^[%x:]+$" or not text:find(":", 1, true) or text:find ":::" then
+    return false
+  end
+  local _, gaps = text:gsub("::", "")
+  local groups = 0
+  for group in text:gmatch "%x+" do
+    groups = groups + 1
+    if #group > 4 then return false end
+  end
+  if text:match "^:[^:]" or text:match "[^:]:$" then return false end
+  if gaps == 0 then return groups == 8 end
+  return gaps == 1 and groups <= 7
+end
+
+local function check_address(value)
+  if is_ipv4(value) or is_ipv6(value) then return end
+  return ("expected an IPv4 or IPv6 address, got %q"):format(value)
+end
+
+local function check_word(value)
+  if value == "" then return "must not be empty" end
+  if value:sub(1, 1) == "-" then return 'must not begin with "-"' end
+  if value:find "[%z\n]" then return "must not hold a NUL or a line feed" end
+end
+
+local function check_not_empty(value)
+  if value == "" then return "must not be empty" end
+end
+
+local function check_key(value)
+  if not value:match "^[a-z0-9][a-z0-9._-]*$" or #value > 100 then
+    return "expected at most 100 of [a-z0-9._-], a letter or digit first"
+  end
+end
+
+local SECONDS_MAX = 10 * 365 * 24 * 3600
+local seconds = { type = "number", min = 0.001, max = SECONDS_MAX }
+local seconds_required =
+  { type = "number", min = 0.001, max = SECONDS_MAX, required = true }
+local boolean_required = { type = "boolean", required = true }
+local text = { type = "string", check = check_not_empty }
+local word = { type = "string", check = check_word }
+local word_required = { type = "string", check = check_word, required = true }
+local network = { type = "string", one_of = { "bridge", "none" } }
+local address = { type = "string", check = check_address }
+local commands = { type = "table", items = text, required = true }
+local port = { type = "integer", min = 1, max = 65535 }
+
+-- A name, or the beginning of one before a star.
+local function check_env_pattern(value)
+  local name = value:gsub("%*$", "")
+  return name ~= "" and naming.check_env_name(name) or nil
+end
+
+local env_names = {
+  type = "table", items = { type = "string", check = naming.check_env_name },
+}
+
+local env_patterns = { type = "table", items = { type = "string", check = check_env_pattern } }
+
+local limits = {
+  memory = { type = "string|integer|boolean", check = check_size },
+  cpus = { type = "number|boolean", min = 0.01, max = 65536, check = check_no_limit_is_false },
+  pids = { type = "integer|boolean", min = 1, max = 2 ^ 32, check = check_no_limit_is_false },
+}
+
+local size = { type = "string|integer", check = check_size }
+
+local exec_limits = {
+  timeout = seconds,
+  max_output = { type = "integer", min = 1, max = 2 ^ 40 },
+}
+
+local function required(rule)
+  local copy = { required = true }
+  for k, v in pairs(rule) do copy[k] = v end
+  return copy
+end
+
+local function check_registry(value)
+  local parsed = core.reference.parse(value .. "/x/y")
+  if not parsed or parsed.registry ~= value then
+    return ("%q is not a registry: HOST[:PORT], such as ghcr.io"):format(value)
+  end
+end
+
+local function check_repository(value)
+  local plain = value:gsub("/%*$", "")
+  local parsed = core.reference.parse("localhost/" .. plain)
+  if not parsed or parsed.repository ~= plain or plain:find "[:@]" then
+    return ("%q is not a repository: lowercase names joined by '/', perhaps with '/*' at the end")
+      :format(value)
+  end
+end
+
+local function check_digest(value)
+  if not value:match "^sha256:%x+$" or #value ~= 71 or value:find "%u" then
+    return ("%q is not a digest: sha256: and 64 lowercase hexadecimal digits"):format(value)
+  end
+end
+
+local function check_image_entry(entry)
+  if next(entry) == nil then return "an entry without a key would allow every image" end
+  if entry.repository and not entry.registry and not entry.digest then
+    return "a repository without a registry would be allowed wherever it comes from"
+  end
+end
+
+--- The plain fields of the `policy` table of a call.
+shapes.fields = {
+  network = network,
+  allow_post_create = "boolean",
+  allow_untrusted_image = "boolean",
+  allow_images = { type = "table", items = {
+    type = "table",
+    shape = {
+      registry = { type = "string", check = check_registry },
+      repository = { type = "string", check = check_repository },
+      digest = { type = "string", check = check_digest },
+    },
+    check = check_image_entry,
+  } },
+  require_resource_limits = "boolean",
+  limits = { type = "table", shape = limits },
+  shm_size = size,
+  publish_address = address,
+  user = word,
+  setuid = "boolean",
+  nested_namespaces = "boolean",
+  keep_id = "boolean",
+  local_env = env_names,
+  project_env = env_patterns,
+  exec = { type = "table", shape = exec_limits },
+}
+
+local decisions = {
+  sandbox = {
+    network = required(network),
+    limits = { type = "table", shape = limits, required = true },
+    require_resource_limits = boolean_required,
+    shm_size = size,
+    publish_address = required(address),
+    user = word,
+    remote_user = word,
+    local_env = env_names,
+    project_env = env_patterns,
+    guarded_env = { type = "any", check = function()
+      return "what a project may not set is no longer listed, but in project_env what it may"
+    end },
+    exec = { type = "table", shape = exec_limits, required = true },
+    http_proxy = boolean_required,
+    timeouts = { type = "table", required = true, shape = {
+      start = seconds_required, pull = seconds_required, stop = seconds_required,
+    } },
+    init = boolean_required,
+    setuid = "boolean",
+    nested_namespaces = "boolean",
+    keep_id = "boolean",
+    deny = text,
+  },
+  image_trust = {
+    image = word_required,
+    pull = { type = "string", one_of = { "never", "missing" }, required = true },
+    fallback = word,
+    replaces = "boolean",
+    warning = text,
+    deny = text,
+  },
+  post_create = {
+    run = boolean_required,
+    ask = "boolean",
+    commands = commands,
+    timeout = seconds_required,
+    on_failure = { type = "string", one_of = { "warn", "fail" }, required = true },
+    warning = text,
+  },
+  provision = {
+    run = boolean_required,
+    commands = commands,
+    timeout = seconds_required,
+    cache = boolean_required,
+    key = { type = "string", check = check_key },
+    warning = text,
+  },
+  exec = {
+    allow = boolean_required,
+    reason = text,
+    timeout = seconds,
+    max_output = exec_limits.max_output,
+  },
+}
+
+local class_name = { type = "string", check = function(value)
+  if not value:match "^[A-Z][A-Z0-9_]*$" then return "expected a name such as PORT_CONFLICT" end
+end }
+
+local complaint = {
+  class = required(class_name),
+  subclass = class_name,
+  port = port,
+  alternatives = { type = "table", items = class_name },
+}
+
+local function check_drop_ports(value)
+  if type(value) == "string" then
+    return value ~= "all" and 'expected a list of ports or "all"' or nil
+  end
+  return options.validate(
+    { ports = { type = "table", items = port } }, { ports = value }, "drop_ports")
+end
+
+local changes = {
+  drop_limits = "boolean",
+  ulimits = { type = "string", one_of = { "host" } },
+  runtime = word,
+  firewall = { type = "string", one_of = { "iptables", "nftables" } },
+  drop_ports = { type = "string|table", check = check_drop_ports },
+  remove_stale = "boolean",
+  pull = "boolean",
+  image = word,
+  init = "boolean",
+  network = network,
+  wait = { type = "number", min = 0, max = 60 },
+}
+
+local retry = {
+  action = { type = "string", one_of = { "retry", "give_up" }, required = true },
+  changes = { type = "table", shape = changes },
+  warning = text,
+  hint = text,
+}
+
+shapes.names = { "sandbox", "image_trust", "post_create", "provision", "exec", "retry" }
+
+local function shape_of(name, op)
+  if name ~= "retry" then return decisions[name] end
+  return op == "classify" and complaint or retry
+end
+
+local function without_required(shape)
+  local copy = {}
+  for key, rule in pairs(shape) do
+    if type(rule) == "table" and rule.required then
+      local optional = {}
+      for k, v in pairs(rule) do
+        if k ~= "required" then optional[k] = v end
+      end
+      rule = optional
+    end
+    copy[key] = rule
+  end
+  return copy
+end
+
+local titles = {}
+for _, name in ipairs(shapes.names) do titles[name] = name .. " decision" end
+
+--- Checks a decision.
+---@param name string one of `shapes.names`
+---@param op string? what was asked of "retry"
+---@param decision any
+---@return string? problem
+function shapes.check(name, op, decision)
+  local shape = shape_of(name, op)
+  -- A refusal needs nothing else.
+  if type(decision) == "table" and decision.deny ~= nil then shape = without_required(shape) end
+  local problem = options.validate(shape, decision, titles[name])
+  if problem then return problem end
+  if name == "retry" and decision.action == "retry" and next(decision.changes or {}) == nil then
+    return "retry decision: a retry must change something"
+  end
+  if name == "post_create" and decision.run and decision.ask then
+    return "post_create decision: either run or ask, not both"
+  end
+  if name == "provision" and decision.run and decision.cache and not decision.key then
+    return "provision decision: a result that is cached needs a key"
+  end
+end
+
+return shapes

@@ -1,0 +1,422 @@
+--- Sessions that exist already: opening, listing, attaching and stopping them. Everything is read
+--- from the containers' labels; no file is needed to find a session. An image can carry any label:
+--- see naming.session_of for when they are believed.
+local uv = require "luv"
+local audit_session = require "axosandbox.audit.session"
+local await = require "axosandbox.base.await"
+local errors = require "axosandbox.base.errors"
+local hints = require "axosandbox.base.hints"
+local guest = require "axosandbox.way.native.guest"
+local host = require "axosandbox.host"
+local known = require "axosandbox.session.known"
+local leftovers = require "axosandbox.session.leftovers"
+local limits = require "axosandbox.policy.limits"
+local log = require "axosandbox.base.log"
+local login = require "axosandbox.host.login"
+local naming = require "axosandbox.base.naming"
+local options = require "axosandbox.base.options"
+local place = require "axosandbox.host.place"
+local podman = require "axosandbox.podman"
+local policy = require "axosandbox.policy"
+local root = require "axosandbox.way.root"
+local sealed = require "axosandbox.host.mounts.sealed"
+local session_list = require "axosandbox.session.list"
+local session_lock = require "axosandbox.host.session_lock"
+
+local sessions = {}
+
+local OPEN_SHAPE = { policy = "table" }
+
+--- A record as the session object that people hold.
+---@param record axo.Record
+---@return axo.Sandbox
+function sessions.handle(record)
+  local session = require "axosandbox.session"
+  local driver = sessions.path(record)
+  if record.kind == "attached" then root.settle(driver) end
+  return session.new(record, driver)
+end
+
+--- The best way into a record's container, in a coroutine. The portable one serves where no
+--- guest answers, which is said once.
+---@param record axo.Record
+---@return axo.Path
+function sessions.path(record)
+  if record.entered then return record.entered end
+  local path, err = nil, record.no_link
+  if record.link_dir and record.pid then
+    path, err = require("axosandbox.way.native").connect(record)
+  end
+  if path then return path end
+  local fallback = require("axosandbox.way.portable").new(record)
+  if err then fallback:warn("the portable path is used: " .. tostring(err)) end
+  return fallback
+end
+
+local function failure(code, message, hint, op)
+  return nil, errors.new { code = code, op = op or "open", message = message, hint = hint }
+end
+
+--- The error of a session that does not exist.
+---@param id string
+---@param op string?
+---@return axo.Error
+function sessions.unknown(id, op)
+  local _, err = failure("NOT_FOUND", "there is no session " .. id,
+    hints.TABLE.list_sessions.lua, op)
+  return err
+end
+
+local function unknown_container(name)
+  local _, err = failure("NOT_FOUND", "there is no container " .. name,
+    "podman ps --all lists them")
+  return err
+end
+
+local function existing_container(client, name, op, otherwise)
+  local container, err = client:inspect(name, op)
+  if container or not podman.is_missing(err) then return container, err end
+  return nil, otherwise
+end
+
+-- `what` it is for its user: "session ID", "container NAME".
+local function check_running(container, name, what)
+  if container.State and container.State.Paused then
+    return failure("PAUSED", ("the %s is paused"):format(what), "podman unpause " .. name)
+  end
+  if not (container.State and container.State.Running) then
+    return failure("NOT_RUNNING", ("the %s is not running"):format(what) .. login.reminder(),
+      hints.TABLE.start_again.lua)
+  end
+  return container
+end
+
+local function running_container(client, name, what, otherwise)
+  local container, err = existing_container(client, name, "open", otherwise)
+  if not container then return nil, err end
+  return check_running(container, name, what)
+end
+
+local function published_ports(container, asked)
+  local found = container.NetworkSettings and container.NetworkSettings.Ports or {}
+  local list = {}
+  for _, port in ipairs(asked) do
+    if type(found[port .. "/tcp"]) == "table" then list[#list + 1] = port end
+  end
+  return list
+end
+
+local function labels_of(container)
+  return container.Config and container.Config.Labels
+end
+
+-- The directory by which its guest finds us: our own, and only where it is really mounted.
+local function link_dir_of(container, session, at)
+  if session.path ~= "native" then return nil end
+  local ours, err = guest.link_dir(session.instance, at.base)
+  local real = ours and uv.fs_realpath(ours)
+  for _, mount in ipairs(real and container.Mounts or {}) do
+    if mount.Destination == guest.LINK_TARGET
+      and uv.fs_realpath(tostring(mount.Source)) == real then
+      return ours
+    end
+  end
+  return nil, err or "its guest does not look for sockets where we make them"
+end
+
+local function pid_of(client, container)
+  return not client:is_remote() and math.tointeger(container.State.Pid) or nil
+end
+
+local function record_of(client, set, container, session, at)
+  local pid = pid_of(client, container)
+  local link_dir, no_link
+  if pid and at then link_dir, no_link = link_dir_of(container, session, at) end
+  return {
+    container_id = container.Id,
+    pid = pid,
+    image = container.ImageName,
+    limits = limits.verify(session.limits, pid, container.Id),
+    warnings = {},
+    client = client:for_session(session),
+    policy = set,
+    owned = false,
+    exec = set:fields().exec or {},
+    timeouts = {},
+    ports = published_ports(container, session.ports),
+    instance = session.instance,
+    mounted = pid and root.known(session.dir, session.root),
+    link_dir = link_dir,
+    no_link = no_link,
+  }
+end
+
+local function session_of(container, id, op)
+  local session, problem = naming.session_of(container.Name, labels_of(container))
+  if session then return session end
+  return failure("NOT_FOUND", ("the container %s is not a session's%s"):format(
+    naming.container(id), problem and ": " .. problem or ""), nil, op)
+end
+
+-- Nothing of ours runs in it yet.
+local function seal_again(record)
+  sealed.ensure({ id = record.container_id, pid = record.pid }, record.warnings)
+end
+
+local function open_at(client, set, container, session, at, lost)
+  local record, err = known.record(client, set, session, {
+    id = container.Id, pid = pid_of(client, container), image = container.ImageName,
+    network = container.HostConfig and container.HostConfig.NetworkMode,
+    ports = published_ports(container, session.ports),
+  }, at)
+  if not record then return nil, err end
+  if record.pid then record.link_dir, record.no_link = link_dir_of(container, session, at) end
+  record.no_link = lost or record.no_link
+  seal_again(record)
+  return record
+end
+
+-- What podman says of a session, and where its files are.
+local function find(client, id, op)
+  local container, err = existing_container(client, naming.container(id), op,
+    sessions.unknown(id, op))
+  if not container then return nil, err end
+  local session
+  session, err = session_of(container, id, op)
+  if not session then return nil, err end
+  local at, lost = place.find(session)
+  if not at then return nil, lost end
+  return { container = container, session = session, at = at, lost = lost }
+end
+
+-- Calls fn with what podman says, and the lock of the session. Who looks holds the lock where it
+-- would be, and then the one where it is.
+local function with_lock(client, id, op, fn)
+  local own, err = place.own(id)
+  if not own then return nil, err end
+  local lock
+  lock, err = known.share(own, id, op)
+  if not lock then return nil, err end
+  local found
+  found, err = find(client, id, op)
+  if found and not found.at:is(own) then
+    session_lock.release(lock, own)
+    own, found = found.at, nil
+    lock, err = known.share(own, id, op)
+    if lock then found, err = find(client, id, op) end
+  end
+  local result
+  if found then result, err = fn(found, lock) end
+  if lock and (result == nil or result == true) then session_lock.release(lock, own) end
+  return result, err
+end
+
+local function take_by_podman(client, set, id)
+  return with_lock(client, id, "open", function(found, lock)
+    local container, err = check_running(found.container, naming.container(id), "session " .. id)
+    if not container then return nil, err end
+    local record
+    record, err = open_at(client, set, container, found.session, found.at, found.lost)
+    if record then record.lock = lock end
+    return record, err
+  end)
+end
+
+--- Takes a share in a running session, in a coroutine.
+---@param client axo.Client
+---@param set axo.Policy
+---@param id string
+---@return axo.Record? record, axo.Error?
+function sessions.take(client, set, id)
+  local record, err = known.take(client, set, id)
+  if record or err then return record, err end
+  return take_by_podman(client, set, id)
+end
+
+local function policy_of(opts, level)
+  local called, set, err = pcall(policy.new, opts.policy)
+  if not called then error(set, level + 1) end
+  return set, err
+end
+
+local function split(opts, callback)
+  if type(opts) == "function" then return nil, opts end
+  return opts, callback
+end
+
+local function as_handle(body, callback)
+  return await.sequence(function()
+    local record, err = body()
+    local sb = record and sessions.handle(record)
+    if sb then audit_session.opened(record, sb) end
+    return sb, err
+  end, callback)
+end
+
+local function check_id(id, where, level)
+  local problem = type(id) ~= "string" and "the id must be a string" or naming.check_id(id)
+  if problem then error(where .. ": " .. problem, level + 1) end
+end
+
+--- Opens a running session, for instance after its host was restarted. Closing the handle
+--- leaves the session alone; `sb:stop()` ends it.
+---
+--- Codes: "NOT_FOUND", "NOT_RUNNING", "PAUSED", "STARTING" (another process starts or removes it
+--- just now), "POLICY". An id that cannot be one raises.
+---@param id string
+---@param opts { policy: table? }? overrides for this handle, as in `axo.start`
+---@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
+---@return axo.Sandbox? sandbox, axo.Error? err
+function sessions.open(id, opts, callback)
+  opts, callback = split(opts, callback)
+  check_id(id, "axosandbox.open", 2)
+  opts = options.check(OPEN_SHAPE, opts, "axosandbox.open", 2)
+  local set, set_error = policy_of(opts, 2)
+  return as_handle(function()
+    local client, err = podman.client()
+    if not client or not set then return nil, err or set_error end
+    return sessions.take(client, set, id)
+  end, callback)
+end
+
+-- By its own id: whatever takes its name meanwhile is another one's.
+local function remove_found(client, id, found)
+  local ok, err = leftovers.remove(client:for_session(found.session), found.container.Id)
+  if ok then leftovers.remove_directory(found.at:path()) end
+  audit_session.stopped(id, naming.container(id), err)
+  return ok, err
+end
+
+--- Ends a session by its id, whoever started it and whatever state it is in: running, paused or
+--- exited. Removes its container and files; its handles find it gone. Policy is not asked.
+---
+--- Codes: "NOT_FOUND", "STARTING" (another process starts or removes it just now). An id that
+--- cannot be one raises.
+---@param id string
+---@param callback fun(err: axo.Error?, ok: true?)?
+---@return true? ok, axo.Error?
+function sessions.stop(id, callback)
+  check_id(id, "axosandbox.stop", 2)
+  return await.sequence(function()
+    local client, err = podman.client()
+    if not client then return nil, err end
+    return with_lock(client, id, "stop", function(found)
+      return remove_found(client, id, found)
+    end)
+  end, callback)
+end
+
+-- ---- foreign containers ----------------------------------------------------------------
+
+local function warn_of_labels(record, problem)
+  local text = ("the container %s is not taken for a session: %s"):format(record.container, problem)
+  record.warnings[#record.warnings + 1] = text
+  log.emit("warn", text, { op = "attach", container = record.container })
+end
+
+local function is_beneath(path, dir)
+  return dir == "/" or (path .. "/"):sub(1, #dir + 1) == dir .. "/"
+end
+
+local function attach_record(client, set, name, dir)
+  local container, err = running_container(client, name, "container " .. name,
+    unknown_container(name))
+  if not container then return nil, err end
+  local session, problem = naming.session_of(container.Name, labels_of(container))
+  session = session or { limits = {}, ports = {} }
+  local at
+  if session.id then
+    at, err = place.find(session)
+    if not at then return nil, err end
+  end
+  local record = record_of(client, set, container, session, at)
+  record.kind, record.id, record.container, record.dir = "attached", name, name, dir
+  if session.dir and not is_beneath(dir, session.dir) then record.mounted = nil end
+  -- No id begins with "@": the files of a foreign container never meet a session's.
+  record.runtime_dir, err = host.session_dir("@" .. container.Id:sub(1, 16))
+  if not record.runtime_dir then return nil, err end
+  if problem then warn_of_labels(record, problem) end
+  if session.id then seal_again(record) end
+  if at then
+    record.lock, err = known.share(at, session.id)
+    record.place = at
+    if not record.lock then return nil, err end
+  end
+  return record
+end
+
+--- A handle on an existing container, rooted at a directory in it (a git worktree, say). It
+--- never removes the container. That of a session is entered by its guest, any other by
+--- `podman exec`.
+---
+--- Its files are those beneath the directory, whatever symbolic links say, and its commands begin
+--- in it; where they go from there is theirs. A directory that was removed and made again is the
+--- same one to it; one that was replaced by a symbolic link is none ("NO_ROOT").
+---
+--- Codes: "NOT_FOUND", "NOT_RUNNING", "STARTING", "POLICY". A name or a path that cannot be one raises.
+---@param container string name or id
+---@param dir string absolute, in the container
+---@param opts { policy: table? }?
+---@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
+---@return axo.Sandbox? sandbox, axo.Error? err
+function sessions.attach(container, dir, opts, callback)
+  opts, callback = split(opts, callback)
+  local problem = type(container) ~= "string" and "the container must be a string"
+    or naming.check_container(container)
+    or (type(dir) ~= "string" or dir:sub(1, 1) ~= "/") and "the directory must be an absolute path"
+  if problem then error("axosandbox.attach: " .. problem, 2) end
+  opts = options.check(OPEN_SHAPE, opts, "axosandbox.attach", 2)
+  local set, set_error = policy_of(opts, 2)
+  return as_handle(function()
+    local client, err = podman.client()
+    if not client or not set then return nil, err or set_error end
+    return attach_record(client, set, container, naming.tidy_path(dir))
+  end, callback)
+end
+
+-- ---- all of them -----------------------------------------------------------------------
+
+--- Opens a session that was just listed, without asking podman again; in a coroutine.
+---@param client axo.Client
+---@param set axo.Policy
+---@param info axo.SessionInfo
+---@return axo.Sandbox? sandbox, axo.Error? err "NOT_RUNNING", "PAUSED", "STARTING"
+function sessions.open_listed(client, set, info)
+  local _, err = check_running({
+    State = { Paused = info.state == "paused", Running = info.running },
+  }, info.container, "session " .. info.id)
+  if err then return nil, err end
+  if not info.place then
+    return nil, errors.new {
+      code = "NOT_RUNNING", op = "open",
+      message = ("the directory of the files of session %s cannot be used"):format(info.id),
+    }
+  end
+  local lock
+  lock, err = known.share(info.place, info.id)
+  if not lock then return nil, err end
+  local record
+  record, err = known.record(client, set, info.labels, {
+    id = info.container_id, pid = info.pid, image = info.image, ports = info.ports,
+  }, info.place)
+  if not record then
+    session_lock.release(lock, info.place)
+    return nil, err
+  end
+  record.lock = lock
+  seal_again(record)
+  return sessions.handle(record)
+end
+
+--- This host's sessions (this user's: podman keeps each user's containers apart).
+---@param callback fun(err: axo.Error?, list: axo.SessionInfo[]?)?
+---@return axo.SessionInfo[]? list, axo.Error?
+function sessions.list(callback)
+  return await.sequence(function()
+    local client, err = podman.client()
+    if not client then return nil, err end
+    return session_list.all(client, "list")
+  end, callback)
+end
+
+return sessions

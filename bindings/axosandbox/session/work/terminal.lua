@@ -1,0 +1,134 @@
+--- Handles of terminals.
+local handle = require "axosandbox.session.work.handle"
+local options = require "axosandbox.base.options"
+local screen = require "axosandbox.session.work.screen"
+
+local terminal = {}
+
+---@class axo.Terminal
+---@field id string never used twice
+---@field argv string[]
+---@field started number seconds since the epoch
+---@field private source axo.Source
+local Terminal = { __name = "axo.terminal" }
+Terminal.__index = Terminal
+
+---@param source axo.Source
+---@return axo.Terminal
+function terminal.wrap(source)
+  return setmetatable({
+    id = source.id, argv = source.argv, started = source.started, source = source,
+  }, Terminal)
+end
+
+--- `running`, `exited (N)`, `killed (SIGNAL)` or `failed: reason`, and whether memory ran out.
+---@return string
+function Terminal:status()
+  return handle.describe(self.source:status())
+end
+
+--- The same in parts.
+---@return axo.SourceStatus
+function Terminal:state()
+  return self.source:status()
+end
+
+---@return boolean
+function Terminal:is_alive()
+  return self.source:status().state == "running"
+end
+
+--- Types bytes.
+---@param bytes string
+---@return true?, axo.Error? code "EPIPE" once it has ended, "ENOBUFS" when too much waits
+function Terminal:write(bytes)
+  if type(bytes) ~= "string" then
+    error("terminal:write: expected a string, got " .. type(bytes), 2)
+  end
+  return self.source:write(bytes)
+end
+
+local function check_size(value, name)
+  if math.type(value) ~= "integer" or value < 1 or value > 65535 then
+    error(("terminal:resize: %s must be an integer from 1 to 65535"):format(name), 3)
+  end
+end
+
+--- Changes its size; the program inside gets SIGWINCH.
+---@param rows integer
+---@param cols integer
+---@return true?, axo.Error? code "ESRCH" once it has ended
+function Terminal:resize(rows, cols)
+  check_size(rows, "rows")
+  check_size(cols, "cols")
+  screen.before_resize(self.source)
+  return self.source:resize(rows, cols)
+end
+
+local SCREEN_SHAPE = {
+  scrollback = { type = "integer", min = 0 }, since = { type = "integer", min = 0 },
+}
+
+--- What a person would see who sat at it, full-screen programs included. It is followed from the
+--- first call on; then, and after this program was started anew, it is made of what the ring still
+--- holds, and `lost` says that this was not all. Does not wait.
+---@param opts { scrollback: integer?, since: integer? }? scrollback: how many lines that have scrolled off come with it, none by default; since: those since that offset of the output, too. 2000 are kept
+---@return axo.Screen? screen, axo.Error? code "EINVAL": above 500 rows or 1000 columns
+function Terminal:screen(opts)
+  opts = options.check(SCREEN_SHAPE, opts, "terminal:screen", 2)
+  local it, err = screen.of(self.source)
+  if not it then return nil, err end
+  return it:read(opts)
+end
+
+--- The whole scrollback: what the ring still holds.
+---@return string bytes
+function Terminal:snapshot()
+  return handle.held(self.source)
+end
+
+--- Reads from an offset on.
+---@param cursor integer? 0 by default: from the very beginning
+---@return string bytes, integer cursor the offset to read from next, integer dropped bytes lost in between
+function Terminal:read(cursor)
+  return self.source.ring:read(cursor or 0)
+end
+
+--- Calls `fn` with the scrollback, then with what comes.
+---@param fn fun(bytes: string, cursor: integer, dropped: integer)
+---@param opts { from: integer? }? from: the offset to begin at; by default the oldest byte held
+---@return axo.Subscription
+function Terminal:subscribe(fn, opts)
+  return handle.follow(self.source, fn, opts, "terminal:subscribe")
+end
+
+--- Waits for the program's end.
+---@param timeout number? seconds
+---@param callback fun(err: axo.Error?, status: axo.SourceStatus?)?
+---@return axo.SourceStatus?, axo.Error? code "TIMEOUT"
+function Terminal:wait(timeout, callback)
+  return handle.wait(self.source, timeout, callback)
+end
+
+--- Sends a signal to the program's whole tree, or with `tree = false` to its first process.
+---@param signal string|integer
+---@param opts { tree: boolean? }?
+---@param callback fun(err: axo.Error?, count: integer?)?
+---@return integer? count, axo.Error? code "ESRCH" when it has ended
+function Terminal:signal(signal, opts, callback)
+  return handle.signal(self.source, signal, opts, callback, "terminal:signal")
+end
+
+--- Ends the program inside and all of its descendants, then the terminal. The scrollback stays.
+---@param opts { grace: number? }? seconds between TERM and KILL, 2 by default
+---@param callback fun(err: axo.Error?, status: axo.SourceStatus?)?
+---@return axo.SourceStatus?, axo.Error?
+function Terminal:close(opts, callback)
+  return handle.stop(self.source, opts, callback, "terminal:close")
+end
+
+function Terminal:__tostring()
+  return ("axo.terminal %s: %s"):format(self.id, self:status())
+end
+
+return terminal

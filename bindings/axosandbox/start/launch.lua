@@ -1,0 +1,335 @@
+--- Running `podman run` until it works: on a failure the retry policy says what to change.
+local uv = require "luv"
+local core = require "axosandbox.core"
+local await = require "axosandbox.base.await"
+local embedded = require "axosandbox.podman.embedded"
+local errors = require "axosandbox.base.errors"
+local guest = require "axosandbox.way.native.guest"
+local host = require "axosandbox.host"
+local image = require "axosandbox.podman.image"
+local install = require "axosandbox.podman.install"
+local learnt = require "axosandbox.start.learnt"
+local leftovers = require "axosandbox.session.leftovers"
+local naming = require "axosandbox.base.naming"
+local plan = require "axosandbox.start.plan"
+local podman = require "axosandbox.podman"
+local ports = require "axosandbox.podman.ports"
+local turns = require "axosandbox.base.turns"
+
+local launch = {}
+
+local MAX_STEPS = 12
+local MAX_WAIT = 60
+
+-- ---- one attempt ---------------------------------------------------------------------
+
+local function spec_of(job, attempt)
+  return plan.spec(job.plan, {
+    podman = job.client.program,
+    seccomp = attempt.seccomp,
+    cidfile = attempt.cidfile,
+    pidfile = attempt.pidfile,
+    link_dir = attempt.link_dir,
+    hard_limits = core.hard_limits(),
+  })
+end
+
+--- Where the profile of system calls is written for one `podman run`. A podman that is elsewhere
+--- (a virtual machine that shares the homes) reads it from the user's cache.
+---@param job axo.Job
+---@param instance string
+---@return string? path, axo.Error?
+function launch.profile_path(job, instance)
+  local dir, err = job.dir, nil
+  if job.client:is_remote() then dir, err = host.cache_dir() end
+  return dir and ("%s/%s.seccomp.json"):format(dir, instance), err
+end
+
+-- Without a place for its socket there is no guest.
+local function link_dir(job)
+  if not job.plan.guest then return nil end
+  local path, err = guest.make_link_dir(job.plan.instance, job.dir)
+  if path then return path end
+  job.plan.guest = nil
+  job:warn("the portable path is used: " .. tostring(err))
+end
+
+local function new_attempt(job)
+  job.plan.instance = naming.token()
+  local base = job.dir .. "/" .. job.plan.instance
+  local seccomp, err = launch.profile_path(job, job.plan.instance)
+  if not seccomp then return nil, err end
+  return {
+    instance = job.plan.instance,
+    seccomp = seccomp,
+    cidfile = base .. ".cid",
+    pidfile = not job.client:is_remote() and base .. ".pid" or nil,
+    link_dir = link_dir(job),
+  }
+end
+
+local function container_of(attempt, result)
+  local pid = attempt.pidfile and host.read_file(attempt.pidfile)
+  local container = {
+    id = result.stdout:match "%x+" or (host.read_file(attempt.cidfile) or ""):match "%x+",
+    pid = pid and math.tointeger(tonumber(pid:match "%d+")),
+    instance = attempt.instance,
+    link_dir = attempt.link_dir,
+  }
+  uv.fs_unlink(attempt.cidfile)
+  if attempt.pidfile then uv.fs_unlink(attempt.pidfile) end
+  return container
+end
+
+-- An image whose `sleep` is not one, a guest that cannot serve, or a container that was killed at
+-- once.
+local function check_alive(job, container)
+  if not container.pid or uv.fs_stat("/proc/" .. container.pid) then return container end
+  local found = job.plan.guest and job.client:inspect(container.id, "start")
+  local why = guest.ending(found and found.State and found.State.ExitCode)
+  leftovers.remove(job.client, container.id)
+  guest.forget(container.instance, job.dir)
+  return nil, errors.new {
+    code = "PODMAN", op = "start", final = true, ended = true,
+    message = why and why.message
+      or ("the container ended as soon as it was started (image %s)"):format(job.plan.image),
+    hint = why and why.hint or "the image must have a `sleep` command that waits",
+  }
+end
+
+-- podman is a heavy program, and its runs wait for each other's locks: more of them at once make
+-- none of them quicker. The line is this process's.
+local starting = turns.new(3 * math.max(1, #(uv.cpu_info() or {})))
+
+local function run_once(job)
+  local stopped = job:stopped()
+  if stopped then return nil, stopped end
+  local attempt, err = new_attempt(job)
+  if not attempt then return nil, err end
+  local argv
+  argv, err = core.argv.run(spec_of(job, attempt))
+  if not argv then
+    err.final = true
+    return nil, err
+  end
+  local p = job.plan
+  if p.firewall ~= job.client.firewall then job.client:use_firewall(p.firewall) end
+  job.taken = job.client:is_remote() and {} or ports.busy(p.publish_address, p.ports)
+  local result
+  result, err = job:ask(argv, { op = "start" })
+  uv.fs_unlink(attempt.seccomp)
+  if not result then
+    leftovers.clean(job.client, attempt, err)
+    guest.forget(attempt.instance, job.dir)
+    return nil, err
+  end
+  return check_alive(job, container_of(attempt, result))
+end
+
+local function wait_for_turn(job)
+  local taken = await.call(function(done)
+    job.current = starting:request(done)
+    return true
+  end)
+  job.current = nil
+  return taken
+end
+
+local function run(job)
+  if not job:off_the_clock(wait_for_turn, job) then return nil, job:stopped() end
+  return starting:use(run_once, job)
+end
+
+local function pull(job)
+  return job:off_the_clock(function()
+    local argv, opts = image.pull_request(job.client, job.plan.image, job.pull_timeout)
+    if not argv then return nil, opts end
+    job.plan.pulled = true
+    return job:ask(argv, opts)
+  end)
+end
+
+local STEPS = { run = run, pull = pull }
+
+-- ---- after a failure -----------------------------------------------------------------
+
+local function meaning_of(job, err)
+  if err.code == "TIMEOUT" and err.op == "pull" then
+    return { class = "REGISTRY_UNREACHABLE", subclass = "TIMEOUT" }
+  end
+  return job.set:decide("retry", {
+    op = "classify", stderr = err.stderr or "", exit_code = err.exit_code,
+  })
+end
+
+local function ask_policy(job, meaning, err, attempt)
+  local hard = core.hard_limits() or {}
+  return job.set:decide("retry", {
+    op = "retry",
+    class = meaning.class,
+    subclass = meaning.subclass,
+    port = meaning.port,
+    stderr = err.stderr or "",
+    exit_code = err.exit_code,
+    stage = err.op == "pull" and "pull" or "run",
+    attempt = attempt,
+    plan = plan.summary(job.plan),
+    host = { nofile = hard.nofile, nproc = hard.nproc, runtimes = podman.runtimes(),
+      firewalls = podman.firewalls() },
+    fields = job.set:fields(),
+  })
+end
+
+local function give_up(job, err, meaning, decision)
+  local required = meaning.class == "CGROUP" and job.plan.require_limits
+  return nil, errors.new {
+    code = required and "LIMITS" or "PODMAN",
+    op = "start",
+    message = err.message,
+    hint = decision and decision.hint or err.hint,
+    class = meaning.class,
+    subclass = meaning.subclass,
+    port = meaning.port,
+    stderr = err.stderr,
+    exit_code = err.exit_code,
+    signal = err.signal,
+  }
+end
+
+-- podman names the first busy port only; those that are known to be busy go with it.
+local function with_taken_ports(job, changes)
+  if type(changes.drop_ports) ~= "table" then return changes end
+  local dropped = {}
+  for _, port in ipairs(changes.drop_ports) do dropped[#dropped + 1] = port end
+  for port in pairs(job.taken or {}) do dropped[#dropped + 1] = port end
+  local result = {}
+  for key, value in pairs(changes) do result[key] = value end
+  result.drop_ports = dropped
+  return result
+end
+
+-- Whether the change gives up something that was asked for.
+local function is_unmet(job, before, changed)
+  if changed.drop_limits ~= before.drop_limits then return job.set:fields().limits ~= nil end
+  return changed.network ~= before.network or #changed.ports < #before.ports
+end
+
+local function apply(job, decision, meaning)
+  local before = job.plan
+  local changes = with_taken_ports(job, decision.changes or {})
+  local changed, problem = plan.apply(before, changes)
+  if not changed then
+    return nil, errors.new {
+      code = "POLICY", op = "start", message = problem, class = meaning.class,
+    }
+  end
+  job.plan = changed
+  local text = decision.warning or plan.difference(before, changed)
+  if changed.image ~= before.image then
+    if text then job:mention(text, "fallback:" .. before.image) end
+    learnt.fallback(job, before.image, changed.image)
+  elseif text then
+    job:warn(text, is_unmet(job, before, changed))
+  end
+  return true
+end
+
+local function perform(job, decision, meaning, err)
+  local changes = decision.changes or {}
+  if changes.pull and job.plan.pull == "never" then
+    local hint = "the image policy allows no pull: load the image yourself"
+    return give_up(job, err, meaning, { hint = hint })
+  end
+  if changes.remove_stale then
+    local removed, problem = leftovers.remove_stale(job.client, job.id)
+    if not removed then return nil, problem end
+  end
+  local ok, problem = apply(job, decision, meaning)
+  if not ok then return nil, problem end
+  if changes.wait then await.sleep(math.min(changes.wait, MAX_WAIT)) end
+  job.step = changes.pull and "pull" or "run"
+  return true
+end
+
+-- Failures that need no policy, because only one answer is right.
+local function mend(job, meaning)
+  if learnt.blame(job, meaning) then return true end
+  if meaning.class == "IMAGE_NOT_FOUND" and job.plan.base_image then
+    return learnt.forget_cache(job)
+  end
+  if image.is_embedded(job.plan.image) and not job.imported
+    and (meaning.class == "IMAGE_NOT_FOUND" or meaning.class == "REGISTRY_UNREACHABLE") then
+    job.imported = true
+    return embedded.ensure(job.client)
+  end
+  if meaning.class == "MACHINE_NOT_RUNNING" and not host.is_linux() and not job.machine_started then
+    job.machine_started = true
+    return job:off_the_clock(install.start_machine, job.client)
+  end
+  return nil
+end
+
+local function is_final(err)
+  if err.final then return true end
+  -- A pull that takes too long is a registry that cannot be reached.
+  if err.code == "TIMEOUT" then return err.op ~= "pull" end
+  return err.code ~= "PODMAN" or err.signal ~= nil
+end
+
+-- The guest could not be run (its file system is mounted noexec, a security module refused it):
+-- the portable path asks for less.
+local function without_guest(job, err, meaning)
+  local refused = err.ended or (meaning and meaning.class == "OCI_RUNTIME")
+  if not job.plan.guest or not refused or job.plan.mapped then return false end
+  job.plan.guest = nil
+  job:warn("the portable path is used, because the guest could not be run: " .. err.message)
+  return true
+end
+
+local NOT_THE_GUEST = { RLIMIT = true, NO_SUCH_USER = true }
+
+local function recover(job, err, attempt)
+  if err.ended and without_guest(job, err) then return true end
+  if is_final(err) then return nil, err end
+  local meaning, problem = meaning_of(job, err)
+  if not meaning then return nil, problem end
+  local mended
+  mended, problem = mend(job, meaning)
+  if mended then return true end
+  if problem then return nil, problem end
+  if not NOT_THE_GUEST[meaning.subclass] and without_guest(job, err, meaning) then return true end
+  local decision
+  decision, problem = ask_policy(job, meaning, err, attempt)
+  if not decision then return nil, problem end
+  if decision.action ~= "retry" then return give_up(job, err, meaning, decision) end
+  return perform(job, decision, meaning, err)
+end
+
+--- Starts the container of a job's plan, in a coroutine. Each change that it took is a warning
+--- of the job; a failure leaves no container behind.
+---@param job axo.Job
+---@return { id: string, pid: integer?, instance: string }? container, axo.Error?
+function launch.run(job)
+  job.step = "run"
+  local last
+  for attempt = 1, MAX_STEPS do
+    local step = job.step
+    job.step = "run"
+    local result, err = STEPS[step](job)
+    if result and step == "run" then
+      learnt.keep(job)
+      return result
+    end
+    last = err or last
+    local ok, problem = true, nil
+    if not result then ok, problem = recover(job, err, attempt) end
+    if not ok then return nil, problem end
+  end
+  return nil, errors.new {
+    code = "PODMAN", op = "start", message = ("gave up after %d attempts: %s"):format(
+      MAX_STEPS, last and last.message or "no attempt succeeded"),
+    stderr = last and last.stderr, exit_code = last and last.exit_code,
+  }
+end
+
+return launch

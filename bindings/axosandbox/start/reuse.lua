@@ -1,0 +1,173 @@
+--- What a start with `reuse` makes of the session that runs already: whether it is the same, what
+--- the start brings to it, and what it has less of than was asked for.
+local errors = require "axosandbox.base.errors"
+local hints = require "axosandbox.base.hints"
+local image = require "axosandbox.podman.image"
+local known = require "axosandbox.session.known"
+local limits = require "axosandbox.policy.limits"
+local secrets = require "axosandbox.podman.secrets"
+local sessions = require "axosandbox.session.sessions"
+
+local reuse = {}
+
+local LIMITS = { "memory", "cpus", "pids" }
+
+local LOOPBACK = { "^127%.", "^::1$" }
+
+local function is_loopback(address)
+  return address:find(LOOPBACK[1]) ~= nil or address:find(LOOPBACK[2]) ~= nil
+end
+
+local function asked_limits(job)
+  return limits.normalise(job.set:fields().limits) or {}
+end
+
+-- What a running session has more of than this start would give it: never silently weaker.
+local function excess(record, job)
+  if job.plan.network == "none" and record.network_mode ~= "none" then return "a network" end
+  local address = record.publish_address
+  if address and record.ports[1] and address ~= job.plan.publish_address
+    and not is_loopback(address) then
+    return "ports published on " .. address
+  end
+  local missing = job.plan.require_limits and limits.shortfall(record.limits)
+  if missing then return "limits that are not in force: " .. missing end
+  local asked = asked_limits(job)
+  for _, key in ipairs(LIMITS) do
+    local has = record.asked_limits and record.asked_limits[key]
+    if asked[key] and (not has or has > asked[key]) then return "a larger limit on " .. key end
+  end
+end
+
+-- What it may do that this start would not let it; one of an older version may do all of it.
+local function looser(record, job)
+  for _, name in ipairs(record.given_back or {}) do
+    if not job.plan[name] then return name .. ", which this start would not allow" end
+  end
+end
+
+local function difference(record, job)
+  if record.dir ~= job.asked.dir or not image.same(record.asked_image, job.asked.image) then
+    return ("another directory or image: %s, %s"):format(
+      record.dir, record.asked_image or "the default image")
+  end
+  return excess(record, job) or looser(record, job)
+end
+
+--- Lets go of a session that was found; it goes on.
+---@type fun(record: axo.Record)
+reuse.leave = known.leave
+
+--- The running session of the job's id, in a coroutine. nil without an error when none runs.
+---@param job axo.Job
+---@return axo.Record? record
+---@return axo.Error? err "IN_USE": it has another directory or image, or more than was asked for; "STARTING"
+function reuse.find(job)
+  local record, err = sessions.take(job.client, job.set, job.id)
+  if not record then
+    if err.code == "NOT_FOUND" or err.code == "NOT_RUNNING" then return nil end
+    return nil, err
+  end
+  local differs = difference(record, job)
+  if not differs then return record end
+  reuse.leave(record)
+  return nil, errors.new {
+    code = "IN_USE", op = "start",
+    message = ("the session %q runs with %s"):format(job.id, differs),
+    hint = hints.TABLE.other_session.lua,
+  }
+end
+
+-- ---- what it lacks -----------------------------------------------------------------------
+
+local function unpublished(record, job)
+  local is_there, missing = {}, {}
+  for _, port in ipairs(record.ports) do is_there[port] = true end
+  for _, port in ipairs(job.plan.ports) do
+    if not is_there[port] then missing[#missing + 1] = tostring(port) end
+  end
+  if missing[1] then return "it does not publish " .. table.concat(missing, ", ") end
+end
+
+-- Those that policy gives where none was asked for count, too: it may say otherwise by now.
+local function add_other_limits(list, record, job)
+  for _, key in ipairs(LIMITS) do
+    local has, would = record.asked_limits and record.asked_limits[key], job.plan.limits[key]
+    if has and would and has < would then
+      list[#list + 1] = "it has a smaller limit on " .. key
+    elseif would and (not has or has > would) then
+      list[#list + 1] = "it has a larger limit on " .. key .. " than it would be given now"
+    end
+  end
+end
+
+-- What is done at a start, and only there.
+local function add_not_applied(list, record, job)
+  local user = job.asked.user
+  if user and user ~= record.user then
+    list[#list + 1] = "it runs as " .. (record.user or "its image's user")
+  end
+  if job.asked.post_create[1] then
+    list[#list + 1] = "the commands of post_create do not run again"
+  end
+  if job.set:fields().shm_size then list[#list + 1] = "its /dev/shm keeps its size" end
+end
+
+local function lacks(record, job)
+  local list = { unpublished(record, job) }
+  if job.set:fields().network == "bridge" and record.network_mode == "none" then
+    list[#list + 1] = "it has no network"
+  end
+  if not record.given_back then
+    list[#list + 1] = "an older version started it, without the profile of system calls"
+  end
+  add_other_limits(list, record, job)
+  add_not_applied(list, record, job)
+  return list
+end
+
+-- ---- what is brought to it ---------------------------------------------------------------
+
+local function add_secrets(record, found)
+  if not found then return end
+  local values, before = {}, record.secrets
+  for name, value in pairs(before and before.values or {}) do values[name] = value end
+  for name, value in pairs(found.values) do values[name] = value end
+  record.secrets = secrets.of(values)
+  secrets.release(before)
+  secrets.release(found)
+end
+
+-- As in a container of its own: a secret goes before a variable.
+local function add_env(record, job)
+  local held, hidden = record.secrets and record.secrets.values or {}, {}
+  for name, value in pairs(job.asked.env) do
+    if not held[name] then
+      record.env = record.env or {}
+      record.env[name] = value
+    elseif not job.asked.env_from[name] then
+      hidden[#hidden + 1] = name
+    end
+  end
+  table.sort(hidden)
+  if hidden[1] then return "it has secrets named " .. table.concat(hidden, ", ") end
+end
+
+--- Gives what the start brings along, `env` and the secrets, to the commands of this handle, and
+--- warns of what the session has otherwise than it was asked for.
+---@param job axo.Job with `secrets`
+---@param record axo.Record
+function reuse.apply(job, record)
+  add_secrets(record, job.secrets)
+  local hidden, other = add_env(record, job), lacks(record, job)
+  other[#other + 1] = hidden
+  if other[1] then
+    job:warn(("the session %s runs already, and is taken as it is: %s"):format(
+      job.id, table.concat(other, "; ")), true)
+  end
+  for _, warning in ipairs(job.warnings) do
+    record.warnings[#record.warnings + 1] = warning
+  end
+end
+
+return reuse

@@ -1,0 +1,90 @@
+--- What the guest's refusals are called.
+local core = require "axosandbox.core"
+local errors = require "axosandbox.base.errors"
+local hints = require "axosandbox.base.hints"
+local file_faults = require "axosandbox.way.file_faults"
+local root = require "axosandbox.way.root"
+
+local faults = {}
+
+local STAGE = core.stage
+
+local HINTS = {
+  NO_PROCESS = hints.TABLE.no_processes.lua,
+  LIMIT = "stop one of them first",
+  KILL = hints.TABLE.stop_session.lua,
+}
+
+local function of_exec(code)
+  return code == "ENOENT" and "NOT_FOUND" or "NOT_EXECUTABLE"
+end
+
+-- Descriptors can be short where processes are not.
+local DESCRIPTORS = { EMFILE = true, ENFILE = true, ETOOMANYREFS = true }
+
+local BY_STAGE = {
+  [STAGE.REQUEST] = function() return "INVALID" end,
+  [STAGE.LIMIT] = function() return "LIMIT" end,
+  [STAGE.FORK] = function(code) return DESCRIPTORS[code] and "LIMIT" or "NO_PROCESS" end,
+  [STAGE.USER] = function(code) return code == "EPERM" and "PERMISSION" or "NO_USER" end,
+  [STAGE.CWD] = function() return "NO_DIRECTORY" end,
+  [STAGE.EXEC] = of_exec,
+  [STAGE.TERMINAL] = function() return "NO_TERMINAL" end,
+  [STAGE.RING] = function() return "NO_MEMORY" end,
+  [STAGE.WORK] = function(code) return code == "ETIMEDOUT" and "KILL" or "NOT_FOUND" end,
+}
+
+-- It is there, or the link would be down.
+local function silent(path, op)
+  return errors.new {
+    code = "TIMEOUT", op = op, message = ("the guest of %s does not answer"):format(path.container),
+    hint = ("if the container is paused: podman unpause %s"):format(path.container),
+  }
+end
+
+--- An error of the link as the session's callers know it.
+---@param raw axo.Error as core.link gives it
+---@param path axo.NativePath
+---@param op string?
+---@param what string? what it was about: the command's name
+---@return axo.Error
+function faults.of(raw, path, op, what)
+  if not path.is_open then return path:stopped_error(op or "exec") end
+  if raw.code == "ECONNRESET" or raw.code == "ENOTCONN" then return path:gone() end
+  if raw.code == "ETIMEDOUT" and not raw.stage then return silent(path, op or "exec") end
+  local name = BY_STAGE[raw.stage]
+  local code = name and name(raw.code) or raw.code
+  if not raw.stage and code == "ENOBUFS" then code = "LIMIT" end
+  local message = raw.message
+  if what then message = what .. ": " .. message:gsub("^[^:]+: ", "") end
+  return errors.new {
+    code = code, op = op or "exec", message = message, hint = HINTS[code] or raw.hint,
+    errno = raw.code,
+  }
+end
+
+--- The same of a request about a file.
+---@param raw axo.Error
+---@param path axo.NativePath
+---@param op string
+---@param name string the file's
+---@return axo.Error
+function faults.of_file(raw, path, op, name)
+  if raw.stage ~= STAGE.FILE then return faults.of(raw, path, op) end
+  if raw.code == "ESTALE" then return root.gone(path, op) end
+  local text = (raw.message:match "^.*:(.+)$" or raw.message):gsub("^ ", "")
+  if raw.code == "EXDEV" then text = "it leads out of the session's directory" end
+  return file_faults.new(op, name, raw.code, text)
+end
+
+--- Why a signal reached nothing.
+---@param raw axo.Error
+---@param path axo.NativePath
+---@param what string
+---@return axo.Error
+function faults.of_signal(raw, path, what)
+  if raw.code ~= "ESRCH" then return faults.of(raw, path, "signal") end
+  return errors.new { code = "ESRCH", op = "signal", message = what .. " has ended already" }
+end
+
+return faults

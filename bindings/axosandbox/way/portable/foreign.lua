@@ -1,0 +1,226 @@
+--- Tasks that another process of this user runs in the same session, seen through their files.
+--- They can be read, followed and stopped from here; who writes them is the other process.
+local uv = require "luv"
+local await = require "axosandbox.base.await"
+local core = require "axosandbox.core"
+local errors = require "axosandbox.base.errors"
+local gate = require "axosandbox.base.gate"
+local kill = require "axosandbox.way.portable.kill"
+local presence = require "axosandbox.host.presence"
+local source = require "axosandbox.way.portable.source"
+local stdin = require "axosandbox.way.task_stdin"
+local store = require "axosandbox.way.portable.store"
+
+local foreign = {}
+
+---@class axo.ForeignSource: axo.Source
+---@field dir string
+---@field last table what its description said
+local Foreign = setmetatable({}, { __index = source.Source })
+Foreign.__index = Foreign
+
+local GONE = { state = "failed", reason = "its session has ended", fault = "GONE" }
+local ORPHANED = {
+  state = "failed", reason = "the process that ran it has ended", fault = "GONE",
+}
+
+local function is_dead(description)
+  return require("axosandbox.host").is_alive(description.owner) == false
+end
+
+-- Reads the description again: what a running task has come to. While its session is being
+-- removed, that is still to be seen.
+function Foreign:refresh()
+  if self.final or self.path.is_ending then return end
+  local description = store.load(self.dir, self.id)
+  if not description then
+    self.state, self.final = GONE, true
+  elseif description.status.state ~= "running" then
+    self.state, self.final = description.status, true
+  elseif self.is_abandoned or is_dead(description) then
+    self.state, self.final = ORPHANED, true
+  end
+end
+
+---@return axo.SourceStatus
+function Foreign:status()
+  self:refresh()
+  return source.Source.status(self)
+end
+
+-- Something changed in the files, or its process ended.
+function Foreign:look()
+  self:announce()
+  self:refresh()
+  if self.final then self:end_watch() end
+end
+
+function Foreign:end_watch()
+  self:unwatch()
+  self.ended:open()
+end
+
+-- Of a session that is closed here nothing more is waited for.
+local function close(self, is_removed)
+  if not self.final then
+    self.state = is_removed and self:stopped_state() or self:lost_state(self.path:closed_error())
+    self.final = true
+  end
+  self:end_watch()
+end
+
+function Foreign:watch()
+  if self.watcher or self.ended.is_open then return end
+  if not self.path.is_open and not self.path.is_ending then
+    return await.defer(function() close(self) end)
+  end
+  self.path.watched[self] = true
+  self.watcher = uv.new_fs_event()
+  local started = self.watcher:start(self.dir, {}, function(_, name)
+    if name and name:sub(1, #self.id + 1) == self.id .. "." then
+      await.protect(self.look, self)
+    end
+  end)
+  if self.last.beacon then
+    self.forget_owner = presence.watch(self.dir .. "/" .. self.last.beacon, function()
+      self.is_abandoned = true
+      self:look()
+    end)
+  end
+  -- What happened before the watch began, or a directory that is gone.
+  if not started or self:status().state ~= "running" then
+    await.defer(function() self:look() end)
+  end
+end
+
+function Foreign:unwatch()
+  self.path.watched[self] = nil
+  if self.watcher then
+    self.watcher:stop()
+    await.close(self.watcher)
+  end
+  if self.forget_owner then self.forget_owner() end
+  self.watcher, self.forget_owner = nil, nil
+end
+
+-- The watch keeps the loop alive, so it ends with the last one who waits for something.
+local function release(self, token)
+  if not self.interests[token] then return end
+  self.interests[token] = nil
+  if not next(self.interests) then self:unwatch() end
+end
+
+---@param fn fun()
+---@return fun() unsubscribe
+function Foreign:on_data(fn)
+  local forget = source.Source.on_data(self, fn)
+  self.interests[forget] = true
+  self:watch()
+  return function()
+    forget()
+    release(self, forget)
+  end
+end
+
+---@param fn fun()
+---@return fun() forget
+function Foreign:on_end(fn)
+  local forget
+  forget = self.ended:on(function()
+    release(self, forget)
+    fn()
+  end)
+  self.interests[forget] = true
+  self:watch()
+  return function()
+    forget()
+    release(self, forget)
+  end
+end
+
+---@param name string
+---@param tree boolean
+---@param done fun(err: axo.Error?, found: integer?)
+function Foreign:signal(name, tree, done)
+  return kill.pass(self.path, {
+    mark = self.last.mark, user = self.last.user, signal = name, mode = tree and "tree" or "main",
+  }, function(err, report)
+    done(err, report and report.found)
+  end)
+end
+
+--- Ends what runs inside. Its own process then notes the end; where that is gone, nobody does.
+---@param grace number?
+---@param done fun(err: axo.Error?)
+function Foreign:stop(grace, done)
+  if self:status().state ~= "running" and self.state ~= ORPHANED then
+    await.defer(function() done() end)
+    return true
+  end
+  local client = gate.new()
+  local forget = self.state ~= ORPHANED and self:on_end(function() client:open() end)
+  local job = {
+    path = self.path, mark = self.last.mark, user = self.last.user, grace = grace or kill.GRACE,
+    client = client, cut = function() end, is_clientless = not forget,
+  }
+  await.spawn(function() return kill.tree(job) end, function(err)
+    if forget then forget() end
+    done(err)
+  end)
+  return true
+end
+
+local function refuse()
+  return nil, errors.new {
+    code = "NOT_OURS", op = "terminal", message = "another process of this user holds it",
+  }
+end
+Foreign.resize = refuse
+
+local function no_stdin(self)
+  return nil, stdin.refusal(self, "write")
+end
+Foreign.write, Foreign.close_stdin = no_stdin, no_stdin
+
+--- The task of that id, when another process runs it.
+---@param path axo.Path
+---@param id string
+---@return axo.Source?
+function foreign.find(path, id)
+  local dir = path.record.runtime_dir
+  if not dir or not store.is_id(id) then return nil end
+  local description = store.load(dir, id)
+  if not description or description.instance ~= path.record.instance then return nil end
+  local ring = core.ring_open(store.ring_path(dir, id))
+  if not ring then return nil end
+  local self = setmetatable({
+    id = id, argv = description.argv, started = description.started, ring = ring, path = path,
+    dir = dir, last = description, state = { state = "running" }, ended = gate.new(),
+    listeners = {}, interests = {},
+  }, Foreign)
+  self:refresh()
+  return self
+end
+
+--- Ends the waiting of everyone who waits for one of them.
+---@param path axo.Path
+---@param is_removed boolean? its container was removed
+function foreign.close(path, is_removed)
+  local watched = {}
+  for one in pairs(path.watched) do watched[#watched + 1] = one end
+  for _, one in ipairs(watched) do close(one, is_removed) end
+end
+
+--- All of them.
+---@param path axo.Path
+---@return axo.Source[]
+function foreign.list(path)
+  local found = {}
+  local dir = path.record.runtime_dir
+  for _, id in ipairs(dir and store.ids(dir) or {}) do
+    if not path.local_tasks[id] then found[#found + 1] = foreign.find(path, id) end
+  end
+  return found
+end
+
+return foreign

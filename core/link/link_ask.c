@@ -1,0 +1,198 @@
+/* Requests with one answer: files, listings, emptying the session. */
+#include "link/link_impl.h"
+#include "link/link_spawn.h"
+#include "process/process_util.h"
+
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+typedef struct ask {
+  axo__call_t call;
+  uint8_t answer; /* the packet type that is a yes */
+  axo_answer_cb cb;
+  void *data;
+  char what[128];
+} ask_t;
+
+/* What looks like a file there and whose reader may wait for ever. */
+static bool is_pseudo(int fd) {
+  static const unsigned long magics[] = {PROC_SUPER_MAGIC,   SYSFS_MAGIC,
+                                         TRACEFS_MAGIC,      DEBUGFS_MAGIC,
+                                         CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC};
+  struct statfs fs;
+  if (fstatfs(fd, &fs) != 0)
+    return true;
+  for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
+    if ((unsigned long)fs.f_type == magics[i])
+      return true;
+  return false;
+}
+
+static int take_fd(const ask_t *ask, axo__packet_t *packet, axo_answer_t *answer,
+                   axo_err_t *err) {
+  if (packet->fds_lost)
+    return axo__err_code(err, UV_EMFILE, "link", "%s", ask->what);
+  if (is_pseudo(packet->fds[0]))
+    return axo__err_set(err, UV_EINVAL, "link", NULL, "%s: not a file of a directory",
+                        ask->what);
+  answer->fd = packet->fds[0];
+  packet->fds[0] = -1;
+  return 0;
+}
+
+static int take_entries(const ask_t *ask, const axo__packet_t *packet,
+                        axo_answer_t *answer, axo_err_t *err) {
+  if (packet->fds_lost)
+    return axo__err_code(err, UV_EMFILE, "link", "%s", ask->what);
+  answer->entries = packet->body;
+  answer->count = packet->head.length / sizeof(axo_entry_t);
+  return 0;
+}
+
+static int take(const ask_t *ask, axo__packet_t *packet, axo_answer_t *answer,
+                axo_err_t *err) {
+  if (!packet)
+    return axo__err_set(err, UV_ECONNRESET, "link", NULL, "%s: the guest has gone",
+                        ask->what);
+  if (packet->head.type == AXO_EV_FAILED)
+    return axo__failed_error(packet->body, ask->what, err);
+  if (packet->head.type != ask->answer)
+    return axo__err_set(err, UV_EPROTO, "link", NULL,
+                        "%s: the guest answered something else", ask->what);
+  if (ask->answer == AXO_EV_OPENED)
+    return take_fd(ask, packet, answer, err);
+  if (ask->answer == AXO_EV_LISTED)
+    return take_entries(ask, packet, answer, err);
+  if (ask->answer == AXO_EV_SIGNALLED)
+    answer->count = ((const axo_signalled_t *)packet->body)->count;
+  return 0;
+}
+
+static void on_packet(axo__call_t *call, axo__packet_t *packet) {
+  ask_t *ask = AXO__CONTAINER_OF(call, ask_t, call);
+  axo_answer_t answer = {.fd = -1};
+  axo_err_t err;
+  axo__call_end(call);
+  if (take(ask, packet, &answer, &err) != 0)
+    answer.err = &err;
+  ask->cb(ask->data, &answer);
+  free(ask);
+}
+
+typedef struct request {
+  uint8_t type;
+  uint8_t answer;
+  const void *body;
+  size_t len;
+  const char *what;
+} request_t;
+
+static int ask(axo_link_t *link, const request_t *r, axo_answer_cb cb, void *data,
+               axo_err_t *err) {
+  ask_t *a = calloc(1, sizeof *a);
+  if (!a)
+    return axo__err_set(err, UV_ENOMEM, "link", NULL, "out of memory");
+  a->answer = r->answer;
+  a->cb = cb;
+  a->data = data;
+  a->call.on_packet = on_packet;
+  snprintf(a->what, sizeof a->what, "%s", r->what);
+  int rc = axo__link_send(link, &a->call,
+                          &(axo__message_t){r->type, r->body, r->len, NULL, 0});
+  if (rc != 0) {
+    free(a);
+    return axo__link_error(rc, err);
+  }
+  axo__call_hold(&a->call, true);
+  axo__call_expect(&a->call, link->options.answer_ms);
+  /* The link has it: on_packet frees it. */
+  /* cppcheck-suppress memleak */
+  return 0;
+}
+
+/* A fixed head, then strings with their NULs; those that are NULL are left out. */
+static size_t pack(char *out, size_t size, const void *head, size_t head_len,
+                   const char *const strings[], size_t count) {
+  memcpy(out, head, head_len);
+  size_t at = head_len;
+  for (size_t i = 0; i < count; i++) {
+    size_t len = strings[i] ? strlen(strings[i]) + 1 : 0;
+    if (len > size - at)
+      return 0;
+    if (len)
+      memcpy(out + at, strings[i], len);
+    at += len;
+  }
+  return at;
+}
+
+static int open_file(axo_link_t *link, const axo_file_request_t *file, axo_answer_cb cb,
+                     void *data, axo_err_t *err) {
+  char body[sizeof(axo_open_t) + PATH_MAX + PATH_MAX];
+  axo_open_t head = {.flags = file->flags, .mode = file->mode};
+  const char *const strings[] = {file->path, link->root};
+  size_t len = pack(body, sizeof body, &head, sizeof head, strings, 2);
+  if (len == 0)
+    return axo__err_set(err, UV_ENAMETOOLONG, "open", NULL, "the path is too long");
+  request_t r = {AXO_REQ_OPEN, AXO_EV_OPENED, body, len, file->path};
+  return ask(link, &r, cb, data, err);
+}
+
+int axo_link_file(axo_link_t *link, const axo_file_request_t *file, axo_answer_cb cb,
+                  void *data, axo_err_t *err) {
+  char body[sizeof(axo_path_t) + PATH_MAX + PATH_MAX + PATH_MAX];
+  int rc = axo__link_needs(link, link->root ? AXO_KNOWS_ROOT : 0,
+                           "files beneath a directory of the session's", err);
+  if (rc != 0)
+    return rc;
+  if (file->op == AXO_FILE_OPEN)
+    return open_file(link, file, cb, data, err);
+  axo_path_t head = {.op = (uint32_t)file->op, .mode = file->mode};
+  const char *const strings[] = {
+      file->path, file->op == AXO_FILE_RENAME ? file->to : NULL, link->root};
+  size_t len = pack(body, sizeof body, &head, sizeof head, strings, 3);
+  if (len == 0)
+    return axo__err_set(err, UV_ENAMETOOLONG, "path", NULL, "the path is too long");
+  request_t r = {AXO_REQ_PATH, AXO_EV_DONE, body, len, file->path};
+  return ask(link, &r, cb, data, err);
+}
+
+int axo_link_list(axo_link_t *link, const char *name, axo_answer_cb cb, void *data,
+                  axo_err_t *err) {
+  axo_attach_t body = {{0}};
+  request_t r = {AXO_REQ_LIST, AXO_EV_LISTED, NULL, 0, "list"};
+  if (name) {
+    if (!*name || strlen(name) >= sizeof body.name)
+      return axo__err_set(err, UV_EINVAL, "list", NULL, "no such task: %.64s", name);
+    memcpy(body.name, name, strlen(name));
+    r.body = &body;
+    r.len = sizeof body;
+  }
+  return ask(link, &r, cb, data, err);
+}
+
+int axo_link_kill_all(axo_link_t *link, axo_answer_cb cb, void *data, axo_err_t *err) {
+  request_t r = {AXO_REQ_KILL_ALL, AXO_EV_DONE, NULL, 0, "kill everything"};
+  axo__lanes_retire(link);
+  return ask(link, &r, cb, data, err);
+}
+
+int axo__link_signal(axo__call_t *call, int signum, bool tree, axo_answer_cb cb,
+                     void *data, axo_err_t *err) {
+  axo_signal_t body = {.work = call->id, .signal = signum, .tree = tree};
+  request_t r = {AXO_REQ_SIGNAL, AXO_EV_SIGNALLED, &body, sizeof body, "signal"};
+  if (call->id == 0)
+    return axo__err_set(err, UV_ESRCH, "signal", NULL, "it has ended");
+  call->spent |= signum != 0;
+  if (call->lane)
+    body.work = call->lane->lease.id;
+  if (cb)
+    return ask(call->link, &r, cb, data, err);
+  int rc =
+      axo__link_tell(call->link, &(axo__message_t){r.type, r.body, r.len, NULL, 0});
+  return rc == 0 ? 0 : axo__link_error(rc, err);
+}

@@ -1,0 +1,71 @@
+--- The options of a command in a session, and what they say.
+local cli = require "axolua.cli"
+
+local command_options = {}
+
+--- Collects the words of an option that may be repeated. For argparse's :action.
+function command_options.append(result, target, word)
+  local list = result[target] or {}
+  list[#list + 1] = word
+  result[target] = list
+end
+
+local function read_env(word)
+  local name, value = word:match "^([A-Za-z_][A-Za-z0-9_]*)=(.*)$"
+  if name then return { name, value } end
+  if not word:find "^[A-Za-z_][A-Za-z0-9_]*$" then
+    return nil, ("--env: %q is neither NAME=VALUE nor the name of a variable"):format(word)
+  end
+  return { word, os.getenv(word) }
+end
+
+--- --env
+---@param parser table
+function command_options.env(parser)
+  parser:option("--env", "A variable for the command; without a value, this shell's.")
+    :argname "K[=V]":count "*":action(command_options.append):convert(read_env)
+end
+
+--- --timeout
+---@param parser table
+---@param description string?
+function command_options.timeout(parser, description)
+  parser:option("--timeout", description
+    or "End the command after S seconds, with exit status 124.")
+    :argname "S":convert(cli.number("--timeout", 0.001))
+end
+
+--- --quiet and --verbose
+---@param parser table
+function command_options.verbosity(parser)
+  parser:flag("-q --quiet", "On stderr no progress, and warnings only of what you asked for "
+    .. "and do not get.")
+  parser:flag("-v --verbose", "Everything that the engine has to say.")
+end
+
+--- Adds the options of a command in a session that is there already.
+function command_options.add(parser)
+  command_options.env(parser)
+  command_options.timeout(parser)
+  parser:option("--cwd", "The directory to run it in."):argname "DIR"
+    :convert(cli.name "--cwd")
+  parser:option("--user", "The user to run it as."):argname "USER"
+    :convert(cli.name "--user")
+  command_options.verbosity(parser)
+end
+
+--- The variables that --env named.
+---@param pairs_given { [1]: string, [2]: string? }[]?
+---@return table<string, string>
+function command_options.environment(pairs_given)
+  local env = {}
+  for _, pair in ipairs(pairs_given or {}) do
+    if pair[2] == nil then
+      cli.say(("warning: %s is not set here, so it is not set there either"):format(pair[1]))
+    end
+    env[pair[1]] = pair[2]
+  end
+  return env
+end
+
+return command_options

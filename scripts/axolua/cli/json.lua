@@ -1,0 +1,2 @@
+--- JSON for scripts to read: the library's own.
+return require "axosandbox.base.json"

@@ -1,0 +1,45 @@
+--- axolua completion: what makes a shell complete axolua's command line, and the names that it
+--- asks for while it does.
+local axo = require "axosandbox"
+local cli = require "axolua.cli"
+
+local function parser()
+  local p = cli.parser("completion", "Prints the completion script of a shell. For bash: "
+    .. "source <(axolua completion bash). For zsh, after compinit: source <(axolua completion "
+    .. "zsh). The scripts ask for `sessions`, and for the `tasks` of a session.")
+  p:argument("what", "The shell, or what its script asks for.")
+    :choices { "bash", "zsh", "sessions", "tasks" }
+  p:argument("id", "The session, for tasks."):args "?":convert(cli.session_id)
+  return p
+end
+
+local function print_ids(list)
+  for _, item in ipairs(list or {}) do cli.print(item.id .. "\n") end
+  return 0
+end
+
+local function print_tasks(id)
+  local sb <close>, err = axo.open(id)
+  if not sb then return cli.fail(err) end
+  print_ids(sb:list_tasks())
+  return print_ids(sb:list_terminals())
+end
+
+local function print_sessions()
+  local list, err = axo.list()
+  return list and print_ids(list) or cli.fail(err)
+end
+
+local function main(arguments)
+  local p = parser()
+  local args = cli.parse(p, arguments)
+  if args.what == "sessions" then return print_sessions() end
+  if args.what == "tasks" then
+    if not args.id then cli.usage(p, "tasks: of which session?") end
+    return print_tasks(args.id)
+  end
+  cli.print(require(("axolua.document.%s_completion"):format(args.what)).script())
+  return 0
+end
+
+return { summary = "print the completion script of a shell", parser = parser, main = main }

@@ -1,0 +1,40 @@
+--- axolua exec: a command in a session that runs already.
+local sessions = require "axosandbox.session.sessions"
+local attach = require "axolua.sandbox.attach"
+local cli = require "axolua.cli"
+local command_options = require "axolua.cli.command_options"
+local console = require "axolua.view.console"
+local record = require "axolua.view.record"
+local signals = require "axolua.cli.signals"
+local terminal = require "axolua.view.terminal"
+
+local function parser()
+  local p = cli.parser("exec", "Runs a command in a session that is running. The exit status "
+    .. "is the command's; 124 after --timeout, 125 when axolua itself failed.",
+    " ID -- COMMAND [ARGS...]")
+  p:argument("id", "The session; `axolua ps` lists them."):convert(cli.session_id)
+  command_options.add(p)
+  p:flag("--json", "How it ended and what it printed, as JSON on stdout, for scripts.")
+  p:flag("-T --no-terminal", "No terminal for the command, even if we are on one.")
+  return p
+end
+
+local function main(arguments)
+  local args, command = cli.parse_with_command(parser(), arguments)
+  console.open(args)
+  local guard = signals.guard(terminal.restore)
+  local sb <close>, err = sessions.open(args.id)
+  if not sb then
+    if args.json then record.failure(err) end
+    return cli.fail(err)
+  end
+  local code = guard:code() or attach.run(sb, command, {
+    timeout = args.timeout, cwd = args.cwd, user = args.user, plain = args.no_terminal,
+    json = args.json, goes_on = true,
+    env = command_options.environment(args.env),
+  }, guard)
+  guard:close()
+  return code
+end
+
+return { summary = "run a command in a session that is running", parser = parser, main = main }

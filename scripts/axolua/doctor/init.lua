@@ -1,0 +1,61 @@
+--- axolua doctor: what this host can do, what it cannot, and what mends it.
+local uv = require "luv"
+local axo = require "axosandbox"
+local checks = require "axolua.doctor.checks"
+local cli = require "axolua.cli"
+local json = require "axolua.cli.json"
+local probe = require "axolua.doctor.probe"
+local style = require "axolua.view.style"
+local text = require "axolua.view.text"
+
+local function parser()
+  local p = cli.parser("doctor", "Examines this host, starts a short-lived session to see what "
+    .. "really works, and names the command that mends each thing. Exit status 1 when no "
+    .. "session can start.")
+  p:flag("--no-probe", "Start no session.")
+  p:flag("--json", "As JSON, for scripts.")
+  return p
+end
+
+local COLOURS = { ok = "green", warn = "yellow", fail = "red" }
+
+local function mark(status)
+  return style.painter(1)(COLOURS[status], ("%-4s"):format(status))
+end
+
+local function show(row)
+  cli.print(("%s  %-17s %s\n"):format(mark(row.status), row.name, text.printable(row.detail)))
+  if row.fix then cli.print(("      %-17s mend it: %s\n"):format("", text.printable(row.fix))) end
+end
+
+local function examine(report, args)
+  report:add("ok", "axolua", ("%s, %s, libuv %s"):format(
+    axo.version, _VERSION, uv.version_string()))
+  checks.directories(report)
+  checks.policy(report)
+  local found = checks.podman(report)
+  if not found then return end
+  checks.seccomp(report)
+  checks.runtime(report, found)
+  checks.cgroups(report, found)
+  checks.rootless(report, found)
+  checks.login(report, found)
+  if not args.no_probe then probe.run(report) end
+end
+
+local function main(arguments)
+  local args = cli.parse(parser(), arguments)
+  local report = checks.report()
+  if not args.json then report.on_row = show end
+  axo.set_logger(function(level, message)
+    if level == "error" then cli.say(message) end
+  end)
+  examine(report, args)
+  local ok = not report:has_failed()
+  if args.json then
+    cli.print(json.encode { ok = ok, checks = json.array(report.rows) } .. "\n")
+  end
+  return ok and 0 or 1
+end
+
+return { summary = "examine this host", parser = parser, main = main }

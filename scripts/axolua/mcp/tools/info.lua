@@ -1,0 +1,71 @@
+--- Tool: what this session is.
+local reply = require "axolua.mcp.reply"
+local text = require "axolua.view.text"
+local work = require "axolua.mcp.tools.work"
+
+local FORM = {
+  memory = text.size,
+  cpus = function(count) return ("%g"):format(count) end,
+  pids = function(count) return ("%d"):format(count) end,
+}
+
+local function limit_of(limit, form)
+  if limit.applied then return form(limit.applied) end
+  if limit.asked then return form(limit.asked) .. " (asked for, and not in force)" end
+  return "none"
+end
+
+local function limits_of(sb)
+  local limits, parts = sb:limits(), {}
+  for i, name in ipairs { "memory", "cpus", "pids" } do
+    parts[i] = ("%s %s"):format(name, limit_of(limits[name] or {}, FORM[name]))
+  end
+  return table.concat(parts, ", ")
+end
+
+local function running(list)
+  local count = 0
+  for _, one in ipairs(list) do
+    if work.is_running(one) then count = count + 1 end
+  end
+  return ("%d running, %d ended"):format(count, #list - count)
+end
+
+local function ports_of(sb)
+  local ports, labels = {}, sb:port_labels()
+  for i, port in ipairs(sb:ports()) do
+    local label = labels[port] and text.visible(labels[port])
+    ports[i] = label and ("%d (%s)"):format(port, label) or tostring(port)
+  end
+  return #ports > 0 and table.concat(ports, ", ") or "none"
+end
+
+local function info(_, call, settings)
+  local sb = call.sandbox
+  local lines = {
+    "directory: " .. sb:root(),
+    "session: " .. tostring(sb:id()),
+    "container: " .. sb:container(),
+    "image: " .. sb:image(),
+    "network: " .. (settings.network or "as policy says"),
+    "published ports: " .. ports_of(sb),
+    "limits: " .. limits_of(sb),
+    "path into the container: " .. sb:path(),
+    "background tasks: " .. running(sb:list_tasks()),
+    "terminals: " .. running(sb:list_terminals()),
+  }
+  for _, warning in ipairs(sb:warnings()) do lines[#lines + 1] = "warning: " .. warning end
+  for i, line in ipairs(lines) do lines[i] = text.visible(line) end
+  return reply.text(table.concat(lines, "\n") .. "\n")
+end
+
+return function(settings)
+  return { {
+    name = "session_info", title = "What this sandbox is",
+    call = function(arguments, call) return info(arguments, call, settings) end,
+    description = "Tells the session's directory, container, image, network, published ports, "
+      .. "limits, warnings, and how many tasks and terminals there are.",
+    input = {},
+    hints = { readOnlyHint = true, openWorldHint = false },
+  } }
+end

@@ -1,0 +1,125 @@
+--- axolua policy show: what would be decided, and by which file.
+local uv = require "luv"
+local policy = require "axosandbox.policy"
+local shapes = require "axosandbox.policy.shapes"
+local cli = require "axolua.cli"
+local decision_text = require "axolua.policy.decision_text"
+local here = require "axolua.cli.here"
+local json = require "axolua.cli.json"
+local samples = require "axolua.policy.samples"
+local text = require "axolua.view.text"
+
+local policy_show = {}
+
+local EXAMPLES = { post_create = { "npm ci" }, exec = { "true" } }
+
+local function sandbox_request(args)
+  local dir = here.absolute(args.dir or ".")
+  return samples.sandbox { dir = dir, dir_real = uv.fs_realpath(dir) or dir, image = args.image }
+end
+
+-- The request that stands for all, and what it is about.
+local function request_for(name, args)
+  if name == "sandbox" then
+    local request = sandbox_request(args)
+    return request, "for " .. request.dir
+  elseif name == "image_trust" then
+    local request, err = samples.image(args.image)
+    return request, "for " .. (args.image or "no image"), err
+  elseif name == "post_create" then
+    return samples.post_create(EXAMPLES.post_create), "for the command npm ci"
+  elseif name == "exec" then
+    return samples.exec(EXAMPLES.exec), "for the command true"
+  end
+end
+
+-- What runs is what gets provisioned.
+local function provision_request(shown)
+  local image = shown.image_trust.decision or {}
+  local sandbox = shown.sandbox.decision or {}
+  if not image.image or not sandbox.network then return nil end
+  return samples.provision(image.image, sandbox.network),
+    ("for %s with the network %s"):format(image.image, sandbox.network)
+end
+
+local function describe(set, shipped, name, args, shown)
+  local request, about, err = request_for(name, args)
+  if name == "provision" then request, about = provision_request(shown) end
+  local entry = { about = about, chain = set:chain(name) }
+  if err then
+    entry.error = err
+  elseif request then
+    entry.decision, entry.error = set:decide(name, request)
+    entry.shipped = shipped:decide(name, request)
+  end
+  return entry
+end
+
+local function kind_of(layer)
+  return layer.binding and " (binding)" or layer.shipped and " (shipped)" or ""
+end
+
+local function show(name, entry)
+  for i, layer in ipairs(entry.chain) do
+    cli.print(("%-12s %s%s\n"):format(i == 1 and name or "  then",
+      text.visible(layer.path or layer.where), kind_of(layer)))
+  end
+  if entry.error then
+    cli.print("  cannot decide: " .. text.printable(entry.error.message) .. "\n")
+  elseif entry.decision then
+    cli.print("  " .. text.visible(entry.about) .. ":\n")
+    cli.print(decision_text.lines(entry.decision, entry.shipped, { indent = 2 }))
+  end
+end
+
+local function as_json(entry)
+  local files = json.array {}
+  for i, layer in ipairs(entry.chain) do
+    files[i] = {
+      file = layer.path or layer.where, shipped = layer.shipped, binding = layer.binding,
+    }
+  end
+  return {
+    about = entry.about, files = files, decision = entry.decision,
+    error = entry.error and { code = entry.error.code, message = entry.error.message } or nil,
+  }
+end
+
+local function print_all(names, shown, args)
+  local report, failed = {}, false
+  for _, name in ipairs(names) do
+    local entry = shown[name]
+    failed = failed or entry.error ~= nil
+    if args.json then report[name] = as_json(entry) else show(name, entry) end
+  end
+  if args.json then cli.print(json.encode(report) .. "\n") end
+  return failed and 1 or 0
+end
+
+--- Adds the command's options.
+---@param command table
+function policy_show.options(command)
+  command:argument("decision", "Only this one: " .. table.concat(shapes.names, ", ") .. ".")
+    :args "?":choices(shapes.names)
+  command:option("--dir", "The directory that a session would have; the current one by default.")
+    :argname "DIR":convert(cli.name "--dir")
+  command:option("--image", "The image that it would ask for."):argname "REF"
+    :convert(cli.name "--image")
+  command:flag("--json", "As JSON, for scripts.")
+end
+
+--- Shows the decisions of this machine, and where they differ from the shipped ones.
+---@param args table
+---@return integer code
+function policy_show.main(args)
+  local set, err = policy.new()
+  if not set then return cli.fail(err) end
+  local shipped = assert(policy.new(nil, { dirs = {} }))
+  local shown = {}
+  for _, name in ipairs(shapes.names) do
+    shown[name] = describe(set, shipped, name, args, shown)
+  end
+  return print_all(args.decision and { args.decision } or shapes.names, shown, args)
+end
+
+return policy_show

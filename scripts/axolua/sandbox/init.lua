@@ -1,0 +1,229 @@
+--- Sessions as the commands `run` and `shell` have them: made from the command line, removed
+--- on every way out.
+local uv = require "luv"
+local axo = require "axosandbox"
+local await = require "axosandbox.base.await"
+local secrets = require "axosandbox.podman.secrets"
+local cli = require "axolua.cli"
+local command_options = require "axolua.cli.command_options"
+local confirm = require "axolua.sandbox.confirm"
+local console = require "axolua.view.console"
+local record = require "axolua.view.record"
+local devcontainer = require "axolua.sandbox.devcontainer"
+local here = require "axolua.cli.here"
+local signals = require "axolua.cli.signals"
+local terminal = require "axolua.view.terminal"
+
+local sandbox = {}
+
+local function read_port(word)
+  local port = math.tointeger(tonumber(word))
+  if port and port >= 1 and port <= 65535 then return port end
+  local inside = word:match ":(%d+)$"
+  if inside then
+    return nil, "--port: a port has the same number inside and on 127.0.0.1: type --port "
+      .. inside
+  end
+  return nil, ("--port: %q is not a port number"):format(word)
+end
+
+-- NAME=file:PATH or NAME=cmd:COMMAND.
+local function read_env_from(word)
+  local name, kind, rest = word:match "^([A-Za-z_][A-Za-z0-9_]*)=(%l+):(.+)$"
+  local problem = name and secrets.check_name(name)
+  if problem then return nil, "--env-from: " .. problem end
+  if kind == "file" then return { name, { file = rest } } end
+  if kind == "cmd" then return { name, { command = rest } } end
+  return nil, ("--env-from: %q is neither NAME=file:PATH nor NAME=cmd:COMMAND"):format(word)
+end
+
+--- Adds the options that say what session to make.
+---@param parser table
+---@param timeout string? what --timeout does, if not what it does for a command
+function sandbox.options(parser, timeout)
+  parser:option("--dir", "The directory to work in, mounted read-write at the same path; "
+    .. "the current one by default."):argname "DIR":convert(cli.name "--dir")
+  parser:option("--id", "The session's name; one is made up by default."):argname "ID"
+    :convert(cli.session_id)
+  parser:option("--image", "The image; policy decides whether it is trusted."):argname "REF"
+    :convert(cli.name "--image")
+  parser:option("--network", "bridge (outgoing connections work) or none.")
+    :choices { "bridge", "none" }
+  parser:option("--port", "Publish this port on 127.0.0.1, or fail; may be repeated.")
+    :argname "N":count "*":action(command_options.append):convert(read_port)
+  parser:option("--optional-port", "Publish this port, or do without where it is held; may be "
+    .. "repeated."):argname "N":count "*":action(command_options.append):convert(read_port)
+  command_options.env(parser)
+  command_options.timeout(parser, timeout)
+  parser:option("--env-from", "A secret for the session's commands, from a file or the output "
+    .. "of a command on this host; may be repeated."):argname "K=file:PATH|K=cmd:COMMAND"
+    :count "*":action(command_options.append):convert(read_env_from)
+  parser:option("--memory", "Memory limit, such as 512m or 2g."):argname "SIZE"
+    :convert(cli.size "--memory")
+  parser:option("--cpus", "CPU limit, such as 1.5."):argname "N"
+    :convert(cli.number("--cpus", 0.01))
+  parser:option("--pids", "Limit on processes."):argname "N"
+    :convert(cli.number("--pids", 1, true))
+  parser:option("--shm-size", "The size of /dev/shm, 64m by default; it counts as memory.")
+    :argname "SIZE":convert(cli.size "--shm-size")
+  devcontainer.options(parser)
+  parser:flag("--keep", "Leave the session running at the end, for `axolua exec`.")
+  parser:flag("--allow-untrusted-image", "Run --image even if policy does not know it.")
+  parser:flag("--allow-post-create", "Run the project's own set-up scripts.")
+  parser:flag("--require-resource-limits", "Refuse to start where a limit has no effect.")
+  command_options.verbosity(parser)
+end
+
+-- A name that tells a person which project it is, and no two runs share.
+local function new_id(dir)
+  -- linear: a real path, whose names are short.
+  local base = (dir:match "([^/]+)/*$" or "session"):gsub("[^A-Za-z0-9_.-]+", "-")
+  base = base:gsub("^[^A-Za-z0-9]+", ""):sub(1, 40):match "^.*[A-Za-z0-9]" or ""
+  if base == "" then base = "session" end
+  return ("%s-%08x"):format(base, string.unpack("I4", uv.random(4)))
+end
+
+-- The secrets that --env-from named.
+local function secret_sources(given)
+  local sources
+  for _, pair in ipairs(given or {}) do
+    sources = sources or {}
+    local name, source = pair[1], pair[2]
+    sources[name] = source.file and { file = here.absolute(source.file) } or source
+  end
+  return sources
+end
+
+local function has_limits(args)
+  return args.memory or args.cpus or args.pids
+end
+
+--- The options of `axo.start` for a parsed command line.
+---@param args table
+---@return table
+function sandbox.start_options(args)
+  local dir = here.absolute(args.dir or ".")
+  return {
+    id = args.id or new_id(dir),
+    dir = dir,
+    image = args.image,
+    ports = args.port,
+    optional = { ports = args.optional_port },
+    env = command_options.environment(args.env),
+    env_from = secret_sources(args.env_from),
+    confirm = confirm.is_possible() and confirm.ask or nil,
+    reuse = args.keep and args.id ~= nil or nil,
+    keep = args.keep,
+    policy = {
+      network = args.network,
+      allow_untrusted_image = args.allow_untrusted_image,
+      allow_post_create = args.allow_post_create,
+      require_resource_limits = args.require_resource_limits,
+      local_env = args.local_env,
+      project_env = args.project_env,
+      shm_size = args.shm_size,
+      limits = has_limits(args) and { memory = args.memory, cpus = args.cpus, pids = args.pids }
+        or nil,
+    },
+  }
+end
+
+local function start(options, guard)
+  return await.call(function(done)
+    -- What it raises is a wrong option, and the options are the user's.
+    local ok, handle, err = pcall(axo.start, options, done)
+    if not ok then return nil, { op = "start", message = cli.without_position(handle) } end
+    if handle then guard:on_signal(function() handle:cancel() end) end
+    return handle, err
+  end)
+end
+
+local function stop(sb, log)
+  log:begin("ending the session")
+  local ok, err = sb:stop()
+  log:settle()
+  if ok then return end
+  cli.fail(err)
+  cli.say("the session may still run; `axolua ps` shows it and `axolua stop ID` removes it")
+end
+
+local function finish(sb, args, id, log)
+  if not args.keep then return stop(sb, log) end
+  if args.quiet then return end
+  cli.say(("the session %s goes on: axolua exec %s -- COMMAND; axolua stop %s"):format(id, id, id))
+end
+
+--- What the project's devcontainer.json wants besides, put into the options.
+---@param options axo.StartOptions
+---@param args table
+---@return axo.Devcontainer? description nil: there is none
+---@return integer? code it cannot be used, which has been said
+function sandbox.consult_project(options, args)
+  local description, err = devcontainer.read(options, args)
+  if err then return nil, cli.fail(err) end
+  return description
+end
+
+-- A start takes the place of what a host that is gone has left under its name. With a name that
+-- somebody chose that may be what `--keep` was for.
+local function is_taken(args)
+  if not args.id or args.keep then return nil end
+  -- What is wrong with podman is for the start to say.
+  for _, session in ipairs(axo.list() or {}) do
+    local goes_on = session.running or session.state == "paused"
+    if session.id == args.id and goes_on and not session.in_use then return session end
+  end
+end
+
+local function refuse(session)
+  return cli.fail {
+    op = "start",
+    message = ("the session %s runs already, over %s, and would be lost"):format(
+      session.id, session.dir),
+    hint = ("axolua exec %s -- COMMAND uses it, run --keep with its --id and --dir too; "
+      .. "axolua stop %s ends it"):format(session.id, session.id),
+  }
+end
+
+--- Starts a session, lets `work` use it, and removes it again, also after errors and
+--- signals; in a coroutine.
+---@param args table the parsed command line
+---@param work fun(sb: axo.Sandbox, guard: cli.Guard, notices: string[]): integer
+---@return integer code
+function sandbox.with(args, work)
+  local taken = is_taken(args)
+  if taken then return refuse(taken) end
+  local log = console.open(args)
+  local guard = signals.guard(function()
+    terminal.restore()
+    cli.say "ended at once: the container may still be there; `axolua reap` removes it"
+  end)
+  local options = sandbox.start_options(args)
+  local description, failed = sandbox.consult_project(options, args)
+  if failed then
+    guard:close()
+    return failed
+  end
+  log:begin("starting the session")
+  local sb, err = start(options, guard)
+  log:settle()
+  guard:on_signal(nil)
+  if not sb then
+    if args.json then record.failure(err) end
+    local code = guard:code() or cli.fail(err)
+    guard:close()
+    return code
+  end
+  local ok, result = true, guard:code()
+  result = result or description and devcontainer.enter(sb, description, args, guard) or nil
+  if not result then
+    ok, result = xpcall(work, debug.traceback, sb, guard, devcontainer.notices(description))
+  end
+  guard:on_signal(nil)
+  finish(sb, args, options.id, log)
+  guard:close()
+  if not ok then error(result, 0) end
+  return result
+end
+
+return sandbox

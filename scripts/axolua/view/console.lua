@@ -1,0 +1,74 @@
+--- What the library has to say, on stderr: warnings at once, progress only of what takes
+--- long enough for somebody to wonder, with how long it has taken.
+local uv = require "luv"
+local log = require "axosandbox.base.log"
+local cli = require "axolua.cli"
+local status = require "axolua.view.status"
+
+local console = {}
+
+local PATIENCE_MS = 700
+
+---@class cli.Console
+local Console = {}
+Console.__index = Console
+
+-- A terminal has one line for it; a log gets a line each, with the time since the beginning.
+function Console:report(message, since)
+  if self.is_drawn then return status.show(message, since) end
+  if not self.began then return cli.say(message) end
+  cli.say(("[%s] %s"):format(status.span((uv.hrtime() - self.began) / 1e9), message))
+end
+
+function Console:progress(message)
+  if self.impatient then return self:report(message, uv.hrtime()) end
+  self.latest, self.latest_since = message, uv.hrtime()
+end
+
+-- From now on everything is shown, beginning with what is under way.
+function Console:lose_patience()
+  self.impatient = true
+  if self.latest then self:report(self.latest, self.latest_since) end
+  self.latest = nil
+end
+
+function Console:receive(level, message, fields)
+  if level == "error" then return cli.say(message) end
+  if self.is_quiet and not (fields and fields.unmet) then return end
+  if level == "warn" then return cli.say("warning: " .. message) end
+  if level == "info" or self.is_verbose then self:progress(message) end
+end
+
+--- Work on the session is over (or was it ever long?): no more progress is shown.
+function Console:settle()
+  self.latest, self.began = nil, nil
+  self.impatient = false
+  if self.timer then self.timer:stop() end
+  status.hide()
+end
+
+--- Long work begins: progress is shown once it has lasted.
+---@param what string? shown on a terminal until there is something better to say
+function Console:begin(what)
+  self.began = uv.hrtime()
+  if self.is_drawn and not self.is_quiet then
+    self.latest, self.latest_since = what, self.began
+  end
+  self.timer = self.timer or uv.new_timer()
+  self.timer:start(PATIENCE_MS, 0, function() self:lose_patience() end)
+  self.timer:unref()
+end
+
+--- Becomes the receiver of the library's messages.
+---@param opts { quiet: boolean?, verbose: boolean? }
+---@return cli.Console
+function console.open(opts)
+  local self = setmetatable({
+    is_quiet = opts.quiet, is_verbose = opts.verbose, impatient = opts.verbose or false,
+    is_drawn = status.is_possible() and not opts.verbose,
+  }, Console)
+  log.set_logger(function(...) self:receive(...) end)
+  return self
+end
+
+return console
