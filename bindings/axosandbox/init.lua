@@ -11,6 +11,7 @@ local audit = require "axosandbox.audit"
 local core = require "axosandbox.core"
 local devcontainer = require "axosandbox.devcontainer"
 local log = require "axosandbox.base.log"
+local install = require "axosandbox.podman.install"
 local podman = require "axosandbox.podman"
 local reaper = require "axosandbox.session.reaper"
 local sessions = require "axosandbox.session.sessions"
@@ -36,7 +37,7 @@ local axo = {
   },
   podman = {
     detect = podman.detect,
-    ensure_ready = podman.ensure_ready,
+    ensure_ready = install.ensure_ready,
     classify = podman.classify,
   },
   --- Parses an image reference: `{ registry, repository, tag, digest, text }`.

@@ -155,7 +155,7 @@ end
 local PORT_FORMS = {
   "failed to bind port (%d+)",
   "listen failed for %l+ %l+ port [^%s]-/?(%d+):",
-  "failed to bind any port for '%-[tu] [^']-(%d+)[:%-']",
+  "failed to bind any port for '%-[tu] [^'\n]-(%d+)[:%-']",
   "privileged port (%d+)",
   "conflicting port mappings for host port (%d+)",
   "listen [tu][cd]p[46]? [^%s]*:(%d+): bind: ",

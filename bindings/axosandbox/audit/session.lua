@@ -1,18 +1,11 @@
 --- What the audit log says of sessions: started and with which policy, opened, refused.
 local audit = require "axosandbox.audit"
 local await = require "axosandbox.base.await"
-local shapes = require "axosandbox.policy.shapes"
 
 local audit_session = {}
 
 -- Seconds for the log to be written before a stop says that it is over.
 local FLUSH = 1
-
-local function sources(set)
-  local by = {}
-  for _, name in ipairs(shapes.names) do by[name] = set:source(name) end
-  return by
-end
 
 local function filled(list)
   return list and next(list) ~= nil and list or nil
@@ -42,7 +35,7 @@ local function of_start(job, record, path)
     setuid = decided.setuid or false, nested_namespaces = decided.nested_namespaces or false,
     keep_id = decided.keep_id or false,
     publish_address = decided.publish_address, http_proxy = decided.http_proxy,
-    exec = filled(decided.exec), by = sources(record.policy),
+    exec = filled(decided.exec), by = record.policy:sources(),
   }
   return fields
 end

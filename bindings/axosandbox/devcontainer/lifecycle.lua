@@ -14,7 +14,7 @@ local request = require "axosandbox.start.request"
 local session = require "axosandbox.session"
 local shell = require "axosandbox.base.text.shell"
 local start = require "axosandbox.start"
-local state = require "axosandbox.devcontainer.state"
+local state = require "axosandbox.session.devcontainer_state"
 local unmet = require "axosandbox.policy.unmet"
 local variables = require "axosandbox.devcontainer.variables"
 

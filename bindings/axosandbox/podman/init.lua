@@ -5,6 +5,7 @@ local core = require "axosandbox.core"
 local await = require "axosandbox.base.await"
 local errors = require "axosandbox.base.errors"
 local host = require "axosandbox.host"
+local package_manager = require "axosandbox.podman.package_manager"
 local podman_dir = require "axosandbox.podman.dir"
 local policy = require "axosandbox.policy"
 
@@ -203,7 +204,7 @@ function podman.client(opts)
   if not program then
     return nil, errors.new {
       code = "ENOENT", op = "podman", message = err.message,
-      hint = not override and require("axosandbox.podman.install").hint() or err.hint,
+      hint = not override and package_manager.hint() or err.hint,
     }
   end
   local client = setmetatable({ program = program }, Client)
@@ -308,22 +309,6 @@ function podman.detect(callback)
     if not client then return nil, err end
     return podman.describe(client)
   end, callback)
-end
-
---- Makes podman usable: finds it; installs it when `allow_install` says so (never waiting for
---- a password); on a Mac starts a machine that is stopped.
----
---- Without permission to install, a missing podman is an error whose `hint` is the exact
---- command to type.
---- `timeout` is for an installation, in seconds, 900 by default.
----@param opts { allow_install: boolean?, timeout: number? }?
----@param callback fun(err: axo.Error?, found: axo.PodmanFound?)?
----@return axo.PodmanFound? found, axo.Error?
-function podman.ensure_ready(opts, callback)
-  if type(opts) == "function" then opts, callback = nil, opts end
-  local install = require "axosandbox.podman.install"
-  local checked = install.check_options(opts, 2)
-  return await.sequence(function() return install.ensure_ready(checked) end, callback)
 end
 
 --- What a complaint of podman means, as the retry policy sees it. Exit codes do not classify:

@@ -190,6 +190,14 @@ function Policy:source(name)
   return layers[1].path or layers[1].where
 end
 
+--- Which layer each decision asks first, by the decision's name, as `source` tells it.
+---@return table<string, string>
+function Policy:sources()
+  local by = {}
+  for _, name in ipairs(shapes.names) do by[name] = self:source(name) end
+  return by
+end
+
 --- The whole chain of a decision, the one that is asked first.
 ---@param name string
 ---@return { where: string, path: string?, shipped: boolean, binding: boolean }[]

@@ -20,6 +20,7 @@ local roots = require "axosandbox.way.root"
 local task = require "axosandbox.session.work.task"
 local terminal = require "axosandbox.session.work.terminal"
 local unmet = require "axosandbox.policy.unmet"
+local usage = require "axosandbox.session.usage"
 
 local session = {}
 
@@ -476,7 +477,7 @@ function Sandbox:limits() return copy(self.record.limits) end
 ---@return axo.Stats? stats, axo.Error? err code "GONE", "ENOTSUP", "STOPPED"
 function Sandbox:stats()
   if self.is_stopped then return nil, self.driver:stopped_error "stats" end
-  return require("axosandbox.session.usage").read(self.record.pid, self.record.container_id)
+  return usage.read(self.record.pid, self.record.container_id)
 end
 
 --- What the session had to do without, in the order in which it turned out.

@@ -1,9 +1,10 @@
 --- A session whose container is known already, from its own file or from podman's list: it is
 --- entered without asking podman about it, if its guest answers.
-local devcontainer_state = require "axosandbox.devcontainer.state"
+local devcontainer_state = require "axosandbox.session.devcontainer_state"
 local errors = require "axosandbox.base.errors"
 local guest = require "axosandbox.way.native.guest"
 local limits = require "axosandbox.policy.limits"
+local native = require "axosandbox.way.native"
 local naming = require "axosandbox.base.naming"
 local place = require "axosandbox.host.place"
 local root = require "axosandbox.way.root"
@@ -82,7 +83,7 @@ end
 -- It answered, and its process is still the one that the file tells of: no other has got its
 -- number since.
 local function enter(record, found)
-  local path = require("axosandbox.way.native").connect(record)
+  local path = native.connect(record)
   if not path then return nil end
   record.entered = path
   return session_file.is_alive(found) == true

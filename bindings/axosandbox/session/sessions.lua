@@ -13,13 +13,16 @@ local leftovers = require "axosandbox.session.leftovers"
 local limits = require "axosandbox.policy.limits"
 local log = require "axosandbox.base.log"
 local login = require "axosandbox.host.login"
+local native = require "axosandbox.way.native"
 local naming = require "axosandbox.base.naming"
 local options = require "axosandbox.base.options"
 local place = require "axosandbox.host.place"
 local podman = require "axosandbox.podman"
+local portable = require "axosandbox.way.portable"
 local policy = require "axosandbox.policy"
 local root = require "axosandbox.way.root"
 local sealed = require "axosandbox.host.mounts.sealed"
+local sandbox = require "axosandbox.session"
 local session_list = require "axosandbox.session.list"
 local session_lock = require "axosandbox.host.session_lock"
 
@@ -31,10 +34,9 @@ local OPEN_SHAPE = { policy = "table" }
 ---@param record axo.Record
 ---@return axo.Sandbox
 function sessions.handle(record)
-  local session = require "axosandbox.session"
   local driver = sessions.path(record)
   if record.kind == "attached" then root.settle(driver) end
-  return session.new(record, driver)
+  return sandbox.new(record, driver)
 end
 
 --- The best way into a record's container, in a coroutine. The portable one serves where no
@@ -45,10 +47,10 @@ function sessions.path(record)
   if record.entered then return record.entered end
   local path, err = nil, record.no_link
   if record.link_dir and record.pid then
-    path, err = require("axosandbox.way.native").connect(record)
+    path, err = native.connect(record)
   end
   if path then return path end
-  local fallback = require("axosandbox.way.portable").new(record)
+  local fallback = portable.new(record)
   if err then fallback:warn("the portable path is used: " .. tostring(err)) end
   return fallback
 end

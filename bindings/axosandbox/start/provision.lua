@@ -18,6 +18,7 @@ local learnt = require "axosandbox.start.learnt"
 local leftovers = require "axosandbox.session.leftovers"
 local naming = require "axosandbox.base.naming"
 local plan = require "axosandbox.start.plan"
+local portable = require "axosandbox.way.portable"
 local unmet = require "axosandbox.policy.unmet"
 local shell = require "axosandbox.base.text.shell"
 
@@ -244,7 +245,7 @@ function provision.post_create(job, record)
     if job.cancelled then return nil, job:stopped() end
   end
   if not decision.run then return true end
-  local path = require("axosandbox.way.portable").new(record)
+  local path = portable.new(record)
   return job:off_the_clock(run_all, job, path, decision)
 end
 

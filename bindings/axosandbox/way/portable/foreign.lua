@@ -5,6 +5,7 @@ local await = require "axosandbox.base.await"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.base.errors"
 local gate = require "axosandbox.base.gate"
+local host = require "axosandbox.host"
 local kill = require "axosandbox.way.portable.kill"
 local presence = require "axosandbox.host.presence"
 local source = require "axosandbox.way.portable.source"
@@ -25,7 +26,7 @@ local ORPHANED = {
 }
 
 local function is_dead(description)
-  return require("axosandbox.host").is_alive(description.owner) == false
+  return host.is_alive(description.owner) == false
 end
 
 -- Reads the description again: what a running task has come to. While its session is being

@@ -3,6 +3,7 @@
 local cjson = require "cjson.safe"
 local uv = require "luv"
 local core = require "axosandbox.core"
+local host = require "axosandbox.host"
 local presence = require "axosandbox.host.presence"
 
 local store = {}
@@ -23,7 +24,7 @@ Store.__index = Store
 function store.open(path)
   local dir = path.record.runtime_dir
   if not dir then return nil end
-  local owner = require("axosandbox.host").identity()
+  local owner = host.identity()
   local name = path.key .. ".sock"
   local beacon = presence.announce(dir .. "/" .. name)
   return setmetatable({

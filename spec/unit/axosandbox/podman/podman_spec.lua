@@ -2,6 +2,7 @@ local uv = require "luv"
 local await = require "axosandbox.base.await"
 local embedded = require "axosandbox.podman.embedded"
 local install = require "axosandbox.podman.install"
+local package_manager = require "axosandbox.podman.package_manager"
 local podman = require "axosandbox.podman"
 local ports = require "axosandbox.podman.ports"
 local tar = require "axosandbox.podman.tar"
@@ -112,14 +113,14 @@ describe("podman that is missing", function()
       ["ID=alpine\n"] = "apk",
     }
     for text, program in pairs(cases) do
-      assert.equal(program, install.manager_for(text).program)
+      assert.equal(program, package_manager.manager_for(text).program)
     end
-    assert.is_nil(install.manager_for "ID=nixos\n")
-    assert.is_nil(install.manager_for(nil))
+    assert.is_nil(package_manager.manager_for "ID=nixos\n")
+    assert.is_nil(package_manager.manager_for(nil))
   end)
 
   it("is not installed unless that is allowed, nor with options that are none", function()
-    assert.has_error(function() podman.ensure_ready { allow_instal = true } end)
+    assert.has_error(function() install.ensure_ready { allow_instal = true } end)
   end)
 end)
 

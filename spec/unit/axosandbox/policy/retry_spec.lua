@@ -36,6 +36,17 @@ time="2026-01-01T00:00:00Z" level=warning msg="Failed, retrying in 1s ... (1/3).
 ]]
 
 describe("podman's complaint", function()
+  it("names no port that a line's end has cut", function()
+    for _, form in ipairs { "failed to bind any port for '-t 1808\r5:80', exiting",
+      "failed to bind any port for '-t 18\n085:80', exiting" } do
+      local answer = classify(form, 125)
+      assert.equal("PORT_CONFLICT", answer.class)
+      assert.is_nil(answer.port)
+    end
+    local whole = classify("failed to bind any port for '-t 127.0.0.1/18085:80', exiting", 125)
+    assert.equal(18085, whole.port)
+  end)
+
   it("is understood in all real samples", function()
     local mistakes, ambiguous = {}, {}
     for _, sample in ipairs(samples "podman_failures.json") do
