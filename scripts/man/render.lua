@@ -1,6 +1,6 @@
 --- axolua scripts/man/render.lua: prints axolua(1).
 local directory = arg[0]:match "^(.*)/[^/]*$" or "."
-package.path = directory .. "/../?.lua;" .. package.path
+package.path = ("%s/../?.lua;%s/../?/init.lua;%s"):format(directory, directory, package.path)
 
 local axo = require "axosandbox"
 local manual = require "axolua.document.manual"

@@ -481,7 +481,7 @@ describe("axolua run on a terminal", function()
   for typed, code in pairs { ["y\r"] = 0, ["no\r"] = 1, ["\4"] = 1, ["\r"] = 1 } do
     it(("asks, and takes %q"):format(typed), function()
       local file = temp.write(temp.dir() .. "/ask.lua",
-        ("package.path = %q .. package.path\n"):format(support.scripts() .. "/?.lua;") .. CODE)
+        ("package.path = %q .. package.path\n"):format(support.lua_path()) .. CODE)
       local screen = on_terminal('exec "$AXOLUA" "$@"',
         { file, e2e.new_id(), temp.dir "project", e2e.images.base() })
       screen.shows "let it%? %[y/N%] "

@@ -25,9 +25,15 @@ function cli.scripts()
   return assert(uv.fs_realpath(prefix() .. "/share/axosandbox/scripts"))
 end
 
+--- What package.path begins with where `axolua.*` can be loaded.
+---@return string
+function cli.lua_path()
+  return ("%s/?.lua;%s/?/init.lua;"):format(cli.scripts(), cli.scripts())
+end
+
 --- Makes `axolua.*` loadable here.
 function cli.expose_libraries()
-  local entry = ("%s/?.lua;%s/?/init.lua;"):format(cli.scripts(), cli.scripts())
+  local entry = cli.lua_path()
   if package.path:sub(1, #entry) ~= entry then package.path = entry .. package.path end
 end
 

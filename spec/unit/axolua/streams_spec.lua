@@ -3,7 +3,8 @@ local support = require "spec.support.cli"
 -- Runs Lua code in axolua, with the commands' libraries, inside a shell pipeline.
 local function run(code, pipeline)
   code = ([[
-    package.path = os.getenv "SCRIPTS" .. "/?.lua;" .. package.path
+    local scripts = os.getenv "SCRIPTS"
+    package.path = ("%s/?.lua;%s/?/init.lua;"):format(scripts, scripts) .. package.path
     local uv = require "luv"
     local output = require "axolua.view.output"
     local input = require "axolua.view.input"

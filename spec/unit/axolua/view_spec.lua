@@ -36,7 +36,8 @@ end)
 
 -- Work of a second or two that reports progress, as a start does.
 local WORK = [[
-  package.path = os.getenv "SCRIPTS" .. "/?.lua;" .. package.path
+  local scripts = os.getenv "SCRIPTS"
+  package.path = ("%s/?.lua;%s/?/init.lua;"):format(scripts, scripts) .. package.path
   local console = require "axolua.view.console"
   local log = require "axosandbox.base.log"
   local await = require "axosandbox.base.await"
