@@ -31,8 +31,7 @@ static int beneath(int dir, const char *path, int flags, mode_t mode) {
       .mode = flags & O_CREAT ? mode & MODE_ALLOWED : 0,
       .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
   };
-  int fd;
-  int tries = 16; /* EAGAIN: a rename raced with "..", openat2(2) says to try again */
+  int fd, tries = 16;
   do
     fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
   while (fd < 0 && errno == EAGAIN && --tries);
@@ -60,8 +59,10 @@ static bool has_openat2(void) {
 }
 
 static int open_beneath(int root, const char *path, int flags, mode_t mode) {
-  if (has_openat2())
-    return beneath(root, path, flags, mode);
+  /* EAGAIN: renames, of whatever files, race with "..". The walk does not mind them. */
+  int fd = has_openat2() ? beneath(root, path, flags, mode) : -1;
+  if (fd >= 0 || (has_openat2() && errno != EAGAIN))
+    return fd;
   return walk_open(root, path, flags, mode & MODE_ALLOWED);
 }
 

@@ -57,10 +57,10 @@ static int open_with(int root, const char *path, int flags, uint64_t resolve) {
 }
 
 /* Before Linux 5.6, and where a session may make no set-id files, openat2 is refused.
- */
+ * EAGAIN: renames, of whatever files, race with "..". The walk does not mind them. */
 static int open_beneath(int root, const char *path, int flags) {
   int fd = open_with(root, path, flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
-  if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+  if (fd < 0 && (errno == ENOSYS || errno == EPERM || errno == EAGAIN))
     fd = walk_open(root, path, flags, 0);
   return fd;
 }

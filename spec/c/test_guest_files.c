@@ -269,6 +269,40 @@ static void holds_against_a_race(void **state) {
   host_close(&host);
 }
 
+static pid_t rename_all_the_time(const char *name) {
+  char from[256], to[256];
+  snprintf(from, sizeof from, "%s/%s.1", guest.root, name);
+  snprintf(to, sizeof to, "%s/%s.2", guest.root, name);
+  pid_t pid = fork();
+  if (pid)
+    return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  close(open(from, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+  for (;;)
+    if (rename(from, to) || rename(to, from))
+      _exit(1);
+}
+
+/* openat2 says EAGAIN when any rename of the machine races with a "..". */
+static void is_not_kept_from_a_file_by_renames_of_others(void **state) {
+  (void)state;
+  char path[1024] = "";
+  host_t host = host_open("a.sock");
+  assert_int_equal(mkdir(at("d"), 0755), 0);
+  fclose(fopen(at("file"), "w"));
+  for (int i = 0; i < 120; i++)
+    strcat(path, "d/../");
+  strcat(path, "file");
+  pid_t renaming[] = {rename_all_the_time("a"), rename_all_the_time("b")};
+  for (int i = 0; i < 3000; i++)
+    close(opened(&host, path, O_RDONLY));
+  for (size_t i = 0; i < sizeof renaming / sizeof *renaming; i++) {
+    assert_int_equal(kill(renaming[i], SIGKILL), 0);
+    assert_int_equal(waitpid(renaming[i], NULL, 0), renaming[i]);
+  }
+  host_close(&host);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       GUEST_TEST(reads_and_writes_beneath_the_root),
@@ -281,6 +315,7 @@ int main(void) {
       GUEST_TEST(works_beneath_another_root),
       GUEST_TEST(makes_nothing_with_a_set_id_bit),
       GUEST_TEST(holds_against_a_race),
+      GUEST_TEST(is_not_kept_from_a_file_by_renames_of_others),
   };
   return cmocka_run_group_tests_name("guest: files", tests, NULL, NULL);
 }
