@@ -67,19 +67,6 @@ int axo__build_end(axo__build_t *b, axo_argv_t **out) {
   return 0;
 }
 
-void axo__build_fail(axo__build_t *b, int code, const char *hint, const char *fmt,
-                     ...) {
-  if (b->status) {
-    return;
-  }
-  char message[AXO_MESSAGE_MAX];
-  va_list args;
-  va_start(args, fmt);
-  int n = vsnprintf(message, sizeof message, fmt, args);
-  va_end(args);
-  b->status = axo__err_set(b->err, code, b->op, hint, "%s", n < 0 ? "" : message);
-}
-
 /* podman hands arguments to the runtime as JSON, and Go's encoder silently turns what
  * is not UTF-8 into U+FFFD: better refused than altered. */
 static void check_argument(axo__build_t *b, const char *text) {

@@ -25,9 +25,6 @@ void axo__build_begin(axo__build_t *b, const char *op, const char *podman,
                       const char *command, axo_err_t *err);
 /* Gives the vector to `out`, or frees it and returns the failure. */
 int axo__build_end(axo__build_t *b, axo_argv_t **out);
-/* Records a failure (the first one stays). */
-__attribute__((format(printf, 4, 5))) void
-axo__build_fail(axo__build_t *b, int code, const char *hint, const char *fmt, ...);
 /* Appends a copy of `text`, or a formatted text. */
 void axo__arg(axo__build_t *b, const char *text);
 __attribute__((format(printf, 2, 3))) void axo__argf(axo__build_t *b, const char *fmt,
@@ -49,6 +46,9 @@ void axo__new_image(axo__build_t *b, const char *image);
 
 /* ---- checks (argv_check.c): each records a failure, none appends ---- */
 
+/* Records a failure (the first one stays). */
+__attribute__((format(printf, 4, 5))) void
+axo__build_fail(axo__build_t *b, int code, const char *hint, const char *fmt, ...);
 void axo__check_program(axo__build_t *b, const char *podman);
 /* A container's name or id. */
 void axo__check_name(axo__build_t *b, const char *what, const char *name);

@@ -1,10 +1,25 @@
 #include "argv/argv_build.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #define NAME_MAX_BYTES 128
 #define USER_MAX_BYTES 256
 #define HOSTNAME_MAX_BYTES 63
+
+void axo__build_fail(axo__build_t *b, int code, const char *hint, const char *fmt,
+                     ...) {
+  if (b->status) {
+    return;
+  }
+  char message[AXO_MESSAGE_MAX];
+  va_list args;
+  va_start(args, fmt);
+  int n = vsnprintf(message, sizeof message, fmt, args);
+  va_end(args);
+  b->status = axo__err_set(b->err, code, b->op, hint, "%s", n < 0 ? "" : message);
+}
 
 static bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
