@@ -127,8 +127,8 @@ int axo__process_start(uv_loop_t *loop, const axo_process_options_t *options,
     return rc;
   }
   axo__process_watch(p);
-  axo__output_start(&p->out[0]);
-  axo__output_start(&p->out[1]);
+  for (int i = 0; i < 2; i++)
+    axo__output_start(&p->out[i], axo__process_settle, axo__process_end);
   axo__input_start(p);
   *out = p;
   return 0;

@@ -1,19 +1,9 @@
 #include "process/process_impl.h"
 
 #include <signal.h>
-#include <stdlib.h>
 
 /* How long a guest may take to kill a tree that fights back. */
 #define KILL_MS 5000
-
-void axo__process_release(axo_process_t *p) {
-  if (--p->handles > 0)
-    return;
-  free(p->out[0].kept);
-  free(p->out[1].kept);
-  axo__queue_clear(&p->in.queue);
-  free(p);
-}
 
 static void on_process_closed(uv_handle_t *handle) {
   axo__process_release(AXO__CONTAINER_OF(handle, axo_process_t, process));

@@ -4,6 +4,8 @@
 
 #include "process/process_util.h"
 
+typedef void (*axo__output_cb)(axo_process_t *p);
+
 /* stdout or stderr, as far as we hold its reading end. */
 typedef struct axo__output {
   uv_poll_t poll;
@@ -16,6 +18,7 @@ typedef struct axo__output {
   size_t kept_len;
   size_t kept_room;
   uint64_t total;
+  axo__output_cb on_end, on_limit;
 } axo__output_t;
 
 /* stdin, as far as we hold its writing end. */
@@ -84,8 +87,13 @@ int axo__process_start(uv_loop_t *loop, const axo_process_options_t *options,
                        axo__starter_t starter, void *data, axo_process_t **out);
 
 /* process_io.c */
+/* One of its handles is closed: with the last, it is freed. */
+void axo__process_release(axo_process_t *p);
 int axo__output_init(axo_process_t *p, int stream, int fd);
-void axo__output_start(axo__output_t *out);
+/* `on_end` is told that nothing more comes, `on_limit` that the process is to end
+ * because it wrote too much. */
+void axo__output_start(axo__output_t *out, axo__output_cb on_end,
+                       axo__output_cb on_limit);
 /* Reads what is there already, within AXO__READ_REST. Whether that was all. */
 bool axo__output_rest(axo__output_t *out);
 void axo__output_close(axo__output_t *out);
@@ -111,7 +119,6 @@ void axo__process_give_up(axo_process_t *p);
 void axo__process_end(axo_process_t *p);
 /* Finishes when it has exited and both streams are at their end. */
 void axo__process_settle(axo_process_t *p);
-void axo__process_release(axo_process_t *p);
 void axo__process_close_handles(axo_process_t *p);
 
 #endif /* AXO_PROCESS_IMPL_H */

@@ -6,6 +6,15 @@
 
 #define KEPT_ROOM_MIN ((size_t)4096)
 
+void axo__process_release(axo_process_t *p) {
+  if (--p->handles > 0)
+    return;
+  free(p->out[0].kept);
+  free(p->out[1].kept);
+  axo__queue_clear(&p->in.queue);
+  free(p);
+}
+
 /* ---- stdout and stderr ----------------------------------------------------------- */
 
 static bool is_streamed(const axo__output_t *out) {
@@ -49,7 +58,7 @@ static void keep(axo__output_t *out, const char *bytes, size_t len) {
   if (p->options.on_limit != AXO_LIMIT_KILL || p->limit_hit)
     return;
   p->limit_hit = true;
-  axo__process_end(p);
+  out->on_limit(p);
 }
 
 static void take(axo__output_t *out, const char *bytes, size_t len) {
@@ -74,9 +83,8 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
     if (n == UV_EAGAIN)
       return;
     if (n <= 0) {
-      axo_process_t *p = out->owner;
       axo__output_close(out);
-      axo__process_settle(p);
+      out->on_end(out->owner);
       return;
     }
     take(out, buf, (size_t)n);
@@ -119,7 +127,10 @@ int axo__output_init(axo_process_t *p, int stream, int fd) {
   return 0;
 }
 
-void axo__output_start(axo__output_t *out) {
+void axo__output_start(axo__output_t *out, axo__output_cb on_end,
+                       axo__output_cb on_limit) {
+  out->on_end = on_end;
+  out->on_limit = on_limit;
   if (out->is_open)
     uv_poll_start(&out->poll, UV_READABLE, on_readable);
 }
