@@ -2,13 +2,15 @@
  * meets there is hostile: it follows no link, waits for nothing, and has a bound for
  * all that it keeps.
  *
- *   main.c     what is asked; how the walk begins
+ *   main.c     how it is asked; how the walk begins
+ *   state.c    what is asked, and how far the search is
  *   walk.c     directories, in the order of their paths
  *   scan.c     the lines of one file
  *   pattern.c  the expression, by PCRE2
- *   literal.c  the text that every match must have, so that most lines are never looked
- * at glob.c     patterns on paths ignore.c   .gitignore emit.c     what is said:
- * length-prefixed records on stdout
+ *   literal.c  the text that every match must have: most lines are never looked at
+ *   glob.c     patterns on paths
+ *   ignore.c   .gitignore
+ *   emit.c     what is said: length-prefixed records on stdout
  */
 #ifndef AXO_SEARCH_H
 #define AXO_SEARCH_H
