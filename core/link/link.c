@@ -28,69 +28,10 @@ uint32_t axo_link_uid(const axo_link_t *link) { return link->uid; }
 
 /* ---- the end --------------------------------------------------------------------- */
 
-bool axo__link_release(axo_link_t *link) {
-  if (--link->handles > 0)
-    return false;
-  if (link->null_fd >= 0)
-    close(link->null_fd);
-  free(link->root);
-  free(link);
-  return true;
-}
-
-static void on_peer_closed(uv_handle_t *handle) {
-  axo__peer_t *peer = AXO__CONTAINER_OF(handle, axo__peer_t, poll);
-  axo__link_release(peer->link);
-  free(peer);
-}
-
-static void close_peer(axo_link_t *link) {
-  axo__peer_t *peer = link->peer;
-  if (!peer)
-    return;
-  link->peer = NULL;
-  link->up = false;
-  uv_close((uv_handle_t *)&peer->poll, on_peer_closed);
-  close(peer->fd);
-  axo__outbox_clear(link);
-}
-
-/* Tells everything in flight that its answer will not come. */
-static void fail_calls(axo_link_t *link) {
-  for (unsigned i = 0; i < AXO__CALLS_MAX; i++) {
-    axo__call_t *call = link->calls[i];
-    if (!call)
-      continue;
-    axo__call_end(call);
-    call->on_packet(call, NULL);
-  }
-}
-
-/* Before its greeting a guest may try again; afterwards, the link is over. */
-void axo__link_down(axo_link_t *link, const axo_err_t *why) {
-  bool was_up = link->up;
-  link->handles++; /* a callback may close the link */
-  close_peer(link);
-  if (was_up) {
-    fail_calls(link);
-    if (!link->closed && link->options.on_down)
-      link->options.on_down(link, why);
-  }
-  axo__link_release(link);
-}
-
 static void fail(axo_link_t *link, int code, const char *message) {
   axo_err_t err;
   axo__err_set(&err, code, "link", NULL, "%s", message);
   axo__link_down(link, &err);
-}
-
-void axo__link_fail(axo_link_t *link, int code) {
-  axo_err_t err;
-  axo__err_code(&err, code, "link", "the guest's connection cannot be taken");
-  axo__link_unlisten(link);
-  if (link->options.on_down)
-    link->options.on_down(link, &err);
 }
 
 void axo_link_close(axo_link_t *link) {
@@ -99,8 +40,8 @@ void axo_link_close(axo_link_t *link) {
   link->closed = true;
   link->handles++;
   axo__link_unlisten(link);
-  close_peer(link);
-  fail_calls(link);
+  axo__peer_close(link);
+  axo__calls_fail(link);
   axo__clock_close(link);
   link->handles--; /* the caller's */
   axo__link_release(link);
@@ -180,9 +121,9 @@ static void receive_some(axo_link_t *link, int turns, bool all) {
       break;
 }
 
-void axo__link_catch_up(axo_link_t *link) { receive_some(link, CATCH_UP_TURNS, true); }
+static void catch_up(axo_link_t *link) { receive_some(link, CATCH_UP_TURNS, true); }
 
-void axo__link_on_peer(uv_poll_t *poll, int status, int events) {
+static void on_peer(uv_poll_t *poll, int status, int events) {
   axo_link_t *link = AXO__CONTAINER_OF(poll, axo__peer_t, poll)->link;
   (void)status;    /* an error shows itself in recvmsg */
   link->handles++; /* a callback may close the link */
@@ -211,7 +152,8 @@ axo_link_t *axo__link_new(uv_loop_t *loop, const axo_link_options_t *options) {
   link->listen_fd = link->dir_fd = link->null_fd = -1;
   link->outbox_end = &link->outbox;
   link->handles = 1; /* the caller's, until axo_link_close */
-  axo__clock_init(link);
+  link->on_peer = on_peer;
+  axo__clock_init(link, catch_up);
   return link;
 }
 

@@ -58,8 +58,6 @@ int axo__link_tell(axo_link_t *link, const axo__message_t *message);
  * answer counts the processes. */
 int axo__link_signal(axo__call_t *call, int signum, bool tree, axo_answer_cb cb,
                      void *data, axo_err_t *err);
-/* Drops the work of `call`: it goes on, and nobody here hears of it. A lane with it. */
-void axo__link_forget(axo__call_t *call);
 /* Whether the call keeps the loop running while it is in flight; not at first. */
 void axo__call_hold(axo__call_t *call, bool hold);
 /* Forgets the call: answers that still come are dropped. Nothing is left of its work: a
@@ -97,6 +95,7 @@ typedef struct axo__lane {
   int fd;
   bool is_open; /* fd and poll are */
   unsigned refs;
+  void (*done)(struct axo__lane *lane); /* nothing is left of what ran on it */
 } axo__lane_t;
 
 /* One connection of the guest; freed by its close callback. */
@@ -132,26 +131,21 @@ struct axo_link {
   unsigned idle_count, lane_count;
   axo__outgoing_t *outbox, **outbox_end;
   unsigned outbox_len;
+  uv_poll_cb on_peer;                 /* takes what the peer sends */
+  void (*catch_up)(axo_link_t *link); /* hears what has come already */
   _Alignas(16) char buf[AXO_PACKET_MAX];
 };
+
+/* Each file calls those that come after its own here, and no other. */
 
 /* link.c */
 
 /* One without a socket, which nobody connects to; NULL when there is no memory. */
 axo_link_t *axo__link_new(uv_loop_t *loop, const axo_link_options_t *options);
 uv_loop_t *axo__link_loop(const axo_link_t *link);
-/* Lets go of one of the link's `handles`; true when that was the last of it. */
-bool axo__link_release(axo_link_t *link);
-void axo__link_on_peer(uv_poll_t *poll, int status, int events);
-/* Hears what has come already; a callback may close the link: the caller holds it. */
-void axo__link_catch_up(axo_link_t *link);
 /* Refuses what a guest of an older version does not know: `what` says which. */
 int axo__link_needs(const axo_link_t *link, uint64_t knows, const char *what,
                     axo_err_t *err);
-/* It is over, because of what the guest sent. */
-void axo__link_down(axo_link_t *link, const axo_err_t *why);
-/* This process cannot take the guest in: says so, and listens no more. */
-void axo__link_fail(axo_link_t *link, int code);
 
 /* link_listen.c */
 
@@ -162,11 +156,28 @@ bool axo__link_take_peer(axo_link_t *link, int fd);
 /* The socket goes, too: whoever it was meant for is there, or will not come. */
 void axo__link_unlisten(axo_link_t *link);
 
-/* link_clock.c */
+/* link_lane.c */
 
-/* At the beginning; the handle is one of the link's. */
-void axo__clock_init(axo_link_t *link);
-void axo__clock_close(axo_link_t *link);
+/* `fd` came with the end of the command of `call`, whose id is the lane's now. */
+void axo__lane_adopt(axo__call_t *call, int fd);
+/* Starts a command on an idle lane. UV_EAGAIN when there is none: it goes by the link.
+ */
+int axo__lane_send(axo__call_t *call, const axo__message_t *message);
+/* Gives it back to the guest, also while something runs on it. */
+void axo__lane_drop(axo__lane_t *lane);
+/* What is sent by the link now comes before what runs next: no lane is used again. */
+void axo__lanes_retire(axo_link_t *link);
+/* Drops the work of `call`: it goes on, and nobody here hears of it. A lane with it. */
+void axo__link_forget(axo__call_t *call);
+
+/* link_end.c */
+
+/* It is over, because of what the guest sent. Before its greeting a guest may try
+ * again. */
+void axo__link_down(axo_link_t *link, const axo_err_t *why);
+void axo__peer_close(axo_link_t *link);
+/* Tells everything in flight that its answer will not come. */
+void axo__calls_fail(axo_link_t *link);
 
 /* link_send.c */
 
@@ -176,6 +187,18 @@ void axo__link_watch(axo_link_t *link);
  * link: the caller holds it. */
 int axo__outbox_flush(axo_link_t *link);
 void axo__outbox_clear(axo_link_t *link);
+/* The guest is to forget the work of `call`, which went by the link: it goes on, and
+ * nobody here hears of it. */
+void axo__call_drop(axo__call_t *call);
+
+/* link_call.c */
+
+/* Lets go of one of the link's `handles`; true when that was the last of it. */
+bool axo__link_release(axo_link_t *link);
+/* At the beginning; the clock's handle is one of the link's. A callback of `catch_up`
+ * may close the link, which is held meanwhile. */
+void axo__clock_init(axo_link_t *link, void (*catch_up)(axo_link_t *link));
+void axo__clock_close(axo_link_t *link);
 /* Gives the call an id. False when too much is in flight. */
 bool axo__call_begin(axo_link_t *link, axo__call_t *call);
 /* The id goes from one call to another, which nobody waits for. */
@@ -184,20 +207,6 @@ void axo__call_move(axo__call_t *from, axo__call_t *to);
 axo__call_t *axo__call_of(const axo_link_t *link, uint64_t id);
 /* Whether there ever was one of this id. */
 bool axo__call_was_issued(const axo_link_t *link, uint64_t id);
-
-/* link_lane.c */
-
-/* `fd` came with the end of the command of `call`, whose id is the lane's now. */
-void axo__lane_adopt(axo__call_t *call, int fd);
-/* Starts a command on an idle lane. UV_EAGAIN when there is none: it goes by the link.
- */
-int axo__lane_send(axo__call_t *call, const axo__message_t *message);
-/* Nothing is left of what ran on it. */
-void axo__lane_done(axo__lane_t *lane);
-/* Gives it back to the guest, also while something runs on it. */
-void axo__lane_drop(axo__lane_t *lane);
-/* What is sent by the link now comes before what runs next: no lane is used again. */
-void axo__lanes_retire(axo_link_t *link);
 
 /* packet.c */
 int axo__packet_send(int fd, const axo_packet_t *head, const void *body, const int *fds,

@@ -58,8 +58,16 @@ static void lane_over(axo__lane_t *lane) {
 }
 
 void axo__lane_drop(axo__lane_t *lane) {
-  axo__link_forget(&lane->lease);
+  axo__call_drop(&lane->lease);
   lane_over(lane);
+}
+
+void axo__link_forget(axo__call_t *call) {
+  if (call->id != 0 && call->lane)
+    axo__lane_drop(call->lane);
+  else
+    axo__call_drop(call);
+  axo__call_end(call);
 }
 
 void axo__lanes_retire(axo_link_t *link) {
@@ -173,6 +181,16 @@ static bool is_of_packets(int fd) {
          type == SOCK_SEQPACKET;
 }
 
+static void done(axo__lane_t *lane) {
+  bool is_spent = lane->running->spent || !lane->is_open;
+  lane->running->lane = NULL;
+  lane->running = NULL;
+  if (is_spent)
+    axo__lane_drop(lane);
+  else
+    now_idle(lane);
+}
+
 void axo__lane_adopt(axo__call_t *call, int fd) {
   axo_link_t *link = call->link;
   bool is_wanted = link->lane_count < AXO__LANES_MAX && is_of_packets(fd);
@@ -187,22 +205,13 @@ void axo__lane_adopt(axo__call_t *call, int fd) {
   lane->is_open = true;
   lane->refs = 2;
   lane->lease.on_packet = on_packet;
+  lane->done = done;
   axo__call_move(call, &lane->lease);
   link->handles++;
   link->lane_count++;
   uv_poll_start(&lane->poll, UV_READABLE, on_readable);
   uv_unref((uv_handle_t *)&lane->poll); /* who waits holds the link */
   now_idle(lane);
-}
-
-void axo__lane_done(axo__lane_t *lane) {
-  bool is_spent = lane->running->spent || !lane->is_open;
-  lane->running->lane = NULL;
-  lane->running = NULL;
-  if (is_spent)
-    axo__lane_drop(lane);
-  else
-    now_idle(lane);
 }
 
 static int send_on(axo__lane_t *lane, axo__call_t *call, const axo__message_t *m) {

@@ -39,6 +39,15 @@ bool axo__link_take_peer(axo_link_t *link, int fd) {
   return true;
 }
 
+/* This process cannot take the guest in: says so, and listens no more. */
+static void fail(axo_link_t *link, int code) {
+  axo_err_t err;
+  axo__err_code(&err, code, "link", "the guest's connection cannot be taken");
+  axo__link_unlisten(link);
+  if (link->options.on_down)
+    link->options.on_down(link, &err);
+}
+
 static void on_connection(uv_poll_t *poll, int status, int events) {
   axo_link_t *link = AXO__CONTAINER_OF(poll, axo_link_t, listener);
   (void)status;
@@ -46,7 +55,7 @@ static void on_connection(uv_poll_t *poll, int status, int events) {
   for (int turn = 0; turn < ACCEPT_TURNS; turn++) {
     int fd = accept4(link->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0 && (errno == EMFILE || errno == ENFILE))
-      axo__link_fail(link, uv_translate_sys_error(errno));
+      fail(link, uv_translate_sys_error(errno));
     if (fd < 0)
       return;
     if (link->peer || !is_guest(link, fd) || !axo__link_take_peer(link, fd))

@@ -1,4 +1,4 @@
-/* Calls, and what is sent for them. */
+/* What is sent: now, or when the guest reads again. */
 #include "link/link_impl.h"
 
 #include <errno.h>
@@ -11,71 +11,11 @@
 /* Packets that wait because the guest is slow to read. */
 #define OUTBOX_MAX 1024
 
-/* ---- calls ----------------------------------------------------------------------- */
-
-/* An id is a serial number and a slot: found at once, and never the same twice. */
-axo__call_t *axo__call_of(const axo_link_t *link, uint64_t id) {
-  axo__call_t *call = link->calls[id % AXO__CALLS_MAX];
-  return call && call->id == id ? call : NULL;
-}
-
-bool axo__call_was_issued(const axo_link_t *link, uint64_t id) {
-  uint64_t serial = id / AXO__CALLS_MAX;
-  return serial > 0 && serial <= link->next_id;
-}
-
-bool axo__call_begin(axo_link_t *link, axo__call_t *call) {
-  for (unsigned i = 0; i < AXO__CALLS_MAX; i++) {
-    unsigned slot = (link->next_slot + i) % AXO__CALLS_MAX;
-    if (link->calls[slot])
-      continue;
-    link->next_slot = slot + 1;
-    link->calls[slot] = call;
-    call->link = link;
-    call->id = ++link->next_id * AXO__CALLS_MAX + slot;
-    return true;
-  }
-  return false;
-}
-
-void axo__call_move(axo__call_t *from, axo__call_t *to) {
-  uint64_t id = from->id;
-  to->link = from->link;
-  axo__call_end(from);
-  to->id = id;
-  to->link->calls[id % AXO__CALLS_MAX] = to;
-}
-
-void axo__call_hold(axo__call_t *call, bool hold) {
-  axo_link_t *link = call->link;
-  if (call->id == 0 || call->holds == hold)
-    return;
-  call->holds = hold;
-  link->holding += hold ? 1 : -1;
-  if (!link->peer)
-    return;
-  if (link->holding)
-    uv_ref((uv_handle_t *)&link->peer->poll);
-  else
-    uv_unref((uv_handle_t *)&link->peer->poll);
-}
-
-void axo__call_end(axo__call_t *call) {
-  if (call->id == 0)
-    return;
-  axo__call_hold(call, false);
-  axo__call_answered(call);
-  call->link->calls[call->id % AXO__CALLS_MAX] = NULL;
-  call->id = 0;
-  if (call->lane)
-    axo__lane_done(call->lane);
-}
-
 /* ---- the outbox ------------------------------------------------------------------ */
 
 void axo__link_watch(axo_link_t *link) {
   int events = UV_READABLE | (link->outbox ? UV_WRITABLE : 0);
-  uv_poll_start(&link->peer->poll, events, axo__link_on_peer);
+  uv_poll_start(&link->peer->poll, events, link->on_peer);
 }
 
 static void outgoing_free(axo__outgoing_t *o) {
@@ -229,12 +169,9 @@ int axo__link_tell(axo_link_t *link, const axo__message_t *m) {
   return send_message(link, 0, m);
 }
 
-void axo__link_forget(axo__call_t *call) {
+void axo__call_drop(axo__call_t *call) {
   if (call->id == 0)
     return;
-  if (call->lane)
-    axo__lane_drop(call->lane);
-  else
-    send_message(call->link, call->id, &(axo__message_t){.type = AXO_REQ_FORGET});
+  send_message(call->link, call->id, &(axo__message_t){.type = AXO_REQ_FORGET});
   axo__call_end(call);
 }
