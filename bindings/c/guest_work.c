@@ -1,9 +1,6 @@
 /* "axo.guest_work": a task or a terminal that the guest runs. It outlives this process;
  * closing the userdata only lets go of it. */
 #include "laxo.h"
-#include "link/protocol.h"
-
-#include <string.h>
 
 enum {
   ON_STARTED = LAXO_UV_FIRST,
@@ -280,61 +277,6 @@ int laxo_guest_attach(lua_State *L) {
   laxo_work_begin(L, lua_gettop(L));
   int status = axo_work_attach(link, name, &options, &self->handle, &err);
   return begun(L, self, status, &err);
-}
-
-/* ---- the list -------------------------------------------------------------------- */
-
-static void set_integer(lua_State *L, const char *key, uint64_t value) {
-  lua_pushinteger(L, (lua_Integer)value);
-  lua_setfield(L, -2, key);
-}
-
-/* What the guest sent is bounded here once more: it may be an impostor's. */
-static void push_command(lua_State *L, const axo_entry_t *entry) {
-  size_t len = entry->command_len;
-  if (len > sizeof entry->command)
-    len = sizeof entry->command;
-  const char *at = entry->command, *end = at + len;
-  lua_newtable(L);
-  for (int i = 1; at < end; i++) {
-    size_t size = strnlen(at, (size_t)(end - at));
-    lua_pushlstring(L, at, size);
-    lua_rawseti(L, -2, i);
-    at += size + 1;
-  }
-}
-
-static void push_entry(lua_State *L, const axo_entry_t *entry) {
-  lua_createtable(L, 0, 10);
-  lua_pushlstring(L, entry->name, strnlen(entry->name, sizeof entry->name));
-  lua_setfield(L, -2, "name");
-  lua_pushstring(L, entry->kind == AXO_KIND_TERMINAL ? "terminal" : "task");
-  lua_setfield(L, -2, "kind");
-  lua_pushboolean(L, entry->state != AXO_WORK_ENDED);
-  lua_setfield(L, -2, "running");
-  lua_pushnumber(L, (lua_Number)entry->started_ms / 1000);
-  lua_setfield(L, -2, "started");
-  set_integer(L, "head", entry->head);
-  set_integer(L, "rows", entry->rows);
-  set_integer(L, "cols", entry->cols);
-  if (entry->signal != 0) {
-    laxo_push_signal(L, entry->signal);
-    lua_setfield(L, -2, "signal");
-  } else {
-    lua_pushinteger(L, entry->code);
-    lua_setfield(L, -2, "code");
-  }
-  push_command(L, entry);
-  lua_setfield(L, -2, "argv");
-}
-
-void laxo_push_entries(lua_State *L, const void *entries, size_t count) {
-  const axo_entry_t *at = entries;
-  lua_createtable(L, (int)count, 0);
-  for (size_t i = 0; i < count; i++) {
-    push_entry(L, &at[i]);
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
-  }
 }
 
 /* ---- methods --------------------------------------------------------------------- */

@@ -21,6 +21,12 @@
 #define LAXO_LINK "axo.link"
 #define LAXO_GUEST_WORK "axo.guest_work"
 
+/* ---- classes (metatable.c) ------------------------------------------------------- */
+
+/* Makes the metatable `name`: `methods` as __index, `meta` as metamethods. Raises. */
+void laxo_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
+                    const luaL_Reg *meta);
+
 /* ---- errors (error.c) ------------------------------------------------------------ */
 
 /* Pushes nil and an error object, for `return laxo_fail(L, &err)`. Raises. */
@@ -209,11 +215,13 @@ void laxo_protect(laxo_context_t *context, lua_CFunction body, void *event);
  * there is none. Leaves the userdata below it. */
 bool laxo_push_callback(lua_State *L, laxo_work_t *work, int slot);
 
-/* Makes the metatable `name`: `methods` as __index, `meta` as metamethods. Raises. */
-void laxo_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
-                    const luaL_Reg *meta);
+/* ---- links (ask.c, link.c, guest_work.c) ----------------------------------------- */
 
-/* ---- links (link.c, guest_work.c) ------------------------------------------------ */
+typedef struct laxo_link {
+  laxo_context_t *context;
+  axo_link_t *link; /* NULL: closed */
+  bool silent;      /* being collected: nobody is told anything */
+} laxo_link_t;
 
 /* What link:exec runs instead of a child of this process. */
 typedef struct laxo_remote {
@@ -230,8 +238,6 @@ int laxo_guest_terminal(lua_State *L);
 int laxo_guest_attach(lua_State *L);
 /* The open link of the userdata at `index`; raises when it is closed. */
 axo_link_t *laxo_check_link(lua_State *L, int index);
-/* The guest's list of works, `count` axo_entry_t, as an array of tables. Raises. */
-void laxo_push_entries(lua_State *L, const void *entries, size_t count);
 /* A request with one answer; its callback and the link are anchored until that comes.
  */
 typedef struct laxo_ask laxo_ask_t;

@@ -1,25 +1,11 @@
 /* core.link and "axo.link": the host's end of the link to a container's guest. */
 #include "laxo.h"
 
-#include <stdlib.h>
-
 enum { ON_UP = 1, ON_DOWN, ON_NEW, USER_VALUES = ON_NEW };
-
-typedef struct laxo_link {
-  laxo_context_t *context;
-  axo_link_t *link; /* NULL: closed */
-  bool silent;      /* being collected: nobody is told anything */
-} laxo_link_t;
 
 /* Its address is the key of a table with weak values: a link that nobody holds and
  * nothing is in flight on is collected. */
 static const char links_key = 0;
-
-axo_link_t *laxo_check_link(lua_State *L, int index) {
-  laxo_link_t *self = luaL_checkudata(L, index, LAXO_LINK);
-  luaL_argcheck(L, self->link != NULL, index, "the link is closed");
-  return self->link;
-}
 
 /* ---- callbacks ------------------------------------------------------------------- */
 
@@ -62,89 +48,10 @@ static void on_new(axo_link_t *link, const char *name) {
 
 /* ---- requests with one answer ---------------------------------------------------- */
 
-struct laxo_ask {
-  laxo_context_t *context;
-  laxo_link_t *self;
-  const axo_answer_t *answer;
-  bool counts;
-};
-
-static int push_answer(lua_State *L, const laxo_ask_t *ask) {
-  const axo_answer_t *answer = ask->answer;
-  if (answer->err != NULL) {
-    laxo_push_error(L, answer->err);
-    return 1;
-  }
-  lua_pushnil(L);
-  if (ask->counts)
-    lua_pushinteger(L, (lua_Integer)answer->count);
-  else if (answer->fd >= 0)
-    lua_pushinteger(L, answer->fd);
-  else if (answer->count > 0)
-    laxo_push_entries(L, answer->entries, answer->count);
-  else
-    lua_newtable(L);
-  return 2;
-}
-
-/* The callback of an ask lies in the registry under the ask's address, the link's
- * userdata beside it. */
-static int ask_body(lua_State *L) {
-  laxo_ask_t *ask = lua_touserdata(L, 1);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, ask);
-  lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, ask);
-  if (lua_type(L, -1) != LUA_TTABLE)
-    return 0;
-  lua_rawgeti(L, -1, 1);
-  if (!ask->self->silent)
-    lua_call(L, push_answer(L, ask), 0);
-  return 0;
-}
-
-void laxo_on_answer(void *data, const axo_answer_t *answer) {
-  laxo_ask_t *ask = data;
-  ask->answer = answer;
-  laxo_protect(ask->context, ask_body, ask);
-  free(ask);
-}
-
-laxo_ask_t *laxo_ask_new(lua_State *L, int link, int callback, bool counts) {
-  laxo_link_t *self = luaL_checkudata(L, link, LAXO_LINK);
-  luaL_checktype(L, callback, LUA_TFUNCTION);
-  laxo_check_link(L, link);
-  lua_createtable(L, 2, 0);
-  lua_pushvalue(L, callback);
-  lua_rawseti(L, -2, 1);
-  lua_pushvalue(L, link);
-  lua_rawseti(L, -2, 2);
-  laxo_ask_t *ask = calloc(1, sizeof *ask);
-  if (ask == NULL) {
-    luaL_error(L, "axosandbox: out of memory");
-    return NULL;
-  }
-  ask->context = self->context;
-  ask->self = self;
-  ask->counts = counts;
-  lua_rawsetp(L, LUA_REGISTRYINDEX, ask);
-  return ask;
-}
-
-int laxo_asked(lua_State *L, laxo_ask_t *ask, int status, const axo_err_t *err) {
-  if (status == 0) {
-    lua_pushboolean(L, true);
-    return 1;
-  }
-  lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, ask);
-  free(ask);
-  return laxo_fail(L, err);
-}
-
 static int ask_file(lua_State *L, const axo_file_request_t *file, int callback) {
   axo_err_t err;
   laxo_ask_t *ask = laxo_ask_new(L, 1, callback, false);
-  int status = axo_link_file(ask->self->link, file, laxo_on_answer, ask, &err);
+  int status = axo_link_file(laxo_check_link(L, 1), file, laxo_on_answer, ask, &err);
   return laxo_asked(L, ask, status, &err);
 }
 
@@ -192,7 +99,7 @@ static int link_list(lua_State *L) {
   bool all = lua_isfunction(L, 2);
   const char *name = all ? NULL : laxo_check_text(L, 2);
   laxo_ask_t *ask = laxo_ask_new(L, 1, all ? 2 : 3, false);
-  int status = axo_link_list(ask->self->link, name, laxo_on_answer, ask, &err);
+  int status = axo_link_list(laxo_check_link(L, 1), name, laxo_on_answer, ask, &err);
   return laxo_asked(L, ask, status, &err);
 }
 
@@ -200,7 +107,7 @@ static int link_list(lua_State *L) {
 static int link_kill_all(lua_State *L) {
   axo_err_t err;
   laxo_ask_t *ask = laxo_ask_new(L, 1, 2, false);
-  int status = axo_link_kill_all(ask->self->link, laxo_on_answer, ask, &err);
+  int status = axo_link_kill_all(laxo_check_link(L, 1), laxo_on_answer, ask, &err);
   return laxo_asked(L, ask, status, &err);
 }
 
