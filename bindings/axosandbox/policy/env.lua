@@ -15,6 +15,10 @@ env.MEMORY = 32 * 1024 * 1024
 --- Seconds of the processor's time that one decision may take: what an instruction does may be
 --- long. An endless loop of short ones uses its instructions up before.
 env.TIME = 0.05
+
+--- Seconds of processor time that loading a file may take, with its parts: once, so that it may be
+--- many times what a decision may, and a machine that is very slow still has a policy.
+env.LOADING_TIME = 2
 --- The longest text that one call may build.
 env.TEXT = 1024 * 1024
 
@@ -158,10 +162,10 @@ function env.frame_of(co, owners)
   end
 end
 
-local function new_budget(watched)
+local function new_budget(watched, time)
   return core.budget {
-    instructions = env.INSTRUCTIONS, memory = env.MEMORY, time = math.ceil(env.TIME * 1000),
-    step = STEP, methods = methods, watched = watched,
+    instructions = env.INSTRUCTIONS, memory = env.MEMORY,
+    time = math.ceil((time or env.TIME) * 1000), step = STEP, methods = methods, watched = watched,
   }
 end
 
@@ -174,6 +178,16 @@ local running
 ---@return axo.core.Budget?
 function env.running() return running end
 
+local function run_under(budget, fn, ...)
+  local outer = running
+  running = budget
+  local ok, result = budget:run(fn, budget, ...)
+  running = outer
+  if ok then return result end
+  local co = budget:thread()
+  return nil, { value = result, co = co, traceback = debug.traceback(co) }
+end
+
 --- Runs `fn(budget, ...)` in a coroutine of its own: its hook is not the host's, it cannot yield
 --- to the host's scheduler, and its stack is still there after an error. What
 --- `budget:counted` calls in it is under the budget.
@@ -185,16 +199,17 @@ function env.running() return running end
 function env.run(watched, fn, ...)
   local budget = not watched and spare or new_budget(watched)
   if budget == spare then spare = nil end
-  local outer = running
-  running = budget
-  local ok, result = budget:run(fn, budget, ...)
-  running = outer
-  if ok then
-    if not watched then spare = budget end
-    return result
-  end
-  local co = budget:thread()
-  return nil, { value = result, co = co, traceback = debug.traceback(co) }
+  local result, failure = run_under(budget, fn, ...)
+  if not failure and not watched then spare = budget end
+  return result, failure
+end
+
+--- The same for what loads a file: it has more time.
+---@param fn fun(budget: axo.core.Budget): any
+---@return any result nil when it failed
+---@return { value: any, co: thread, traceback: string }? failure
+function env.run_loading(fn)
+  return run_under(new_budget(nil, env.LOADING_TIME), fn)
 end
 
 return env

@@ -99,7 +99,7 @@ end
 
 local function run(layer, chunk, globals)
   layer.is_loading = true
-  local fn, what = env.run(nil, function(budget)
+  local fn, what = env.run_loading(function(budget)
     globals.part = part_of(layer, budget)
     return budget:counted(chunk)
   end)

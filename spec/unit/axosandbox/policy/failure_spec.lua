@@ -178,6 +178,18 @@ describe("the budget stops", function()
     end)
   end
 
+  it("nothing that is loaded on a slow machine, where a decision's time would not do", function()
+    local _ <close> = setmetatable({ policy_env.TIME }, {
+      __close = function(kept) policy_env.TIME = kept[1] end,
+    })
+    policy_env.TIME = 0.001
+    local set = policies.with("exec", "local n = 0\nfor i = 1, 300000 do n = n + i end\n"
+      .. "return function(_, default) return default(_) end")
+    local decision, err = set:decide("exec", REQUEST)
+    assert(decision, tostring(err))
+    assert.is_true(decision.allow)
+  end)
+
   it("a loop below one that wraps it", function()
     local below = policies.dir { exec = "return function()\n  while true do end\nend" }
     local above = policies.dir { exec = "return function(r, default)\n"
