@@ -1,3 +1,4 @@
+-- @runs native-root native-user
 -- Who asks for something gets it, an error, or is told what was decided instead.
 local cjson = require "cjson"
 local e2e = require "spec.support.e2e"

@@ -1,3 +1,4 @@
+-- @runs native-user
 -- The audit log of real work: what is in it, that a full disk holds up nothing, and axolua audit.
 local e2e = require "spec.support.e2e"
 local axo = require "axosandbox"

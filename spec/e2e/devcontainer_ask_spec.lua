@@ -1,3 +1,4 @@
+-- @runs native-user
 -- The lifecycle commands of a devcontainer.json where policy wants somebody asked first.
 local e2e = require "spec.support.e2e"
 local projects = require "spec.support.devcontainers"

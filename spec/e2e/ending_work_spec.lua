@@ -1,3 +1,4 @@
+-- @runs native-user portable-user
 local e2e = require "spec.support.e2e"
 
 -- The hard cases of ending work; the plain ones are in timeout_kill_spec.lua.

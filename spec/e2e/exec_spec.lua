@@ -1,3 +1,4 @@
+-- @runs native-root native-user portable-user
 local e2e = require "spec.support.e2e"
 
 describe("a command", function()

@@ -1,3 +1,4 @@
+-- @runs native-user portable-root
 local uv = require "luv"
 local axo = require "axosandbox"
 local e2e = require "spec.support.e2e"

@@ -1,3 +1,4 @@
+-- @runs native-root
 --- Real jobs under the floor, in a Debian: what SECCOMP's rules must leave alone, and what they
 --- must not.
 local e2e = require "spec.support.e2e"

@@ -1,3 +1,4 @@
+-- @runs native-root native-user
 --- The floor's system calls, each tried from inside: as container root and as a plain user.
 local e2e = require "spec.support.e2e"
 

@@ -1,3 +1,4 @@
+-- @runs native-root native-user portable-root portable-user
 local axo = require "axosandbox"
 local e2e = require "spec.support.e2e"
 local podman = e2e.podman

@@ -1,3 +1,4 @@
+-- @runs native-root
 local e2e = require "spec.support.e2e"
 local axo = require "axosandbox"
 local await = require "axosandbox.base.await"

@@ -1,3 +1,4 @@
+-- @runs native-root
 -- A container carries the labels of its image, which anybody may have written.
 local uv = require "luv"
 local e2e = require "spec.support.e2e"

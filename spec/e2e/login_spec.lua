@@ -1,3 +1,4 @@
+-- @runs native-user
 -- A user with a login has a runtime directory, one without has a directory in /tmp: a session that
 -- was started with the one is reached with the other. Root's is always the same.
 local uv = require "luv"

@@ -1,3 +1,4 @@
+-- @runs native-user
 local e2e = require "spec.support.e2e"
 
 -- Hosts that wait with callbacks, and then let their loop run until nothing is left on it.

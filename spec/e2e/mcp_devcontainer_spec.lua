@@ -1,3 +1,4 @@
+-- @runs native-user
 -- axolua mcp over a project that says what its container should be.
 local cjson = require "cjson"
 local e2e = require "spec.support.e2e"

@@ -1,3 +1,4 @@
+-- @runs native-root native-user
 local core = require "axosandbox.core"
 local e2e = require "spec.support.e2e"
 local images = require "spec.support.images"

@@ -1,3 +1,4 @@
+-- @runs native-user
 local e2e = require "spec.support.e2e"
 local images = require "spec.support.images"
 local mcp = require "spec.support.mcp"

@@ -1,3 +1,4 @@
+-- @runs native-user
 local e2e = require "spec.support.e2e"
 local axo = require "axosandbox"
 local podman, temp = e2e.podman, e2e.temp

@@ -1,3 +1,4 @@
+-- @runs native-user
 local axo = require "axosandbox"
 local e2e = require "spec.support.e2e"
 local native = require "spec.support.native"

@@ -1,3 +1,4 @@
+-- @runs native-root native-user
 local e2e = require "spec.support.e2e"
 local native = require "spec.support.native"
 local guest = require "axosandbox.way.native.guest"

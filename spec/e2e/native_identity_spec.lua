@@ -1,3 +1,4 @@
+-- @runs native-root native-user
 -- A session is opened by its own file without asking podman; which session that is, and whether it
 -- lives, is never taken from the file alone.
 local uv = require "luv"

@@ -1,3 +1,4 @@
+-- @runs native-user
 local uv = require "luv"
 local e2e = require "spec.support.e2e"
 local native = require "spec.support.native"

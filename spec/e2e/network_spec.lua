@@ -1,3 +1,4 @@
+-- @runs native-root native-user
 local e2e = require "spec.support.e2e"
 local axo = require "axosandbox"
 local net = require "spec.support.net"

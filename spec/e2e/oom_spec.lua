@@ -1,3 +1,4 @@
+-- @runs native-root native-user
 local cjson = require "cjson"
 local e2e = require "spec.support.e2e"
 local mcp = require "spec.support.mcp"

@@ -1,3 +1,4 @@
+-- @runs native-root
 -- A container that somebody has paused: it is there, and says nothing.
 local axo = require "axosandbox"
 local core = require "axosandbox.core"

@@ -1,3 +1,4 @@
+-- @runs native-root native-user
 local uv = require "luv"
 local core = require "axosandbox.core"
 local e2e = require "spec.support.e2e"

@@ -1,3 +1,4 @@
+-- @runs native-root native-user
 -- Commands that only look write nothing into this user's directories.
 local uv = require "luv"
 local e2e = require "spec.support.e2e"

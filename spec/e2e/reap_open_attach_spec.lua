@@ -1,3 +1,4 @@
+-- @runs native-user portable-root
 local e2e = require "spec.support.e2e"
 local axo = require "axosandbox"
 local engine_host = require "axosandbox.host"

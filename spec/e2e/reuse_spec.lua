@@ -1,3 +1,4 @@
+-- @runs native-root native-user
 -- A session that is opened by a start is compared with what that start would give it.
 local e2e = require "spec.support.e2e"
 local net = require "spec.support.net"

@@ -1,3 +1,4 @@
+-- @runs native-root portable-root
 -- Secrets reach the commands of a session, and nothing else: here and in a process that opens the
 -- session later. The suite runs on either path.
 local e2e = require "spec.support.e2e"

@@ -1,3 +1,4 @@
+-- @runs native-root native-user
 -- A session's user who is not root can write the project, and what it writes there is the project's
 -- owner's: where podman is rootless. Where root runs it, what cannot be written is said.
 local cjson = require "cjson"

@@ -1,3 +1,4 @@
+-- @runs native-root native-user
 -- An image by the short name that `podman build -t mine:1` gave it.
 local cjson = require "cjson"
 local e2e = require "spec.support.e2e"

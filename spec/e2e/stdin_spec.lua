@@ -1,3 +1,4 @@
+-- @runs native-user portable-root
 local e2e = require "spec.support.e2e"
 local temp = e2e.temp
 

@@ -1,3 +1,4 @@
+-- @runs native-root native-user
 -- podman may have several stores: one knows nothing of the others' containers, and what is done
 -- with one never touches a session in another.
 local uv = require "luv"

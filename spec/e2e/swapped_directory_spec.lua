@@ -1,3 +1,4 @@
+-- @runs native-root
 -- podman mounts by path, and paths can be moved: what is mounted must be what policy judged.
 local uv = require "luv"
 local e2e = require "spec.support.e2e"

@@ -1,3 +1,4 @@
+-- @runs native-root portable-user
 local e2e = require "spec.support.e2e"
 
 describe("ending work inside the container", function()
