@@ -10,7 +10,7 @@ local function main(name, ...)
   signals.ignore_broken_pipes()
   here.begin()
   if name == nil then
-    cli.guarded(require("axolua.commands.help").main, {})
+    cli.guarded(commands.load("help").main, {})
     return cli.USAGE
   end
   if name == "-h" or name == "--help" then name = "help" end

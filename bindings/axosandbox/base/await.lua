@@ -7,6 +7,8 @@ local log = require "axosandbox.base.log"
 local await = {}
 
 --- Calls a user's function; an error in it is reported and does not reach the loop.
+---@param fn function
+---@param ... any what it is called with
 ---@return boolean ok
 function await.protect(fn, ...)
   local ok, err = xpcall(fn, debug.traceback, ...)
@@ -201,6 +203,7 @@ end
 
 --- Sleeps on the loop; only inside a coroutine.
 ---@param seconds number
+---@return true over
 function await.sleep(seconds)
   return by_coroutine(function(done)
     await.after(seconds, function() done(nil, true) end)

@@ -177,9 +177,16 @@ function Client:for_session(session)
   return there
 end
 
-local function known_firewall(program)
+--- What an earlier start found out about this machine, and every one since does from the beginning.
+---@param program string of podman
+---@return { runtime: string?, firewall: string?, ulimits: string? }
+function podman.adaptations(program)
   local known = host.recall("adaptations", program)
-  local driver = type(known) == "table" and known.firewall
+  return type(known) == "table" and known or {}
+end
+
+local function known_firewall(program)
+  local driver = podman.adaptations(program).firewall
   return (driver == "iptables" or driver == "nftables") and driver or nil
 end
 

@@ -59,11 +59,7 @@ local function failure(code, message, hint, op)
   return nil, errors.new { code = code, op = op or "open", message = message, hint = hint }
 end
 
---- The error of a session that does not exist.
----@param id string
----@param op string?
----@return axo.Error
-function sessions.unknown(id, op)
+local function unknown(id, op)
   local _, err = failure("NOT_FOUND", "there is no session " .. id,
     hints.TABLE.list_sessions.lua, op)
   return err
@@ -181,7 +177,7 @@ end
 -- What podman says of a session, and where its files are.
 local function find(client, id, op)
   local container, err = existing_container(client, naming.container(id), op,
-    sessions.unknown(id, op))
+    unknown(id, op))
   if not container then return nil, err end
   local session
   session, err = session_of(container, id, op)
@@ -235,6 +231,32 @@ function sessions.take(client, set, id)
   return take_by_podman(client, set, id)
 end
 
+-- Of a session that was just listed, without asking podman again.
+local function take_listed(client, set, info)
+  local _, err = check_running({
+    State = { Paused = info.state == "paused", Running = info.running },
+  }, info.container, "session " .. info.id)
+  if err then return nil, err end
+  if not info.place then
+    return failure("NOT_RUNNING",
+      ("the directory of the files of session %s cannot be used"):format(info.id))
+  end
+  local lock
+  lock, err = known.share(info.place, info.id)
+  if not lock then return nil, err end
+  local record
+  record, err = known.record(client, set, info.labels, {
+    id = info.container_id, pid = info.pid, image = info.image, ports = info.ports,
+  }, info.place)
+  if not record then
+    session_lock.release(lock, info.place)
+    return nil, err
+  end
+  record.lock = lock
+  seal_again(record)
+  return record
+end
+
 local function policy_of(opts, level)
   local called, set, err = pcall(policy.new, opts.policy)
   if not called then error(set, level + 1) end
@@ -265,18 +287,20 @@ end
 ---
 --- Codes: "NOT_FOUND", "NOT_RUNNING", "PAUSED", "STARTING" (another process starts or removes it
 --- just now), "POLICY". An id that cannot be one raises.
----@param id string
+---@param id string|axo.SessionInfo what `axo.list` told just now: then podman is not asked again
 ---@param opts { policy: table? }? overrides for this handle, as in `axo.start`
 ---@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
 ---@return axo.Sandbox? sandbox, axo.Error? err
 function sessions.open(id, opts, callback)
   opts, callback = split(opts, callback)
-  check_id(id, "axosandbox.open", 2)
+  local info = type(id) == "table" and id or nil
+  check_id(info and info.id or id, "axosandbox.open", 2)
   opts = options.check(OPEN_SHAPE, opts, "axosandbox.open", 2)
   local set, set_error = policy_of(opts, 2)
   return as_handle(function()
     local client, err = podman.client()
     if not client or not set then return nil, err or set_error end
+    if info then return take_listed(client, set, info) end
     return sessions.take(client, set, id)
   end, callback)
 end
@@ -377,38 +401,6 @@ function sessions.attach(container, dir, opts, callback)
 end
 
 -- ---- all of them -----------------------------------------------------------------------
-
---- Opens a session that was just listed, without asking podman again; in a coroutine.
----@param client axo.Client
----@param set axo.Policy
----@param info axo.SessionInfo
----@return axo.Sandbox? sandbox, axo.Error? err "NOT_RUNNING", "PAUSED", "STARTING"
-function sessions.open_listed(client, set, info)
-  local _, err = check_running({
-    State = { Paused = info.state == "paused", Running = info.running },
-  }, info.container, "session " .. info.id)
-  if err then return nil, err end
-  if not info.place then
-    return nil, errors.new {
-      code = "NOT_RUNNING", op = "open",
-      message = ("the directory of the files of session %s cannot be used"):format(info.id),
-    }
-  end
-  local lock
-  lock, err = known.share(info.place, info.id)
-  if not lock then return nil, err end
-  local record
-  record, err = known.record(client, set, info.labels, {
-    id = info.container_id, pid = info.pid, image = info.image, ports = info.ports,
-  }, info.place)
-  if not record then
-    session_lock.release(lock, info.place)
-    return nil, err
-  end
-  record.lock = lock
-  seal_again(record)
-  return sessions.handle(record)
-end
 
 --- This host's sessions (this user's: podman keeps each user's containers apart).
 ---@param callback fun(err: axo.Error?, list: axo.SessionInfo[]?)?

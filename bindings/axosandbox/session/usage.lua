@@ -97,6 +97,19 @@ function usage.read(pid, container_id, mounts)
   return failure("ENOTSUP", without_cgroup(context))
 end
 
+--- Reads what each of the sessions that `axo.list` told of uses. Never waits, and asks podman for
+--- nothing.
+---@param list axo.SessionInfo[]
+---@return { session: axo.SessionInfo, stats: axo.Stats?, err: axo.Error? }[] readings
+function usage.read_all(list)
+  local readings, mounts = {}, limits.mounts()
+  for i, session in ipairs(list) do
+    local stats, err = usage.read(session.pid, session.container_id, mounts)
+    readings[i] = { session = session, stats = stats, err = err }
+  end
+  return readings
+end
+
 --- The CPUs that were busy between two readings: 1.5 is one and a half.
 ---@param before axo.Stats
 ---@param after axo.Stats

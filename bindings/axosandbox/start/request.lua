@@ -147,4 +147,11 @@ function request.find_directory(asked)
   }
 end
 
+--- Looks at the directory of a session that is not asked for yet.
+---@param dir string absolute
+---@return true? ok, axo.Error? err why no session can be started over it
+function request.check_directory(dir)
+  return request.find_directory { dir = dir }
+end
+
 return request

@@ -1,6 +1,6 @@
 --- axolua audit: what was done in sessions.
 local uv = require "luv"
-local await = require "axosandbox.base.await"
+local async = require("axosandbox").async
 local audit_log = require "axolua.audit.log"
 local audit_reader = require "axolua.audit.reader"
 local audit_text = require "axolua.audit.text"
@@ -65,7 +65,7 @@ end
 
 -- Until we are told to stop, or our reader has had enough.
 local function follow(reader, writer, guard)
-  local ok, err = await.call(function(done)
+  local ok, err = async.call(function(done)
     local over = false
     local function finish(...)
       if over then return end
@@ -77,8 +77,8 @@ local function follow(reader, writer, guard)
       if not read then finish { op = "audit", message = failure } end
     end)
     if not stop then return nil, { op = "audit", message = problem } end
-    writer.on_broken = function() await.defer(function() finish(nil, stop) end) end
-    guard:on_signal(function() await.defer(function() finish(nil, stop) end) end)
+    writer.on_broken = function() async.defer(function() finish(nil, stop) end) end
+    guard:on_signal(function() async.defer(function() finish(nil, stop) end) end)
     -- What came between the first look and the watch.
     reader:read()
     return stop

@@ -1,5 +1,5 @@
 --- Where axolua's own audit log goes.
-local audit = require "axosandbox.audit"
+local axo = require "axosandbox"
 local cli = require "axolua.cli"
 
 local audit_log = {}
@@ -19,7 +19,7 @@ function audit_log.path(is_read)
     if set:sub(1, 1) == "/" then return set end
     return nil, ("$AXOSANDBOX_AUDIT is neither off nor an absolute path: %s"):format(set), true
   end
-  local path, err = audit.default_file(is_read)
+  local path, err = axo.audit_file(is_read)
   return path, err and tostring(err)
 end
 
@@ -33,7 +33,7 @@ function audit_log.begin(name)
     cli.abort("the audit log has no place: " .. problem, "set AXOSANDBOX_AUDIT")
   end
   if problem then cli.say("warning: nothing is recorded: " .. problem) end
-  if path then audit.set_audit { file = path } end
+  if path then axo.set_audit { file = path } end
 end
 
 return audit_log

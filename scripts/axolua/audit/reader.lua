@@ -5,7 +5,7 @@
 --- again, nor whether another process still appends to one that was rotated away.
 local cjson = require "cjson.safe"
 local uv = require "luv"
-local await = require "axosandbox.base.await"
+local async = require("axosandbox").async
 
 local audit_reader = {}
 
@@ -128,7 +128,7 @@ function Reader:watch(fn)
   local handle = uv.new_fs_event()
   local name = self.path:gsub("^.*/", "")
   local ok, message = handle:start(self.path:match "^(.*)/" .. "/", {}, function(err, changed)
-    await.protect(function()
+    async.protect(function()
       if not err and (not changed or changed:sub(1, #name) == name) then fn() end
     end)
   end)

@@ -1,9 +1,6 @@
 --- What every command shares: its command line, its errors, its exit codes.
 local argparse = require "argparse"
-local hints = require "axosandbox.base.hints"
-local naming = require "axosandbox.base.naming"
-local oom = require "axosandbox.way.oom"
-local shapes = require "axosandbox.policy.shapes"
+local axo = require "axosandbox"
 local output = require "axolua.view.output"
 local status = require "axolua.view.status"
 local style = require "axolua.view.style"
@@ -146,7 +143,7 @@ end
 ---@param what string
 function cli.size(what)
   return function(word)
-    local bytes, problem = shapes.bytes(word)
+    local bytes, problem = axo.policy.bytes(word)
     if bytes and bytes < cli.LEAST_MEMORY then problem = "expected 6m or more" end
     if problem then return nil, ("%s: %s"):format(what, problem) end
     return word
@@ -166,7 +163,7 @@ end
 ---@param word string
 ---@return string?, string?
 function cli.session_id(word)
-  local problem = naming.check_id(word)
+  local problem = axo.check.id(word)
   if problem then return nil, problem end
   return word
 end
@@ -201,7 +198,7 @@ end
 ---@param sb axo.Sandbox
 ---@param what string "the command"
 function cli.say_oom(ended, sb, what)
-  local sentence, hint = oom.note(ended, sb:limits(), what, "cli")
+  local sentence, hint = axo.errors.memory(ended, sb:limits(), what, "cli")
   if sentence then cli.say(("%s; %s"):format(sentence, hint)) end
 end
 
@@ -223,7 +220,7 @@ function cli.fail(err)
   if type(err) == "string" then err = { message = err } end
   local name = style.painter(2)("red", "axolua:")
   to_stderr(name .. " " .. text.printable(operation(err) .. tostring(err.message)))
-  local hint = hints.of(err, "cli")
+  local hint = axo.errors.hint(err, "cli")
   if hint then to_stderr("        " .. text.printable(hint)) end
   return cli.FAILED
 end

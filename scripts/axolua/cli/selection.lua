@@ -1,6 +1,5 @@
 --- The sessions that a command line names, out of those that there are.
-local login = require "axosandbox.host.login"
-local sessions = require "axosandbox.session.sessions"
+local axo = require "axosandbox"
 local cli = require "axolua.cli"
 local text = require "axolua.view.text"
 
@@ -12,10 +11,12 @@ local function advice(session)
 end
 
 local function complaint(session, id)
-  if not session then return sessions.unknown(id) end
+  if not session then
+    return { message = "there is no session " .. id, hint = "axolua ps lists them" }
+  end
   return {
     message = ("the session %s is not running: it is %s"):format(id, tostring(session.state))
-      .. login.reminder(),
+      .. axo.host.login.reminder(),
     hint = advice(session),
   }
 end

@@ -1,7 +1,11 @@
 --- axolua completion: what makes a shell complete axolua's command line, and the names that it
 --- asks for while it does.
 local axo = require "axosandbox"
+local bash = require "axolua.document.bash_completion"
 local cli = require "axolua.cli"
+local zsh = require "axolua.document.zsh_completion"
+
+local SCRIPTS = { bash = bash.script, zsh = zsh.script }
 
 local function parser()
   local p = cli.parser("completion", "Prints the completion script of a shell. For bash: "
@@ -38,7 +42,7 @@ local function main(arguments)
     if not args.id then cli.usage(p, "tasks: of which session?") end
     return print_tasks(args.id)
   end
-  cli.print(require(("axolua.document.%s_completion"):format(args.what)).script())
+  cli.print(SCRIPTS[args.what]())
   return 0
 end
 

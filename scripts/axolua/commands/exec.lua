@@ -1,5 +1,5 @@
 --- axolua exec: a command in a session that runs already.
-local sessions = require "axosandbox.session.sessions"
+local axo = require "axosandbox"
 local attach = require "axolua.sandbox.attach"
 local cli = require "axolua.cli"
 local command_options = require "axolua.cli.command_options"
@@ -23,7 +23,7 @@ local function main(arguments)
   local args, command = cli.parse_with_command(parser(), arguments)
   console.open(args)
   local guard = signals.guard(terminal.restore)
-  local sb <close>, err = sessions.open(args.id)
+  local sb <close>, err = axo.open(args.id)
   if not sb then
     if args.json then record.failure(err) end
     return cli.fail(err)

@@ -1,12 +1,11 @@
 --- axolua logs: what a background task has printed.
 local axo = require "axosandbox"
-local await = require "axosandbox.base.await"
 local cli = require "axolua.cli"
 local console = require "axolua.view.console"
-local json = require "axolua.cli.json"
 local output = require "axolua.view.output"
 local signals = require "axolua.cli.signals"
-local written = require "axosandbox.base.text.written"
+
+local json = axo.json
 
 local function parser()
   local p = cli.parser("logs", "Prints what a background task, or a terminal, has printed and "
@@ -36,7 +35,7 @@ local function follow(sb, work, writer, guard)
   end
   local subscribe = work.follow or work.subscribe
   local subscription = subscribe(work, print_bytes, { from = 0 })
-  local status, err = await.call(function(done)
+  local status, err = axo.async.call(function(done)
     local over = false
     local function finish(...)
       if over then return end
@@ -44,7 +43,7 @@ local function follow(sb, work, writer, guard)
       done(...)
     end
     local function leave(code)
-      await.defer(function() finish(nil, { state = "exited", code = code }) end)
+      axo.async.defer(function() finish(nil, { state = "exited", code = code }) end)
     end
     writer.on_broken = function() leave(cli.BROKEN_PIPE) end
     writer:watch_reader()
@@ -71,7 +70,7 @@ end
 -- The cursor counts bytes since the beginning; what was lost is not in the output any more.
 local function print_record(sb, work)
   local bytes, cursor, dropped = work:read(0)
-  cli.print(json.encode(written.object({
+  cli.print(json.encode(json.object({
     session = sb:id(), id = work.id, status = work:status(), started = work.started,
     command = work.argv and json.array(work.argv) or nil,
     output = bytes, cursor = cursor, lost = dropped,

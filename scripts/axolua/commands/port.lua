@@ -1,12 +1,12 @@
 --- axolua port: what the sessions publish, and where.
 local axo = require "axosandbox"
-local ports = require "axosandbox.podman.ports"
 local cli = require "axolua.cli"
 local console = require "axolua.view.console"
-local json = require "axolua.cli.json"
 local selection = require "axolua.cli.selection"
 local style = require "axolua.view.style"
 local text = require "axolua.view.text"
+
+local json = axo.json
 
 local function parser()
   local p = cli.parser("port", "Lists the ports that sessions publish, where they are reached "
@@ -50,7 +50,7 @@ end
 
 -- Those that the session asked for and did not get are told of as well.
 local function rows_of(session)
-  local rows, is_there = published_rows(session, ports.reach(session.pid))
+  local rows, is_there = published_rows(session, axo.usage.listeners(session.pid))
   for _, port in ipairs(session.ports) do
     if not is_there[port] then
       rows[#rows + 1] = { id = session.id, container_port = port, protocol = "tcp",

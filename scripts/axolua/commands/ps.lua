@@ -1,15 +1,11 @@
 --- axolua ps: this user's sessions.
 local axo = require "axosandbox"
-local podman = require "axosandbox.podman"
-local policy = require "axosandbox.policy"
-local sessions = require "axosandbox.session.sessions"
-local turns = require "axosandbox.base.turns"
 local cli = require "axolua.cli"
 local console = require "axolua.view.console"
-local json = require "axolua.cli.json"
 local style = require "axolua.view.style"
 local text = require "axolua.view.text"
-local written = require "axosandbox.base.text.written"
+
+local json = axo.json
 
 local function parser()
   local p = cli.parser("ps", "Lists this user's sessions: what state they are in, and whether "
@@ -20,7 +16,7 @@ local function parser()
 end
 
 local function describe_work(work, kind)
-  return written.object({
+  return json.object({
     id = work.id, kind = kind, status = work:status(), started = work.started,
     command = work.argv and json.array(work.argv) or nil,
   }, "command")
@@ -29,11 +25,11 @@ end
 local AT_ONCE = 16 -- sessions that are entered side by side
 
 -- A session that ends while it is being looked at has no work any more.
-local function work_of(client, set, session)
+local function work_of(session)
   local list = json.array {}
   if not session.running then return list end
-  local sb <close> = sessions.open_listed(client, set, session)
-  if not sb then return list end
+  local sb <close>, err = axo.open(session)
+  if not sb then return list, err.code == "POLICY" and err or nil end
   for _, task in ipairs(sb:list_tasks() or {}) do
     list[#list + 1] = describe_work(task, "task")
   end
@@ -45,16 +41,13 @@ end
 
 -- What runs in each, by its id.
 local function all_work(found)
-  local client, err = podman.client()
-  if not client then return nil, err end
-  local set
-  set, err = policy.new(nil)
-  if not set then return nil, err end
-  local work = {}
-  turns.each(found, AT_ONCE, function(session)
-    work[session.id] = work_of(client, set, session)
+  local work, problem = {}, nil
+  axo.async.each(found, AT_ONCE, function(session)
+    local err
+    work[session.id], err = work_of(session)
+    problem = problem or err
   end)
-  return work
+  return work, problem
 end
 
 local function owner_of(session)

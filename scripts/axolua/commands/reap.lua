@@ -2,7 +2,8 @@
 local axo = require "axosandbox"
 local cli = require "axolua.cli"
 local console = require "axolua.view.console"
-local json = require "axolua.cli.json"
+
+local json = axo.json
 
 local function parser()
   local p = cli.parser("reap", "Removes the sessions whose process has died; kept ones "

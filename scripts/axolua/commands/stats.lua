@@ -1,17 +1,15 @@
 --- axolua stats: what the sessions use of CPU, memory and processes.
 local axo = require "axosandbox"
-local await = require "axosandbox.base.await"
-local limits = require "axosandbox.policy.limits"
-local usage = require "axosandbox.session.usage"
 local cli = require "axolua.cli"
 local console = require "axolua.view.console"
-local json = require "axolua.cli.json"
 local output = require "axolua.view.output"
 local screen = require "axolua.view.screen"
 local selection = require "axolua.cli.selection"
 local signals = require "axolua.cli.signals"
 local style = require "axolua.view.style"
 local text = require "axolua.view.text"
+
+local json = axo.json
 
 local ONE_SHOT = 0.25 -- seconds between the two readings that a share of CPU takes
 local RELIST = 5 -- readings after which sessions that are new are looked for
@@ -32,13 +30,12 @@ end
 
 -- Adds a reading to each session; one that has ended meanwhile is left out.
 local function read_all(sessions)
-  local rows, problem, mounts = {}, nil, limits.mounts()
-  for _, session in ipairs(sessions) do
-    local stats, err = usage.read(session.pid, session.container_id, mounts)
-    if stats then
-      rows[#rows + 1] = { session = session, stats = stats }
-    elseif err.code ~= "GONE" then
-      problem = problem or err
+  local rows, problem = {}, nil
+  for _, reading in ipairs(axo.usage.read(sessions)) do
+    if reading.stats then
+      rows[#rows + 1] = reading
+    elseif reading.err.code ~= "GONE" then
+      problem = problem or reading.err
     end
   end
   return rows, problem
@@ -50,7 +47,7 @@ end
 
 local function describe(row, before)
   local now = row.stats
-  local cpus = before and usage.cpus(before, now)
+  local cpus = before and axo.usage.cpus(before, now)
   return {
     id = row.session.id, container = row.session.container,
     cpu_percent = cpus and 100 * cpus, cpu_seconds = now.cpu_seconds, cpus_limit = now.cpus_limit,
@@ -120,7 +117,7 @@ end
 local function once(sessions, args, all)
   local before = {}
   compare(read_all(sessions), before)
-  if #sessions > 0 then await.sleep(ONE_SHOT) end
+  if #sessions > 0 then axo.async.sleep(ONE_SHOT) end
   local rows, problem = read_all(sessions)
   local list = compare(rows, before)
   if problem then return cli.fail(problem) end
@@ -134,17 +131,17 @@ end
 
 -- Until the time is over, a signal has come, or nobody reads any more.
 local function pause(seconds, guard)
-  await.call(function(done)
+  axo.async.call(function(done)
     local over = false
     local function finish()
       if over then return end
       over = true
       done()
     end
-    local cancel = await.after(seconds, finish)
+    local cancel = axo.async.after(seconds, finish)
     guard:on_signal(function()
       cancel()
-      await.defer(finish)
+      axo.async.defer(finish)
     end)
     return true
   end)

@@ -1,9 +1,9 @@
 --- axolua stop: ends sessions and removes their containers.
 local axo = require "axosandbox"
-local turns = require "axosandbox.base.turns"
 local cli = require "axolua.cli"
 local console = require "axolua.view.console"
-local json = require "axolua.cli.json"
+
+local json = axo.json
 
 local function parser()
   local p = cli.parser("stop", "Ends sessions, with everything that runs in them, and removes "
@@ -19,7 +19,7 @@ local function main(arguments)
   local args = cli.parse(parser(), arguments)
   console.open {}
   local ended = {}
-  turns.each(args.id, AT_ONCE, function(id)
+  axo.async.each(args.id, AT_ONCE, function(id)
     local ok, err = axo.stop(id)
     ended[id] = { ok = ok, err = err }
   end)

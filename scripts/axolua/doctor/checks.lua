@@ -2,15 +2,11 @@
 --- status is "ok", "warn" (works, with less) or "fail" (nothing can start).
 local uv = require "luv"
 local axo = require "axosandbox"
-local core = require "axosandbox.core"
-local host = require "axosandbox.host"
-local login = require "axosandbox.host.login"
-local policy = require "axosandbox.policy"
 local text = require "axolua.view.text"
 
-local checks = {}
+local host, login = axo.host, axo.host.login
 
-local POLICIES = { "sandbox", "image_trust", "post_create", "provision", "exec", "retry" }
+local checks = {}
 
 ---@class cli.Report
 ---@field rows table[]
@@ -66,9 +62,9 @@ end
 --- What the profile of system calls is made from.
 ---@param report cli.Report
 function checks.seccomp(report)
-  local path, err = core.seccomp.base()
+  local path, err = host.seccomp.base()
   local profile
-  if path then profile, err = core.seccomp.profile(false, false) end
+  if path then profile, err = host.seccomp.profile(false, false) end
   if not profile then return report:add_error("system calls", err) end
   report:add("ok", "system calls", "a profile made from "
     .. (path == "" and "the built-in one: podman has none here" or text.visible(path)))
@@ -76,8 +72,7 @@ end
 
 -- What an earlier start found out and every one since does from the beginning.
 local function remembered(report, found)
-  local known = host.recall("adaptations", found.program)
-  if type(known) ~= "table" then return end
+  local known = axo.podman.adaptations(found.program)
   if known.runtime then
     report:add("ok", "adaptation",
       ("podman's own OCI runtime failed here: sessions use %s"):format(tostring(known.runtime)))
@@ -188,10 +183,10 @@ end
 
 --- The policy files in force.
 function checks.policy(report)
-  local set, err = policy.new(nil)
+  local set, err = axo.policy.new(nil)
   if not set then return report:add_error("policy", err) end
   local overridden = {}
-  for _, name in ipairs(POLICIES) do
+  for _, name in ipairs(axo.policy.NAMES) do
     local first = set:chain(name)[1]
     if not first.shipped then overridden[#overridden + 1] = first.path or first.where end
   end

@@ -3,10 +3,11 @@ local uv = require "luv"
 local axo = require "axosandbox"
 local checks = require "axolua.doctor.checks"
 local cli = require "axolua.cli"
-local json = require "axolua.cli.json"
 local probe = require "axolua.doctor.probe"
 local style = require "axolua.view.style"
 local text = require "axolua.view.text"
+
+local json = axo.json
 
 local function parser()
   local p = cli.parser("doctor", "Examines this host, starts a short-lived session to see what "

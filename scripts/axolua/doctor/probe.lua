@@ -1,7 +1,6 @@
 --- A session that doctor starts, to see what really happens.
 local uv = require "luv"
 local axo = require "axosandbox"
-local policy = require "axosandbox.policy"
 local samples = require "axolua.policy.samples"
 local text = require "axolua.view.text"
 
@@ -131,7 +130,7 @@ end
 -- What policy decides for a session like this one; nil when that cannot be told, and then the
 -- start tells why.
 local function wanted_network()
-  local set = policy.new(nil)
+  local set = axo.policy.new(nil)
   local decision = set and set:decide("sandbox", samples.sandbox())
   return decision and decision.network
 end

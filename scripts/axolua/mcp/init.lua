@@ -1,12 +1,10 @@
 --- axolua mcp: a sandbox as the tools of an agent, over stdin and stdout.
 local uv = require "luv"
 local axo = require "axosandbox"
-local await = require "axosandbox.base.await"
 local channel = require "axolua.mcp.protocol.channel"
 local cli = require "axolua.cli"
 local console = require "axolua.view.console"
 local devcontainer = require "axolua.sandbox.devcontainer"
-local request = require "axosandbox.start.request"
 local sandbox = require "axolua.sandbox"
 local server = require "axolua.mcp.protocol.server"
 local session = require "axolua.mcp.session"
@@ -44,11 +42,11 @@ end
 
 -- Waits until stdin ends, stdout is closed or a signal comes: `how` it is to end.
 local function serve(channel_of, guard, ending)
-  return await.call(function(done)
+  return axo.async.call(function(done)
     local function finish(how)
       if ending.how then return end
       ending.how = how
-      await.defer(function() done(nil, how) end)
+      axo.async.defer(function() done(nil, how) end)
     end
     ending.finish = finish
     guard:on_signal(function() finish "signal" end)
@@ -75,7 +73,7 @@ local function planner(args)
   return function()
     if plan then return plan end
     local options = sandbox.start_options(args)
-    local ok, err = request.find_directory { dir = options.dir }
+    local ok, err = axo.check.directory(options.dir)
     if not ok then return nil, err end
     -- stdin is the client's, also where it is a terminal.
     options.confirm = nil
@@ -126,6 +124,7 @@ end
 
 local function main(arguments)
   local args = cli.parse(parser(), arguments)
+  axo.preload()
   local log = console.open(args)
   local guard = signals.guard(function()
     cli.say "ended at once: the container may still be there; `axolua reap` removes it"

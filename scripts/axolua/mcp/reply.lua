@@ -1,9 +1,9 @@
 --- The results of tools: text for an agent, and failures that say what to do about them.
+local axo = require "axosandbox"
 local cli = require "axolua.cli"
-local hints = require "axosandbox.base.hints"
-local json = require "axolua.cli.json"
 local text = require "axolua.mcp.text"
-local unseen = require "axosandbox.base.unseen"
+
+local json = axo.json
 
 local reply = {}
 
@@ -90,7 +90,7 @@ local SET_UP = {
 ---@param err axo.Error
 ---@return string?
 function reply.advice(err)
-  local hint, is_own = hints.of(err, "mcp")
+  local hint, is_own = axo.errors.hint(err, "mcp")
   if is_own then return hint end
   local advice = err.code == "NOT_FOUND" and LISTS[err.op] or ADVICE[err.code]
   if advice or not hint then return advice end
@@ -102,7 +102,7 @@ end
 ---@param advice string?
 ---@return table
 function reply.refusal(message, advice)
-  message = unseen.escape_lines(message)
+  message = axo.text.escape_lines(message)
   local shown = text.head(message, MAX_MESSAGE)
   if #shown < #message then
     shown = ("%s... (%d bytes left out)"):format(shown, #message - #shown)

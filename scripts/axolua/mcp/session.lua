@@ -1,9 +1,7 @@
 --- The sandbox session behind the server: started in the background, waited for by the calls of
 --- tools, started again after it was lost.
-local await = require "axosandbox.base.await"
+local axo = require "axosandbox"
 local cli = require "axolua.cli"
-local errors = require "axosandbox.base.errors"
-local gate = require "axosandbox.base.gate"
 
 local session = {}
 
@@ -31,7 +29,7 @@ end
 --- Begins to start it, unless that has been done.
 function Session:begin()
   if self.settled or self.sandbox or self.is_over then return end
-  self.settled = gate.new()
+  self.settled = axo.async.gate()
   self.hooks.on_begin()
   -- What it raises is a wrong option, and the options are the user's.
   local ok, handle, err = pcall(self.start, function(problem, sb) finish(self, problem, sb) end)
@@ -40,13 +38,13 @@ function Session:begin()
     return
   end
   if not ok then
-    err = errors.new { code = "INVALID", op = "start", message = cli.without_position(handle) }
+    err = axo.errors.new { code = "INVALID", op = "start", message = cli.without_position(handle) }
   end
-  await.defer(function() finish(self, err) end)
+  axo.async.defer(function() finish(self, err) end)
 end
 
 local function over()
-  return errors.new { code = "STOPPED", op = "start", message = "the server is ending" }
+  return axo.errors.new { code = "STOPPED", op = "start", message = "the server is ending" }
 end
 
 --- The sandbox, once it is there; in a call's coroutine. One that could not be started is
@@ -71,7 +69,7 @@ end
 ---@param err axo.Error
 function Session:heed(err)
   if err.code ~= "GONE" or not self.sandbox then return end
-  local lost, left = self.sandbox, gate.new()
+  local lost, left = self.sandbox, axo.async.gate()
   self.sandbox, self.leaving = nil, left
   lost:stop(function()
     self.leaving = nil

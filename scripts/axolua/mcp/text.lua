@@ -1,6 +1,5 @@
 --- Text for a client: always valid UTF-8, never more than it asked for.
-local core = require "axosandbox.core"
-local task = require "axosandbox.session.work.task"
+local axo = require "axosandbox"
 
 local text = {}
 
@@ -10,7 +9,7 @@ local text = {}
 ---@return string
 function text.head(bytes, max)
   if #bytes <= max then return bytes end
-  return task.whole_characters(bytes:sub(1, max), false)
+  return axo.text.whole_characters(bytes:sub(1, max), false)
 end
 
 --- The last bytes of a text, without a character that is cut at the beginning.
@@ -19,7 +18,7 @@ end
 ---@return string
 function text.tail(bytes, max)
   if #bytes <= max then return bytes end
-  return task.whole_characters(bytes:sub(-max), true)
+  return axo.text.whole_characters(bytes:sub(-max), true)
 end
 
 --- The last lines of a text.
@@ -54,7 +53,7 @@ local ROWS, COLS, LINES = 50, 1000, 100000
 ---@param bytes string
 ---@return string
 function text.plain(bytes)
-  local screen = assert(core.screen(ROWS, COLS, LINES))
+  local screen = assert(axo.text.screen(ROWS, COLS, LINES))
   screen:write((bytes:gsub("\n", "\r\n")))
   local lines = screen:lines(LINES)
   table.move(screen:rows(), 1, ROWS, #lines + 1, lines)

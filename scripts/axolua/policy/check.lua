@@ -1,15 +1,14 @@
 --- axolua policy check: tries a policy file on sample requests, and says what it decides otherwise
 --- than the shipped one does.
 local uv = require "luv"
-local policy = require "axosandbox.policy"
-local policy_dirs = require "axosandbox.policy.dirs"
-local shapes = require "axosandbox.policy.shapes"
+local axo = require "axosandbox"
 local cli = require "axolua.cli"
 local decision_text = require "axolua.policy.decision_text"
 local here = require "axolua.cli.here"
-local json = require "axolua.cli.json"
 local samples = require "axolua.policy.samples"
 local text = require "axolua.view.text"
+
+local json = axo.json
 
 local policy_check = {}
 
@@ -18,14 +17,14 @@ local policy_check = {}
 function policy_check.options(command)
   command:argument("file", "The policy file."):convert(cli.name "the file")
   command:option("--as", "What it decides, when its name does not say so: "
-    .. table.concat(shapes.names, ", ") .. "."):argname "DECISION":choices(shapes.names)
+    .. table.concat(axo.policy.NAMES, ", ") .. "."):argname "DECISION":choices(axo.policy.NAMES)
   command:flag("--json", "As JSON, for scripts.")
 end
 
 local function decision_of(args)
   -- linear: somebody typed it.
   local name = args.as or args.file:match "([^/]+)%.lua$"
-  for _, known in ipairs(shapes.names) do
+  for _, known in ipairs(axo.policy.NAMES) do
     if name == known then return name end
   end
 end
@@ -64,9 +63,9 @@ end
 
 -- Against the shipped policies alone, so that the result says something about this file.
 local function try(name, path)
-  local set, err = policy.new({ [name] = path }, { dirs = {} })
+  local set, err = axo.policy.new({ [name] = path }, { dirs = {} })
   if not set then return { { about = "loading the file", error = err } } end
-  local shipped = assert(policy.new(nil, { dirs = {} }))
+  local shipped = assert(axo.policy.new(nil, { dirs = {} }))
   local rows = { { about = "loading the file", says = "ok" } }
   for _, sample in ipairs(samples.list(name)) do
     rows[#rows + 1] = row_of(set, shipped, name, sample)
@@ -135,7 +134,7 @@ end
 
 -- What a file decides that is not the machine's last word.
 local function say_what_binds(name, path)
-  local file = ("%s/%s.lua"):format(policy_dirs.binding(), name)
+  local file = ("%s/%s.lua"):format(axo.policy.binding_dir(), name)
   if path == file then
     cli.say(file .. " has the last word for everybody on this machine")
   elseif uv.fs_lstat(file) then

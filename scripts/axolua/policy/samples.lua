@@ -1,9 +1,8 @@
 --- Requests as the engine makes them, to try a policy on.
 local uv = require "luv"
-local commands = require "axosandbox.devcontainer.commands"
-local core = require "axosandbox.core"
-local image = require "axosandbox.podman.image"
-local naming = require "axosandbox.base.naming"
+local axo = require "axosandbox"
+
+local DEFAULT, EMBEDDED = axo.podman.DEFAULT_IMAGE, axo.podman.EMBEDDED_IMAGE
 
 local samples = {}
 
@@ -37,10 +36,10 @@ end
 ---@return axo.Error? err it is no image reference
 function samples.image(name)
   local reference, err
-  if name then reference, err = core.reference.parse(name) end
+  if name then reference, err = axo.parse_reference(name) end
   return {
-    id = "sample", image = name, reference = reference, default = image.DEFAULT,
-    embedded = naming.EMBEDDED_IMAGE,
+    id = "sample", image = name, reference = reference, default = DEFAULT,
+    embedded = EMBEDDED,
   }, err
 end
 
@@ -49,7 +48,7 @@ end
 ---@param event string? of its devcontainer.json
 ---@return table
 function samples.post_create(list, event)
-  return { commands = list, event = event, image = image.DEFAULT, id = "sample", dir = DIR }
+  return { commands = list, event = event, image = DEFAULT, id = "sample", dir = DIR }
 end
 
 --- What it asks about a fresh container.
@@ -58,8 +57,8 @@ end
 ---@return table
 function samples.provision(name, network)
   return {
-    image = name, reference = core.reference.parse(name), network = network,
-    embedded = image.is_embedded(name), id = "sample", dir = DIR,
+    image = name, reference = axo.parse_reference(name), network = network,
+    embedded = axo.podman.is_embedded(name), id = "sample", dir = DIR,
   }
 end
 
@@ -80,7 +79,7 @@ local function retry(class, changes)
     op = "retry", class = class, stderr = "", exit_code = 126, attempt = 1, tried = {},
     stage = "run", host = { nofile = 1048576, nproc = 30000, runtimes = { "crun", "runc" } },
     plan = {
-      image = image.DEFAULT, fallback = naming.EMBEDDED_IMAGE, pull = "missing", pulled = false,
+      image = DEFAULT, fallback = EMBEDDED, pull = "missing", pulled = false,
       network = "bridge", ports = { 3000 }, limits = { memory = 2 ^ 31 // 1, cpus = 2, pids = 512 },
       drop_limits = false, require_resource_limits = false, init = true,
     },
@@ -114,8 +113,8 @@ local LISTS = {
   image_trust = function()
     local list = { { "no image asked for", (samples.image()) } }
     for _, name in ipairs {
-      image.DEFAULT, "debian:12", "ghcr.io/somebody/tool:1", "localhost:5000/mine",
-      "quay.io/somebody/tool@" .. DIGEST, naming.EMBEDDED_IMAGE,
+      DEFAULT, "debian:12", "ghcr.io/somebody/tool:1", "localhost:5000/mine",
+      "quay.io/somebody/tool@" .. DIGEST, EMBEDDED,
     } do
       list[#list + 1] = { name, (samples.image(name)) }
     end
@@ -123,7 +122,7 @@ local LISTS = {
     trusting.fields = { allow_untrusted_image = true }
     list[#list + 1] = { "debian:12, the caller trusts all", trusting }
     local built = samples.image "mine:1"
-    built.local_reference = core.reference.parse "localhost/mine:1"
+    built.local_reference = axo.parse_reference "localhost/mine:1"
     list[#list + 1] = { "mine:1, which was built here", built }
     local optional = samples.image "debian:12"
     optional.optional = true
@@ -138,7 +137,7 @@ local LISTS = {
       { "two commands", samples.post_create { "npm ci", "make" } },
       { "npm ci, the caller allows it", allowed },
     }
-    for _, it in ipairs(commands.EVENTS) do
+    for _, it in ipairs(axo.devcontainer.EVENTS) do
       list[#list + 1] = { it.event, samples.post_create({ "npm ci" }, it.event) }
       local asked = samples.post_create({ "npm ci" }, it.event)
       asked.fields = { allow_post_create = true }
@@ -148,10 +147,10 @@ local LISTS = {
   end,
   provision = function()
     return {
-      { image.DEFAULT, samples.provision(image.DEFAULT, "bridge") },
-      { "without a network", samples.provision(image.DEFAULT, "none") },
+      { DEFAULT, samples.provision(DEFAULT, "bridge") },
+      { "without a network", samples.provision(DEFAULT, "none") },
       { "debian:12", samples.provision("docker.io/library/debian:12", "bridge") },
-      { "the image of this machine", samples.provision(naming.EMBEDDED_IMAGE, "none") },
+      { "the image of this machine", samples.provision(EMBEDDED, "none") },
     }
   end,
   exec = function()

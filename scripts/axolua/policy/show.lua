@@ -1,13 +1,13 @@
 --- axolua policy show: what would be decided, and by which file.
 local uv = require "luv"
-local policy = require "axosandbox.policy"
-local shapes = require "axosandbox.policy.shapes"
+local axo = require "axosandbox"
 local cli = require "axolua.cli"
 local decision_text = require "axolua.policy.decision_text"
 local here = require "axolua.cli.here"
-local json = require "axolua.cli.json"
 local samples = require "axolua.policy.samples"
 local text = require "axolua.view.text"
+
+local json = axo.json
 
 local policy_show = {}
 
@@ -99,8 +99,8 @@ end
 --- Adds the command's options.
 ---@param command table
 function policy_show.options(command)
-  command:argument("decision", "Only this one: " .. table.concat(shapes.names, ", ") .. ".")
-    :args "?":choices(shapes.names)
+  command:argument("decision", "Only this one: " .. table.concat(axo.policy.NAMES, ", ") .. ".")
+    :args "?":choices(axo.policy.NAMES)
   command:option("--dir", "The directory that a session would have; the current one by default.")
     :argname "DIR":convert(cli.name "--dir")
   command:option("--image", "The image that it would ask for."):argname "REF"
@@ -112,14 +112,14 @@ end
 ---@param args table
 ---@return integer code
 function policy_show.main(args)
-  local set, err = policy.new()
+  local set, err = axo.policy.new()
   if not set then return cli.fail(err) end
-  local shipped = assert(policy.new(nil, { dirs = {} }))
+  local shipped = assert(axo.policy.new(nil, { dirs = {} }))
   local shown = {}
-  for _, name in ipairs(shapes.names) do
+  for _, name in ipairs(axo.policy.NAMES) do
     shown[name] = describe(set, shipped, name, args, shown)
   end
-  return print_all(args.decision and { args.decision } or shapes.names, shown, args)
+  return print_all(args.decision and { args.decision } or axo.policy.NAMES, shown, args)
 end
 
 return policy_show

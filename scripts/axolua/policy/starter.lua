@@ -1,13 +1,12 @@
 --- axolua policy init: files to begin with, in the user's own policy directory or the
 --- administrator's.
 local uv = require "luv"
-local host = require "axosandbox.host"
-local policy_dirs = require "axosandbox.policy.dirs"
-local shapes = require "axosandbox.policy.shapes"
+local axo = require "axosandbox"
 local cli = require "axolua.cli"
-local json = require "axolua.cli.json"
 local templates = require "axolua.policy.templates"
 local text = require "axolua.view.text"
+
+local json = axo.json
 
 local policy_init = {}
 
@@ -17,10 +16,10 @@ local PUBLIC = { file = 420, dir = 493 } -- 0644, 0755
 --- Adds the command's options.
 ---@param command table
 function policy_init.options(command)
-  command:argument("decision", "Only these: " .. table.concat(shapes.names, ", ") .. ".")
-    :args "*":choices(shapes.names)
+  command:argument("decision", "Only these: " .. table.concat(axo.policy.NAMES, ", ") .. ".")
+    :args "*":choices(axo.policy.NAMES)
   command:flag("--binding", "Into the directory whose files have the last word for everybody "
-    .. "on this machine (" .. policy_dirs.binding() .. "); as root.")
+    .. "on this machine (" .. axo.policy.binding_dir() .. "); as root.")
   command:flag("--json", "As JSON, for scripts.")
 end
 
@@ -57,8 +56,8 @@ local function content_for(name, dir)
 end
 
 local function place(args)
-  if args.binding then return policy_dirs.binding(), PUBLIC end
-  local config = host.config_dir()
+  if args.binding then return axo.policy.binding_dir(), PUBLIC end
+  local config = axo.host.config_dir()
   return config and config .. "/policy", PRIVATE
 end
 
@@ -71,7 +70,7 @@ function policy_init.main(args)
   local ok, problem = make_directory(dir, mode.dir)
   if not ok then return cli.fail(("cannot make %s: %s"):format(dir, problem)) end
   local code, report = 0, json.array {}
-  for _, name in ipairs(#args.decision > 0 and args.decision or shapes.names) do
+  for _, name in ipairs(#args.decision > 0 and args.decision or axo.policy.NAMES) do
     local path = ("%s/%s.lua"):format(dir, name)
     local what, message = write(path, content_for(name, dir), mode.file)
     if not what then code = cli.fail(("cannot write %s: %s"):format(path, message)) end

@@ -1,6 +1,6 @@
 --- One command in a session, connected with our own stdin, stdout and stderr.
 local uv = require "luv"
-local await = require "axosandbox.base.await"
+local async = require("axosandbox").async
 local cli = require "axolua.cli"
 local input = require "axolua.view.input"
 local output = require "axolua.view.output"
@@ -41,7 +41,7 @@ end
 -- Runs the command with our stdin; a signal to us, and a reader that goes away, end it.
 local function exec(sb, argv, opts, guard, sinks)
   local feed
-  local result, err = await.call(function(done)
+  local result, err = async.call(function(done)
     local handle, problem = sb:exec(argv, {
       timeout = opts.timeout or 0, cwd = opts.cwd, user = opts.user, env = opts.env,
       stdin = "pipe", on_stdout = sinks.stdout, on_stderr = sinks.stderr,

@@ -1,7 +1,6 @@
 --- Asks the person at the terminal a question of policy's.
 local uv = require "luv"
-local await = require "axosandbox.base.await"
-local task = require "axosandbox.session.work.task"
+local axo = require "axosandbox"
 local output = require "axolua.view.output"
 local status = require "axolua.view.status"
 local text = require "axolua.view.text"
@@ -18,8 +17,8 @@ local HEAD, TAIL, MAX_COMMANDS = 160, 80, 5
 local function shorten(command)
   local shown = text.visible(command:gsub("[ \t]+", " "))
   if #shown <= HEAD + TAIL then return shown, true end
-  return ("%s ...[%d bytes]... %s"):format(task.whole_characters(shown:sub(1, HEAD), false),
-    #shown - HEAD - TAIL, task.whole_characters(shown:sub(-TAIL), true)), false
+  return ("%s ...[%d bytes]... %s"):format(axo.text.whole_characters(shown:sub(1, HEAD), false),
+    #shown - HEAD - TAIL, axo.text.whole_characters(shown:sub(-TAIL), true)), false
 end
 
 --- A question as it is put to a person.
@@ -57,7 +56,7 @@ local function read_line(answer)
     status.resume()
   end
   tty:read_start(function(err, bytes)
-    await.protect(function()
+    axo.async.protect(function()
       typed = typed .. (bytes or "")
       local is_over = err or not bytes or #typed > MAX_ANSWER
       if not is_over and not typed:find("\n", 1, true) then return end

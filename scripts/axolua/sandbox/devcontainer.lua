@@ -1,7 +1,5 @@
 --- A project's devcontainer.json, as `run`, `shell` and `mcp` honour it.
 local axo = require "axosandbox"
-local await = require "axosandbox.base.await"
-local image = require "axosandbox.podman.image"
 local cli = require "axolua.cli"
 local output = require "axolua.view.output"
 
@@ -122,7 +120,7 @@ local function merge(options, description, args)
   local own = description.options
   local optional = { image = not options.image, ports = options.optional.ports or {} }
   options.optional = optional
-  if options.image and not image.same(options.image, own.image) then
+  if options.image and not axo.podman.same_image(options.image, own.image) then
     drop_users(description)
   end
   options.image = options.image or own.image
@@ -190,7 +188,7 @@ end
 ---@return integer? code nil: go on
 function devcontainer.enter(sb, description, args, guard)
   local on_output, writer = listener(args)
-  local result, err = await.call(function(done)
+  local result, err = axo.async.call(function(done)
     local handle = axo.devcontainer.enter(sb, description, {
       on_output = on_output,
       confirm = description.options.confirm,

@@ -2,8 +2,6 @@
 --- on every way out.
 local uv = require "luv"
 local axo = require "axosandbox"
-local await = require "axosandbox.base.await"
-local secrets = require "axosandbox.podman.secrets"
 local cli = require "axolua.cli"
 local command_options = require "axolua.cli.command_options"
 local confirm = require "axolua.sandbox.confirm"
@@ -30,7 +28,7 @@ end
 -- NAME=file:PATH or NAME=cmd:COMMAND.
 local function read_env_from(word)
   local name, kind, rest = word:match "^([A-Za-z_][A-Za-z0-9_]*)=(%l+):(.+)$"
-  local problem = name and secrets.check_name(name)
+  local problem = name and axo.check.secret_name(name)
   if problem then return nil, "--env-from: " .. problem end
   if kind == "file" then return { name, { file = rest } } end
   if kind == "cmd" then return { name, { command = rest } } end
@@ -129,7 +127,7 @@ function sandbox.start_options(args)
 end
 
 local function start(options, guard)
-  return await.call(function(done)
+  return axo.async.call(function(done)
     -- What it raises is a wrong option, and the options are the user's.
     local ok, handle, err = pcall(axo.start, options, done)
     if not ok then return nil, { op = "start", message = cli.without_position(handle) } end

@@ -1,7 +1,7 @@
 --- What the library has to say, on stderr: warnings at once, progress only of what takes
 --- long enough for somebody to wonder, with how long it has taken.
 local uv = require "luv"
-local log = require "axosandbox.base.log"
+local axo = require "axosandbox"
 local cli = require "axolua.cli"
 local status = require "axolua.view.status"
 
@@ -67,7 +67,7 @@ function console.open(opts)
     is_quiet = opts.quiet, is_verbose = opts.verbose, impatient = opts.verbose or false,
     is_drawn = status.is_possible() and not opts.verbose,
   }, Console)
-  log.set_logger(function(...) self:receive(...) end)
+  axo.set_logger(function(...) self:receive(...) end)
   return self
 end
 

@@ -1,6 +1,6 @@
 --- Our stdin, forwarded as fast as its receiver takes it.
 local uv = require "luv"
-local await = require "axosandbox.base.await"
+local async = require("axosandbox").async
 
 local input = {}
 
@@ -30,7 +30,7 @@ function input.forward(fd, write, queued, close)
   if kind == "file" then
     self:read_file(fd)
   elseif kind == "unknown" then
-    await.defer(function() self:finish() end)
+    async.defer(function() self:finish() end)
   else
     self:read_stream(fd)
   end
@@ -47,7 +47,7 @@ end
 -- nobody.
 function Input:read_file(fd)
   uv.fs_read(fd, CHUNK, -1, function(err, bytes)
-    await.protect(function()
+    async.protect(function()
       if self.stopped then return end
       if err or bytes == "" then return self:finish() end
       self:deliver(bytes, function() self:read_file(fd) end)
@@ -64,7 +64,7 @@ end
 
 function Input:resume_stream()
   self.stream:read_start(function(err, bytes)
-    await.protect(function()
+    async.protect(function()
       if self.stopped then return end
       if err or not bytes then return self:finish() end
       self:deliver(bytes, function()
@@ -88,7 +88,7 @@ function Input:deliver(bytes, go_on)
   self.timer:start(PAUSE_MS, PAUSE_MS, function()
     if self.queued() > HIGH_WATER // 2 then return end
     self.timer:stop()
-    await.protect(go_on)
+    async.protect(go_on)
   end)
 end
 

@@ -2,8 +2,7 @@
 --- on, a reader that went away is noticed, and a slow reader slows down whoever writes
 --- instead of filling the memory.
 local uv = require "luv"
-local await = require "axosandbox.base.await"
-local core = require "axosandbox.core"
+local async = require("axosandbox").async
 
 local output = {}
 
@@ -66,7 +65,7 @@ end
 --- Notices a reader that goes away at once, and not only at the next write. For pipes.
 function Writer:watch_reader()
   if self.kind ~= "pipe" or self.stream or self.hangup then return end
-  self.hangup = core.hangup(self.fd, function() self:give_up "EPIPE" end)
+  self.hangup = async.hangup(self.fd, function() self:give_up "EPIPE" end)
 end
 
 -- Nothing is left to do: tells whoever waits for that.
@@ -152,12 +151,12 @@ end
 ---@param seconds number?
 function Writer:flush(seconds)
   if self.queued == 0 then return end
-  await.call(function(done)
+  async.call(function(done)
     local timer = seconds and uv.new_timer()
     self.waiting = function()
       if timer then timer:close() end
       self.waiting = nil
-      await.defer(function() done(nil, true) end)
+      async.defer(function() done(nil, true) end)
     end
     if timer then timer:start(math.ceil(seconds * 1000), 0, self.waiting) end
     return true

@@ -1,8 +1,8 @@
 --- The outcome of a command as one JSON object on stdout, for programs.
-local hints = require "axosandbox.base.hints"
+local axo = require "axosandbox"
 local cli = require "axolua.cli"
-local json = require "axolua.cli.json"
-local written = require "axosandbox.base.text.written"
+
+local json = axo.json
 
 local record = {}
 
@@ -14,7 +14,7 @@ local record = {}
 function record.result(sb, argv, result, notices)
   local warnings = table.move(sb:warnings(), 1, #sb:warnings(), 1, {})
   table.move(notices or {}, 1, notices and #notices or 0, #warnings + 1, warnings)
-  cli.print(json.encode(written.object({
+  cli.print(json.encode(json.object({
     id = sb:id(), command = json.array(argv), code = result.code, signal = result.signal,
     timed_out = result.timed_out, oom_killed = result.oom_killed,
     left_running = result.left_running, left_output = result.left_output,
@@ -30,7 +30,7 @@ end
 function record.failure(err)
   cli.print(json.encode {
     error = { code = err.code, op = err.op, message = tostring(err.message),
-      hint = hints.of(err, "cli") },
+      hint = axo.errors.hint(err, "cli") },
   } .. "\n")
 end
 

@@ -1,7 +1,7 @@
 --- The user's terminal, lent to a program in a sandbox: raw while it runs, its size
 --- followed, and put back as it was on every way out.
 local uv = require "luv"
-local await = require "axosandbox.base.await"
+local async = require("axosandbox").async
 local modes = require "axolua.view.modes"
 local output = require "axolua.view.output"
 
@@ -60,7 +60,7 @@ end
 
 function Attachment:read()
   self.tty:read_start(function(err, bytes)
-    await.protect(function()
+    async.protect(function()
       if self.closed then return end
       if err or not bytes then return self.term:close(function() end) end
       self:type(bytes)
@@ -71,7 +71,7 @@ end
 function Attachment:on_signal(name, fn)
   local handle = uv.new_signal()
   handle:start(name, function()
-    if not self.closed then await.protect(fn) end
+    if not self.closed then async.protect(fn) end
   end)
   self.signals[#self.signals + 1] = handle
 end

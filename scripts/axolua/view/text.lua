@@ -1,5 +1,5 @@
 --- Text for people: tables, ages, sizes, quoted commands.
-local unseen = require "axosandbox.base.unseen"
+local axo = require "axosandbox"
 
 local text = {}
 
@@ -93,7 +93,7 @@ end
 ---@param value any
 ---@return string
 function text.visible(value)
-  return unseen.escape(tostring(value))
+  return axo.text.escape(tostring(value))
 end
 
 --- The same for messages of several lines: the lines stay, indented.

@@ -1,7 +1,7 @@
 local support = require "spec.support.cli"
 support.expose_libraries()
 local confirm = require "axolua.sandbox.confirm"
-local json = require "axolua.cli.json"
+local json = require("axosandbox").json
 local text = require "axolua.view.text"
 local cjson = require "cjson"
 

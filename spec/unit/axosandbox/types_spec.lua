@@ -117,9 +117,10 @@ end
 
 local function check_all(name, functions, missing)
   for key, value in pairs(functions) do
-    if type(value) == "function" and not key:find "^__" then
+    local is_name = type(key) == "string" and not key:find "^__"
+    if is_name and type(value) == "function" then
       check(name .. key, value, missing)
-    elseif type(value) == "table" and not key:find "^__" then
+    elseif is_name and type(value) == "table" then
       check_all(name .. key .. ".", value, missing)
     end
   end
@@ -190,6 +191,25 @@ describe("the annotations of the Lua face", function()
     local missing = {}
     check_all("axo.", require "axosandbox", missing)
     assert.same({}, missing)
+  end)
+
+  -- A name of which editors know nothing, or something else than what is loaded.
+  it("have every name of the module's table", function()
+    local function flat(module)
+      local all = {}
+      for name, value in pairs(module) do
+        for key, item in pairs(type(value) == "table" and value or {}) do
+          all[name .. "." .. key] = item
+        end
+        all[name] = name == "preload" and type(value) or type(value) ~= "table" and value or nil
+      end
+      return all
+    end
+    local declared = flat(dofile(DIRECTORY .. "meta/axosandbox.lua"))
+    local exist = flat(require "axosandbox")
+    assert.is_truthy(exist["async.call"])
+    for name, value in pairs(exist) do assert.equal(value, declared[name], name) end
+    for name in pairs(declared) do assert.is_not_nil(exist[name], name) end
   end)
 
   it("cover the methods of its objects", function()

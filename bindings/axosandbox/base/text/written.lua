@@ -12,14 +12,6 @@ function written.is_needed(name)
   return utf8.len(name) == nil
 end
 
---- Whether a name cannot be shown as it is: it is not UTF-8, or has what nobody sees, such as a
---- line feed.
----@param name string
----@return boolean
-function written.is_needed_to_show(name)
-  return unseen.escape(name) ~= name
-end
-
 --- A name in this notation.
 ---@param name string
 ---@return string

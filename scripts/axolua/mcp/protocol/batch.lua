@@ -1,6 +1,6 @@
 --- Batches: several messages in one line, answered in one. One revision of the protocol has them.
 local eras = require "axolua.mcp.protocol.eras"
-local json = require "axolua.cli.json"
+local json = require("axosandbox").json
 local jsonrpc = require "axolua.mcp.protocol.jsonrpc"
 
 local batch = {}

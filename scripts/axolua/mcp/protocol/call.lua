@@ -1,7 +1,6 @@
 --- One call of a tool that is under way: it waits, tells how it goes, and can be cancelled.
 local uv = require "luv"
-local await = require "axosandbox.base.await"
-local errors = require "axosandbox.base.errors"
+local axo = require "axosandbox"
 local jsonrpc = require "axolua.mcp.protocol.jsonrpc"
 local reply = require "axolua.mcp.reply"
 
@@ -44,7 +43,7 @@ function Call:report(message)
 end
 
 function Call:beat()
-  self.stop_beating = await.after(HEARTBEAT, function()
+  self.stop_beating = axo.async.after(HEARTBEAT, function()
     local done = self.activity and self.activity() or "still at it"
     self:report(("%s (%d s)"):format(done, now() - self.started))
     self:beat()
@@ -54,7 +53,7 @@ end
 -- ---- waiting ---------------------------------------------------------------------------
 
 local function cancelled()
-  return errors.new { code = "CANCELLED", op = "call", message = "the call was cancelled" }
+  return axo.errors.new { code = "CANCELLED", op = "call", message = "the call was cancelled" }
 end
 
 --- Performs an operation; if what it returns can be cancelled, then that is what a cancel of
@@ -63,7 +62,7 @@ end
 ---@return any # the results, or nil, err
 function Call:await(start)
   if self.is_cancelled then return nil, cancelled() end
-  local results = table.pack(await.call(function(done)
+  local results = table.pack(axo.async.call(function(done)
     local handle, err = start(done)
     self.handle = handle
     return handle, err
@@ -84,12 +83,12 @@ function Call:wait(register, seconds)
       is_over = true
       if stop_clock then stop_clock() end
       if forget then forget() end
-      await.defer(function() done(nil, result) end)
+      axo.async.defer(function() done(nil, result) end)
     end
     forget = register(function() finish(true) end)
     if is_over then forget() end
     if seconds and not is_over then
-      stop_clock = await.after(seconds, function() finish(false) end)
+      stop_clock = axo.async.after(seconds, function() finish(false) end)
     end
     return { cancel = function() finish(false) end }
   end)
@@ -101,7 +100,7 @@ function Call:cancel()
   if self.is_cancelled or self.is_over then return end
   self.is_cancelled = true
   local handle = self.handle
-  if type(handle) == "table" and handle.cancel then await.protect(handle.cancel, handle) end
+  if type(handle) == "table" and handle.cancel then axo.async.protect(handle.cancel, handle) end
 end
 
 -- ---- running ---------------------------------------------------------------------------
@@ -125,7 +124,7 @@ function Call:run(tool, arguments, done)
     self:report(tool.name)
     self:beat()
   end
-  await.spawn(function() return attempt(self, tool, arguments) end, function(err, result)
+  axo.async.spawn(function() return attempt(self, tool, arguments) end, function(err, result)
     self.is_over = true
     if self.stop_beating then self.stop_beating() end
     done(err and reply.of_error(err) or result)

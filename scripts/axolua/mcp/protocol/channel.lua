@@ -1,7 +1,7 @@
 --- Our stdin and stdout as a channel of lines. Nothing piles up: while the client does not read
 --- what was answered, nothing further of what it sends is looked at or read.
 local uv = require "luv"
-local await = require "axosandbox.base.await"
+local async = require("axosandbox").async
 local lines = require "axolua.mcp.protocol.lines"
 local output = require "axolua.view.output"
 
@@ -71,7 +71,7 @@ function Channel:pump()
     local kind, value = self.lines:next()
     if not kind and self.has_ended then kind, value = self.lines:finish() end
     if not kind then break end
-    await.protect(self.on_message, kind, value)
+    async.protect(self.on_message, kind, value)
   end
   self.is_pumping = false
   self:go_on()
@@ -106,13 +106,13 @@ function Channel:read()
   self.is_reading = true
   if self.input then
     self.input:read_start(function(err, bytes)
-      await.protect(self.receive, self, err, bytes)
+      async.protect(self.receive, self, err, bytes)
     end)
     return
   end
   uv.fs_read(0, CHUNK, -1, function(err, bytes)
     self.is_reading = false
-    await.protect(self.receive, self, err, bytes)
+    async.protect(self.receive, self, err, bytes)
   end)
 end
 
@@ -121,7 +121,7 @@ function Channel:stop()
   if not self.is_open then return end
   self:rest()
   self.is_open = false
-  if self.input then await.close(self.input) end
+  if self.input then async.close(self.input) end
 end
 
 -- ---- writing ---------------------------------------------------------------------------
@@ -129,7 +129,7 @@ end
 function Channel:give_up()
   if self.is_broken then return end
   self.is_broken = true
-  await.defer(self.on_broken)
+  async.defer(self.on_broken)
 end
 
 function Channel:written(count, err)
@@ -157,7 +157,7 @@ function Channel:send(line)
   self.queued = self.queued + count
   self.is_held = self.queued > HIGH_WATER
   self.output:write({ line, "\n" }, function(err)
-    await.protect(self.written, self, count, err)
+    async.protect(self.written, self, count, err)
   end)
 end
 
@@ -165,7 +165,7 @@ end
 ---@param seconds number
 function Channel:flush(seconds)
   if self.queued == 0 or self.is_broken then return end
-  await.call(function(done)
+  async.call(function(done)
     local cancel
     local function finish()
       if not cancel then return end
@@ -173,7 +173,7 @@ function Channel:flush(seconds)
       cancel = nil
       done(nil, true)
     end
-    cancel = await.after(seconds, finish)
+    cancel = async.after(seconds, finish)
     self.waiting[#self.waiting + 1] = finish
     return true
   end)
@@ -183,7 +183,7 @@ end
 function Channel:close()
   self:stop()
   self.is_broken = true
-  if self.output then await.close(self.output) end
+  if self.output then async.close(self.output) end
 end
 
 return channel

@@ -1,8 +1,9 @@
 --- The two eras of the protocol. The legacy one opens with `initialize` and keeps what was agreed
 --- for the life of the process; in the modern one each request says in `_meta` what it speaks.
 local axo = require "axosandbox"
-local json = require "axolua.cli.json"
 local jsonrpc = require "axolua.mcp.protocol.jsonrpc"
+
+local json = axo.json
 
 local eras = {}
 

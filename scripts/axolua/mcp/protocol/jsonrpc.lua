@@ -1,6 +1,6 @@
 --- JSON-RPC 2.0: what a message is, and what is answered.
 local cjson = require "cjson"
-local json = require "axolua.cli.json"
+local json = require("axosandbox").json
 local rescue = require "axolua.mcp.protocol.rescue"
 
 local jsonrpc = {

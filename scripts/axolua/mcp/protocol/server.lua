@@ -1,12 +1,11 @@
 --- The server: takes messages, finds who answers them, and keeps book of what is under way.
-local await = require "axosandbox.base.await"
+local async = require("axosandbox").async
 local batch = require "axolua.mcp.protocol.batch"
 local call = require "axolua.mcp.protocol.call"
 local eras = require "axolua.mcp.protocol.eras"
 local jsonrpc = require "axolua.mcp.protocol.jsonrpc"
 local reply = require "axolua.mcp.reply"
 local schema = require "axolua.mcp.protocol.schema"
-local log = require "axosandbox.base.log"
 
 local server = {}
 
@@ -192,9 +191,7 @@ function Server:dispatch(value, size, sink)
   function message.fail(problem)
     sink(jsonrpc.error(message.id, problem.code, problem.message, problem.data))
   end
-  local ok, raised = xpcall(answer, debug.traceback, self, message)
-  if ok then return end
-  log.uncaught(raised)
+  if async.protect(answer, self, message) then return end
   message.fail { code = jsonrpc.INTERNAL_ERROR, message = "internal error" }
 end
 
@@ -227,15 +224,15 @@ function Server:drain(seconds)
     if entry.finish then entry.finish() end
   end
   if self.count == 0 then return end
-  await.call(function(done)
+  async.call(function(done)
     local cancel
     local function finish()
       if not cancel then return end
       cancel()
       cancel, self.on_idle = nil, nil
-      await.defer(function() done(nil, true) end)
+      async.defer(function() done(nil, true) end)
     end
-    cancel = await.after(seconds, finish)
+    cancel = async.after(seconds, finish)
     self.on_idle, self.stop_waiting = finish, finish
     return true
   end)

@@ -1,5 +1,5 @@
 --- Tool: a command that ends by itself.
-local last_line = require "axosandbox.base.text.last_line"
+local axo = require "axosandbox"
 local excerpt = require "axolua.mcp.tools.excerpt"
 local reply = require "axolua.mcp.reply"
 local shell = require "axolua.mcp.tools.shell"
@@ -49,7 +49,7 @@ local function follow(call, out)
   return function(bytes)
     out:add(bytes)
     if not call.token then return end
-    local line = last_line(text.plain(text.tail(bytes, 400)))
+    local line = axo.text.last_line(text.plain(text.tail(bytes, 400)))
     if line then call:report(text.head(line, 200)) end
   end
 end

@@ -1,10 +1,8 @@
 --- Tools: reading and writing files, and what is in a directory.
+local axo = require "axosandbox"
 local base64 = require "axolua.mcp.tools.base64"
-local encodings = require "axosandbox.base.text.encodings"
 local paths = require "axolua.mcp.tools.paths"
 local reply = require "axolua.mcp.reply"
-local task = require "axosandbox.session.work.task"
-local text_lines = require "axosandbox.session.text_lines"
 local text = require "axolua.mcp.text"
 
 local DEFAULT_READ, MAX_READ = 64 * 1024, 1024 * 1024
@@ -32,7 +30,7 @@ end
 -- A span that begins or ends within a character gives up that character's bytes.
 local function whole_text(bytes, offset, is_end)
   local trimmed = bytes
-  if not is_end then trimmed = task.whole_characters(bytes, false) end
+  if not is_end then trimmed = axo.text.whole_characters(bytes, false) end
   if offset > 0 then
     local first = 1
     while first <= 3 and (trimmed:byte(first) or 0) & 0xC0 == 0x80 do first = first + 1 end
@@ -53,7 +51,7 @@ end
 local function binary(bytes, offset, size)
   local kind = offset == 0 and #bytes == size and image_type(bytes)
   local note = ("binary, %d bytes, as base64"):format(#bytes)
-  local encoding = offset == 0 and encodings.of(bytes)
+  local encoding = offset == 0 and axo.text.encoding_of(bytes)
   if encoding then note = ("%s; %s by its mark: encoding=auto reads it"):format(note, encoding) end
   local span = span_note(offset, #bytes, size, "")
   if not kind then
@@ -236,7 +234,7 @@ local READ = {
         type = "integer", minimum = 1, description = "The line to begin at, from 1.",
       },
       lines = {
-        type = "integer", minimum = 1, maximum = text_lines.MAX_LINES,
+        type = "integer", minimum = 1, maximum = axo.text.MAX_LINES,
         description = "Lines to read at most; by default as many as limit holds.",
       },
       numbered = {
@@ -244,7 +242,7 @@ local READ = {
         description = "Each line after its number and a tab, which are not in the file.",
       },
       encoding = {
-        type = "string", enum = encodings.NAMES,
+        type = "string", enum = axo.text.ENCODINGS,
         description = "What its text is in: auto is its byte order mark, else UTF-8. Bytes that "
           .. "are none are shown as U+FFFD and counted.",
       },
@@ -291,7 +289,7 @@ local EDIT = {
         type = "boolean", default = false, description = "Replace it wherever it is.",
       },
       encoding = {
-        type = "string", enum = encodings.NAMES, default = "auto",
+        type = "string", enum = axo.text.ENCODINGS, default = "auto",
         description = "What the file is in: auto is its byte order mark, else bytes as UTF-8.",
       },
     },

@@ -1,5 +1,12 @@
 --- The tools: their names, in the order that clients are told, and what each is.
-local json = require "axolua.cli.json"
+local json = require("axosandbox").json
+local background = require "axolua.mcp.tools.background"
+local bash = require "axolua.mcp.tools.bash"
+local files = require "axolua.mcp.tools.files"
+local info = require "axolua.mcp.tools.info"
+local port = require "axolua.mcp.tools.port"
+local search = require "axolua.mcp.tools.search"
+local terminals = require "axolua.mcp.tools.terminals"
 
 local tools = {}
 
@@ -17,7 +24,7 @@ local tools = {}
 local Tools = {}
 Tools.__index = Tools
 
-local GROUPS = { "files", "search", "bash", "background", "port", "terminals", "info" }
+local GROUPS = { files, search, bash, background, port, terminals, info }
 
 local ORDER = {
   "read_file", "write_file", "edit_file", "list_dir", "grep", "glob", "bash", "bash_background",
@@ -45,7 +52,7 @@ end
 function tools.new(settings)
   local by_name, order = {}, {}
   for _, group in ipairs(GROUPS) do
-    for _, tool in ipairs(require("axolua.mcp.tools." .. group)(settings)) do
+    for _, tool in ipairs(group(settings)) do
       by_name[tool.name] = tool
     end
   end

@@ -1,7 +1,7 @@
 --- Paths as clients write them, and as they are shown: those that text cannot hold are in the
---- notation of axosandbox.written, apart from the others.
+--- notation of axo.text.write_name, apart from the others.
+local text = require("axosandbox").text
 local reply = require "axolua.mcp.reply"
-local written = require "axosandbox.base.text.written"
 
 local paths = {}
 
@@ -21,7 +21,7 @@ local NOTE = "[names that text cannot hold, to be given with escaped=true: \\xe9
 function paths.meant(fn)
   return function(arguments, call)
     if not arguments.escaped then return fn(arguments, call) end
-    local path, problem = written.read(arguments.path)
+    local path, problem = text.read_name(arguments.path)
     if not path then
       return reply.refusal("path cannot be understood: " .. problem,
         "Write \\xHH for a byte and \\\\ for a backslash, or leave escaped out.")
@@ -33,11 +33,16 @@ function paths.meant(fn)
   end
 end
 
+-- It is not UTF-8, or has what nobody sees, such as a line feed.
+local function cannot_be_shown(path)
+  return text.escape(path) ~= path
+end
+
 --- A path for a message.
 ---@param path string
 ---@return string
 function paths.shown(path)
-  return written.is_needed_to_show(path) and written.write(path) or path
+  return cannot_be_shown(path) and text.write_name(path) or path
 end
 
 --- Parts a list: first what can be shown as it is.
@@ -48,7 +53,7 @@ end
 function paths.part(list, path_of)
   local plain, escaped = {}, {}
   for _, item in ipairs(list) do
-    table.insert(written.is_needed_to_show(path_of(item)) and escaped or plain, item)
+    table.insert(cannot_be_shown(path_of(item)) and escaped or plain, item)
   end
   return plain, escaped
 end

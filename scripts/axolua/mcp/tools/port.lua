@@ -1,5 +1,5 @@
 --- Tool: waiting until something listens on a port.
-local last_line = require "axosandbox.base.text.last_line"
+local axo = require "axosandbox"
 local reply = require "axolua.mcp.reply"
 local text = require "axolua.mcp.text"
 local work = require "axolua.mcp.tools.work"
@@ -93,7 +93,7 @@ local function wait_for_port(arguments, call)
   if has_ended then return task_over(call, task, port) end
   if result.timed_out then return too_late(port, arguments.timeout) end
   return reply.refusal("the sandbox cannot tell who listens: "
-    .. (last_line(result.stderr) or "exit code " .. tostring(result.code)),
+    .. (axo.text.last_line(result.stderr) or "exit code " .. tostring(result.code)),
     "Try to connect to the port by bash.")
 end
 

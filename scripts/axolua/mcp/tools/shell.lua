@@ -1,4 +1,6 @@
 --- How a command line is run in the sandbox: by bash where there is one, else by sh.
+local text = require "axolua.view.text"
+
 local shell = {}
 
 local CHOOSE = 'if command -v bash >/dev/null 2>&1; then exec bash -c -- "$1"; fi; '
@@ -24,7 +26,7 @@ end
 function shell.describe(argv)
   if argv[3] == CHOOSE then return argv[5] end
   if argv[3] == OPEN then return "shell" end
-  return require("axolua.view.text").command(argv)
+  return text.command(argv)
 end
 
 --- Takes away a `&` at the end: what runs in the background already would be sent there twice,

@@ -1,10 +1,9 @@
 --- What the tools for background tasks and for terminals have in common: finding one, reading
 --- what it has printed, waiting for more.
 local uv = require "luv"
-local oom = require "axosandbox.way.oom"
+local axo = require "axosandbox"
 local reply = require "axolua.mcp.reply"
 local shell = require "axolua.mcp.tools.shell"
-local task = require "axosandbox.session.work.task"
 local text = require "axolua.mcp.text"
 local short = require "axolua.view.text"
 
@@ -92,7 +91,7 @@ end
 -- From a cursor on: the first that fits.
 local function onwards(bytes, cursor, dropped, is_whole)
   local shown = text.head(bytes, reply.MAX_TEXT)
-  if not is_whole and #shown == #bytes then shown = task.whole_characters(bytes, false) end
+  if not is_whole and #shown == #bytes then shown = axo.text.whole_characters(bytes, false) end
   return {
     bytes = shown, cursor = cursor - (#bytes - #shown), before = dropped, is_lost = true,
     after = #bytes - #shown,
@@ -158,7 +157,7 @@ end
 ---@param what string "the command"
 ---@return string? note
 function work.memory_note(ended, sb, what)
-  local sentence, hint = oom.note(ended, sb:limits(), what, "mcp")
+  local sentence, hint = axo.errors.memory(ended, sb:limits(), what, "mcp")
   return sentence and ("%s. %s"):format(sentence, hint)
 end
 

@@ -1,6 +1,6 @@
 require("spec.support.cli").expose_libraries()
 local cjson = require "cjson"
-local json = require "axolua.cli.json"
+local json = require("axosandbox").json
 local reply = require "axolua.mcp.reply"
 local schema = require "axolua.mcp.protocol.schema"
 local tools = require "axolua.mcp.tools"
