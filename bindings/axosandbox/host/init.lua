@@ -3,6 +3,7 @@
 local uv = require "luv"
 local errors = require "axosandbox.base.errors"
 local memory = require "axosandbox.host.memory"
+local paths = require "axosandbox.base.text.path"
 local private_file = require "axosandbox.host.private_file"
 
 local host = {}
@@ -383,21 +384,10 @@ local SYSTEM = { "/usr", "/bin", "/sbin", "/opt", "/nix", "/run/current-system",
 
 local avoided = {}
 
-local function is_beneath(path, dir)
-  return path == dir or path:sub(1, #dir + 1) == dir .. "/"
-end
-
-local function is_beneath_any(path, dirs)
-  for _, dir in ipairs(dirs) do
-    if is_beneath(path, dir) then return true end
-  end
-  return false
-end
-
 --- From now on nothing in that directory is taken for a program of this host: it is a session's.
 ---@param dir string without symbolic links
 function host.avoid(dir)
-  if not is_beneath_any(dir, avoided) then avoided[#avoided + 1] = dir end
+  if not paths.is_in_any(dir, avoided) then avoided[#avoided + 1] = dir end
 end
 
 --- A PATH that leads to programs of this host: no directory that depends on where the process
@@ -408,8 +398,8 @@ function host.program_path(path)
   local system, others = {}, {}
   for dir in path:gmatch "[^:]+" do
     local real = dir:sub(1, 1) == "/" and (uv.fs_realpath(dir) or dir)
-    if real and not is_beneath_any(real, avoided) then
-      local list = is_beneath_any(real, SYSTEM) and system or others
+    if real and not paths.is_in_any(real, avoided) then
+      local list = paths.is_in_any(real, SYSTEM) and system or others
       list[#list + 1] = dir
     end
   end

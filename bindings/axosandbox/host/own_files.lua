@@ -2,6 +2,7 @@
 --- could change what runs outside of the container.
 local uv = require "luv"
 local errors = require "axosandbox.base.errors"
+local paths = require "axosandbox.base.text.path"
 local host = require "axosandbox.host"
 
 local FILE = select(2, ...) -- as require hands it over
@@ -10,10 +11,6 @@ local own_files = {}
 
 -- What is required by name, with the directory of the library's own modules.
 local MODULES = { "axosandbox.core", "axosandbox", "luv", "cjson", "argparse" }
-
-local function is_in(path, dir)
-  return path == dir or dir == "/" or path:sub(1, #dir + 1) == dir .. "/"
-end
 
 -- A build tree's directories are links: both the link and what it leads to must stay as they are.
 local function add(places, path)
@@ -73,7 +70,7 @@ end
 local function check_private(dir)
   for _, path in ipairs(private_places()) do
     local real = real_path(path)
-    if real and (is_in(real, dir) or is_in(dir, real)) then
+    if real and paths.overlap(dir, { real }) then
       return nil, errors.new {
         code = "OWN_FILES", op = "start",
         message = ("in the directory %s axosandbox keeps files of its sessions (%s): who writes "
@@ -93,7 +90,7 @@ end
 function own_files.check(dir, program)
   places = places or find_places()
   local real = program and uv.fs_realpath(program)
-  if real and is_in(real, dir) then
+  if real and paths.is_in(real, dir) then
     return nil, errors.new {
       code = "OWN_FILES", op = "start",
       message = ("the podman of this host, %s, lies in the directory %s: what a session writes "
@@ -101,16 +98,15 @@ function own_files.check(dir, program)
       hint = "use a podman that lies elsewhere, or another directory",
     }
   end
-  for _, place in ipairs(places) do
-    if is_in(place, dir) or is_in(dir, place) then
-      return nil, errors.new {
-        code = "OWN_FILES", op = "start",
-        message = ("the directory %s holds axosandbox itself (%s): what a session writes there "
-          .. "would run on this host"):format(dir, place),
-        hint = "choose another directory; to work on axosandbox in a session, install it first "
-          .. "(cmake --install build --prefix DIR) and run DIR/bin/axolua",
-      }
-    end
+  local place = paths.overlap(dir, places)
+  if place then
+    return nil, errors.new {
+      code = "OWN_FILES", op = "start",
+      message = ("the directory %s holds axosandbox itself (%s): what a session writes there "
+        .. "would run on this host"):format(dir, place),
+      hint = "choose another directory; to work on axosandbox in a session, install it first "
+        .. "(cmake --install build --prefix DIR) and run DIR/bin/axolua",
+    }
   end
   return check_private(dir)
 end

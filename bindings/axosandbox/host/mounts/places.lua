@@ -3,6 +3,7 @@
 --- comes along into a container.
 local uv = require "luv"
 local host = require "axosandbox.host"
+local paths = require "axosandbox.base.text.path"
 local mount_table = require "axosandbox.host.mounts.table"
 
 local places = {}
@@ -18,11 +19,6 @@ local O_PATH = 2097152 -- 010000000
 local function read_table(pid)
   local text = host.is_linux() and host.read_file(("/proc/%s/mountinfo"):format(pid))
   return text and mount_table.parse(text)
-end
-
---- Whether `path` is `dir` or in it.
-local function is_in(path, dir)
-  return dir == "/" or path == dir or path:sub(1, #dir + 1) == dir .. "/"
 end
 
 local function join(dir, rest)
@@ -48,7 +44,9 @@ local function own_mount(entries, path)
   local id, found = mount_id(path), nil
   for _, entry in ipairs(entries) do
     if entry.id == id then return entry end
-    if is_in(path, entry.at) and (not found or #entry.at >= #found.at) then found = entry end
+  end
+  for _, entry in ipairs(entries) do
+    if paths.is_in(path, entry.at) and (not found or #entry.at >= #found.at) then found = entry end
   end
   return found
 end
@@ -96,7 +94,7 @@ function places.of(path)
   local found, devices = { place_of(own, path) }, { [own.device] = true }
   add_layers(found, devices, entries, own, path)
   for _, entry in ipairs(entries) do
-    if entry ~= own and entry.at ~= path and is_in(entry.at, path) then
+    if entry ~= own and entry.at ~= path and paths.is_in(entry.at, path) then
       found[#found + 1] = place_of(entry, entry.at)
       devices[entry.device] = true
       add_layers(found, devices, entries, entry, entry.at)
@@ -116,7 +114,7 @@ function places.unforeseen(pid, target, judged)
   local known = {}
   for _, place in ipairs(judged or {}) do known[place.device .. " " .. place.root] = true end
   for _, entry in ipairs(entries or {}) do
-    if entry.at ~= target and is_in(entry.at, target)
+    if entry.at ~= target and paths.is_in(entry.at, target)
       and not known[entry.device .. " " .. entry.root] then
       return entry.at
     end

@@ -10,7 +10,7 @@ local sealed = {}
 
 -- Where cgroups are of version 1, what they are mounted on has no bound either.
 local function is_growable(mount, id)
-  if not mount.options.rw then return false end
+  if not mount.is_writable then return false end
   if mount.root:find("/" .. id .. "/userdata/", 1, true) then return true end
   return mount.kind == "tmpfs" and mount.at == "/sys/fs/cgroup"
 end

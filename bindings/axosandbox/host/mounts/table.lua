@@ -7,20 +7,14 @@ local mount_table = {}
 ---@field device string MAJOR:MINOR of the file system
 ---@field root string what of the file system is mounted
 ---@field at string where
----@field options table<string, true> of this mount
+---@field is_writable boolean
 ---@field kind string of file system
 ---@field layers string[]? of an overlay: the directories that it shows, as they were named
 
--- Blanks, line feeds and backslashes are written in octal.
-local function plain(text)
-  return (text:gsub("\\(%d%d%d)", function(digits) return string.char(tonumber(digits, 8)) end))
-end
+local function byte_of(digits) return string.char(tonumber(digits, 8)) end
 
-local function options_of(text)
-  local options = {}
-  for option in text:gmatch "[^,]+" do options[option] = true end
-  return options
-end
+-- Blanks, line feeds and backslashes are written in octal.
+local OCTAL = "\\(%d%d%d)"
 
 -- Cuts at a mark that no backslash stands before. linear: one look at each byte.
 local function cut(text, mark)
@@ -63,11 +57,12 @@ function mount_table.parse(text)
       line:match "^(%d+) (%d+) (%d+:%d+) (%S+) (%S+) (%S+)(.*)$"
     local _, last, kind = (rest or ""):find " %- (%S+)"
     if kind then
-      local more = rest:sub(last + 1):match "^ %S+ (%S+)" or ""
+      local more = kind == "overlay" and rest:sub(last + 1):match "^ %S+ (%S+)" or ""
       entries[#entries + 1] = {
-        id = id, parent = parent, device = device, root = plain(root), at = plain(at),
-        options = options_of(options), kind = kind,
-        layers = kind == "overlay" and layers_of(plain(more)) or nil,
+        id = id, parent = parent, device = device, kind = kind,
+        root = root:gsub(OCTAL, byte_of), at = at:gsub(OCTAL, byte_of), -- counts are cut off
+        is_writable = options == "rw" or options:find "^rw," ~= nil,
+        layers = kind == "overlay" and layers_of((more:gsub(OCTAL, byte_of))) or nil,
       }
     end
   end
