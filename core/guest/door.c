@@ -63,7 +63,6 @@ void doors_inotify(void) {
   static _Alignas(8) char buf[4096];
   while (read(by_inotify, buf, sizeof buf) > 0) {
   }
-  links_news();
 }
 
 void doors_list(void (*found)(int door, const char *name)) {

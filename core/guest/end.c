@@ -18,7 +18,7 @@
 
 /* Whether the end can be told: exit and the last output, or enough of waiting for it.
  */
-void work_settle(struct work *w) {
+static void work_settle(struct work *w) {
   if (!w->exit_known || w->state == AXO_WORK_ENDED)
     return;
   uint64_t now = now_ms();
@@ -63,6 +63,19 @@ void work_report(struct work *w, const struct sup_report *r) {
   }
   work_settle(w);
   work_announce(w);
+  work_tell(w);
+}
+
+bool work_hear(struct work *w, struct sup_report *r) {
+  if (lane_begin(w, r))
+    r->idle = 0;
+  bool is_free = r->idle;
+  work_report(w, r);
+  return is_free;
+}
+
+void work_output_over(struct work *w) {
+  work_settle(w);
   work_tell(w);
 }
 

@@ -1,27 +1,31 @@
 /* guest.h: the state of the in-container guest: one process, one thread, no malloc.
  *
+ * From above: each file calls those below it, and no other.
+ *
  * main.c       PID 1: set-up, the loop, reaping, the way out
- * timer.c      the one timer: armed only while something is due
- * door.c       the directories where hosts leave their sockets
- * link.c       sockets to hosts: connected, read, answered
- * packet.c     packets: received, checked, sent, passed on
+ * link.c       links to hosts: found, read, over
  * request.c    one function a request
- * list.c       what runs, for a host that asks
- * work.c       the table of work
- * tell.c       events: who is told what about a piece of work
- * end.c        how work ends, and how it is killed
  * kill_all.c   emptying the session
- * pool.c       supervisors, as PID 1 keeps them
+ * list.c       what runs, for a host that asks
+ * end.c        how work ends, and how it is killed
+ * tell.c       events: who is told what about a piece of work
  * lane.c       supervisors lent to a host
+ * pool.c       supervisors, as PID 1 keeps them
  * supervise.c  inside a supervisor: the small process that is parent of one work
- * schedule.c   how a supervisor on a lane is scheduled
  * spawn.c      the child: environment, descriptors, directory, program
+ * schedule.c   how a supervisor on a lane is scheduled
  * user.c       users and groups, as the container's files have them
+ * work.c       the table of work
  * pump.c       output into shared rings
- * proc.c       /proc
+ * send.c       what a host is sent
+ * packet.c     packets: received, checked, sent, passed on
  * tree.c       signals to whole process trees
+ * door.c       the directories where hosts leave their sockets
+ * proc.c       /proc
  * files.c      opening beneath the root
  * walk.c       the same without openat2
+ * timer.c      the one timer: armed only while something is due
+ * loop.c       what there is, and what is watched
  *
  * Every handler of an event tolerates one that is out of date: an index may have been
  * given up and taken anew since the kernel reported it.
@@ -54,6 +58,8 @@
  * made, they run the next exec. A burst of execs leaves more of them for a moment. */
 #define IDLE_KEEP 8
 #define IDLE_MAX 64
+/* When the kernel is short of something that it does not tell us the return of. */
+#define RETRY_MS 20
 #define RING_DEFAULT (64 * 1024)
 #define SOCKET_NAME_MAX 63
 #define DOORS_MAX 2
@@ -197,7 +203,7 @@ struct spawn_args {
   char **env;
 };
 
-/* ---- main.c, timer.c */
+/* ---- loop.c, timer.c */
 
 /* Without EPOLLIN or EPOLLOUT, only the end is reported. */
 void watch(int fd, enum watch_kind kind, int index, uint32_t events);
@@ -209,7 +215,8 @@ bool signals_mask(uint64_t mask);
 uint64_t now_ms(void);
 /* Has everything that is due looked at, no later than then. */
 void wake_at(uint64_t ms);
-void timer_ready(void);
+/* The timer has fired: whether something is due. */
+bool timer_take(void);
 /* The earlier of two moments, of which 0 is none. */
 uint64_t sooner(uint64_t a, uint64_t b);
 
@@ -218,6 +225,7 @@ uint64_t sooner(uint64_t a, uint64_t b);
 /* Silent: neither dnotify nor inotify is to be had. */
 enum door_state { DOORS_OPEN, DOORS_MISSING, DOORS_SILENT };
 enum door_state doors_open(const char *dir);
+/* Something has appeared behind one. */
 void doors_inotify(void);
 void doors_list(void (*found)(int door, const char *name));
 void door_path(char out[DOOR_PATH_MAX], int door, const char *name);
@@ -230,12 +238,17 @@ void links_scan(void);
 void links_news(void);
 void link_ready(int index, uint32_t events);
 void link_drop(int index);
+uint64_t links_due(uint64_t now);
+
+/* ---- send.c */
+
 /* Sends an event. False when that cannot be now; the link is then blocked, or over. */
 bool link_tell(int index, const axo_packet_t *head, const void *body, const int *fds,
                int count);
 /* Answers a request: now, or as soon as the host reads. False: the link is over. */
 bool link_answer(int index, const axo_packet_t *head, const void *body, int fd);
-uint64_t links_due(uint64_t now);
+/* The answer that it is owed, to one that reads again. */
+void link_pay(int index);
 
 /* ---- packet.c */
 
@@ -267,7 +280,6 @@ bool spawn_parse(const struct packet *p, struct spawn_args *out);
 
 /* Answers a request. False ends the link. */
 bool request_handle(int link, struct packet *p);
-bool is_listed(const struct work *w);
 /* All that is listed, or `only` one, in a sealed memfd. -1 and errno on failure. */
 int list_file(const char *only, uint32_t *length);
 char *work_command(const struct work *w);
@@ -289,11 +301,15 @@ struct work *work_new(int link, uint64_t id, uint32_t kind, int bell);
 struct work *work_by_id(int link, uint64_t id);
 struct work *work_by_name(const char *name);
 void work_set_name(struct work *w, const char *name);
-int work_index(const struct work *w);
+static inline int work_index(const struct work *w) { return (int)(w - g.works); }
 struct sub *work_subscribe(struct work *w, int link, uint64_t id, int bell);
 void work_unsubscribe(struct work *w, int link, uint64_t id);
 /* Of all its requests; whether there were any. */
 bool work_unsubscribe_link(struct work *w, int link);
+/* Whether a host that asks hears of it. */
+bool is_listed(const struct work *w);
+/* Whether every host that follows it has heard all. */
+bool work_all_told(const struct work *w);
 /* Ended, with nothing left: the oldest such is forgotten when there are many. */
 void work_shelve(struct work *w);
 /* The next of those after `before`, or the oldest for NULL; NULL at the end. */
@@ -307,14 +323,16 @@ void work_tell_link(int link);
 void work_announce(struct work *w);
 /* A link that is new lists for itself what there was before. */
 void work_link_new(int link);
-bool work_all_told(const struct work *w);
 
 /* ---- end.c */
 
+/* What its supervisor says; whether that is free then: not when it is lent. */
+bool work_hear(struct work *w, struct sup_report *r);
 void work_report(struct work *w, const struct sup_report *r);
+/* Its output has come to its end. */
+void work_output_over(struct work *w);
 void work_sup_lost(struct work *w);
 void work_link_gone(int link);
-void work_settle(struct work *w);
 /* Until nothing of it is left. Returns how many processes there are now. */
 int work_kill(struct work *w);
 /* Signals the main process or the tree: how many processes there were, -1: none any
@@ -338,7 +356,10 @@ void lane_over(struct work *w);
 
 /* ---- pool.c, supervise.c */
 
-void sups_init(void);
+/* Whom to tell what the supervisor of a work says, and of its loss: work_hear and
+ * work_sup_lost. */
+void sups_init(bool (*on_report)(struct work *w, struct sup_report *r),
+               void (*on_lost)(struct work *w));
 /* Gives a spawn request to a supervisor: 0, or an errno. */
 int sup_start(struct work *w, const struct packet *p, const int fds[3]);
 /* Keeps one in hand: when the pids have run out, none can be made. */
@@ -391,7 +412,8 @@ bool user_resolve(const char *spec, struct identity *id);
 
 /* Makes ring and pipe (or terminal). 0, or the stage that failed, errno set. */
 int pump_open(struct work *w, uint32_t wanted);
-void pump_ready(struct work *w);
+/* Moves what there is: true when that was the last. */
+bool pump_ready(struct work *w);
 void pump_close(struct work *w);
 void pump_bell(struct work *w);
 
@@ -431,10 +453,11 @@ uint64_t tree_clock(void);
 struct tree_count tree_signal(pid_t root, int signum, uint64_t since);
 /* Kills them while everything else in the container stands still. Only as PID 1. */
 void tree_kill_frozen(pid_t root);
-/* Kills what descends from this process but from none of its supervisors; with `all`
- * also what entered the container otherwise. Returns how many there were. */
-struct tree_count strays_kill(bool all, uint64_t since);
-void strays_kill_frozen(void);
+/* Kills what descends from this process but from none of its supervisors, which
+ * `is_sup` knows; with `all` also what entered the container otherwise. Returns how
+ * many there were. */
+struct tree_count strays_kill(bool (*is_sup)(pid_t pid), bool all, uint64_t since);
+void strays_kill_frozen(bool (*is_sup)(pid_t pid));
 /* Kills everything but this process, supervisors included. */
 void everything_kill(void);
 

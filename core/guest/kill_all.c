@@ -63,7 +63,7 @@ void kill_all_forget(int link) {
 uint64_t kill_all_due(uint64_t now) {
   if (!due || due > now)
     return due;
-  bool left = strays_kill(true, 0).alive > 0;
+  bool left = strays_kill(sup_owns, true, 0).alive > 0;
   due = left && now < until ? now + PASS_MS : 0;
   if (due)
     return due;

@@ -14,8 +14,6 @@
 #define SCANS_MAX 20
 #define SCAN_MS 5
 #define SCAN_MS_MAX 160
-/* When the kernel is short of something that it does not tell us the return of. */
-#define RETRY_MS 20
 #define TURNS 16
 
 static uint64_t scan_due;
@@ -25,82 +23,6 @@ static bool was_full; /* a host found no slot */
 void links_init(void) {
   for (int i = 0; i < LINKS_MAX; i++)
     g.links[i].fd = g.links[i].owed.fd = -1;
-}
-
-/* ---- sending --------------------------------------------------------------------- */
-
-static void block(int index, uint64_t retry) {
-  struct link *link = &g.links[index];
-  link->blocked = true;
-  link->retry = retry;
-  watch(link->fd, WATCH_LINK, index, retry ? 0 : EPOLLOUT);
-  wake_at(retry);
-}
-
-static bool is_shortage(int error) {
-  return error == ENOBUFS || error == ENOMEM || error == ETOOMANYREFS ||
-         error == EMFILE || error == ENFILE;
-}
-
-/* True when it was sent; else the link is blocked, or its end will be reported. */
-static bool send_now(int index, const axo_packet_t *head, const void *body,
-                     const int *fds, int count) {
-  int error = packet_send(g.links[index].fd, head, body, fds, count);
-  if (error == EAGAIN)
-    block(index, 0);
-  else if (is_shortage(error))
-    block(index, now_ms() + RETRY_MS);
-  else if (error)
-    shutdown(g.links[index].fd, SHUT_RDWR);
-  return error == 0;
-}
-
-bool link_tell(int index, const axo_packet_t *head, const void *body, const int *fds,
-               int count) {
-  const struct link *link = &g.links[index];
-  return link->fd >= 0 && !link->blocked && send_now(index, head, body, fds, count);
-}
-
-bool link_answer(int index, const axo_packet_t *head, const void *body, int fd) {
-  struct link *link = &g.links[index];
-  size_t len = body ? head->length : 0;
-  if (!link->blocked && send_now(index, head, body, &fd, fd >= 0 ? 1 : 0)) {
-    if (fd >= 0)
-      close(fd);
-    return true;
-  }
-  if (!link->blocked || link->owed.is_set || len > sizeof link->owed.body) {
-    if (fd >= 0)
-      close(fd);
-    return false;
-  }
-  link->owed = (struct owed){.is_set = true, .head = *head, .fd = fd};
-  if (len)
-    memcpy(link->owed.body, body, len);
-  return true;
-}
-
-static void pay(int index) {
-  struct owed *owed = &g.links[index].owed;
-  if (!owed->is_set ||
-      !send_now(index, &owed->head, owed->body, &owed->fd, owed->fd >= 0 ? 1 : 0))
-    return;
-  if (owed->fd >= 0)
-    close(owed->fd);
-  *owed = (struct owed){.fd = -1};
-}
-
-/* The host reads again: what it is owed, then all that has happened meanwhile. */
-static void unblock(int index) {
-  struct link *link = &g.links[index];
-  link->blocked = false;
-  link->retry = 0;
-  watch(link->fd, WATCH_LINK, index, EPOLLIN);
-  pay(index);
-  if (!link->blocked)
-    kill_all_flush(index);
-  if (!link->blocked)
-    work_tell_link(index);
 }
 
 /* ---- finding hosts --------------------------------------------------------------- */
@@ -218,6 +140,19 @@ static void receive(int index) {
       return;
     }
   }
+}
+
+/* The host reads again: what it is owed, then all that has happened meanwhile. */
+static void unblock(int index) {
+  struct link *link = &g.links[index];
+  link->blocked = false;
+  link->retry = 0;
+  watch(link->fd, WATCH_LINK, index, EPOLLIN);
+  link_pay(index);
+  if (!link->blocked)
+    kill_all_flush(index);
+  if (!link->blocked)
+    work_tell_link(index);
 }
 
 void link_ready(int index, uint32_t events) {

@@ -14,10 +14,6 @@ static char commands[WORKS_MAX][AXO_COMMAND_MAX];
 
 char *work_command(const struct work *w) { return commands[work_index(w)]; }
 
-bool is_listed(const struct work *w) {
-  return w->state && w->kind != AXO_KIND_EXEC && !w->spawn_failed;
-}
-
 static void fill_entry(axo_entry_t *e, const struct work *w) {
   struct winsize size = {.ws_row = w->rows, .ws_col = w->cols};
   if (w->kind == AXO_KIND_TERMINAL && w->out_fd >= 0)

@@ -15,30 +15,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct guest g;
-
 #define EVENTS_MAX 64
 #define PENDING_MOST 4096
 #define QUEUED_MOST (256 * 1024) /* bytes */
 
-static uint64_t tag(enum watch_kind kind, int index) {
-  return (uint64_t)kind << 32 | (uint32_t)index;
-}
-
-void watch(int fd, enum watch_kind kind, int index, uint32_t events) {
-  struct epoll_event ev = {.events = events, .data.u64 = tag(kind, index)};
-  if (epoll_ctl(g.epoll, EPOLL_CTL_ADD, fd, &ev) && errno == EEXIST)
-    epoll_ctl(g.epoll, EPOLL_CTL_MOD, fd, &ev);
-}
-
-/* Explicit, since a duplicate held elsewhere would keep the registration alive. */
-void unwatch(int fd) { epoll_ctl(g.epoll, EPOLL_CTL_DEL, fd, NULL); }
-
 /* ---- signals --------------------------------------------------------------------- */
-
-bool signals_mask(uint64_t mask) {
-  return syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask) == 0;
-}
 
 _Noreturn static void leave(void) {
   do {
@@ -182,7 +163,7 @@ static bool set_up(char **argv, char **env) {
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   links_init();
   works_init();
-  sups_init();
+  sups_init(work_hear, work_sup_lost);
   raise_limit();
   if (g.is_init) {
     leave_some(RLIMIT_SIGPENDING, PENDING_MOST);
@@ -203,6 +184,14 @@ static bool set_up(char **argv, char **env) {
 
 /* ---- the loop -------------------------------------------------------------------- */
 
+static void on_timer(void) {
+  if (!timer_take())
+    return;
+  uint64_t now = now_ms();
+  uint64_t due = sooner(works_due(now), kill_all_due(now));
+  wake_at(sooner(due, sooner(sups_due(now), links_due(now))));
+}
+
 static void dispatch(const struct epoll_event *ev) {
   int index = (int)(uint32_t)ev->data.u64;
   switch ((enum watch_kind)(ev->data.u64 >> 32)) {
@@ -211,6 +200,7 @@ static void dispatch(const struct epoll_event *ev) {
     break;
   case WATCH_INOTIFY:
     doors_inotify();
+    links_news();
     break;
   case WATCH_LINK:
     link_ready(index, ev->events);
@@ -219,10 +209,11 @@ static void dispatch(const struct epoll_event *ev) {
     sup_ready(index);
     break;
   case WATCH_OUTPUT:
-    pump_ready(&g.works[index]);
+    if (pump_ready(&g.works[index]))
+      work_output_over(&g.works[index]);
     break;
   case WATCH_TIMER:
-    timer_ready();
+    on_timer();
     break;
   }
 }

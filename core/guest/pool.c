@@ -20,10 +20,16 @@ static int first_free;
 static int youngest, oldest, idle; /* those that are idle, and how many */
 static bool fork_failed;
 static uint64_t trim_due;
+/* Of a piece of work: what its supervisor says, whether that is free then; its loss. */
+static bool (*hear)(struct work *w, struct sup_report *r);
+static void (*lose)(struct work *w);
 
 /* ---- the lists ------------------------------------------------------------------- */
 
-void sups_init(void) {
+void sups_init(bool (*on_report)(struct work *w, struct sup_report *r),
+               void (*on_lost)(struct work *w)) {
+  hear = on_report;
+  lose = on_lost;
   for (int i = 0; i < PID_BUCKETS; i++)
     by_pid[i] = -1;
   for (int i = 0; i < SUPS_MAX; i++) {
@@ -115,7 +121,7 @@ static void sup_close(int index) {
   if (work < 0)
     return;
   hunt_begin();
-  work_sup_lost(&g.works[work]);
+  lose(&g.works[work]);
 }
 
 void sup_abandon(int index) {
@@ -179,14 +185,8 @@ static bool report(int index) {
     return false;
   }
   sup_retry();
-  int work = s->work;
-  if (work < 0)
-    return true;
-  if (lane_begin(&g.works[work], &r))
-    r.idle = 0;
-  if (r.idle)
+  if (s->work >= 0 && hear(&g.works[s->work], &r))
     idle_push(index);
-  work_report(&g.works[work], &r);
   return true;
 }
 
@@ -230,9 +230,9 @@ static void hunt_begin(void) {
 }
 
 static void hunt_on(uint64_t now) {
-  struct tree_count left = strays_kill(false, hunt.since);
+  struct tree_count left = strays_kill(sup_owns, false, hunt.since);
   if (hunt.again && left.born > 0)
-    strays_kill_frozen();
+    strays_kill_frozen(sup_owns);
   hunt.again = true;
   hunt.due = left.alive > 0 && now < hunt.until ? now + HUNT_PAUSE_MS : 0;
 }

@@ -92,8 +92,6 @@ static void end_output(struct work *w) {
   close(w->out_fd);
   w->out_fd = -1;
   w->output_open = false;
-  work_settle(w);
-  work_tell(w);
 }
 
 void pump_close(struct work *w) {
@@ -146,7 +144,7 @@ static ssize_t pump_some(struct work *w) {
   return n;
 }
 
-void pump_ready(struct work *w) {
+bool pump_ready(struct work *w) {
   size_t moved = 0;
   ssize_t n = 1;
   while (w->output_open && moved < BUDGET && (n = pump_some(w)) > 0)
@@ -154,6 +152,8 @@ void pump_ready(struct work *w) {
   if (moved)
     pump_bell(w);
   /* A terminal answers EIO when its last slave closes: that is its end. */
-  if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+  bool is_over = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+  if (is_over)
     end_output(w);
+  return is_over;
 }

@@ -73,16 +73,6 @@ static void tell_one(const struct work *w, struct sub *s) {
   }
 }
 
-bool work_all_told(const struct work *w) {
-  for (int i = 0; i < SUBS_MAX; i++) {
-    const struct sub *s = &w->subs[i];
-    if (s->link >= 0 &&
-        (!(s->told & TOLD_END) || (s->told & (TOLD_LEFT | TOLD_EMPTY)) == TOLD_LEFT))
-      return false;
-  }
-  return true;
-}
-
 /* Also the end of a work that nobody asks for any more. */
 void work_tell(struct work *w) {
   for (int i = 0; i < SUBS_MAX; i++)

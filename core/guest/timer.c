@@ -29,12 +29,10 @@ void wake_at(uint64_t ms) {
     armed = ms;
 }
 
-void timer_ready(void) {
+bool timer_take(void) {
   uint64_t count;
   if (read(g.timer, &count, sizeof count) != (ssize_t)sizeof count)
-    return;
+    return false;
   armed = 0;
-  uint64_t now = now_ms();
-  uint64_t due = sooner(works_due(now), kill_all_due(now));
-  wake_at(sooner(due, sooner(sups_due(now), links_due(now))));
+  return true;
 }

@@ -24,7 +24,8 @@ enum verdict { UNKNOWN, OURS, OTHERS };
 
 struct hunt {
   pid_t root; /* 0: what has no supervisor */
-  bool all;   /* also what entered the container otherwise */
+  bool (*is_sup)(pid_t pid);
+  bool all; /* also what entered the container otherwise */
   int signum;
   uint64_t since;
   uint64_t until; /* ms: when listing while the others run has taken too long */
@@ -43,7 +44,7 @@ static enum verdict own_verdict(const struct proc *p, const struct hunt *h) {
     if (p->parent == h->root)
       return OURS;
   } else {
-    if (sup_owns(p->pid))
+    if (h->is_sup(p->pid))
       return OTHERS;
     if (p->parent == g.self)
       return OURS;
@@ -169,7 +170,9 @@ void tree_kill_frozen(pid_t root) {
   kill_frozen(&(struct hunt){.root = root, .signum = SIGKILL});
 }
 
-void strays_kill_frozen(void) { kill_frozen(&(struct hunt){.signum = SIGKILL}); }
+void strays_kill_frozen(bool (*is_sup)(pid_t pid)) {
+  kill_frozen(&(struct hunt){.is_sup = is_sup, .signum = SIGKILL});
+}
 
 /* ---- while it runs ----------------------------------------------------------------
  */
@@ -217,8 +220,8 @@ struct tree_count tree_signal(pid_t root, int signum, uint64_t since) {
   return hunt(&h);
 }
 
-struct tree_count strays_kill(bool all, uint64_t since) {
-  struct hunt h = {.all = all, .signum = SIGKILL, .since = since};
+struct tree_count strays_kill(bool (*is_sup)(pid_t pid), bool all, uint64_t since) {
+  struct hunt h = {.is_sup = is_sup, .all = all, .signum = SIGKILL, .since = since};
   return hunt(&h);
 }
 

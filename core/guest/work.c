@@ -15,8 +15,6 @@ static int first_free;
 /* What has ended with nothing left, oldest first. */
 static int oldest, newest, shelved;
 
-int work_index(const struct work *w) { return (int)(w - g.works); }
-
 void works_init(void) {
   for (int i = 0; i < ID_BUCKETS; i++)
     by_id[i] = -1;
@@ -69,6 +67,20 @@ static void unshelve(struct work *w) {
 const struct work *work_shelf(const struct work *before) {
   int index = before ? before->next : oldest;
   return index >= 0 ? &g.works[index] : NULL;
+}
+
+bool is_listed(const struct work *w) {
+  return w->state && w->kind != AXO_KIND_EXEC && !w->spawn_failed;
+}
+
+bool work_all_told(const struct work *w) {
+  for (int i = 0; i < SUBS_MAX; i++) {
+    const struct sub *s = &w->subs[i];
+    if (s->link >= 0 &&
+        (!(s->told & TOLD_END) || (s->told & (TOLD_LEFT | TOLD_EMPTY)) == TOLD_LEFT))
+      return false;
+  }
+  return true;
 }
 
 /* The oldest of which every host has heard the end. */

@@ -27,8 +27,6 @@ int kill(pid_t pid, int signum) {
 
 uint64_t now_ms(void) { return clock_ms; }
 
-bool sup_owns(pid_t pid) { return pid == ROOT; }
-
 struct proc *procs_find(pid_t pid) {
   for (int i = 0; i < COUNT; i++)
     if (list[i].pid == pid)

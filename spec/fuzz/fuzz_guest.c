@@ -290,8 +290,8 @@ static void output(int index, size_t len) {
     return;
   (void)!write(pool[index].out, bytes, len);
   struct work *w = &g.works[g.sups[index].work];
-  if (w->out_fd >= 0)
-    pump_ready(w);
+  if (w->out_fd >= 0 && pump_ready(w))
+    work_output_over(w);
 }
 
 static void turn(input_t *in) {

@@ -14,7 +14,7 @@ static input_t *source; /* of what the stand-ins answer */
 static uint64_t now = 1000;
 static size_t allowed = SIZE_MAX; /* descriptors that a supervisor may still open */
 
-/* ---- main.c, timer.c ------------------------------------------------------------- */
+/* ---- loop.c, timer.c ------------------------------------------------------------- */
 
 void watch(int fd, enum watch_kind kind, int index, uint32_t events) {
   CHECK(fd >= 0 && kind >= WATCH_SIGNAL && index >= 0);
@@ -41,7 +41,7 @@ static struct tree_count drawn_count(void) {
 
 uint64_t tree_clock(void) { return now; }
 void tree_kill_frozen(pid_t root) { CHECK(root > 1); }
-void strays_kill_frozen(void) {}
+void strays_kill_frozen(bool (*is_sup)(pid_t pid)) { (void)is_sup; }
 void everything_kill(void) {}
 
 struct tree_count tree_signal(pid_t root, int signum, uint64_t since) {
@@ -50,7 +50,8 @@ struct tree_count tree_signal(pid_t root, int signum, uint64_t since) {
   return drawn_count();
 }
 
-struct tree_count strays_kill(bool all, uint64_t since) {
+struct tree_count strays_kill(bool (*is_sup)(pid_t pid), bool all, uint64_t since) {
+  (void)is_sup;
   (void)all;
   (void)since;
   return drawn_count();
@@ -158,6 +159,8 @@ int sup_start(struct work *w, const struct packet *p, const int fds[3]) {
   w->sup = index;
   return 0;
 }
+
+bool sup_owns(pid_t pid) { return pid == 2; }
 
 void sup_abandon(int index) {
   int work = g.sups[index].work;

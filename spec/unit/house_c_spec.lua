@@ -1,13 +1,9 @@
 --- The C side is in layers: a file calls what lies below it, and what is called back was handed down
 --- as a function. So no two files of one program take names from each other, by whatever way round.
 
--- Circles that are wanted: the files of each, in order, to the README that says why.
-local guest = {}
-for name in ("door end files kill_all lane link list main pool proc pump request spawn supervise "
-  .. "tell timer tree work"):gmatch "%S+" do
-  guest[#guest + 1] = ("core/guest/%s.c"):format(name)
-end
-local REASONS = { [table.concat(guest, " ")] = "core/guest/README.md" }
+-- Circles that are wanted: the files of each, in order and with blanks between, to the README that
+-- says why.
+local REASONS = {}
 
 -- What is linked into one program.
 local PROGRAMS = {
@@ -95,6 +91,7 @@ local function arrows_of(files)
     own[file] = kept
     for name in pairs(given) do home[name] = file end
   end
+  home.main = nil -- nobody calls it
   local arrows = {}
   for _, file in ipairs(files) do
     arrows[file] = {}
