@@ -105,7 +105,6 @@ static const laxo_field_t run_fields[] = {
     LAXO_KEY("pull", LAXO_STRING, RUN(pull)),
     LAXO_KEY("pidfile", LAXO_STRING, RUN(pidfile)),
     LAXO_KEY("cidfile", LAXO_STRING, RUN(cidfile)),
-    LAXO_KEY("hostname", LAXO_STRING, RUN(hostname)),
     LAXO_MANY("mounts", LAXO_ARRAY, RUN(mounts), RUN(mount_count), &mount_shape),
     LAXO_MANY("env", LAXO_PAIRS, RUN(env), RUN(env_count), NULL),
     LAXO_MANY("labels", LAXO_PAIRS, RUN(labels), RUN(label_count), NULL),
@@ -117,7 +116,6 @@ static const laxo_field_t run_fields[] = {
     LAXO_KEY("pids", LAXO_INT64, RUN(pids)),
     LAXO_KEY("init", LAXO_BOOL, RUN(init)),
     LAXO_KEY("http_proxy", LAXO_BOOL, RUN(http_proxy)),
-    LAXO_KEY("cgroups_disabled", LAXO_BOOL, RUN(cgroups_disabled)),
     ID_MAP(users),
     ID_MAP(groups),
 };

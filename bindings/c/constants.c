@@ -16,15 +16,10 @@ typedef struct constant {
 static const constant_t open_flags[] = {
     {"O_RDONLY", O_RDONLY},
     {"O_WRONLY", O_WRONLY},
-    {"O_RDWR", O_RDWR},
     {"O_CREAT", O_CREAT},
     {"O_EXCL", O_EXCL},
-    {"O_TRUNC", O_TRUNC},
-    {"O_APPEND", O_APPEND},
-    {"O_NONBLOCK", O_NONBLOCK},
     {"O_NOFOLLOW", O_NOFOLLOW},
     {"O_DIRECTORY", O_DIRECTORY},
-    {"O_CLOEXEC", O_CLOEXEC},
 #ifdef O_PATH
     {"O_PATH", O_PATH},
 #endif

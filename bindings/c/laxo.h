@@ -133,14 +133,10 @@ const char *const *laxo_read_strings(laxo_reader_t *reader, int index,
 
 /* ---- signals (signal.c) ---------------------------------------------------------- */
 
-/* "KILL" for 9; NULL for a number without a name. */
-const char *laxo_signal_name(int signum);
-/* Pushes the name, or the number in decimal. Raises. */
+/* Pushes "KILL" for 9, or the number in decimal where there is no name. Raises. */
 void laxo_push_signal(lua_State *L, int signum);
 /* The signal at `index`: a number, or a name with or without SIG. Raises. */
 int laxo_check_signal(lua_State *L, int index);
-/* Adds signal_name to the module table at the top. Raises. */
-void laxo_signal_register(lua_State *L);
 
 /* ---- rings (ring.c) -------------------------------------------------------------- */
 

@@ -121,12 +121,6 @@ static int link_exec(lua_State *L) {
   return laxo_process_start(L, &remote);
 }
 
-static int link_is_up(lua_State *L) {
-  const laxo_link_t *self = luaL_checkudata(L, 1, LAXO_LINK);
-  lua_pushboolean(L, self->link != NULL && axo_link_is_up(self->link));
-  return 1;
-}
-
 /* link:uid(): whom the guest runs as. */
 static int link_uid(lua_State *L) {
   lua_pushinteger(L, axo_link_uid(laxo_check_link(L, 1)));
@@ -207,7 +201,6 @@ static int link_tostring(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"is_up", link_is_up},
     {"uid", link_uid},
     {"close", link_close},
     {"exec", link_exec},

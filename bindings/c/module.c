@@ -12,7 +12,6 @@ int luaopen_axosandbox_core(lua_State *L) {
   lua_setfield(L, -2, "version");
   laxo_context_register(L);
   laxo_error_register(L);
-  laxo_signal_register(L);
   laxo_argv_register(L);
   laxo_floor_register(L);
   laxo_reference_register(L);

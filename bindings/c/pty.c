@@ -79,7 +79,6 @@ static const laxo_field_t fields[] = {
     LAXO_KEY("rows", LAXO_UINT16, OPTION(rows)),
     LAXO_KEY("cols", LAXO_UINT16, OPTION(cols)),
     LAXO_KEY("raw", LAXO_BOOL, OPTION(raw)),
-    LAXO_KEY("drain", LAXO_BOUND, OPTION(drain_ms)),
     LAXO_TAKEN("ring", LAXO_ANY),
     LAXO_TAKEN("on_output", LAXO_FUNCTION),
 };

@@ -25,7 +25,7 @@ static const struct {
 
 #define SIGNAL_COUNT (sizeof signals / sizeof signals[0])
 
-const char *laxo_signal_name(int signum) {
+static const char *name_of(int signum) {
   for (size_t i = 0; i < SIGNAL_COUNT; i++) {
     if (signals[i].number == signum)
       return signals[i].name;
@@ -34,7 +34,7 @@ const char *laxo_signal_name(int signum) {
 }
 
 void laxo_push_signal(lua_State *L, int signum) {
-  const char *name = laxo_signal_name(signum);
+  const char *name = name_of(signum);
   if (name != NULL)
     lua_pushstring(L, name);
   else
@@ -63,14 +63,3 @@ int laxo_check_signal(lua_State *L, int index) {
   luaL_argcheck(L, signum >= 0 && signum <= 64, index, "not a signal number");
   return (int)signum;
 }
-
-static int signal_name(lua_State *L) {
-  lua_Integer signum = luaL_checkinteger(L, 1);
-  const char *name = signum > 0 && signum <= 64 ? laxo_signal_name((int)signum) : NULL;
-  lua_pushstring(L, name);
-  return 1;
-}
-
-static const luaL_Reg functions[] = {{"signal_name", signal_name}, {NULL, NULL}};
-
-void laxo_signal_register(lua_State *L) { luaL_setfuncs(L, functions, 0); }

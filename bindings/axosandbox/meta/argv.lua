@@ -32,7 +32,6 @@
 ---@field pull "never"|"missing"|"always"|nil "never" by default
 ---@field pidfile string?
 ---@field cidfile string?
----@field hostname string?
 ---@field mounts axo.core.Mount[]?
 ---@field env table<string, string>?
 ---@field labels table<string, string>?
@@ -44,7 +43,6 @@
 ---@field pids integer?
 ---@field init boolean?
 ---@field http_proxy boolean? false by default
----@field cgroups_disabled boolean?
 ---@field users_id integer? which of the container's users whoever runs podman is, of `users_count`; podman must be rootless
 ---@field users_count integer? nil: podman's own choice, root
 ---@field groups_id integer? likewise, of `groups_count`

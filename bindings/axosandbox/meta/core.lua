@@ -50,11 +50,6 @@ function core.set_uncaught(fn) end
 ---@return string name "EDQUOT", or "E188", string words
 function core.system_error(errno) end
 
----"KILL" for 9; nil for a number without a name.
----@param signum integer
----@return string?
-function core.signal_name(signum) end
-
 ---A text without what a terminal obeys or does not show: "hex" gives each byte as \x1b, "json" each
 ---character as \u001b and what is no UTF-8 as `with`, "replace" puts `with` for each.
 ---@param text string

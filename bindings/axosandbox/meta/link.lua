@@ -23,9 +23,6 @@ local Link = {}
 ---@return axo.core.Link?, axo.Error?
 function core.link(options) end
 
----@return boolean
-function Link:is_up() end
-
 --- Gives open_file and path another root than the session's directory.
 ---@param path string absolute in the container, without symbolic links
 function Link:set_root(path) end

@@ -12,10 +12,8 @@ local core = {}
 ---@field cwd string?
 ---@field stdin string? "pipe": stays open for `write`; other bytes: written, then closed; by default /dev/null
 ---@field input string? bytes to write, whatever they are; then stdin is closed
----@field input_more boolean? stdin stays open after the bytes
 ---@field timeout number? seconds, for everything; 0 or math.huge: none
 ---@field grace number? seconds between TERM and KILL, 2 by default
----@field drain number? seconds to wait for the end of output that a descendant holds open, 0.25 by default
 ---@field max_output integer? bytes kept of each stream, 1 MiB by default
 ---@field on_limit "truncate"|"kill"|nil
 ---@field merge_stderr boolean? stderr goes where stdout goes
@@ -92,7 +90,6 @@ function Process:close() end
 ---@field rows integer? 24 by default
 ---@field cols integer? 80 by default
 ---@field raw boolean? no echo and no line discipline out here, from the start
----@field drain number? seconds
 ---@field ring axo.core.Ring?
 ---@field on_output fun(bytes: string?)? no bytes with a ring
 

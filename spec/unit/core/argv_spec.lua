@@ -91,7 +91,7 @@ describe("core.argv", function()
   it("passes everything that a run can be told", function()
     local items = assert(argv.run(run_spec {
       workdir = "/w", user = "1000:1000", network = "bridge", runtime = "runc",
-      pull = "missing", pidfile = "/r/pid", cidfile = "/r/cid", hostname = "box",
+      pull = "missing", pidfile = "/r/pid", cidfile = "/r/cid",
       mounts = { { source = "/a b", target = "/c", read_only = true } },
       env = { A = "1" }, labels = { ["axosandbox.id"] = "x" },
       ports = { { address = "127.0.0.1", host = 3000, container = 3000 } },

@@ -58,17 +58,6 @@ describe("core.spawn", function()
     assert.equal("one two", result.stdout)
   end)
 
-  it("writes input first and leaves stdin open with input_more", function()
-    local result, p
-    p = assert(core.spawn({ "cat" }, { stdin = "a", input_more = true }, function(r)
-      result = r
-    end))
-    p:write "b"
-    p:close_stdin()
-    unit.wait(function() return result end)
-    assert.equal("ab", result.stdout)
-  end)
-
   it("tells when the queue of stdin has emptied", function()
     local p, result
     local drained = 0

@@ -119,7 +119,7 @@ describe("core.pty", function()
   it("raises on misuse", function()
     local function nop() end
     assert.has_error(function() core.pty({ "ls" }, { timeout = 1 }, nop) end,
-      "pty: unknown key 'timeout' (known: env, cwd, rows, cols, raw, drain, ring, on_output)")
+      "pty: unknown key 'timeout' (known: env, cwd, rows, cols, raw, ring, on_output)")
     assert.has_error(function() core.pty({ "ls" }, {}) end)
     local _, _, pty = run { "true" }
     assert.has_error(function() pty:resize(0, 10) end)
