@@ -50,7 +50,7 @@ if podman.has_bridge() then
       options.ports = { holder.port }
       local sb, err = axo.start(options)
       assert.is_nil(sb)
-      assert.equal("PORT_CONFLICT", err.class)
+      assert.equal("PORT_CONFLICT", err.class, tostring(err))
       assert.equal(holder.port, err.port)
       assert.matches("port " .. holder.port .. " was asked for, and another program holds it",
         err.hint)
