@@ -9,6 +9,10 @@ local TREES = {
   { dir = "share/axosandbox/scripts", below = "axolua" },
 }
 
+-- Somebody else's, in Lua, that each command needs. Another machine may have another one: then its
+-- text is another, and it is parsed.
+local OTHERS = { "argparse" }
+
 local modules = {}
 
 local function add(tree, below)
@@ -25,4 +29,5 @@ local function add(tree, below)
 end
 
 for _, tree in ipairs(TREES) do add(tree.dir, tree.below) end
+for _, name in ipairs(OTHERS) do modules[name] = package.searchpath(name, package.path) end
 bytecode.write(arg[1], host.prefix, modules, host.hash)

@@ -1,5 +1,6 @@
---- The library's modules and the commands, compiled when they were built: a short command spends
---- most of its time on parsing them otherwise. A module whose text has changed since is parsed.
+--- The library's modules, the commands and what they need, compiled when they were built: a short
+--- command spends most of its time on parsing them otherwise. A module whose text is another one now
+--- is parsed.
 ---
 --- Called as a chunk by runner.lua, before anything can be required.
 local bytecode = {}
@@ -16,53 +17,62 @@ for k, v in next, d do d[k] = function(...) return d(k, v .. k, ...), -v ^ 2 end
 return d:n()
 ]]
 
--- Of the file that `write` writes; that is one megabyte today.
-local SIZE_MAX = 4 << 20
+-- Of the index, which is some twenty kilobytes today.
+local INDEX_MAX = 1 << 20
 
 local function head()
   return string.pack("<s4", string.dump(assert(load(PROBE, "=probe"))))
 end
 
 -- At most so many bytes, in one piece: read "a" takes it in pieces of a kilobyte.
-local function read(path, most)
+local function read(path, most, from)
   local file = io.open(path, "rb")
   if not file then return nil end
-  local text = file:read(most)
+  local text = (not from or file:seek("set", from)) and file:read(most)
   file:close()
   return text
 end
 
---- Compiles the modules beneath a prefix and writes them to a file.
+-- Of a module: its file beneath the prefix, the size and the hash of its text, where its code begins
+-- and how long that is.
+local ENTRY = "<s4I4i8I4I4"
+
+local function is_elsewhere(path) return path:sub(1, 1) == "/" end
+
+--- Compiles modules and writes them to a file.
 ---@param out string the file
 ---@param prefix string
----@param modules table<string, string> a module's name, and its file beneath the prefix
+---@param modules table<string, string> a module's name, and its file beneath the prefix; an absolute one is somebody else's, and looked for by package.path when it is wanted
 ---@param hash fun(text: string): integer
 function bytecode.write(out, prefix, modules, hash)
-  local names, parts = {}, { head() }
+  local names, index, parts, at = {}, {}, {}, 0
   for name in pairs(modules) do names[#names + 1] = name end
   table.sort(names)
-  for _, name in ipairs(names) do
+  for i, name in ipairs(names) do
     local path = modules[name]
-    local text = assert(read(prefix .. "/" .. path, "a"))
+    local text = assert(read(is_elsewhere(path) and path or prefix .. "/" .. path, "a"))
     local shown = path:match "^.*/([^/]+/[^/]+)$" or path
     local code = string.dump(assert(load(text, "@" .. shown, "t")))
-    parts[#parts + 1] = string.pack("<s4s4I4i8s4", name, path, #text, hash(text), code)
+    local entry = ENTRY:pack(is_elsewhere(path) and "" or path, #text, hash(text), at, #code)
+    index[i] = ("[%q]=%q"):format(name, entry)
+    parts[i], at = code, at + #code
   end
   local file = assert(io.open(out, "wb"))
-  assert(file:write(table.concat(parts)))
+  index = string.dump(assert(load("return {" .. table.concat(index, ",") .. "}")), true)
+  assert(file:write(head(), string.pack("<I4I4", #index, at), index, table.concat(parts)))
   assert(file:close())
 end
 
-local function index_of(all)
+-- What is cut, or another Lua's, is left alone.
+local function read_index(file)
   local begin = head()
-  if all:sub(1, #begin) ~= begin then return {} end
-  local index, at = {}, #begin + 1
-  while at <= #all do
-    local name, path, text_size, hash, size, from = string.unpack("<s4s4I4i8I4", all, at)
-    at = from + size
-    index[name] = { path = path, size = text_size, hash = hash, from = from, to = at - 1 }
-  end
-  return index
+  local from = #begin + 8
+  local start = file:read(from)
+  if not start or #start < from or start:sub(1, #begin) ~= begin then return nil end
+  local size, code_size = string.unpack("<I4I4", start, #begin + 1)
+  local is_whole = size <= INDEX_MAX and file:seek "end" == from + size + code_size
+  local index = is_whole and file:seek("set", from) and load(file:read(size), "=index", "b")
+  if index then return index(), from + size end
 end
 
 --- A loader for package.searchers; it finds nothing where there is no such file, or a damaged one.
@@ -71,16 +81,21 @@ end
 ---@param hash fun(text: string): integer
 ---@return fun(name: string): function|string|nil, string?
 function bytecode.searcher(path, prefix, hash)
-  local all = read(path, SIZE_MAX)
-  local is_whole, index = pcall(index_of, all or "") -- what is cut is left alone
+  local file, index, base = io.open(path, "rb"), nil, nil
+  if file then
+    index, base = read_index(file)
+    file:close()
+  end
   return function(name)
-    local module = is_whole and index[name]
-    if not module then return nil end
-    local file = prefix .. "/" .. module.path
-    local text = read(file, module.size + 1)
-    if not text or hash(text) ~= module.hash then return nil end
-    local chunk = load(all:sub(module.from, module.to), name, "b")
-    return chunk, chunk and file
+    local entry = index and index[name]
+    if not entry then return nil end
+    local own, text_size, text_hash, from, size = ENTRY:unpack(entry)
+    local at = own ~= "" and prefix .. "/" .. own or package.searchpath(name, package.path)
+    local text = at and read(at, text_size + 1)
+    if not text or hash(text) ~= text_hash then return nil end
+    local code = read(path, size, base + from)
+    local chunk = code and load(code, name, "b")
+    return chunk, chunk and at
   end
 end
 

@@ -47,6 +47,22 @@ describe("compiled modules", function()
     assert.is_nil(search "x.b")
   end)
 
+  it("of somebody else are taken where package.path finds the same text", function()
+    local other, path = temp.dir "other", package.path
+    temp.write(other .. "/theirs.lua", "return { ... }")
+    bytecode.write(out, dir, { theirs = other .. "/theirs.lua" }, hash)
+    package.path = dir .. "/?.lua"
+    assert.is_nil(search "theirs")
+    temp.write(dir .. "/theirs.lua", "return { ... }")
+    local chunk, file = search "theirs"
+    temp.write(dir .. "/theirs.lua", "return 'another'")
+    local later = search "theirs"
+    package.path = path
+    assert.equal(dir .. "/theirs.lua", file)
+    assert.same({ "theirs", file }, chunk("theirs", file))
+    assert.is_nil(later)
+  end)
+
   it("are there for every module of the installation", function()
     local r = unit.run { unit.prefix() .. "/axolua", "-e", [[
       local host = require "axolua.host"
@@ -56,6 +72,8 @@ describe("compiled modules", function()
         name = name:gsub("/init$", ""):gsub("/", ".")
         if not host.search_compiled(name) then print(name) end
       end
+      local _, file = host.search_compiled "argparse"
+      if file ~= package.searchpath("argparse", package.path) then print "argparse" end
     ]] }
     assert.equal("", r.stdout .. r.stderr)
   end)
