@@ -120,8 +120,8 @@ local function describe_files(what, image)
       it("are not edited over what somebody wrote meanwhile: " .. name, function()
         temp.write(root .. "/theirs", "one")
         uv.fs_symlink("theirs", root .. "/link-to-theirs")
-        local read = sb.driver.read_file
-        function sb.driver:read_file(path, opts, done)
+        local read = sb.way.read_file
+        function sb.way:read_file(path, opts, done)
           return read(self, path, opts, function(failed, bytes, signature)
             temp.write(root .. "/new", "newer")
             assert(uv.fs_rename(root .. "/new", root .. "/theirs"))
@@ -129,7 +129,7 @@ local function describe_files(what, image)
           end)
         end
         local count, err = sb:edit_file(name, "one", "two")
-        sb.driver.read_file = nil
+        sb.way.read_file = nil
         fails("CHANGED", count, err)
         assert.equal("newer", temp.read(root .. "/theirs"))
       end)

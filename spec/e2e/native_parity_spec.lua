@@ -157,7 +157,7 @@ describe("both paths, side by side:", function()
       assert.same(assert(pair[2]:list_dir "many"), entries)
       for _, sb in ipairs(pair) do
         local err, few
-        assert(sb.driver:list_dir("many", 400, function(...) err, few = ... end))
+        assert(sb.way:list_dir("many", 400, function(...) err, few = ... end))
         e2e.eventually(function() return err or few end)
         assert.same({ nil, 400, true }, { err, #few, few.truncated })
       end

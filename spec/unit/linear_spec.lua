@@ -15,7 +15,7 @@ local lines = require "axolua.mcp.protocol.lines"
 local mcp_text = require "axolua.mcp.text"
 local patterns = require "spec.support.patterns"
 local podman = require "axosandbox.podman"
-local portable_files = require "axosandbox.way.portable.files"
+local scripted = require "axosandbox.way.scripted"
 local request_tools = require "axosandbox.session.search.tools"
 local shapes = require "axosandbox.policy.shapes"
 local unseen = require "axosandbox.base.unseen"
@@ -90,12 +90,12 @@ local PARSERS = {
   end,
   ["a list of files"] = function(text)
     local path = setmetatable(answering { code = 0, stdout = text, stderr = "" },
-      { __index = portable_files })
+      { __index = scripted })
     run(function(done) return path:list_dir(".", 100, done) end)
   end,
   ["what a script says of a failure"] = function(text)
     local path = setmetatable(answering { code = 96, stdout = "", stderr = text },
-      { __index = portable_files })
+      { __index = scripted })
     run(function(done) return path:stat("x", true, done) end)
   end,
   ["the last line"] = last_line,

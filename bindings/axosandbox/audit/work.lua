@@ -29,31 +29,31 @@ local function outcome(spec, started, err, result)
   return fields
 end
 
---- Runs a command as `driver:exec(spec, done)` does, and records it at its end.
+--- Runs a command as `way:exec(spec, done)` does, and records it at its end.
 ---@param record axo.Record
----@param driver axo.Path
+---@param way axo.Way
 ---@param spec axo.ExecSpec
 ---@param done fun(err: axo.Error?, result: axo.Result?)
----@return any handle, axo.Error?
-function audit_work.exec(record, driver, spec, done)
+---@return axo.Exec? exec, axo.Error?
+function audit_work.exec(record, way, spec, done)
   local started = uv.hrtime()
   local function finish(err, result)
     audit.emit("exec", record.id, outcome(spec, started, err, result))
   end
-  local handle, err = driver:exec(spec, function(problem, result)
+  local exec, err = way:exec(spec, function(problem, result)
     finish(problem, result)
     done(problem, result)
   end)
-  if not handle then finish(err) end
-  return handle, err
+  if not exec then finish(err) end
+  return exec, err
 end
 
-local function ended(record, kind, source, started)
-  local status = source:status()
+local function ended(record, kind, work, started)
+  local status = work:status()
   audit.emit(kind .. "_end", record.id, {
-    id = source.id, state = status.state, code = status.code, signal = status.signal,
+    id = work.id, state = status.state, code = status.code, signal = status.signal,
     reason = status.reason, oom_killed = status.oom_killed,
-    bytes = source.ring and source.ring:head(),
+    bytes = work.ring and work.ring:head(),
     duration = seconds_since(started),
   })
 end
@@ -64,35 +64,24 @@ end
 ---@param kind "task"|"terminal"
 ---@param spec table
 ---@param err axo.Error?
----@param source axo.Source?
-function audit_work.started(record, kind, spec, err, source)
-  local fields = described(spec, { id = source and source.id })
-  if not source then
+---@param work axo.Work?
+function audit_work.started(record, kind, spec, err, work)
+  local fields = described(spec, { id = work and work.id })
+  if not work then
     fields.error = audit.error_fields(err)
     return audit.emit(kind .. "_start", record.id, fields)
   end
   audit.emit(kind .. "_start", record.id, fields)
   local started = uv.hrtime()
-  -- The gate itself: a listener of the source would keep the loop running.
-  source.ended:on(function() ended(record, kind, source, started) end)
+  -- The gate itself: somebody who waits for the work would keep the loop running.
+  work.ended:on(function() ended(record, kind, work, started) end)
 end
 
 --- Somebody asked for something to be killed or signalled.
----@param path axo.Path?
+---@param way axo.Way?
 ---@param fields { target: string, id: string?, signal: string? }
-function audit_work.kill(path, fields)
-  if audit.is_on() then audit.emit("kill", path and path.record.id, fields) end
-end
-
---- The same for a task or a terminal.
----@param source axo.Source
----@param signal string
-function audit_work.kill_source(source, signal)
-  if not audit.is_on() then return end
-  local path = source.path or source.work and source.work.path
-  audit_work.kill(path, {
-    target = source.id:sub(1, 1) == "p" and "terminal" or "task", id = source.id, signal = signal,
-  })
+function audit_work.kill(way, fields)
+  if audit.is_on() then audit.emit("kill", way and way.record.id, fields) end
 end
 
 --- Changes a file by `begin(done)`, and records that, or why it could not be done.

@@ -180,6 +180,15 @@ local function is_valid(shape, value)
   return true
 end
 
+--- Splits `opts?, callback?`: the callback is the last argument.
+---@param opts any
+---@param callback function?
+---@return any opts, function? callback
+function options.arguments(opts, callback)
+  if type(opts) == "function" and callback == nil then return nil, opts end
+  return opts, callback
+end
+
 -- ---- checking -----------------------------------------------------------------------------
 
 --- Checks `value` against `shape`.

@@ -64,18 +64,18 @@ function Subscription:position()
   return self.cursor
 end
 
---- Subscribes to a source. `fn(bytes, cursor, dropped)` is called for each piece, first on a
+--- Subscribes to a task or a terminal. `fn(bytes, cursor, dropped)` is called for each piece, first on a
 --- later turn of the loop: `cursor` is the offset after it, `dropped` counts the bytes before
 --- it that were lost. An error in `fn` is reported and closes this subscription alone.
----@param source axo.Source
+---@param work axo.Work
 ---@param fn fun(bytes: string, cursor: integer, dropped: integer)
 ---@param from integer? the offset to begin at; by default the oldest byte held
 ---@return axo.Subscription
-function subscription.new(source, fn, from)
+function subscription.new(work, fn, from)
   local self = setmetatable({
-    ring = source.ring, fn = fn, cursor = from or source.ring:tail(), is_closed = false,
+    ring = work.ring, fn = fn, cursor = from or work.ring:tail(), is_closed = false,
   }, Subscription)
-  self.unsubscribe = source:on_data(function() pump(self) end)
+  self.unsubscribe = work:on_data(function() pump(self) end)
   self:soon()
   return self
 end

@@ -34,13 +34,13 @@ local function examine(dir, path)
 end
 
 --- False where that cannot be found out.
----@param driver axo.Path
----@param path string relative to the driver's directory
+---@param way axo.Way
+---@param path string relative to the way's directory
 ---@return boolean
-function plain_file.is_plain(driver, path)
-  local known = driver.record and driver.record.mounted
+function plain_file.is_plain(way, path)
+  local known = way.record and way.record.mounted
   if not known or not host.is_linux() then return false end
-  local whole = (driver.base or driver.root) .. "/" .. path
+  local whole = (way.base or way.root) .. "/" .. path
   if whole:sub(1, #known.dir + 1) ~= known.dir .. "/" then return false end
   local inside = whole:sub(#known.dir + 2)
   local parent = inside:match "^(.*)/[^/]*$" or ""

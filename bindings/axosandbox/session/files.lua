@@ -6,7 +6,6 @@ local await = require "axosandbox.base.await"
 local edit = require "axosandbox.session.edit"
 local encodings = require "axosandbox.base.text.encodings"
 local errors = require "axosandbox.base.errors"
-local handle = require "axosandbox.session.work.handle"
 local options = require "axosandbox.base.options"
 local roots = require "axosandbox.way.root"
 local text_lines = require "axosandbox.session.text_lines"
@@ -81,9 +80,9 @@ local function operate(self, spec, callback)
   local where = "sandbox:" .. spec.op
   check_string(spec.path, "the path", where, 3)
   local function begin(done)
-    local relative, err = files.confine(spec.path, self.driver.root, spec.op)
+    local relative, err = files.confine(spec.path, self.way.root, spec.op)
     if not relative then return nil, err end
-    err = roots.lost(self.driver, spec.op)
+    err = roots.lost(self.way, spec.op)
     if err then return nil, err end
     if spec.not_root and relative == "." then
       return nil, failure(spec.op, "INVALID", "this cannot be done to the session's directory")
@@ -111,12 +110,12 @@ local function wants_text(opts)
   return opts.first_line or opts.lines or opts.numbered or opts.encoding
 end
 
-local function read_text(driver, relative, opts, done)
+local function read_text(way, relative, opts, done)
   local reader = text_lines.new {
     first_line = opts.first_line, lines = opts.lines, numbered = opts.numbered,
     encoding = opts.encoding, limit = opts.limit or files.MAX_READ,
   }
-  return driver:stream_file(relative, function(bytes) return reader:add(bytes) end, function(err)
+  return way:stream_file(relative, function(bytes) return reader:add(bytes) end, function(err)
     if err then return done(err) end
     local text, span = reader:finish(relative)
     if not text then return done(span) end
@@ -140,7 +139,7 @@ end
 ---@param callback fun(err: axo.Error?, bytes: string?, span: axo.Span?)?
 ---@return string? bytes, axo.Span|axo.Error|nil span of text; also code "NOT_TEXT" (text was wanted, and there is a NUL in its first 64 KiB) and "TIMEOUT"
 function methods:read_file(path, opts, callback)
-  opts, callback = handle.arguments(opts, callback)
+  opts, callback = options.arguments(opts, callback)
   opts = options.check(READ_SHAPE, opts, "sandbox:read_file", 2)
   if opts.offset and wants_text(opts) then
     error("sandbox:read_file: offset counts bytes; of text, give first_line", 2)
@@ -148,8 +147,8 @@ function methods:read_file(path, opts, callback)
   return operate(self, {
     op = "read_file", path = path,
     start = function(relative, done)
-      if wants_text(opts) then return read_text(self.driver, relative, opts, done) end
-      return self.driver:read_file(relative, {
+      if wants_text(opts) then return read_text(self.way, relative, opts, done) end
+      return self.way:read_file(relative, {
         max = files.MAX_READ, offset = opts.offset, limit = opts.limit,
       }, function(err, bytes) done(err, bytes) end)
     end,
@@ -176,26 +175,26 @@ local WRITE_SHAPE = {
 ---@param callback fun(err: axo.Error?, ok: true?)?
 ---@return true? ok, axo.Error? also code "NO_SPACE", "READ_ONLY", "METADATA"
 function methods:write_file(path, bytes, opts, callback)
-  opts, callback = handle.arguments(opts, callback)
+  opts, callback = options.arguments(opts, callback)
   opts = options.check(WRITE_SHAPE, opts, "sandbox:write_file", 2)
   check_string(bytes, "the content", "sandbox:write_file")
   return operate(self, {
     op = "write_file", path = path, changes = { bytes = #bytes },
     start = function(relative, done)
-      return self.driver:write_file(relative, bytes, opts, done)
+      return self.way:write_file(relative, bytes, opts, done)
     end,
   }, callback)
 end
 
-local function edit_in_place(driver, relative, change)
+local function edit_in_place(way, relative, change)
   local bytes, signature = await.call(function(done)
-    return driver:read_file(relative, { max = files.MAX_READ }, done)
+    return way:read_file(relative, { max = files.MAX_READ }, done)
   end)
   if not bytes then return nil, signature end
   local edited, count = edit.apply(bytes, change)
   if not edited then return nil, count end
   local ok, err = await.call(function(done)
-    return driver:write_file(relative, edited, { unchanged = signature }, done)
+    return way:write_file(relative, edited, { unchanged = signature }, done)
   end)
   return ok and count, err
 end
@@ -214,7 +213,7 @@ local EDIT_SHAPE = { replace_all = "boolean", expected = "string", encoding = EN
 ---@param callback fun(err: axo.Error?, count: integer?)?
 ---@return integer? count how many were replaced, axo.Error? also code "NO_MATCH", "AMBIGUOUS", "CHANGED" (it is not the expected one, or somebody else wrote it meanwhile), "ENCODING"
 function methods:edit_file(path, old, new, opts, callback)
-  opts, callback = handle.arguments(opts, callback)
+  opts, callback = options.arguments(opts, callback)
   opts = options.check(EDIT_SHAPE, opts, "sandbox:edit_file", 2)
   check_string(old, "the old text", "sandbox:edit_file")
   check_string(new, "the new text", "sandbox:edit_file")
@@ -227,7 +226,7 @@ function methods:edit_file(path, old, new, opts, callback)
         expected = opts.expected, encoding = opts.encoding,
       }
       return await.sequence(function()
-        return edit_in_place(self.driver, relative, change)
+        return edit_in_place(self.way, relative, change)
       end, done)
     end,
   }, callback)
@@ -246,11 +245,11 @@ end
 ---@param callback fun(err: axo.Error?, entries: axo.Entry[]?)?
 ---@return axo.Entry[]? entries with `truncated` set when there are more, axo.Error?
 function methods:list_dir(path, callback)
-  path, callback = handle.arguments(path, callback)
+  path, callback = options.arguments(path, callback)
   return operate(self, {
     op = "list_dir", path = path or ".",
     start = function(relative, done)
-      return self.driver:list_dir(relative, files.MAX_ENTRIES, done)
+      return self.way:list_dir(relative, files.MAX_ENTRIES, done)
     end,
   }, callback)
 end
@@ -261,12 +260,12 @@ end
 ---@param callback fun(err: axo.Error?, entry: axo.Entry?)?
 ---@return axo.Entry? entry, axo.Error?
 function methods:stat(path, opts, callback)
-  opts, callback = handle.arguments(opts, callback)
+  opts, callback = options.arguments(opts, callback)
   opts = options.check({ follow = "boolean" }, opts, "sandbox:stat", 2)
   return operate(self, {
     op = "stat", path = path,
     start = function(relative, done)
-      return self.driver:stat(relative, opts.follow ~= false, done)
+      return self.way:stat(relative, opts.follow ~= false, done)
     end,
   }, callback)
 end
@@ -277,12 +276,12 @@ end
 ---@param callback fun(err: axo.Error?, ok: true?)?
 ---@return true? ok, axo.Error? also code "EXISTS"
 function methods:mkdir(path, opts, callback)
-  opts, callback = handle.arguments(opts, callback)
+  opts, callback = options.arguments(opts, callback)
   opts = options.check({ parents = "boolean" }, opts, "sandbox:mkdir", 2)
   return operate(self, {
     op = "mkdir", path = path, changes = {},
     start = function(relative, done)
-      return self.driver:mkdir(relative, opts.parents or false, done)
+      return self.way:mkdir(relative, opts.parents or false, done)
     end,
   }, callback)
 end
@@ -293,12 +292,12 @@ end
 ---@param callback fun(err: axo.Error?, ok: true?)?
 ---@return true? ok, axo.Error? also code "NOT_EMPTY"
 function methods:remove(path, opts, callback)
-  opts, callback = handle.arguments(opts, callback)
+  opts, callback = options.arguments(opts, callback)
   opts = options.check({ recursive = "boolean" }, opts, "sandbox:remove", 2)
   return operate(self, {
     op = "remove", path = path, not_root = true, changes = { recursive = opts.recursive },
     start = function(relative, done)
-      return self.driver:remove(relative, opts.recursive or false, done)
+      return self.way:remove(relative, opts.recursive or false, done)
     end,
   }, callback)
 end
@@ -313,9 +312,9 @@ function methods:rename(from, to, callback)
   return operate(self, {
     op = "rename", path = from, not_root = true, changes = { to = to },
     start = function(relative, done)
-      local target, err = files.confine(to, self.driver.root, "rename")
+      local target, err = files.confine(to, self.way.root, "rename")
       if not target then return nil, err end
-      return self.driver:rename(relative, target, done)
+      return self.way:rename(relative, target, done)
     end,
   }, callback)
 end

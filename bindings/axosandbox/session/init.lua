@@ -1,5 +1,5 @@
 --- The session object: what a person who started, opened or attached to a container holds. It
---- speaks to a path object (portable.lua, or a faster one) and never asks which one it is.
+--- speaks to a way into it (way/init.lua) and never asks which one it is.
 local uv = require "luv"
 local core = require "axosandbox.core"
 local audit = require "axosandbox.audit"
@@ -9,7 +9,6 @@ local ending = require "axosandbox.session.ending"
 local errors = require "axosandbox.base.errors"
 local files = require "axosandbox.session.files"
 local git = require "axosandbox.base.text.git"
-local handle = require "axosandbox.session.work.handle"
 local locale = require "axosandbox.host.locale"
 local log = require "axosandbox.base.log"
 local options = require "axosandbox.base.options"
@@ -29,7 +28,7 @@ local FLUSH = 1
 
 ---@class axo.Sandbox
 ---@field private record axo.Record
----@field private driver axo.Path
+---@field private way axo.Way
 local Sandbox = { __name = "axo.sandbox" }
 Sandbox.__index = Sandbox
 
@@ -39,10 +38,10 @@ end
 
 --- Makes the session object of a record.
 ---@param record axo.Record
----@param driver axo.Path
+---@param way axo.Way
 ---@return axo.Sandbox
-function session.new(record, driver)
-  return setmetatable({ record = record, driver = driver, is_stopped = false }, Sandbox)
+function session.new(record, way)
+  return setmetatable({ record = record, way = way, is_stopped = false }, Sandbox)
 end
 
 --- The record that a session object was made of.
@@ -193,21 +192,21 @@ local function environment(record, own)
 end
 
 -- Where it is to run: absolute, and relative to the directory of a handle that is confined to it.
-local function place(driver, cwd, default, kind)
-  if not driver.base then return absolute(cwd, driver.root, default) end
-  local relative, err = files.confine(cwd or driver.root, driver.root, kind)
+local function place(way, cwd, default, kind)
+  if not way.base then return absolute(cwd, way.root, default) end
+  local relative, err = files.confine(cwd or way.root, way.root, kind)
   if not relative then return nil, err end
-  local base = driver.base:gsub("/$", "")
-  return relative == "." and driver.base or base .. "/" .. relative, relative
+  local base = way.base:gsub("/$", "")
+  return relative == "." and way.base or base .. "/" .. relative, relative
 end
 
 -- The spec of a piece of work, or nil, err.
 local function prepare(self, argv, opts, kind)
-  if self.is_stopped then return nil, self.driver:stopped_error(kind) end
-  local lost = roots.lost(self.driver, kind)
+  if self.is_stopped then return nil, self.way:stopped_error(kind) end
+  local lost = roots.lost(self.way, kind)
   if lost then return nil, lost end
   local defaults = self.record.defaults or NONE
-  local cwd, within = place(self.driver, opts.cwd, defaults.cwd, kind)
+  local cwd, within = place(self.way, opts.cwd, defaults.cwd, kind)
   if not cwd then return nil, within end
   local spec = {
     argv = argv, cwd = cwd, within = within,
@@ -216,14 +215,14 @@ local function prepare(self, argv, opts, kind)
   spec.user, spec.secrets = opts.user or defaults.user, self.record.secrets
   spec.env = environment(self.record, opts.env)
   local known = within and self.record.mounted
-  if known then spec.env = git.trusting(spec.env, { known.dir, self.driver.base }) end
+  if known then spec.env = git.trusting(spec.env, { known.dir, self.way.base }) end
   for key, value in pairs(opts) do
     if spec[key] == nil then spec[key] = value end
   end
   return permit(self, spec, kind)
 end
 
--- The paths know that a command could not be given its directory or its user; here is which.
+-- A way knows that a command could not be given its directory or its user; here is which.
 local function named(err, spec, root)
   if not err then return nil end
   if err.code == "NO_DIRECTORY" then
@@ -244,15 +243,15 @@ local function begin_exec(finish, self, argv, opts)
   local spec, err = prepare(self, argv, opts, "exec")
   if not spec then return nil, err end
   local function done(problem, result)
-    finish(named(problem, spec, self.driver.root), result)
+    finish(named(problem, spec, self.way.root), result)
   end
   local function start()
-    if audit.is_on() then return audit_work.exec(self.record, self.driver, spec, done) end
-    return self.driver:exec(spec, done)
+    if audit.is_on() then return audit_work.exec(self.record, self.way, spec, done) end
+    return self.way:exec(spec, done)
   end
   if not spec.within then return start() end
   return pending.start(function(ready, fail)
-    return roots.within(self.driver, spec.within, ready, fail)
+    return roots.within(self.way, spec.within, ready, fail)
   end, start, done)
 end
 
@@ -286,7 +285,7 @@ end
 ---@param callback fun(err: axo.Error?, result: axo.Result?)?
 ---@return axo.Result|axo.Exec|nil result, axo.Error?
 function Sandbox:exec(argv, opts, callback)
-  opts, callback = handle.arguments(opts, callback)
+  opts, callback = options.arguments(opts, callback)
   opts = options.check(EXEC_SHAPE, opts, "sandbox:exec", 2)
   argv = words_of(argv, "sandbox:exec", 2)
   if callback and opts.stdin == "pipe" then
@@ -305,7 +304,7 @@ end
 ---@param callback fun(err: axo.Error?, result: axo.Result?)?
 ---@return axo.Result|axo.Exec|nil result, axo.Error?
 function Sandbox:exec_stdin(argv, bytes, opts, callback)
-  opts, callback = handle.arguments(opts, callback)
+  opts, callback = options.arguments(opts, callback)
   opts = options.check(EXEC_SHAPE, opts, "sandbox:exec_stdin", 2)
   argv = words_of(argv, "sandbox:exec_stdin", 2)
   if type(bytes) ~= "string" then
@@ -323,20 +322,19 @@ local function begin(self, kind, argv, opts, wrap, callback)
   return await.call(function(done)
     local spec, err = prepare(self, argv, opts, kind)
     if not spec then return nil, err end
-    local function finish(problem, source)
-      problem = named(problem, spec, self.driver.root)
-      if audit.is_on() then audit_work.started(self.record, kind, spec, problem, source) end
-      done(problem, source and wrap(source))
+    local function finish(problem, work)
+      problem = named(problem, spec, self.way.root)
+      if audit.is_on() then audit_work.started(self.record, kind, spec, problem, work) end
+      done(problem, work and wrap(work))
     end
-    local function start() return self.driver[kind](self.driver, spec, finish) end
     local started
     if spec.within then
-      started, err = roots.within(self.driver, spec.within, function()
-        local ok, problem = start()
+      started, err = roots.within(self.way, spec.within, function()
+        local ok, problem = self.way:start(kind, spec, finish)
         if not ok then finish(problem) end
       end, finish)
     else
-      started, err = start()
+      started, err = self.way:start(kind, spec, finish)
     end
     if not started and audit.is_on() then audit_work.started(self.record, kind, spec, err) end
     return started, err
@@ -355,7 +353,7 @@ end
 ---@param callback fun(err: axo.Error?, task: axo.Task?)?
 ---@return axo.Task? task, axo.Error? code "LIMIT" when too many run
 function Sandbox:spawn_background(command, opts, callback)
-  opts, callback = handle.arguments(opts, callback)
+  opts, callback = options.arguments(opts, callback)
   opts = options.check(TASK_SHAPE, opts, "sandbox:spawn_background", 2)
   local argv = command_of(command, "sandbox:spawn_background", 2)
   return begin(self, "task", argv, opts, task.wrap, callback)
@@ -367,21 +365,21 @@ end
 ---@param callback fun(err: axo.Error?, terminal: axo.Terminal?)?
 ---@return axo.Terminal? terminal, axo.Error? code "LIMIT" when too many are open
 function Sandbox:spawn_pty(command, opts, callback)
-  opts, callback = handle.arguments(opts, callback)
+  opts, callback = options.arguments(opts, callback)
   opts = options.check(PTY_SHAPE, opts, "sandbox:spawn_pty", 2)
   local argv = command_of(command, "sandbox:spawn_pty", 2)
   return begin(self, "terminal", argv, opts, terminal.wrap, callback)
 end
 
-local function wrap_all(sources, wrap)
-  local handles = {}
-  for i, source in ipairs(sources) do handles[i] = wrap(source) end
-  return handles
+local function list(self, kind, wrap)
+  local works = self.way:list(kind)
+  for i, work in ipairs(works) do works[i] = wrap(work) end
+  return works
 end
 
 local function find(self, kind, id, wrap)
-  local source = self.driver:find(kind, id)
-  if source then return wrap(source) end
+  local work = self.way:find(kind, id)
+  if work then return wrap(work) end
   return nil, errors.new {
     code = "NOT_FOUND", op = "get_" .. kind,
     message = ("there is no %s %s in this session"):format(kind, tostring(id)),
@@ -392,7 +390,7 @@ end
 --- the user's other processes are among them.
 ---@return axo.Task[]
 function Sandbox:list_tasks()
-  return wrap_all(self.driver:tasks(), task.wrap)
+  return list(self, "task", task.wrap)
 end
 
 ---@param id string
@@ -405,7 +403,7 @@ end
 --- Those of the user's other processes are among them; on the portable path only this handle's.
 ---@return axo.Terminal[]
 function Sandbox:list_terminals()
-  return wrap_all(self.driver:terminals(), terminal.wrap)
+  return list(self, "terminal", terminal.wrap)
 end
 
 ---@param id string
@@ -429,9 +427,9 @@ end
 ---@return true? ok, axo.Error?
 function Sandbox:kill_all(callback)
   return await.call(function(done)
-    if self.is_stopped then return nil, self.driver:stopped_error "kill_all" end
-    audit_work.kill(self.driver, { target = "session", signal = "KILL" })
-    return self.driver:kill_all(function(err) done(err, not err or nil) end)
+    if self.is_stopped then return nil, self.way:stopped_error "kill_all" end
+    audit_work.kill(self.way, { target = "session", signal = "KILL" })
+    return self.way:kill_all(function(err) done(err, not err or nil) end)
   end, callback)
 end
 
@@ -450,7 +448,7 @@ function Sandbox:id() return self.record.id end
 
 --- The session's directory: the same path outside and in the container.
 ---@return string
-function Sandbox:root() return self.driver.root end
+function Sandbox:root() return self.way.root end
 
 --- The container's name.
 ---@return string
@@ -476,7 +474,7 @@ function Sandbox:limits() return copy(self.record.limits) end
 --- not wait.
 ---@return axo.Stats? stats, axo.Error? err code "GONE", "ENOTSUP", "STOPPED"
 function Sandbox:stats()
-  if self.is_stopped then return nil, self.driver:stopped_error "stats" end
+  if self.is_stopped then return nil, self.way:stopped_error "stats" end
   return usage.read(self.record.pid, self.record.container_id)
 end
 
@@ -486,7 +484,7 @@ function Sandbox:warnings() return copy(self.record.warnings) end
 
 --- Which way commands go into the container.
 ---@return "portable"|"native"
-function Sandbox:path() return self.driver.kind end
+function Sandbox:path() return self.way.kind end
 
 -- ---- the end ---------------------------------------------------------------------------
 
@@ -512,7 +510,7 @@ local function finish(self, is_closing, callback)
   return await.call(function(done)
     local remove = remover(self, is_closing)
     self.is_stopped = true
-    self.driver:close(remove, function(err)
+    self.way:close(remove, function(err)
       if not remove then ending.release(self.record) end
       over(self, remove ~= nil, err, done)
     end)

@@ -73,9 +73,9 @@ end
 --- Lets go of a record that nobody has a handle of; the session goes on.
 ---@param record axo.Record
 function known.leave(record)
-  local path, lock = record.entered, record.lock
+  local way, lock = record.entered, record.lock
   record.entered, record.lock = nil, nil
-  if path then path:close(nil, function() end) end
+  if way then way:close(nil, function() end) end
   secrets.forget(record)
   session_lock.release(lock, record.place)
 end
@@ -83,9 +83,9 @@ end
 -- It answered, and its process is still the one that the file tells of: no other has got its
 -- number since.
 local function enter(record, found)
-  local path = native.connect(record)
-  if not path then return nil end
-  record.entered = path
+  local way = native.connect(record)
+  if not way then return nil end
+  record.entered = way
   return session_file.is_alive(found) == true
 end
 

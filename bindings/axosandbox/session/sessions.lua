@@ -34,22 +34,22 @@ local OPEN_SHAPE = { policy = "table" }
 ---@param record axo.Record
 ---@return axo.Sandbox
 function sessions.handle(record)
-  local driver = sessions.path(record)
-  if record.kind == "attached" then root.settle(driver) end
-  return sandbox.new(record, driver)
+  local way = sessions.path(record)
+  if record.kind == "attached" then root.settle(way) end
+  return sandbox.new(record, way)
 end
 
 --- The best way into a record's container, in a coroutine. The portable one serves where no
 --- guest answers, which is said once.
 ---@param record axo.Record
----@return axo.Path
+---@return axo.Way
 function sessions.path(record)
   if record.entered then return record.entered end
-  local path, err = nil, record.no_link
+  local way, err = nil, record.no_link
   if record.link_dir and record.pid then
-    path, err = native.connect(record)
+    way, err = native.connect(record)
   end
-  if path then return path end
+  if way then return way end
   local fallback = portable.new(record)
   if err then fallback:warn("the portable path is used: " .. tostring(err)) end
   return fallback

@@ -73,6 +73,15 @@ end
 ---@return "limit"|"host"|nil cause
 function Watch:latest() return self:cause(self.last) end
 
+--- Why its container has ended. Once the cgroup is gone there is nothing to ask: the first answer
+--- stays.
+---@param cause "limit"|"host"|nil when it is known
+---@return "limit"|"host"|nil cause
+function Watch:ended_by(cause)
+  self.end_cause = self.end_cause or cause or self:latest()
+  return self.end_cause
+end
+
 local function limit_of(record)
   local memory = record.limits and record.limits.memory
   return memory and memory.applied and " of " .. limits.size(memory.applied) or ""

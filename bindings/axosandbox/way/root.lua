@@ -22,11 +22,11 @@ local MISSING = { ENOENT = true, ENOTDIR = true, ELOOP = true }
 --- Whether the session's directory is still where it was: what is mounted stays mounted, also
 --- when it is removed or moved, or another one takes its place. While it is mounted, nothing
 --- else has its number.
----@param driver axo.Path
+---@param way axo.Way
 ---@param op string
 ---@return axo.Error? err code "NO_ROOT"
-function root.lost(driver, op)
-  local known = driver.record and driver.record.mounted
+function root.lost(way, op)
+  local known = way.record and way.record.mounted
   if not known then return nil end
   local stat, message, name = uv.fs_stat(known.dir)
   if stat and stat.dev == known.dev and stat.ino == known.ino then return nil end
@@ -39,13 +39,13 @@ function root.lost(driver, op)
 end
 
 --- The error of a handle whose own directory is not there any more.
----@param driver axo.Path
+---@param way axo.Way
 ---@param op string
 ---@param why string?
 ---@return axo.Error
-function root.gone(driver, op, why)
+function root.gone(way, op, why)
   return errors.new {
-    code = "NO_ROOT", op = op, message = ("%s: %s"):format(driver.base or driver.root,
+    code = "NO_ROOT", op = op, message = ("%s: %s"):format(way.base or way.root,
       why or "it is not there any more, or a symbolic link is in its place"),
     hint = "make the directory again, or attach to another one",
   }
@@ -59,29 +59,29 @@ local REAL_TIMEOUT = 30
 --- Gives a path of `axo.attach` its directory, in a coroutine: from now on no symbolic link may
 --- take its place. Where it cannot be looked at (it is not there yet, there is no shell), it is
 --- taken as it was given.
----@param driver axo.Path
-function root.settle(driver)
+---@param way axo.Way
+function root.settle(way)
   local result = await.call(function(done)
-    return driver:exec({
-      argv = { "sh", "-c", REAL, "sh", driver.root }, cwd = "/", timeout = REAL_TIMEOUT,
+    return way:exec({
+      argv = { "sh", "-c", REAL, "sh", way.root }, cwd = "/", timeout = REAL_TIMEOUT,
     }, done)
   end)
   local real = result and result.code == 0 and result.stdout:match "^(/.*)%.$"
-  driver.base = real or driver.root
-  if driver.link then driver.link:set_root(driver.base) end
+  way.base = real or way.root
+  if way.link then way.link:set_root(way.base) end
 end
 
 -- What is wrong with the directory itself is the command's to say.
 local STOPS = { OUTSIDE = true, NO_ROOT = true, GONE = true, STOPPED = true, TIMEOUT = true }
 
 --- Begins what is to run in `relative` once that is known to be inside.
----@param driver axo.Path
+---@param way axo.Way
 ---@param relative string
----@param begin fun() in the directory as the driver has it
+---@param begin fun() in the directory as the way has it
 ---@param fail fun(err: axo.Error)
 ---@return true? begun, axo.Error?
-function root.within(driver, relative, begin, fail)
-  local ok, err = driver:check_directory(relative, function(problem)
+function root.within(way, relative, begin, fail)
+  local ok, err = way:check_directory(relative, function(problem)
     if problem and STOPS[problem.code] then return fail(problem) end
     begin()
   end)

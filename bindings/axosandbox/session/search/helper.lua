@@ -18,14 +18,14 @@ local function encode(value)
 end
 
 -- Podman passes on no byte that is not UTF-8, and a shell may stand between: so all are encoded.
-local function argv_of(driver, request)
-  local argv = { driver.search_program or guest.SEARCH_TARGET }
+local function argv_of(way, request)
+  local argv = { way.search_program or guest.SEARCH_TARGET }
   local function add(key, value)
     if value == true then value = "1" end
     if value then argv[#argv + 1] = key .. "=" .. encode(value) end
   end
-  add("root", driver.base or driver.root)
-  add("plain", driver.base ~= nil)
+  add("root", way.base or way.root)
+  add("plain", way.base ~= nil)
   add("path", request.path)
   add("pattern", request.pattern)
   add("paths", request.op == "glob")
@@ -172,8 +172,8 @@ local REFUSALS = {
 local PATTERN_HINT = "the dialect is PCRE2, as Perl and grep -P have it; `fixed` searches for "
   .. "plain text"
 
-local function refused(driver, request, refusal)
-  if refusal.code == "NO_ROOT" then return roots.gone(driver, request.op) end
+local function refused(way, request, refusal)
+  if refusal.code == "NO_ROOT" then return roots.gone(way, request.op) end
   local code = REFUSALS[refusal.code] and refusal.code or "IO"
   if code == "GLOB" then code = "INVALID" end
   if code ~= "PATTERN" then
@@ -197,12 +197,12 @@ local function broke_down(request, result)
   }
 end
 
-local function conclude(driver, request, result, done)
+local function conclude(way, request, result, done)
   if result.cancelled then
     return done(errors.new { code = "CANCELLED", op = request.op, message = "it was cancelled" })
   end
   local state = read(result.stdout, request.context or 0)
-  if state.refusal then return done(refused(driver, request, state.refusal)) end
+  if state.refusal then return done(refused(way, request, state.refusal)) end
   local is_partial = result.timed_out or result.stdout_truncated
   if not state.finish and not is_partial then
     -- Killed, for memory perhaps: what it had found is still worth having.
@@ -212,17 +212,17 @@ local function conclude(driver, request, result, done)
 end
 
 --- Searches: see search.lua for the request.
----@param driver axo.Path
+---@param way axo.Way
 ---@param request table
 ---@param done fun(err: axo.Error?, found: table?)
 ---@return any handle, axo.Error?
-function helper.run(driver, request, done)
-  return driver:exec({
-    argv = argv_of(driver, request), cwd = "/", timeout = request.timeout + SPARE_TIME,
+function helper.run(way, request, done)
+  return way:exec({
+    argv = argv_of(way, request), cwd = "/", timeout = request.timeout + SPARE_TIME,
     max_output = MAX_OUTPUT + SPARE_OUTPUT,
   }, function(err, result)
     if err then return done(err) end
-    conclude(driver, request, result, done)
+    conclude(way, request, result, done)
   end)
 end
 

@@ -4,7 +4,6 @@ local await = require "axosandbox.base.await"
 local errors = require "axosandbox.base.errors"
 local files = require "axosandbox.session.files"
 local glob = require "axosandbox.base.glob"
-local handle = require "axosandbox.session.work.handle"
 local helper = require "axosandbox.session.search.helper"
 local options = require "axosandbox.base.options"
 local roots = require "axosandbox.way.root"
@@ -34,12 +33,12 @@ local function is_missing(err)
 end
 
 -- Whether the helper is there is found out by the first search, and remembered.
-local function by_helper_or_tools(driver, request, done)
-  if driver.has_no_search then return tools.run(driver, request, done) end
-  return helper.run(driver, request, function(err, found)
+local function by_helper_or_tools(way, request, done)
+  if way.has_no_search then return tools.run(way, request, done) end
+  return helper.run(way, request, function(err, found)
     if not is_missing(err) then return done(err, found) end
-    driver.has_no_search = true
-    local ok, problem = tools.run(driver, request, done)
+    way.has_no_search = true
+    local ok, problem = tools.run(way, request, done)
     if not ok then done(problem) end
   end)
 end
@@ -54,12 +53,12 @@ end
 
 local function start(self, path, request, callback)
   return await.call(function(done)
-    local relative, err = files.confine(path, self.driver.root, request.op)
+    local relative, err = files.confine(path, self.way.root, request.op)
     if not relative then return nil, err end
-    err = roots.lost(self.driver, request.op)
+    err = roots.lost(self.way, request.op)
     if err then return nil, err end
     request.path = relative
-    return by_helper_or_tools(self.driver, request, or_nothing(done))
+    return by_helper_or_tools(self.way, request, or_nothing(done))
   end, callback)
 end
 
@@ -143,7 +142,7 @@ end
 ---@param callback fun(err: axo.Error?, matches: axo.Matches?)?
 ---@return axo.Matches? matches by path and line, axo.Error? also code "PATTERN" (with `offset`, the bytes before what is wrong) and "UNSUPPORTED"
 function methods:grep(pattern, opts, callback)
-  opts, callback = handle.arguments(opts, callback)
+  opts, callback = options.arguments(opts, callback)
   opts = options.check(GREP_SHAPE, opts, "sandbox:grep", 2)
   check_string(pattern, "the pattern", "sandbox:grep")
   local wanted, problem = wanted_files(opts.glob)
@@ -169,11 +168,11 @@ local GLOB_SHAPE = shape { hidden = "boolean" }
 ---@param callback fun(err: axo.Error?, paths: string[]?)?
 ---@return string[]? paths sorted, with `truncated`, `stopped` and `unsearched` as grep's matches have them, axo.Error?
 function methods:glob(pattern, opts, callback)
-  opts, callback = handle.arguments(opts, callback)
+  opts, callback = options.arguments(opts, callback)
   opts = options.check(GLOB_SHAPE, opts, "sandbox:glob", 2)
   check_string(pattern, "the pattern", "sandbox:glob")
   if pattern:sub(1, 1) == "/" then
-    pattern = files.strip_root(pattern, self.driver.root)
+    pattern = files.strip_root(pattern, self.way.root)
       or error("sandbox:glob: the pattern is outside of the session's directory", 2)
   end
   local wanted, problem = short_enough(glob.new(pattern, { hidden = opts.hidden }))

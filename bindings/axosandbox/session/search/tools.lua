@@ -7,8 +7,8 @@
 local uv = require "luv"
 local dialect = require "axosandbox.session.search.dialect"
 local errors = require "axosandbox.base.errors"
-local portable_files = require "axosandbox.way.portable.files"
-local scripts = require "axosandbox.way.portable.scripts"
+local scripted = require "axosandbox.way.scripted"
+local scripts = require "axosandbox.way.scripts"
 
 local tools = {}
 
@@ -182,14 +182,14 @@ end
 
 -- ---- asking ----------------------------------------------------------------------------
 
-local function run(driver, request, script, arguments, done)
-  return driver:exec({
-    argv = scripts.argv(script, driver, request.path, arguments), cwd = "/",
+local function run(way, request, script, arguments, done)
+  return way:exec({
+    argv = scripts.argv(script, way, request.path, arguments), cwd = "/",
     timeout = request.timeout, max_output = MAX_OUTPUT,
   }, function(err, result)
     if err then return done(err) end
     local is_partial = result.timed_out or result.code == 0 or result.code == 1
-    err = not is_partial and portable_files.failure_of(driver, request, result)
+    err = not is_partial and scripted.failure_of(way, request, result)
     if err then return done(err) end
     done(nil, result)
   end)
@@ -234,7 +234,7 @@ local function add_tests(arguments, request)
   return arguments
 end
 
-local function grep(driver, request, done)
+local function grep(way, request, done)
   local said, problem, is_wrong = dialect.extended(request.pattern)
   if not said and is_wrong and not request.fixed then return nil, wrong(request, problem) end
   local flags, perl = flags_of(request, said)
@@ -252,7 +252,7 @@ local function grep(driver, request, done)
     flags, perl, said and "1" or "", ("%d"):format(lines), ask.start,
     ("%d"):format((request.max_file + 1023) // 1024),
   }
-  return run(driver, request, "grep", add_tests(arguments, request), function(err, result)
+  return run(way, request, "grep", add_tests(arguments, request), function(err, result)
     if err and err.code == "DIALECT" then err = no_dialect(request, problem) end
     if err then return done(err) end
     done(nil, read_matches(request, result, ask))
@@ -278,24 +278,24 @@ local function read_paths(request, result, start)
   return finish(found, report, result)
 end
 
-local function find(driver, request, done)
+local function find(way, request, done)
   local start = secret_start()
-  return run(driver, request, "find", add_tests({ start }, request), function(err, result)
+  return run(way, request, "find", add_tests({ start }, request), function(err, result)
     if err then return done(err) end
     done(nil, read_paths(request, result, start))
   end)
 end
 
 --- Searches: see search.lua for the request.
----@param driver axo.Path
+---@param way axo.Way
 ---@param request table
 ---@param done fun(err: axo.Error?, found: table?)
 ---@return any handle, axo.Error?
-function tools.run(driver, request, done)
+function tools.run(way, request, done)
   local err = check(request)
   if err then return nil, err end
-  if request.op == "glob" then return find(driver, request, done) end
-  return grep(driver, request, done)
+  if request.op == "glob" then return find(way, request, done) end
+  return grep(way, request, done)
 end
 
 return tools

@@ -14,7 +14,7 @@ local CELLS_AT_ONCE, LEAST, MOST = 16 * 1024 * 1024, 32, 64 * 1024
 local PATIENCE = 0.5
 
 ---@class axo.ScreenOf
----@field private source axo.Source
+---@field private work axo.Work
 ---@field private offset integer of the ring: how far it has been looked at
 ---@field private history { offset: integer, scrolled: integer }[]
 local Screen = {}
@@ -49,7 +49,7 @@ end
 -- Takes the next bytes; false when there are none.
 local function step(self)
   if self.at > #self.pending then
-    local bytes, cursor, dropped = self.source.ring:read(self.read_to)
+    local bytes, cursor, dropped = self.work.ring:read(self.read_to)
     if dropped > 0 then begin_again(self) end
     self.pending, self.at, self.read_to = bytes, 1, cursor
     self.offset = cursor - #bytes
@@ -83,7 +83,7 @@ local function catch_up(self)
 end
 
 local function fit(self)
-  local rows, cols = self.source:size()
+  local rows, cols = self.work:size()
   if rows == self.rows and cols == self.cols then return true end
   local ok, err = self.core:resize(rows, cols)
   if not ok then return nil, err end
@@ -92,26 +92,26 @@ local function fit(self)
 end
 
 --- The screen of a terminal; the same one every time.
----@param source axo.Source
+---@param work axo.Work
 ---@return axo.ScreenOf? screen, axo.Error? err code "EINVAL": the terminal is too large
-function screen.of(source)
-  if source.screen then return source.screen end
-  local rows, cols = source:size()
+function screen.of(work)
+  if work.screen then return work.screen end
+  local rows, cols = work:size()
   local self = setmetatable({
-    source = source, rows = rows, cols = cols, base = 0, history = {},
+    work = work, rows = rows, cols = cols, base = 0, history = {},
     pending = "", at = 1, read_to = 0, offset = 0,
   }, Screen)
   local ok, err = set_up(self)
   if not ok then return nil, err end
-  source.screen = self
-  source:tap(function() follow(self) end)
+  work.screen = self
+  work:tap(function() follow(self) end)
   return self
 end
 
 --- The terminal is about to get another size: what came before belongs to the old one.
----@param source axo.Source
-function screen.before_resize(source)
-  if source.screen then catch_up(source.screen) end
+---@param work axo.Work
+function screen.before_resize(work)
+  if work.screen then catch_up(work.screen) end
 end
 
 -- How many lines had scrolled off when the ring was at `offset`.
@@ -152,7 +152,7 @@ function Screen:read(opts)
   return {
     rows = self.rows, cols = self.cols, lines = self.core:rows(), cursor = state.cursor,
     title = state.title, alternate = state.alternate, scrollback = self.core:lines(count),
-    offset = self.offset, pending = self.source.ring:head() - self.offset,
+    offset = self.offset, pending = self.work.ring:head() - self.offset,
     lost = self.has_lost or false,
   }
 end

@@ -1,5 +1,4 @@
 --- Handles of background tasks.
-local handle = require "axosandbox.session.work.handle"
 local options = require "axosandbox.base.options"
 
 local task = {}
@@ -8,33 +7,33 @@ local task = {}
 ---@field id string never used twice
 ---@field argv string[]
 ---@field started number seconds since the epoch
----@field private source axo.Source
+---@field private work axo.Work
 local Task = { __name = "axo.task" }
 Task.__index = Task
 
----@param source axo.Source
+---@param work axo.Work
 ---@return axo.Task
-function task.wrap(source)
+function task.wrap(work)
   return setmetatable({
-    id = source.id, argv = source.argv, started = source.started, source = source,
+    id = work.id, argv = work.argv, started = work.started, work = work,
   }, Task)
 end
 
 --- `running`, `exited (N)`, `killed (SIGNAL)` or `failed: reason`, and whether memory ran out.
 ---@return string
 function Task:status()
-  return handle.describe(self.source:status())
+  return self.work:describe()
 end
 
 --- The same in parts.
 ---@return axo.SourceStatus
 function Task:state()
-  return self.source:status()
+  return self.work:status()
 end
 
 ---@return boolean
 function Task:is_running()
-  return self.source:status().state == "running"
+  return self.work:is_running()
 end
 
 local LOG_SHAPE = { utf8 = "boolean" }
@@ -76,16 +75,16 @@ end
 ---@return string
 function Task:log(opts)
   opts = options.check(LOG_SHAPE, opts, "task:log", 2)
-  local bytes = handle.held(self.source)
+  local bytes = self.work:held()
   if not opts.utf8 then return bytes end
-  return task.whole_characters(bytes, self.source.ring:tail() > 0)
+  return task.whole_characters(bytes, self.work.ring:tail() > 0)
 end
 
 --- Reads from an offset on. Nothing new is "", and the same cursor.
 ---@param cursor integer? 0 by default: from the very beginning
 ---@return string bytes, integer cursor the offset to read from next, integer dropped bytes lost in between
 function Task:read(cursor)
-  return self.source.ring:read(cursor or 0)
+  return self.work:read(cursor)
 end
 
 --- Calls `fn` with what is held, then with what comes. Nothing is told at the end: `wait` for
@@ -94,7 +93,7 @@ end
 ---@param opts { from: integer? }? from: the offset to begin at; by default the oldest byte held
 ---@return axo.Subscription
 function Task:follow(fn, opts)
-  return handle.follow(self.source, fn, opts, "task:follow")
+  return self.work:follow(fn, opts, "task:follow")
 end
 
 --- Waits for its end.
@@ -102,7 +101,7 @@ end
 ---@param callback fun(err: axo.Error?, status: axo.SourceStatus?)?
 ---@return axo.SourceStatus?, axo.Error? code "TIMEOUT"
 function Task:wait(timeout, callback)
-  return handle.wait(self.source, timeout, callback)
+  return self.work:wait(timeout, callback)
 end
 
 --- Sends a signal to the task's whole tree, or with `tree = false` to its first process.
@@ -111,7 +110,7 @@ end
 ---@param callback fun(err: axo.Error?, count: integer?)?
 ---@return integer? count the processes that it was sent to, axo.Error? code "ESRCH" when it has ended
 function Task:signal(signal, opts, callback)
-  return handle.signal(self.source, signal, opts, callback, "task:signal")
+  return self.work:signal(signal, opts, callback, "task:signal")
 end
 
 --- Ends the task and all of its descendants: TERM, the grace, KILL. One that has ended already
@@ -120,7 +119,7 @@ end
 ---@param callback fun(err: axo.Error?, status: axo.SourceStatus?)?
 ---@return axo.SourceStatus? status once nothing of it runs any more, axo.Error?
 function Task:stop(opts, callback)
-  return handle.stop(self.source, opts, callback, "task:stop")
+  return self.work:stop(opts, callback, "task:stop")
 end
 
 --- Writes to its stdin; it must have been started by this process, with `stdin = true`.
@@ -130,13 +129,13 @@ function Task:write(bytes)
   if type(bytes) ~= "string" then
     error("task:write: expected a string, got " .. type(bytes), 2)
   end
-  return self.source:write(bytes)
+  return self.work:write(bytes)
 end
 
 --- Ends its stdin once what was written has been taken.
 ---@return true?, axo.Error? code "NO_STDIN", "EPIPE"
 function Task:close_stdin()
-  return self.source:close_stdin()
+  return self.work:close_stdin()
 end
 
 function Task:__tostring()

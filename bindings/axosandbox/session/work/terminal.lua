@@ -1,5 +1,4 @@
 --- Handles of terminals.
-local handle = require "axosandbox.session.work.handle"
 local options = require "axosandbox.base.options"
 local screen = require "axosandbox.session.work.screen"
 
@@ -9,33 +8,33 @@ local terminal = {}
 ---@field id string never used twice
 ---@field argv string[]
 ---@field started number seconds since the epoch
----@field private source axo.Source
+---@field private work axo.Work
 local Terminal = { __name = "axo.terminal" }
 Terminal.__index = Terminal
 
----@param source axo.Source
+---@param work axo.Work
 ---@return axo.Terminal
-function terminal.wrap(source)
+function terminal.wrap(work)
   return setmetatable({
-    id = source.id, argv = source.argv, started = source.started, source = source,
+    id = work.id, argv = work.argv, started = work.started, work = work,
   }, Terminal)
 end
 
 --- `running`, `exited (N)`, `killed (SIGNAL)` or `failed: reason`, and whether memory ran out.
 ---@return string
 function Terminal:status()
-  return handle.describe(self.source:status())
+  return self.work:describe()
 end
 
 --- The same in parts.
 ---@return axo.SourceStatus
 function Terminal:state()
-  return self.source:status()
+  return self.work:status()
 end
 
 ---@return boolean
 function Terminal:is_alive()
-  return self.source:status().state == "running"
+  return self.work:is_running()
 end
 
 --- Types bytes.
@@ -45,7 +44,7 @@ function Terminal:write(bytes)
   if type(bytes) ~= "string" then
     error("terminal:write: expected a string, got " .. type(bytes), 2)
   end
-  return self.source:write(bytes)
+  return self.work:write(bytes)
 end
 
 local function check_size(value, name)
@@ -61,8 +60,8 @@ end
 function Terminal:resize(rows, cols)
   check_size(rows, "rows")
   check_size(cols, "cols")
-  screen.before_resize(self.source)
-  return self.source:resize(rows, cols)
+  screen.before_resize(self.work)
+  return self.work:resize(rows, cols)
 end
 
 local SCREEN_SHAPE = {
@@ -76,7 +75,7 @@ local SCREEN_SHAPE = {
 ---@return axo.Screen? screen, axo.Error? code "EINVAL": above 500 rows or 1000 columns
 function Terminal:screen(opts)
   opts = options.check(SCREEN_SHAPE, opts, "terminal:screen", 2)
-  local it, err = screen.of(self.source)
+  local it, err = screen.of(self.work)
   if not it then return nil, err end
   return it:read(opts)
 end
@@ -84,14 +83,14 @@ end
 --- The whole scrollback: what the ring still holds.
 ---@return string bytes
 function Terminal:snapshot()
-  return handle.held(self.source)
+  return self.work:held()
 end
 
 --- Reads from an offset on.
 ---@param cursor integer? 0 by default: from the very beginning
 ---@return string bytes, integer cursor the offset to read from next, integer dropped bytes lost in between
 function Terminal:read(cursor)
-  return self.source.ring:read(cursor or 0)
+  return self.work:read(cursor)
 end
 
 --- Calls `fn` with the scrollback, then with what comes.
@@ -99,7 +98,7 @@ end
 ---@param opts { from: integer? }? from: the offset to begin at; by default the oldest byte held
 ---@return axo.Subscription
 function Terminal:subscribe(fn, opts)
-  return handle.follow(self.source, fn, opts, "terminal:subscribe")
+  return self.work:follow(fn, opts, "terminal:subscribe")
 end
 
 --- Waits for the program's end.
@@ -107,7 +106,7 @@ end
 ---@param callback fun(err: axo.Error?, status: axo.SourceStatus?)?
 ---@return axo.SourceStatus?, axo.Error? code "TIMEOUT"
 function Terminal:wait(timeout, callback)
-  return handle.wait(self.source, timeout, callback)
+  return self.work:wait(timeout, callback)
 end
 
 --- Sends a signal to the program's whole tree, or with `tree = false` to its first process.
@@ -116,7 +115,7 @@ end
 ---@param callback fun(err: axo.Error?, count: integer?)?
 ---@return integer? count, axo.Error? code "ESRCH" when it has ended
 function Terminal:signal(signal, opts, callback)
-  return handle.signal(self.source, signal, opts, callback, "terminal:signal")
+  return self.work:signal(signal, opts, callback, "terminal:signal")
 end
 
 --- Ends the program inside and all of its descendants, then the terminal. The scrollback stays.
@@ -124,7 +123,7 @@ end
 ---@param callback fun(err: axo.Error?, status: axo.SourceStatus?)?
 ---@return axo.SourceStatus?, axo.Error?
 function Terminal:close(opts, callback)
-  return handle.stop(self.source, opts, callback, "terminal:close")
+  return self.work:stop(opts, callback, "terminal:close")
 end
 
 function Terminal:__tostring()

@@ -35,23 +35,23 @@ local BY_STAGE = {
 }
 
 -- It is there, or the link would be down.
-local function silent(path, op)
+local function silent(way, op)
   return errors.new {
-    code = "TIMEOUT", op = op, message = ("the guest of %s does not answer"):format(path.container),
-    hint = ("if the container is paused: podman unpause %s"):format(path.container),
+    code = "TIMEOUT", op = op, message = ("the guest of %s does not answer"):format(way.container),
+    hint = ("if the container is paused: podman unpause %s"):format(way.container),
   }
 end
 
 --- An error of the link as the session's callers know it.
 ---@param raw axo.Error as core.link gives it
----@param path axo.NativePath
+---@param way axo.NativeWay
 ---@param op string?
 ---@param what string? what it was about: the command's name
 ---@return axo.Error
-function faults.of(raw, path, op, what)
-  if not path.is_open then return path:stopped_error(op or "exec") end
-  if raw.code == "ECONNRESET" or raw.code == "ENOTCONN" then return path:gone() end
-  if raw.code == "ETIMEDOUT" and not raw.stage then return silent(path, op or "exec") end
+function faults.of(raw, way, op, what)
+  if not way.is_open then return way:stopped_error(op or "exec") end
+  if raw.code == "ECONNRESET" or raw.code == "ENOTCONN" then return way:gone() end
+  if raw.code == "ETIMEDOUT" and not raw.stage then return silent(way, op or "exec") end
   local name = BY_STAGE[raw.stage]
   local code = name and name(raw.code) or raw.code
   if not raw.stage and code == "ENOBUFS" then code = "LIMIT" end
@@ -65,13 +65,13 @@ end
 
 --- The same of a request about a file.
 ---@param raw axo.Error
----@param path axo.NativePath
+---@param way axo.NativeWay
 ---@param op string
 ---@param name string the file's
 ---@return axo.Error
-function faults.of_file(raw, path, op, name)
-  if raw.stage ~= STAGE.FILE then return faults.of(raw, path, op) end
-  if raw.code == "ESTALE" then return root.gone(path, op) end
+function faults.of_file(raw, way, op, name)
+  if raw.stage ~= STAGE.FILE then return faults.of(raw, way, op) end
+  if raw.code == "ESTALE" then return root.gone(way, op) end
   local text = (raw.message:match "^.*:(.+)$" or raw.message):gsub("^ ", "")
   if raw.code == "EXDEV" then text = "it leads out of the session's directory" end
   return file_faults.new(op, name, raw.code, text)
@@ -79,11 +79,11 @@ end
 
 --- Why a signal reached nothing.
 ---@param raw axo.Error
----@param path axo.NativePath
+---@param way axo.NativeWay
 ---@param what string
 ---@return axo.Error
-function faults.of_signal(raw, path, what)
-  if raw.code ~= "ESRCH" then return faults.of(raw, path, "signal") end
+function faults.of_signal(raw, way, what)
+  if raw.code ~= "ESRCH" then return faults.of(raw, way, "signal") end
   return errors.new { code = "ESRCH", op = "signal", message = what .. " has ended already" }
 end
 

@@ -1,4 +1,4 @@
---- Files on the native path. The guest opens them beneath the session's directory, by the
+--- Files on the native way. The guest opens them beneath the session's directory, by the
 --- kernel's own confinement, and hands the descriptor over; what has no descriptor to it, and
 --- what is rare, is done by the scripts of the portable path.
 local uv = require "luv"
@@ -9,9 +9,9 @@ local file_faults = require "axosandbox.way.file_faults"
 local faults = require "axosandbox.way.native.faults"
 local stats = require "axosandbox.way.native.stat"
 local write = require "axosandbox.way.native.write"
-local scripted = require "axosandbox.way.portable.files"
+local scripted = require "axosandbox.way.scripted"
 
----@class axo.NativePath
+---@class axo.NativeWay
 local files = {}
 
 local O = core.open_flags

@@ -1,8 +1,6 @@
---- The native path: the container's first process is our guest, which starts commands for us and
+--- The native way: the container's first process is our guest, which starts commands for us and
 --- hands their descriptors over. An exec costs what a fork costs; tasks and terminals outlive
 --- their host.
----
---- It has the face of portable.lua, and takes from there what no guest is needed for.
 local core = require "axosandbox.core"
 local errors = require "axosandbox.base.errors"
 local exec = require "axosandbox.way.native.exec"
@@ -13,24 +11,26 @@ local guest = require "axosandbox.way.native.guest"
 local host = require "axosandbox.host"
 local log = require "axosandbox.base.log"
 local portable = require "axosandbox.way.portable"
-local source = require "axosandbox.way.native.source"
 local uv = require "luv"
+local way = require "axosandbox.way"
+local work = require "axosandbox.way.native.work"
 
 local native = {}
 
 -- The guest connects within milliseconds; a container that is short of processor time may take
--- longer. Afterwards the portable path serves.
+-- longer. Afterwards the portable way serves.
 local CONNECT = 5
 -- What a removed container's link may take to break.
 local BREAK = 3
 
----@class axo.NativePath: axo.Path
+---@class axo.NativeWay: axo.Way
 ---@field link any core.link
----@field sources table<string, axo.NativeSource> tasks and terminals by id
-local Path = setmetatable({ kind = "native" }, { __index = portable.Path })
-Path.__index = Path
+---@field podman axo.PortableWay for the users whom only podman can become, and the tasks of hosts that have no guest
+---@field up axo.Gate open once the guest has connected, or will not any more
+---@field down axo.Gate open once it is lost
+local Native = way.class "native"
 
-for name, method in pairs(files) do Path[name] = method end
+for name, method in pairs(files) do Native[name] = method end
 
 local function gone(self, why)
   self.is_down = true
@@ -45,7 +45,7 @@ local function listen(self)
     guest_pid = self.record.pid,
     on_up = function() self.up:open() end,
     on_down = function(why) gone(self, why) end,
-    on_new = function(name) source.adopt(self, name) end,
+    on_new = function(name) work.adopt(self, name) end,
   }
 end
 
@@ -82,11 +82,11 @@ end
 --- Connects to the guest of a running container, in a coroutine; knows the tasks and terminals
 --- that run there already.
 ---@param record axo.Record with `link_dir` and `pid`
----@return axo.NativePath? path, axo.Error?
+---@return axo.NativeWay? way, axo.Error?
 function native.connect(record)
-  local self = setmetatable(portable.new(record), Path)
-  self.sources, self.up, self.down = {}, gate.new(), gate.new()
-  self.is_down, self.is_closing = false, false
+  local self = way.new(Native, record)
+  self.podman = portable.new(record, self.memory)
+  self.up, self.down, self.is_down = gate.new(), gate.new(), false
   local link, err = open_link(self)
   if not link then return nil, err end
   if not self.up:wait(CONNECT) or self.is_down then
@@ -95,23 +95,24 @@ function native.connect(record)
   end
   hide_sockets(self)
   local ok
-  ok, err = source.adopt_all(self)
+  ok, err = work.adopt_all(self)
   if ok then return self end
   link:close()
   return nil, err
 end
 
-local function check_open(self, op)
+local function refusal(self, op)
   if not self.is_open then return self:stopped_error(op) end
-  if self.is_down then return self:gone() end
+  return self.is_down and self:gone() or nil
 end
 
 -- Refuses what podman would be refused: there is one grammar of users, and a program has a name.
 -- Only a guest that is root can become somebody else; podman always can.
 ---@return axo.Error? err, boolean? is_for_podman
 local function check(self, op, spec)
-  local err, user = check_open(self, op), spec.user
-  if err or not user and spec.argv[1] ~= "" then return err end
+  if self.is_down or not self.is_open then return refusal(self, op) end
+  local user = spec.user
+  if not user and spec.argv[1] ~= "" then return nil end
   local _, problem = core.argv.exec {
     podman = self.client.program, container = self.container, command = { spec.argv[1] },
     user = user,
@@ -119,54 +120,28 @@ local function check(self, op, spec)
   return problem, user and user ~= self.record.user and self.link:uid() ~= 0
 end
 
-function Path:exec(spec, done)
+function Native:exec(spec, done)
   local err, is_for_podman = check(self, "exec", spec)
   if err then return nil, err end
-  if is_for_podman then return portable.Path.exec(self, spec, done) end
+  if is_for_podman then return self.podman:exec(spec, done) end
   return exec.start(self, spec, done)
 end
 
-local function starter(kind)
-  return function(self, spec, done)
-    local err, is_for_podman = check(self, kind, spec)
-    if err then return nil, err end
-    if is_for_podman then return portable.Path[kind](self, spec, done) end
-    return source.start(self, kind, spec, done)
-  end
+function Native:start(kind, spec, done)
+  local err, is_for_podman = check(self, kind, spec)
+  if err then return nil, err end
+  if is_for_podman then return self.podman:start(kind, spec, done) end
+  return work.start(self, kind, spec, done)
 end
 
-Path.task = starter "task"
-Path.terminal = starter "terminal"
-
-local function by_age(a, b)
-  if a.started ~= b.started then return a.started < b.started end
-  return a.id < b.id
-end
-
-local function of_kind(self, kind)
-  local found = {}
-  for _, one in pairs(self.sources) do
-    if one.kind == kind then found[#found + 1] = one end
-  end
-  for _, one in ipairs(portable.Path[kind .. "s"](self)) do found[#found + 1] = one end
-  table.sort(found, by_age)
-  return found
-end
-
-function Path:tasks() return of_kind(self, "task") end
-function Path:terminals() return of_kind(self, "terminal") end
-
-function Path:find(kind, id)
-  local one = self.sources[id]
-  if one and one.kind == kind then return one end
-  return portable.Path.find(self, kind, id)
-end
+function Native:others(kind) return self.podman:list(kind) end
+function Native:other(kind, id) return self.podman:find(kind, id) end
 
 --- Ends everything that runs in the session but the guest, without a new process.
 ---@param done fun(err: axo.Error?)
 ---@return any handle, axo.Error?
-function Path:kill_all(done)
-  local err = check_open(self, "kill_all")
+function Native:kill_all(done)
+  local err = refusal(self, "kill_all")
   if err then return nil, err end
   local ok
   ok, err = self.link:kill_all(function(problem)
@@ -185,12 +160,12 @@ end
 
 --- Lets go of the container, after removing it when `remove` is given. Tasks and terminals of
 --- one that stays go on.
-function Path:close(remove, done)
-  if not self.is_closing then
-    self.is_closing = true
-    for _, one in pairs(self.sources) do one.stopped = remove ~= nil end
+function Native:close(remove, done)
+  if self.is_open then
+    self.is_open = false
+    for _, one in pairs(self.works) do one.stopped = remove ~= nil end
   end
-  portable.Path.close(self, remove, function(err)
+  self.podman:close(remove, function(err)
     if err then return done(err) end
     if not remove then
       break_link(self)

@@ -1,4 +1,4 @@
---- Replacing a file on the native path: the guest makes a new one beside it, which this host fills
+--- Replacing a file on the native way: the guest makes a new one beside it, which this host fills
 --- and gives all that the old one has; then it takes the old one's name.
 local uv = require "luv"
 local core = require "axosandbox.core"
@@ -8,7 +8,7 @@ local naming = require "axosandbox.base.naming"
 local file_faults = require "axosandbox.way.file_faults"
 local faults = require "axosandbox.way.native.faults"
 local stats = require "axosandbox.way.native.stat"
-local scripted = require "axosandbox.way.portable.files"
+local scripted = require "axosandbox.way.scripted"
 
 local write = {}
 
@@ -21,7 +21,7 @@ local OP = "write_file"
 local MODE = 1023
 
 local function failure(w, raw)
-  return faults.of_file(raw, w.driver, OP, w.path)
+  return faults.of_file(raw, w.way, OP, w.path)
 end
 
 -- ---- what the guest does, in a coroutine ----------------------------------------------------
@@ -163,7 +163,7 @@ end
 -- A script in the container is the container's root, and may.
 local function by_script(w, plain)
   local ok, err = await.call(function(done)
-    return scripted.write_file(w.driver, w.path, w.bytes, {
+    return scripted.write_file(w.way, w.path, w.bytes, {
       mode = w.mode, is_plain = plain,
     }, done)
   end)
@@ -237,14 +237,14 @@ local function over(w, old)
 end
 
 --- Writes a file, in a coroutine.
----@param path axo.NativePath
+---@param way axo.NativeWay
 ---@param name string
 ---@param bytes string
 ---@param opts { parents: boolean?, mode: integer?, unchanged: string? }
 ---@return true? ok, axo.Error?
-function write.file(path, name, bytes, opts)
+function write.file(way, name, bytes, opts)
   local w = {
-    driver = path, link = path.link, path = name, bytes = bytes, made = {},
+    way = way, link = way.link, path = name, bytes = bytes, made = {},
     parents = opts.parents, mode = opts.mode and opts.mode & MODE, unchanged = opts.unchanged,
     temporary = (name:match "^(.*/)[^/]*$" or "") .. ".axo-write-" .. naming.token(8),
   }

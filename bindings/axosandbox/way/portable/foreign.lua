@@ -3,22 +3,22 @@
 local uv = require "luv"
 local await = require "axosandbox.base.await"
 local core = require "axosandbox.core"
-local errors = require "axosandbox.base.errors"
 local gate = require "axosandbox.base.gate"
 local host = require "axosandbox.host"
 local kill = require "axosandbox.way.portable.kill"
 local presence = require "axosandbox.host.presence"
-local source = require "axosandbox.way.portable.source"
 local stdin = require "axosandbox.way.task_stdin"
 local store = require "axosandbox.way.portable.store"
+local work = require "axosandbox.way.work"
 
 local foreign = {}
 
----@class axo.ForeignSource: axo.Source
+---@class axo.ForeignTask: axo.Work
+---@field way axo.PortableWay
 ---@field dir string
 ---@field last table what its description said
-local Foreign = setmetatable({}, { __index = source.Source })
-Foreign.__index = Foreign
+local Foreign = work.class()
+local inherited = getmetatable(Foreign).__index
 
 local GONE = { state = "failed", reason = "its session has ended", fault = "GONE" }
 local ORPHANED = {
@@ -32,7 +32,7 @@ end
 -- Reads the description again: what a running task has come to. While its session is being
 -- removed, that is still to be seen.
 function Foreign:refresh()
-  if self.final or self.path.is_ending then return end
+  if self.final or self.way.is_ending then return end
   local description = store.load(self.dir, self.id)
   if not description then
     self.state, self.final = GONE, true
@@ -43,10 +43,9 @@ function Foreign:refresh()
   end
 end
 
----@return axo.SourceStatus
 function Foreign:status()
   self:refresh()
-  return source.Source.status(self)
+  return inherited.status(self)
 end
 
 -- Something changed in the files, or its process ended.
@@ -64,7 +63,7 @@ end
 -- Of a session that is closed here nothing more is waited for.
 local function close(self, is_removed)
   if not self.final then
-    self.state = is_removed and self:stopped_state() or self:lost_state(self.path:closed_error())
+    self.state = is_removed and work.stopped_state() or work.lost_state(self.way:closed_error())
     self.final = true
   end
   self:end_watch()
@@ -72,10 +71,10 @@ end
 
 function Foreign:watch()
   if self.watcher or self.ended.is_open then return end
-  if not self.path.is_open and not self.path.is_ending then
+  if not self.way.is_open and not self.way.is_ending then
     return await.defer(function() close(self) end)
   end
-  self.path.watched[self] = true
+  self.way.watched[self] = true
   self.watcher = uv.new_fs_event()
   local started = self.watcher:start(self.dir, {}, function(_, name)
     if name and name:sub(1, #self.id + 1) == self.id .. "." then
@@ -95,7 +94,7 @@ function Foreign:watch()
 end
 
 function Foreign:unwatch()
-  self.path.watched[self] = nil
+  self.way.watched[self] = nil
   if self.watcher then
     self.watcher:stop()
     await.close(self.watcher)
@@ -111,10 +110,8 @@ local function release(self, token)
   if not next(self.interests) then self:unwatch() end
 end
 
----@param fn fun()
----@return fun() unsubscribe
 function Foreign:on_data(fn)
-  local forget = source.Source.on_data(self, fn)
+  local forget = inherited.on_data(self, fn)
   self.interests[forget] = true
   self:watch()
   return function()
@@ -123,8 +120,6 @@ function Foreign:on_data(fn)
   end
 end
 
----@param fn fun()
----@return fun() forget
 function Foreign:on_end(fn)
   local forget
   forget = self.ended:on(function()
@@ -139,44 +134,32 @@ function Foreign:on_end(fn)
   end
 end
 
----@param name string
----@param tree boolean
----@param done fun(err: axo.Error?, found: integer?)
-function Foreign:signal(name, tree, done)
-  return kill.pass(self.path, {
+function Foreign:send_signal(name, tree, done)
+  return kill.pass(self.way, {
     mark = self.last.mark, user = self.last.user, signal = name, mode = tree and "tree" or "main",
   }, function(err, report)
     done(err, report and report.found)
   end)
 end
 
---- Ends what runs inside. Its own process then notes the end; where that is gone, nobody does.
----@param grace number?
----@param done fun(err: axo.Error?)
-function Foreign:stop(grace, done)
+-- Its own process then notes the end; where that is gone, nobody does.
+function Foreign:end_tree(grace, done)
   if self:status().state ~= "running" and self.state ~= ORPHANED then
     await.defer(function() done() end)
     return true
   end
   local client = gate.new()
   local forget = self.state ~= ORPHANED and self:on_end(function() client:open() end)
-  local job = {
-    path = self.path, mark = self.last.mark, user = self.last.user, grace = grace or kill.GRACE,
+  local target = {
+    way = self.way, mark = self.last.mark, user = self.last.user, grace = grace or kill.GRACE,
     client = client, cut = function() end, is_clientless = not forget,
   }
-  await.spawn(function() return kill.tree(job) end, function(err)
+  await.spawn(function() return kill.tree(target) end, function(err)
     if forget then forget() end
     done(err)
   end)
   return true
 end
-
-local function refuse()
-  return nil, errors.new {
-    code = "NOT_OURS", op = "terminal", message = "another process of this user holds it",
-  }
-end
-Foreign.resize = refuse
 
 local function no_stdin(self)
   return nil, stdin.refusal(self, "write")
@@ -184,42 +167,41 @@ end
 Foreign.write, Foreign.close_stdin = no_stdin, no_stdin
 
 --- The task of that id, when another process runs it.
----@param path axo.Path
+---@param way axo.PortableWay
 ---@param id string
----@return axo.Source?
-function foreign.find(path, id)
-  local dir = path.record.runtime_dir
+---@return axo.ForeignTask?
+function foreign.find(way, id)
+  local dir = way.record.runtime_dir
   if not dir or not store.is_id(id) then return nil end
   local description = store.load(dir, id)
-  if not description or description.instance ~= path.record.instance then return nil end
+  if not description or description.instance ~= way.record.instance then return nil end
   local ring = core.ring_open(store.ring_path(dir, id))
   if not ring then return nil end
-  local self = setmetatable({
-    id = id, argv = description.argv, started = description.started, ring = ring, path = path,
-    dir = dir, last = description, state = { state = "running" }, ended = gate.new(),
-    listeners = {}, interests = {},
-  }, Foreign)
+  local self = work.new(Foreign, way, {
+    kind = "task", id = id, argv = description.argv, started = description.started, ring = ring,
+    dir = dir, last = description, interests = {},
+  })
   self:refresh()
   return self
 end
 
 --- Ends the waiting of everyone who waits for one of them.
----@param path axo.Path
+---@param way axo.PortableWay
 ---@param is_removed boolean? its container was removed
-function foreign.close(path, is_removed)
+function foreign.close(way, is_removed)
   local watched = {}
-  for one in pairs(path.watched) do watched[#watched + 1] = one end
+  for one in pairs(way.watched) do watched[#watched + 1] = one end
   for _, one in ipairs(watched) do close(one, is_removed) end
 end
 
 --- All of them.
----@param path axo.Path
----@return axo.Source[]
-function foreign.list(path)
+---@param way axo.PortableWay
+---@return axo.ForeignTask[]
+function foreign.list(way)
   local found = {}
-  local dir = path.record.runtime_dir
+  local dir = way.record.runtime_dir
   for _, id in ipairs(dir and store.ids(dir) or {}) do
-    if not path.local_tasks[id] then found[#found + 1] = foreign.find(path, id) end
+    if not way.works[id] then found[#found + 1] = foreign.find(way, id) end
   end
   return found
 end

@@ -193,14 +193,14 @@ local function bounded(list)
 end
 
 --- One pass of the script, in one `podman exec`.
----@param path axo.Path
+---@param way axo.PortableWay
 ---@param request { mark: string, signal: string, user: string?, mode: "tree"|"main"?, seeds: axo.KillReport? }
 ---@param done fun(err: axo.Error?, report: axo.KillReport?)
 ---@return any process, axo.Error?
-function kill.pass(path, request, done)
+function kill.pass(way, request, done)
   local seeds = request.seeds or {}
   local argv, err = core.argv.exec {
-    podman = path.client.program, container = path.container, workdir = "/",
+    podman = way.client.program, container = way.container, workdir = "/",
     user = request.user,
     command = {
       "sh", "-c", kill.SCRIPT, "axo-kill", kill.VARIABLE .. "=" .. request.mark,
@@ -209,7 +209,7 @@ function kill.pass(path, request, done)
   }
   if not argv then return nil, err end
   return core.spawn(argv, {
-    env = path.client.env, cwd = "/", timeout = PASS_TIMEOUT,
+    env = way.client.env, cwd = "/", timeout = PASS_TIMEOUT,
   }, function(result)
     local report = result.code == 0 and parse(result.stdout)
     if report then return done(nil, report) end
@@ -217,8 +217,8 @@ function kill.pass(path, request, done)
   end)
 end
 
----@class axo.KillJob
----@field path axo.Path
+---@class axo.KillTarget
+---@field way axo.PortableWay
 ---@field mark string
 ---@field user string?
 ---@field grace number seconds between TERM and KILL
@@ -228,14 +228,14 @@ end
 ---@field seen boolean? something with the mark was found
 ---@field seeds axo.KillReport?
 
-local function pass(job, signal, user)
+local function pass(target, signal, user)
   local report, err = await.call(function(done)
-    return kill.pass(job.path, {
-      mark = job.mark, signal = signal, user = user or job.user, seeds = job.seeds,
+    return kill.pass(target.way, {
+      mark = target.mark, signal = signal, user = user or target.user, seeds = target.seeds,
     }, done)
   end)
   if not report then return nil, err end
-  if report.found > 0 then job.seen = true end
+  if report.found > 0 then target.seen = true end
   return report
 end
 
@@ -246,27 +246,27 @@ end
 
 -- A client that was started a moment ago may have nothing inside yet, and conmon goes on to
 -- start it even when the client dies: so look until it is there, or the client has ended.
-local function terminate(job)
+local function terminate(target)
   local failures = 0
   for _ = 1, ATTEMPTS do
-    local over = job.client.is_open
-    local report, err = pass(job, "TERM")
+    local over = target.client.is_open
+    local report, err = pass(target, "TERM")
     if report and report.found > 0 then
-      job.seeds = report
-      job.client:wait(job.grace)
+      target.seeds = report
+      target.client:wait(target.grace)
       return
     end
     if err then failures = failures + 1 end
     if over or (err and (err.code == "GONE" or gives_up(err, failures))) then return end
-    job.client:wait(START_WAIT)
+    target.client:wait(START_WAIT)
   end
 end
 
 -- Root without CAP_SYS_PTRACE cannot read the environment of other users' processes, which may
 -- be descendants that gave root up. Each such user's own eyes can.
-local function sweep_users(job, users)
+local function sweep_users(target, users)
   for i = 1, math.min(#users, MAX_USERS) do
-    local report, err = pass(job, "KILL", users[i])
+    local report, err = pass(target, "KILL", users[i])
     if not report then return nil, err end
   end
   return true
@@ -274,51 +274,51 @@ end
 
 -- True once a pass that began after the client's end, or after something was found, saw
 -- nothing left.
-local function sweep(job)
+local function sweep(target)
   local failures, problem = 0, nil
   for _ = 1, ATTEMPTS do
-    local over = job.client.is_open
-    local report, err = pass(job, "KILL")
+    local over = target.client.is_open
+    local report, err = pass(target, "KILL")
     if err and err.code == "GONE" then return true end
-    if report and report.left == 0 and (over or job.seen) then
-      return sweep_users(job, report.users)
+    if report and report.left == 0 and (over or target.seen) then
+      return sweep_users(target, report.users)
     end
     if err then
       failures, problem = failures + 1, err
       if gives_up(err, failures) then break end
     end
-    job.client:wait(START_WAIT)
+    target.client:wait(START_WAIT)
   end
   return nil, problem
 end
 
 -- Where podman cannot run the script (no process can be made in the container, or it has no
 -- shell), this machine's own view of the container may do.
-local function sweep_or_reach_in(job)
-  local swept, err = sweep(job)
+local function sweep_or_reach_in(target)
+  local swept, err = sweep(target)
   if swept then return true end
-  local killed = outside.kill(job.path, kill.VARIABLE .. "=" .. job.mark)
+  local killed = outside.kill(target.way, kill.VARIABLE .. "=" .. target.mark)
   if not killed then return nil, err end
-  job.seen = job.seen or killed > 0
+  target.seen = target.seen or killed > 0
   return true
 end
 
 --- Ends everything that carries the mark: TERM, the grace, KILL; then the client. Inside a
 --- coroutine. Bounded in every step.
----@param job axo.KillJob
+---@param target axo.KillTarget
 ---@return boolean? done, axo.Error? what may have been left running, and why
-function kill.tree(job)
-  terminate(job)
-  local swept, err = sweep_or_reach_in(job)
-  if not job.is_clientless and not job.client:wait(SETTLE) then
-    job.cut()
-    job.client:wait(SETTLE)
-    if not job.seen then swept, err = sweep_or_reach_in(job) end
+function kill.tree(target)
+  terminate(target)
+  local swept, err = sweep_or_reach_in(target)
+  if not target.is_clientless and not target.client:wait(SETTLE) then
+    target.cut()
+    target.client:wait(SETTLE)
+    if not target.seen then swept, err = sweep_or_reach_in(target) end
   end
   if swept then return true end
   return nil, errors.new {
     code = "KILL", op = "kill", stderr = err and err.stderr,
-    message = "processes may still run in " .. job.path.container .. ": "
+    message = "processes may still run in " .. target.way.container .. ": "
       .. (err and err.message or "they could not be ended"),
     hint = hints.TABLE.stop_session.lua,
   }

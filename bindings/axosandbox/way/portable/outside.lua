@@ -93,32 +93,32 @@ local function freeze(init, space, mark)
 end
 
 -- nil where it cannot be seen from here.
-local function space_of(path)
-  local init = path.record.pid
-  if not init or path.client:is_remote() then return nil end
+local function space_of(way)
+  local init = way.record.pid
+  if not init or way.client:is_remote() then return nil end
   local space = namespace(init)
   if not space or space == namespace "self" then return nil end
   return tostring(init), space
 end
 
---- Counts what carries the mark in the path's container.
----@param path axo.Path
+--- Counts what carries the mark in the way's container.
+---@param way axo.PortableWay
 ---@param mark string "NAME=value"
 ---@return integer? count nil when it cannot be done from here
-function outside.count(path, mark)
-  local init, space = space_of(path)
+function outside.count(way, mark)
+  local init, space = space_of(way)
   if not init then return nil end
   local count = 0
   for _ in pairs(find(init, space, mark)) do count = count + 1 end
   return count
 end
 
---- Ends by SIGKILL all that carries the mark in the path's container.
----@param path axo.Path
+--- Ends by SIGKILL all that carries the mark in the way's container.
+---@param way axo.PortableWay
 ---@param mark string "NAME=value"
 ---@return integer? count nil when it cannot be done from here
-function outside.kill(path, mark)
-  local init, space = space_of(path)
+function outside.kill(way, mark)
+  local init, space = space_of(way)
   if not init then return nil end
   local count = freeze(init, space, mark)
   for _ = 1, PASSES do

@@ -18,18 +18,18 @@ local MAX_DESCRIPTION = 1024 * 1024
 local Store = {}
 Store.__index = Store
 
---- Opens the store of a path for writing; nil where there is no runtime directory.
----@param path axo.Path
+--- Opens the store of a way for writing; nil where there is no runtime directory.
+---@param way axo.PortableWay
 ---@return axo.TaskStore?
-function store.open(path)
-  local dir = path.record.runtime_dir
+function store.open(way)
+  local dir = way.record.runtime_dir
   if not dir then return nil end
   local owner = host.identity()
-  local name = path.key .. ".sock"
+  local name = way.key .. ".sock"
   local beacon = presence.announce(dir .. "/" .. name)
   return setmetatable({
     dir = dir, owner = owner, presence = beacon, beacon = beacon and name,
-    instance = path.record.instance,
+    instance = way.record.instance,
   }, Store)
 end
 

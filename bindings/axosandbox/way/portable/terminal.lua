@@ -1,29 +1,22 @@
---- Terminals on the portable path: a PTY out here under `podman exec -it`, its output in a ring
---- that is the scrollback.
+--- Terminals on the portable way: a PTY out here under `podman exec -it`, its output in a ring that
+--- is the scrollback.
 local await = require "axosandbox.base.await"
 local core = require "axosandbox.core"
-local errors = require "axosandbox.base.errors"
 local naming = require "axosandbox.base.naming"
-local source = require "axosandbox.way.portable.source"
-local work = require "axosandbox.way.portable.work"
+local portable_work = require "axosandbox.way.portable.work"
+local work = require "axosandbox.way.work"
 
 local terminal = {}
-
-terminal.MAX_RUNNING = 64
-terminal.MAX_ENDED = 64
-terminal.RING = 256 * 1024
-local TERM = "xterm-256color"
 
 -- Seconds after a change of size at which podman is told to look again. It loses about one
 -- change in five on a busy machine (4.3.1), and nothing tells which.
 local REMINDERS = { 0.1, 0.5, 2 }
 
-local Terminal = setmetatable({}, { __index = source.Source })
-Terminal.__index = Terminal
+---@class axo.PortableTerminal: axo.PortableWork
+local Terminal = portable_work.class()
 
---- Types bytes into the terminal.
----@param bytes string
----@return true?, axo.Error?
+function Terminal:on_final() self:retire() end
+
 function Terminal:write(bytes)
   return self.pty:write(bytes)
 end
@@ -36,10 +29,6 @@ function Terminal:remind(n)
   end)
 end
 
---- Changes its size, inside and out.
----@param rows integer
----@param cols integer
----@return true?, axo.Error?
 function Terminal:resize(rows, cols)
   local ok, err = self.pty:resize(rows, cols)
   if ok then
@@ -49,14 +38,9 @@ function Terminal:resize(rows, cols)
   return ok, err
 end
 
----@return integer rows, integer cols
-function Terminal:size()
-  return self.rows, self.cols
-end
-
 local function bound(self, timeout, grace)
   if not timeout or timeout <= 0 then return end
-  self.work.client:on(await.after(timeout, function() self:time_out(grace) end))
+  self.tree.client:on(await.after(timeout, function() self:time_out(grace) end))
 end
 
 -- podman hands the size on when it starts, and the program may come too late or too early for
@@ -70,60 +54,40 @@ local function on_output(self)
   self:announce()
 end
 
-local function spawn(self, spec)
-  local argv, err = self.work:argv(spec, {
-    interactive = true, tty = true, env = { TERM = TERM },
+local function begin(self, spec)
+  local argv, err = self.tree:argv(spec, {
+    interactive = true, tty = true, env = { TERM = work.TERM },
   })
   if not argv then return nil, err end
   self.pty, err = core.pty(argv, {
-    env = self.work:client_env(spec), cwd = "/", ring = self.ring,
+    env = self.tree:client_env(spec), cwd = "/", ring = self.ring,
     rows = spec.rows, cols = spec.cols, raw = true,
     on_output = function() on_output(self) end,
   }, function(raw)
     self:remind(#REMINDERS + 1)
     self.raw = raw
-    self.work:client_ended()
+    self.tree:client_ended()
   end)
   if not self.pty then return nil, err end
-  self.work:attach(self.pty)
+  self.tree:attach(self.pty)
   bound(self, spec.timeout, spec.grace)
   return true
 end
 
-local function on_final(self)
-  local path = self.work.path
-  path.terminal_order = (path.terminal_order or 0) + 1
-  self.ended_order = path.terminal_order
-end
-
 --- Starts a program on a terminal. Fails with code "LIMIT" when too many are open.
----@param path axo.Path
----@param spec { argv: string[], rows: integer?, cols: integer?, env: table<string, string>?, cwd: string?, user: string?, timeout: number?, grace: number?, ring: integer? }
----@return axo.Source?, axo.Error?
-function terminal.start(path, spec)
-  if source.count_running(path.local_terminals) >= terminal.MAX_RUNNING then
-    return nil, errors.new {
-      code = "LIMIT", op = "terminal", hint = "close one of them first",
-      message = ("%d terminals are open in this session, and no more are allowed")
-        :format(terminal.MAX_RUNNING),
-    }
-  end
-  local ring, err = core.ring(spec.ring or terminal.RING)
+---@param way axo.PortableWay
+---@param spec axo.WorkSpec
+---@return axo.PortableWork? terminal, axo.Error?
+function terminal.start(way, spec)
+  local free, err = portable_work.check(way, "terminal")
+  if not free then return nil, err end
+  local ring
+  ring, err = core.ring(spec.ring or work.RING.terminal)
   if not ring then return nil, err end
-  local self = setmetatable(source.new {
-    id = "p" .. naming.token(6), argv = spec.argv, ring = ring,
+  return portable_work.start(Terminal, way, {
+    id = work.LETTER.terminal .. naming.token(6), kind = "terminal", ring = ring,
     rows = spec.rows or 24, cols = spec.cols or 80,
-    work = work.new(path, spec.user), on_final = on_final,
-  }, Terminal)
-  local started
-  started, err = spawn(self, spec)
-  if not started then
-    self.work:abandon()
-    return nil, err
-  end
-  path.local_terminals[self.id] = self
-  source.forget_oldest(path.local_terminals, terminal.MAX_ENDED, function() end)
-  return self
+  }, spec, begin)
 end
 
 return terminal

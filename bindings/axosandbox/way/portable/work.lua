@@ -1,178 +1,152 @@
---- One piece of work on the portable path: a podman client out here, a marked tree of processes
---- inside, and their common end.
-local await = require "axosandbox.base.await"
-local core = require "axosandbox.core"
+--- Tasks and terminals on the portable way: each is a marked tree of processes under a podman
+--- client, whose output goes into a ring.
 local errors = require "axosandbox.base.errors"
-local gate = require "axosandbox.base.gate"
-local naming = require "axosandbox.base.naming"
-local kill = require "axosandbox.way.portable.kill"
-local outside = require "axosandbox.way.portable.outside"
-local secrets = require "axosandbox.podman.secrets"
 local signals = require "axosandbox.base.signals"
+local tree = require "axosandbox.way.portable.tree"
+local work = require "axosandbox.way.work"
 
-local work = {}
+local portable_work = {}
 
--- Beyond any podman complaint: what is longer belongs to the command.
-work.COMPLAINT_MAX = 16 * 1024
+local MAX_RUNNING = 64
 
----@class axo.PortableWork
----@field path axo.Path
----@field mark string what its processes carry in their environment
----@field user string?
----@field client axo.Gate open once the podman client has ended
----@field over axo.Gate open once nothing of it runs any more, inside or out
----@field stopped boolean? the session was stopped under it
----@field killing axo.Gate?
----@field kill_error axo.Error? some of it may run on
-local Work = {}
-Work.__index = Work
+---@class axo.PortableWork: axo.Work
+---@field way axo.PortableWay
+---@field tree axo.Tree
+---@field raw table? what was reported of the client's end
+local Work = work.class()
 
----@param path axo.Path
----@param user string? whose processes they are; nil: the container's own user
----@return axo.PortableWork
-function work.new(path, user)
-  local self = setmetatable({
-    path = path, user = user, mark = path.key .. "." .. naming.token(8),
-    client = gate.new(), over = gate.new(), memory_mark = path.memory:mark(),
-  }, Work)
-  path.works[self] = true
+--- A class of these, with what both have.
+---@return table
+function portable_work.class()
+  local class = setmetatable({}, { __index = Work })
+  class.__index = class
+  return class
+end
+
+local WORDS = {
+  task = { "tasks run", "stop one of them first" },
+  terminal = { "terminals are open", "close one of them first" },
+}
+
+local function too_many(kind)
+  return nil, errors.new {
+    code = "LIMIT", op = kind, hint = WORDS[kind][2],
+    message = ("%d %s in this session, and no more are allowed"):format(
+      MAX_RUNNING, WORDS[kind][1]),
+  }
+end
+
+--- Whether one more of a kind may run.
+---@param way axo.PortableWay
+---@param kind "task"|"terminal"
+---@return true? free, axo.Error? err code "LIMIT"
+function portable_work.check(way, kind)
+  local count = 0
+  for _, one in pairs(way.works) do
+    if one.kind == kind and not one.ended.is_open then count = count + 1 end
+  end
+  if count >= MAX_RUNNING then return too_many(kind) end
+  return true
+end
+
+--- Makes one, which `begin` starts.
+---@param class table
+---@param way axo.PortableWay
+---@param fields table
+---@param spec axo.WorkSpec
+---@param begin fun(self: axo.PortableWork, spec: axo.WorkSpec): true?, axo.Error?
+---@return axo.PortableWork? work, axo.Error?
+function portable_work.start(class, way, fields, spec, begin)
+  fields.argv, fields.user, fields.tree = spec.argv, spec.user, tree.new(way, spec.user)
+  fields.memory_mark = fields.tree.memory_mark
+  local self = work.new(class, way, fields)
+  self.tree.client:on(function()
+    if self:was_orphaned() then self.tree:kill() end
+  end)
+  self.tree.over:on(function() self:settle() end)
+  local begun, err = begin(self, spec)
+  if not begun then
+    self.tree:abandon()
+    return nil, err
+  end
+  way.works[self.id] = self
   return self
 end
 
---- The `podman exec` of a spec.
----@param spec { argv: string[], env: table<string, string>?, secrets: axo.Secrets?, cwd: string?, user: string? }
----@param shape { interactive: boolean?, tty: boolean?, env: table<string, string>? }
----@return string[]? argv, axo.Error?
-function Work:argv(spec, shape)
-  local env = {}
-  for name, value in pairs(shape.env or {}) do env[name] = value end
-  for name, value in pairs(spec.env or {}) do env[name] = value end
-  env[kill.VARIABLE] = self.mark
-  return core.argv.exec {
-    podman = self.path.client.program, container = self.path.container,
-    command = spec.argv, workdir = spec.cwd or self.path.root, user = self.user, env = env,
-    env_names = secrets.names_for(spec.secrets, env),
-    interactive = shape.interactive, tty = shape.tty,
-  }
+-- ---- what is done to it ----------------------------------------------------------------
+
+function Work:send_signal(name, is_tree, done)
+  if self.ended.is_open then return nil, self:over_error "signal" end
+  return self.tree:signal(name, is_tree and "tree" or "main", done)
 end
 
---- The environment of that `podman exec`.
----@param spec { secrets: axo.Secrets? }
----@return string[] "NAME=value"
-function Work:client_env(spec)
-  return secrets.client_env(self.path.client.env, spec.secrets)
-end
-
---- The client is there; `handle` has :signal and :close.
-function Work:attach(handle)
-  self.handle = handle
-end
-
---- It could not be started: there is nothing to end.
-function Work:abandon()
-  self.path.works[self] = nil
-  self.client:open()
-  self.over:open()
-end
-
---- The client has ended.
-function Work:client_ended()
-  self.client:open()
-  if not self.killing then return self:finish() end
-end
-
-function Work:finish()
-  self.path.works[self] = nil
-  self.over:open()
-end
-
---- Ends the tree inside, then the client. `over` opens when both are done; calling again
---- changes nothing.
----@param grace number? seconds between TERM and KILL
-function Work:kill(grace)
-  if self.killing or self.over.is_open then return end
-  self.killing = gate.new()
-  local job = {
-    path = self.path, mark = self.mark, user = self.user, client = self.client,
-    grace = grace or kill.GRACE,
-    cut = function() self:cut() end,
-  }
-  await.spawn(function() return kill.tree(job) end, function(err)
-    self.kill_error = err
-    if err and not self.stopped then self.path:warn(err.message) end
-    self.killing:open()
-    if not self.client.is_open then self:lose_client() end
-    self:finish()
-  end)
-end
-
---- Ends the client by force. Nothing that it reports from now on is believed.
-function Work:cut()
-  self.is_cut = true
-  self.handle:signal "KILL"
-end
-
--- A client that even SIGKILL does not end (it hangs in the kernel): go on without it.
-function Work:lose_client()
-  self.is_cut = true
-  self.handle:close()
-  self.client:open()
-end
-
---- Sends a signal inside.
----@param signal string
----@param mode "tree"|"main"
----@param done fun(err: axo.Error?, found: integer?)
----@return any handle, axo.Error?
-function Work:signal(signal, mode, done)
-  return kill.pass(self.path, {
-    mark = self.mark, signal = signal, user = self.user, mode = mode,
-  }, function(err, report)
-    done(err, report and report.found)
-  end)
-end
-
---- How much of it runs on after its end.
----@return integer? count nil: not known
-function Work:count_left()
-  return outside.count(self.path, kill.VARIABLE .. "=" .. self.mark)
-end
-
---- Whether memory ran out while it ran.
----@return "limit"|"host"|nil
-function Work:oom_cause()
-  return self.path.memory:cause(self.memory_mark)
-end
-
---- What podman's own failure amounts to, or nil when the exit is the command's.
----@param outcome { code: integer?, signal: string?, argv0: string, stderr: string, stdout_total: integer }
----@return axo.Error?
-function Work:judge(outcome)
-  if self.is_cut or not (outcome.code or outcome.signal) then return nil end
-  if outcome.signal then
-    return errors.new {
-      code = "PODMAN", op = "exec", signal = outcome.signal, stderr = outcome.stderr,
-      message = ("the podman client was ended by SIG%s"):format(outcome.signal),
-    }
+function Work:end_tree(grace, done)
+  if not self.ended.is_open then
+    self.is_stopping = true
+    self.tree:kill(grace)
   end
-  local fault = core.podman.judge {
-    code = outcome.code, argv0 = outcome.argv0, stderr = outcome.stderr,
-    stdout_total = outcome.stdout_total,
-  }
-  -- Why that is, podman does not say.
-  return fault and fault.code == "GONE" and self.path.gone_cause and self.path:gone() or fault
+  self.ended:on(function() done(self.tree.kill_error) end)
+  return true
 end
 
---- An exit with 137 that nobody asked for may be the container's end rather than the
---- command's: podman says nothing of it, so it is asked.
----@param code integer?
----@param done fun(err: axo.Error?) code "GONE" when the container does not run any more
-function Work:check_gone(code, done)
-  if signals.of_code(code) ~= "KILL" or self.killing or self.stopped then return done() end
-  local cause = self:oom_cause() -- soon there will be nothing to read
-  self.path:is_running(function(is_running)
-    done(is_running == false and self.path:gone(cause) or nil)
+--- Its deadline has passed: as `end_tree` does.
+---@param grace number?
+function Work:time_out(grace)
+  if not self.is_stopping and not self.tree.killing then self.timed_out = true end
+  self.tree:kill(grace)
+end
+
+-- ---- its end ---------------------------------------------------------------------------
+
+function Work:was_orphaned()
+  local raw = self.raw
+  return raw and raw.signal and not self.tree.is_cut and not self.tree.stopped
+end
+
+-- podman's own complaint arrives where the output would have been.
+local function complaint(self)
+  if self.ring:head() > tree.COMPLAINT_MAX or self.ring:tail() > 0 then return nil end
+  return (self:read():gsub("\r\n", "\n"))
+end
+
+local function fault(self)
+  local stderr = self.raw and complaint(self)
+  if not stderr then return nil end
+  return self.tree:judge {
+    code = self.raw.code, signal = self.raw.signal, argv0 = self.argv[1], stderr = stderr,
+    stdout_total = 0,
+  }
+end
+
+-- The state of one that we ended, by TERM unless its code says otherwise. One whose client had
+-- to be ended too has no code.
+local function ended_by_us(self)
+  local code
+  if self.raw and not self.tree.is_cut then code = self.raw.code end
+  code = code or signals.code_of "KILL"
+  return {
+    state = "killed", signal = signals.of_code(code) or "TERM", code = code,
+    reason = self.timed_out and "timed out" or nil, timed_out = self.timed_out,
+  }
+end
+
+local function final_state(self)
+  if self.tree.stopped then return work.stopped_state() end
+  if self.timed_out or self.is_stopping then return ended_by_us(self) end
+  local problem = fault(self)
+  if problem then return work.lost_state(problem) end
+  local code = self.raw and self.raw.code
+  local signal = signals.of_code(code)
+  if signal then return { state = "killed", signal = signal, code = code } end
+  if code then return { state = "exited", code = code } end
+  return { state = "failed", reason = "its podman client was lost", fault = "PODMAN" }
+end
+
+--- Nothing of it runs any more: the state becomes final, and so is the ring.
+function Work:settle()
+  self.tree:check_gone(self.raw and self.raw.code, function(gone)
+    self:finish(gone and work.lost_state(gone) or final_state(self))
   end)
 end
 
-return work
+return portable_work

@@ -246,38 +246,38 @@ describe("a gate", function()
 end)
 
 describe("a number of seconds", function()
-  local handle = require "axosandbox.session.work.handle"
+  local works = require "axosandbox.way.work"
 
   -- Something that runs until it is ended, and counts who waits for it.
   local function endless()
-    local source = { id = "t1", waiters = 0, ended = gate.new() }
-    function source.on_end(self, fn)
+    local work = setmetatable({ id = "t1", waiters = 0, ended = gate.new() }, works.class())
+    function work.on_end(self, fn)
       self.waiters = self.waiters + 1
       return self.ended:on(fn)
     end
-    function source.status() return { state = "exited", code = 0 } end
-    return source
+    function work.status() return { state = "exited", code = 0 } end
+    return work
   end
 
   it("is refused before anybody waits", function()
-    local source, called = endless(), false
+    local work, called = endless(), false
     for _, wrong in ipairs { 0 / 0, -1, -math.huge, "soon", true } do
       assert.error_matches(function()
-        handle.wait(source, wrong, function() called = true end)
+        work:wait(wrong, function() called = true end)
       end, "seconds")
     end
     uv.run()
-    assert.equal(0, source.waiters)
+    assert.equal(0, work.waiters)
     assert.is_false(called)
   end)
 
   it("may be for ever", function()
     for _, seconds in ipairs { math.huge, 1e300, math.maxinteger } do
-      local source, status = endless(), nil
-      handle.wait(source, seconds, function(_, s) status = s end)
-      assert.equal(1, source.waiters)
+      local work, status = endless(), nil
+      work:wait(seconds, function(_, s) status = s end)
+      assert.equal(1, work.waiters)
       assert.is_nil(status)
-      source.ended:open()
+      work.ended:open()
       unit.wait(function() return status end)
       assert.equal("exited", status.state)
     end

@@ -62,7 +62,7 @@ describe("advice", function()
   it("in a table of a file means the same to everybody, too", function()
     for _, path in ipairs {
       "bindings/axosandbox/way/file_faults.lua", "bindings/axosandbox/way/native/faults.lua",
-      "bindings/axosandbox/way/portable/files.lua", "bindings/axosandbox/session/edit.lua",
+      "bindings/axosandbox/way/scripted.lua", "bindings/axosandbox/session/edit.lua",
       "policy/retry.lua",
     } do
       local list = words_of(path)

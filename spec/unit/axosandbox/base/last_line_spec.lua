@@ -1,5 +1,5 @@
 local last_line = require "axosandbox.base.text.last_line"
-local portable_files = require "axosandbox.way.portable.files"
+local scripted = require "axosandbox.way.scripted"
 local result = require "axosandbox.way.result"
 
 --- How many instructions `fn` takes, its callees' included.
@@ -46,7 +46,7 @@ describe("what a container wrote to make its host slow", function()
         done(nil, result.new(outcome))
         return {}
       end,
-    }, { __index = portable_files })
+    }, { __index = scripted })
   end
 
   it("is no more than the cause of a failure", function()

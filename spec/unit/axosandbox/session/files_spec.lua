@@ -3,8 +3,8 @@ local core = require "axosandbox.core"
 local attributes = require "spec.support.attributes"
 local e2e_proc = require "spec.support.proc"
 local files = require "axosandbox.session.files"
-local portable_files = require "axosandbox.way.portable.files"
-local scripts = require "axosandbox.way.portable.scripts"
+local scripted = require "axosandbox.way.scripted"
+local scripts = require "axosandbox.way.scripts"
 local result = require "axosandbox.way.result"
 local janitor = require "spec.support.janitor"
 local proc = require "spec.support.proc"
@@ -50,8 +50,8 @@ describe("files, when the container lies,", function()
           done(nil, { code = scripts.FAILED, stdout = "", stderr = stderr })
         end)
         return true
-      end }, { __index = portable_files })
-      local sb = setmetatable({ driver = driver }, { __index = files.methods })
+      end }, { __index = scripted })
+      local sb = setmetatable({ way = driver }, { __index = files.methods })
       local value, err = sb:stat "d"
       assert.is_nil(value)
       assert.is_true(#err.message < 5000, #err.message)
@@ -85,8 +85,8 @@ for _, shell in ipairs(shells.all()) do
       local driver = setmetatable({
         root = root, exec = local_exec,
         record = { mounted = { dir = root, dev = stat.dev, ino = stat.ino } },
-      }, { __index = portable_files })
-      sb = setmetatable({ driver = driver }, { __index = files.methods })
+      }, { __index = scripted })
+      sb = setmetatable({ way = driver }, { __index = files.methods })
     end)
 
     local function fails(code, value, err)
@@ -260,9 +260,9 @@ for _, shell in ipairs(shells.all()) do
     end)
 
     it("keep all that a file has, whether or not this host can look at it", function()
-      local known = sb.driver.record
+      local known = sb.way.record
       for _, record in ipairs { known, {} } do
-        sb.driver.record = record
+        sb.way.record = record
         temp.write(root .. "/f", "old")
         attributes.give(root .. "/f")
         local before = attributes.of(root .. "/f")
@@ -286,15 +286,15 @@ for _, shell in ipairs(shells.all()) do
 
     it("never keep a set-id bit, and part from other names of a file", function()
       temp.write(root .. "/f", "old")
-      for _, record in ipairs { sb.driver.record, {} } do
-        sb.driver.record = record
+      for _, record in ipairs { sb.way.record, {} } do
+        sb.way.record = record
         uv.fs_chmod(root .. "/f", tonumber("6755", 8))
         assert(sb:write_file("f", "new"))
         assert.equal(tonumber("755", 8), uv.fs_stat(root .. "/f").mode & 0xFFF)
       end
       assert.has_error(function() sb:write_file("f", "x", { mode = tonumber("4755", 8) }) end)
       assert(uv.fs_link(root .. "/f", root .. "/other"))
-      sb.driver.record = {}
+      sb.way.record = {}
       local ok, err = sb:write_file("f", "newer")
       if not ok then
         assert.equal("METADATA", err.code)
@@ -316,7 +316,7 @@ for _, shell in ipairs(shells.all()) do
 
     it("leave nothing behind when a write fails", function()
       local at_limit = local_exec
-      function sb.driver.exec(_, spec, done)
+      function sb.way.exec(_, spec, done)
         local argv = { "sh", "-c", 'ulimit -f 8; trap "" XFSZ; exec "$@"', "sh" }
         table.move(spec.argv, 1, #spec.argv, #argv + 1, argv)
         return at_limit(nil, setmetatable({ argv = argv }, { __index = spec }), done)
@@ -329,7 +329,7 @@ for _, shell in ipairs(shells.all()) do
       assert.equal("old", temp.read(root .. "/f"))
       assert.same({ "f" }, names(assert(sb:list_dir())))
       assert(uv.fs_unlink(root .. "/f"))
-      sb.driver.exec = local_exec
+      sb.way.exec = local_exec
 
       assert(uv.fs_mkdir(root .. "/dir", tonumber("755", 8)))
       fails("NOT_A_FILE", sb:write_file("dir", ("x"):rep(300000)))
@@ -351,8 +351,8 @@ for _, shell in ipairs(shells.all()) do
 
     it("do not edit over what somebody else wrote meanwhile", function()
       temp.write(root .. "/f", "one")
-      local read = sb.driver.read_file
-      function sb.driver:read_file(path, opts, done)
+      local read = sb.way.read_file
+      function sb.way:read_file(path, opts, done)
         return read(self, path, opts, function(err, bytes, signature)
           temp.write(root .. "/f2", "theirs")
           assert(uv.fs_rename(root .. "/f2", root .. "/f"))

@@ -51,7 +51,7 @@ describe("the search helper and grep -P", function()
       return core.spawn(spec.argv, { cwd = "/", env = {}, max_output = spec.max_output },
         function(raw) done(nil, result.new(raw)) end)
     end }
-    sb = setmetatable({ driver = driver }, { __index = search.methods })
+    sb = setmetatable({ way = driver }, { __index = search.methods })
   end)
   teardown(function() janitor.sweep(mark) end)
 

@@ -56,7 +56,7 @@ for _, way in ipairs(WAYS) do
       root = base .. "/the root"
       assert(uv.fs_mkdir(root, tonumber("755", 8)))
       local driver = { root = root, exec = way.exec, search_program = PROGRAM }
-      sb = setmetatable({ driver = driver }, { __index = search.methods })
+      sb = setmetatable({ way = driver }, { __index = search.methods })
     end)
 
     local function write(path, bytes)

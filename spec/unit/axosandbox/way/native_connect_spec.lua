@@ -49,7 +49,7 @@ describe("the native path", function()
   it("takes up all that runs already", function()
     local path = assert(connect())
     assert.equal(2, link.attached)
-    assert.equal(2, #path:tasks())
+    assert.equal(2, #path:list "task")
   end)
 
   it("does not miss what was forgotten meanwhile", function()

@@ -2,7 +2,7 @@
 local uv = require "luv"
 local files = require "axosandbox.session.files"
 local native_files = require "axosandbox.way.native.files"
-local portable_files = require "axosandbox.way.portable.files"
+local scripted = require "axosandbox.way.scripted"
 local result = require "axosandbox.way.result"
 local core = require "axosandbox.core"
 local janitor = require "spec.support.janitor"
@@ -34,12 +34,12 @@ describe("a directory on the native path", function()
   local function session(methods)
     local driver = setmetatable({ root = root, link = link, is_open = true, exec = exec },
       { __index = methods })
-    return setmetatable({ driver = driver }, { __index = files.methods })
+    return setmetatable({ way = driver }, { __index = files.methods })
   end
 
   local function list(methods, max)
     local err, entries
-    session(methods).driver:list_dir(".", max, function(...) err, entries = ... end)
+    session(methods).way:list_dir(".", max, function(...) err, entries = ... end)
     uv.run()
     return assert(entries, err)
   end
@@ -65,10 +65,10 @@ describe("a directory on the native path", function()
     assert.equal(before, descriptors())
     assert.equal(301, #entries)
     assert.is_nil(entries.truncated)
-    assert.same(assert(session(portable_files):list_dir()), entries)
+    assert.same(assert(session(scripted):list_dir()), entries)
   end)
 
-  for _, methods in ipairs { native_files, portable_files } do
+  for _, methods in ipairs { native_files, scripted } do
     local name = methods == native_files and "native" or "portable"
     it("has no more entries than are asked for, and says that there are more: " .. name, function()
       fill(300)
@@ -89,7 +89,7 @@ describe("a directory on the native path", function()
       done(nil, {})
       return {}
     end }
-    local sb = setmetatable({ driver = driver }, { __index = files.methods })
+    local sb = setmetatable({ way = driver }, { __index = files.methods })
     sb:list_dir(".", function() end)
     uv.run()
     assert.equal(100000, asked)

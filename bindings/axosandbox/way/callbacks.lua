@@ -1,9 +1,9 @@
---- The functions that a caller gives to a command, the same on both paths: one that raises, or
+--- The functions that a caller gives to a command, the same on both ways: one that raises, or
 --- gives stdin what it cannot take, ends the command, and its error becomes the exec's.
 local await = require "axosandbox.base.await"
 local errors = require "axosandbox.base.errors"
 
----@class axo.ExecCallbacks
+---@class axo.Callbacks
 ---@field process any
 ---@field callback_error string?
 ---@field next_input (fun(): string?)?

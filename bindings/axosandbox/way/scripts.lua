@@ -357,13 +357,13 @@ end
 --- The command that runs a script. Podman passes on no byte that is not UTF-8: where there is one,
 --- the arguments are encoded.
 ---@param name string
----@param path axo.Path
+---@param way axo.Way
 ---@param relative string
 ---@param arguments string[]?
 ---@return string[] argv
-function scripts.argv(name, path, relative, arguments)
+function scripts.argv(name, way, relative, arguments)
   arguments = arguments or {}
-  local texts = { path.base or path.root, path.base and "1" or "", relative }
+  local texts = { way.base or way.root, way.base and "1" or "", relative }
   table.move(arguments, 1, #arguments, #texts + 1, texts)
   local is_text = utf8.len(table.concat(texts, "\n"))
   local begin = (name == "write" and "unread=1\n" or "") .. "enter_root\n"

@@ -1,6 +1,5 @@
---- Tasks and terminals of the guest, with the face of portable_source.lua. The guest keeps them;
---- what is here mirrors it, for those that this process started and for all others.
-local uv = require "luv"
+--- Tasks and terminals of the guest. The guest keeps them; what is here mirrors it, for those that
+--- this process started and for all others.
 local await = require "axosandbox.base.await"
 local errors = require "axosandbox.base.errors"
 local hints = require "axosandbox.base.hints"
@@ -10,48 +9,36 @@ local gate = require "axosandbox.base.gate"
 local environment = require "axosandbox.way.native.env"
 local signals = require "axosandbox.base.signals"
 local stdin = require "axosandbox.way.task_stdin"
+local work = require "axosandbox.way.work"
 
-local source = {}
+local native_work = {}
 
-local RING = { task = 64 * 1024, terminal = 256 * 1024 }
-local LETTER = { task = "t", terminal = "p" }
-local TERM = "xterm-256color"
 local GRACE = 2
--- The guest keeps as many that have ended.
-local MAX_ENDED = 64
 
----@class axo.NativeSource: axo.Source
----@field path axo.NativePath
----@field kind "task"|"terminal"
----@field work any of the link; nil once nothing of it is left
-local Source = {}
-Source.__index = Source
+---@class axo.NativeWork: axo.Work
+---@field way axo.NativeWay
+---@field there any of the link, axo.core.GuestWork; nil once nothing of it is left
+---@field waiters integer
+---@field empty axo.Gate open once nothing of it is left
+---@field settled axo.Gate open once it is empty, or cannot be killed
+local Work = work.class()
 
-local function now()
-  local seconds, micro = uv.gettimeofday()
-  return seconds + micro / 1e6
-end
-
-function Source:status()
-  local copy = {}
-  for key, value in pairs(self.state) do copy[key] = value end
-  return copy
-end
+-- ---- who waits -------------------------------------------------------------------------
 
 -- Somebody waits for it: then it keeps the loop running.
-function Source:hold()
-  if self.work then self.work:hold(self.waiters > 0) end
+local function hold(self)
+  if self.there then self.there:hold(self.waiters > 0) end
 end
 
 local function waiter(self)
   local is_waiting = true
   self.waiters = self.waiters + 1
-  self:hold()
+  hold(self)
   return function()
     if not is_waiting then return end
     is_waiting = false
     self.waiters = self.waiters - 1
-    self:hold()
+    hold(self)
   end
 end
 
@@ -69,7 +56,7 @@ local function await_gate(self, one, fn)
 end
 
 -- What a command has left behind may print after its end: that is told, and not waited for.
-function Source:on_data(fn)
+function Work:on_data(fn)
   local token = {}
   self.listeners[token] = fn
   local release = await_gate(self, self.ended, function() end)
@@ -79,100 +66,73 @@ function Source:on_data(fn)
   end
 end
 
---- As `on_data`, for what nobody waits for.
----@param fn fun()
-function Source:tap(fn)
-  self.listeners[{}] = fn
+function Work:on_end(fn)
+  return await_gate(self, self.ended, fn)
 end
 
---- A terminal's size: another process may have changed it.
----@return integer rows, integer cols
-function Source:size()
+-- ---- what is done to it ----------------------------------------------------------------
+
+-- Another process may have changed it.
+function Work:size()
   local rows, cols
-  if self.work then rows, cols = self.work:size() end
+  if self.there then rows, cols = self.there:size() end
   if rows and rows > 0 and cols > 0 then self.rows, self.cols = rows, cols end
   return self.rows, self.cols
 end
 
-function Source:announce()
-  local snapshot = {}
-  for token, fn in pairs(self.listeners) do snapshot[token] = fn end
-  for token, fn in pairs(snapshot) do
-    if self.listeners[token] then await.protect(fn) end
-  end
-end
-
-function Source:on_end(fn)
-  return await_gate(self, self.ended, fn)
-end
-
-function Source:signal(name, tree, done)
-  if not self.work or self.ended.is_open then
-    return nil, faults.of_signal({ code = "ESRCH" }, self.path, self.id)
-  end
-  local ok, err = self.work:signal(name, tree, function(problem, count)
-    done(problem and faults.of_signal(problem, self.path, self.id), count)
+function Work:send_signal(name, tree, done)
+  if not self.there or self.ended.is_open then return nil, self:over_error "signal" end
+  local ok, err = self.there:signal(name, tree, function(problem, count)
+    done(problem and faults.of_signal(problem, self.way, self.id), count)
   end)
-  if not ok then return nil, faults.of_signal(err, self.path, self.id) end
+  if not ok then return nil, faults.of_signal(err, self.way, self.id) end
   return true
 end
 
 -- TERM, the grace, KILL; over once nothing of it is left, or some of it cannot be killed.
-local function end_tree(self, grace)
+local function begin_end(self, grace)
   if self.is_stopping and not self.kill_error then return end
   self.is_stopping, self.kill_error = true, nil
-  self.work:signal("TERM", true)
+  self.there:signal("TERM", true)
   local cancel = await.after(grace or GRACE, function()
-    if self.work then self.work:signal("KILL", true) end
+    if self.there then self.there:signal("KILL", true) end
   end)
   self.empty:on(cancel)
 end
 
-function Source:stop(grace, done)
-  if self.work then end_tree(self, grace) end
+function Work:end_tree(grace, done)
+  if self.there then begin_end(self, grace) end
   await_gate(self, self.settled, function() done(self.kill_error) end)
   return true
 end
 
-local function over_error(self, op)
-  return errors.new { code = "EPIPE", op = op, message = self.id .. " has ended" }
-end
-
 local function write_problem(self, op)
   local err = self.kind == "task" and stdin.refusal(self, op)
-  return err or not self.work and over_error(self, op) or nil
+  return err or not self.there and self:over_error(op) or nil
 end
 
-function Source:write(bytes)
+function Work:write(bytes)
   local err = write_problem(self, "write")
   if err then return nil, err end
-  return self.work:write(bytes)
+  return self.there:write(bytes)
 end
 
-function Source:close_stdin()
+function Work:close_stdin()
   local err = write_problem(self, "close_stdin")
   if err then return nil, err end
-  return self.work:close_stdin()
+  return self.there:close_stdin()
 end
 
-function Source:resize(rows, cols)
-  if not self.work then
-    return nil, errors.new { code = "ESRCH", op = "resize", message = self.id .. " has ended" }
-  end
-  return self.work:resize(rows, cols)
+function Work:resize(rows, cols)
+  if not self.there then return nil, self:over_error "resize" end
+  return self.there:resize(rows, cols)
 end
 
 -- ---- what the guest says ---------------------------------------------------------------
 
 local function gone_state(self)
-  if self.stopped then
-    return {
-      state = "killed", signal = "KILL", code = signals.code_of "KILL",
-      reason = "the session was stopped",
-    }
-  end
-  local err = self.path.is_open and self.path:gone() or self.path:closed_error()
-  return { state = "failed", reason = err.message, fault = err.code }
+  if self.stopped then return work.stopped_state() end
+  return work.lost_state(self.way.is_open and self.way:gone() or self.way:closed_error())
 end
 
 -- A death by a signal has the exit code that shells give it.
@@ -190,32 +150,16 @@ local function final_state(self, last)
   return { state = "exited", code = code }
 end
 
-local function forget_oldest(path)
-  local ended = {}
-  for _, one in pairs(path.sources) do
-    if one.empty.is_open then ended[#ended + 1] = one end
-  end
-  table.sort(ended, function(a, b) return a.order < b.order end)
-  for i = 1, #ended - MAX_ENDED do path.sources[ended[i].id] = nil end
-end
-
 local function finish(self)
-  if self.ended.is_open or not self.last then return end
-  self.state = final_state(self, self.last)
-  if self.state.code ~= 0 then self.state.oom_killed = self.path.memory:cause(self.memory_mark) end
-  self:announce()
-  self.ended:open()
+  if not self.ended.is_open and self.last then self:finish(final_state(self, self.last)) end
 end
 
 local function over(self)
-  self.work = nil
-  self.path.order = (self.path.order or 0) + 1
-  self.order = self.path.order
-  self.kill_error = nil
+  self.there, self.kill_error = nil, nil
   finish(self)
   self.empty:open()
   self.settled:open()
-  forget_oldest(self.path)
+  self:retire()
 end
 
 -- What is being ended has ended once nothing of it runs any more.
@@ -241,9 +185,9 @@ end
 local function callbacks(self, done)
   return {
     on_started = function(err, ring)
-      if err then return done(faults.of(err, self.path, self.kind, self.argv[1])) end
+      if err then return done(faults.of(err, self.way, self.kind, self.argv[1])) end
       self.ring = ring
-      self.path.sources[self.id] = self
+      self.way.works[self.id] = self
       done(nil, self)
     end,
     on_output = function() if self.ring then self:announce() end end,
@@ -253,12 +197,10 @@ local function callbacks(self, done)
   }
 end
 
-local function new(path, fields)
-  fields.path, fields.listeners, fields.waiters = path, {}, 0
-  fields.state = { state = "running" }
-  fields.ended, fields.empty, fields.settled = gate.new(), gate.new(), gate.new()
-  fields.memory_mark = path.memory:mark()
-  return setmetatable(fields, Source)
+local function new(way, fields)
+  fields.waiters, fields.empty, fields.settled = 0, gate.new(), gate.new()
+  fields.memory_mark = way.memory:mark()
+  return work.new(Work, way, fields)
 end
 
 -- ---- starting --------------------------------------------------------------------------
@@ -266,55 +208,59 @@ end
 local function bound(self, timeout, grace)
   if not timeout or timeout <= 0 then return end
   local cancel = await.after(timeout, function()
-    if self.work and not self.is_stopping then
+    if self.there and not self.is_stopping then
       self.timed_out = true
-      end_tree(self, grace)
+      begin_end(self, grace)
     end
   end)
   self.ended:on(cancel)
 end
 
---- Starts one.
----@param path axo.NativePath
----@param kind "task"|"terminal"
----@param spec table as on the portable path
----@param done fun(err: axo.Error?, source: axo.NativeSource?)
----@return true? started, axo.Error?
-function source.start(path, kind, spec, done)
-  local self = new(path, {
-    id = LETTER[kind] .. naming.token(6), kind = kind, argv = spec.argv, started = now(),
-    rows = spec.rows or 24, cols = spec.cols or 80,
-  })
+local function environment_of(kind, spec)
   local env = spec.env
   if kind == "terminal" then
-    env = { TERM = TERM }
+    env = { TERM = work.TERM }
     for name, value in pairs(spec.env or {}) do env[name] = value end
   end
+  return environment.list(env, spec.secrets)
+end
+
+--- Starts one.
+---@param way axo.NativeWay
+---@param kind "task"|"terminal"
+---@param spec axo.WorkSpec
+---@param done fun(err: axo.Error?, work: axo.NativeWork?)
+---@return true? started, axo.Error?
+function native_work.start(way, kind, spec, done)
+  local self = new(way, {
+    id = work.LETTER[kind] .. naming.token(6), kind = kind, argv = spec.argv,
+    rows = spec.rows or 24, cols = spec.cols or 80,
+  })
   local input = stdin.plan(self, spec.stdin)
   local opts = callbacks(self, function(err, started)
     if started then input.begin() end
     done(err, started)
   end)
   opts.input, opts.stdin_pipe, opts.on_drain = input.input, input.pipe, input.on_drain
-  opts.name, opts.env, opts.user = self.id, environment.list(env, spec.secrets), spec.user
-  opts.cwd, opts.ring = spec.cwd or path.root, spec.ring or RING[kind]
+  opts.name, opts.env, opts.user = self.id, environment_of(kind, spec), spec.user
+  opts.cwd, opts.ring = spec.cwd or way.root, spec.ring or work.RING[kind]
   opts.rows, opts.cols = spec.rows, spec.cols
-  local begun, err = path.link[kind](path.link, spec.argv, opts)
-  if not begun then return nil, faults.of(err, path, kind) end
-  self.work = begun
+  local begun, err = way.link[kind](way.link, spec.argv, opts)
+  if not begun then return nil, faults.of(err, way, kind) end
+  self.there = begun
   bound(self, spec.timeout, spec.grace)
   return true
 end
 
 -- ---- those of others -------------------------------------------------------------------
 
--- As source.start makes them. Others are of no engine: they reach shells, paths and screens.
+-- As native_work.start makes them. Others are of no engine: they reach shells, paths and screens.
 local function is_id(name)
   return name:find "^[tp]%x+$" ~= nil
 end
 
-local function attach(path, entry, done)
-  local self = new(path, {
+local function attach(way, entry, done)
+  local self = new(way, {
     id = entry.name, kind = entry.kind, argv = entry.argv, started = entry.started,
     rows = math.max(entry.rows, 1), cols = math.max(entry.cols, 1),
   })
@@ -322,37 +268,37 @@ local function attach(path, entry, done)
   if not entry.running then
     self.state, self.memory_mark = final_state(self, entry), nil
   end
-  local begun, err = path.link:attach(entry.name, callbacks(self, done))
-  if not begun then return done(faults.of(err, path, "attach")) end
-  self.work = begun
+  local begun, err = way.link:attach(entry.name, callbacks(self, done))
+  if not begun then return done(faults.of(err, way, "attach")) end
+  self.there = begun
 end
 
 -- All of them, or the one of that name.
-local function list(path, name, done)
+local function list(way, name, done)
   local function answered(problem, entries)
-    done(problem and faults.of(problem, path, "list"), entries)
+    done(problem and faults.of(problem, way, "list"), entries)
   end
   local ok, err
   if name then
-    ok, err = path.link:list(name, answered)
+    ok, err = way.link:list(name, answered)
   else
-    ok, err = path.link:list(answered)
+    ok, err = way.link:list(answered)
   end
-  if not ok then done(faults.of(err, path, "list")) end
+  if not ok then done(faults.of(err, way, "list")) end
 end
 
 --- Takes up all that the guest has, in a coroutine.
----@param path axo.NativePath
+---@param way axo.NativeWay
 ---@return true? ok, axo.Error?
-function source.adopt_all(path)
+function native_work.adopt_all(way)
   local entries, err = await.call(function(done)
-    list(path, nil, done)
+    list(way, nil, done)
     return true
   end)
   if not entries then return nil, err end
   for _, entry in ipairs(entries) do
     local _, problem = await.call(function(done)
-      if is_id(entry.name) then attach(path, entry, done) else done() end
+      if is_id(entry.name) then attach(way, entry, done) else done() end
       return true
     end)
     -- One that has been forgotten meanwhile is not missed.
@@ -362,16 +308,16 @@ function source.adopt_all(path)
 end
 
 --- Takes up one that another host has started.
----@param path axo.NativePath
+---@param way axo.NativeWay
 ---@param name string
-function source.adopt(path, name)
+function native_work.adopt(way, name)
   if not is_id(name) then return end
-  list(path, name, function(_, entries)
+  list(way, name, function(_, entries)
     local entry = entries and entries[1]
-    if entry and entry.name == name and not path.sources[name] then
-      attach(path, entry, function() end)
+    if entry and entry.name == name and not way.works[name] then
+      attach(way, entry, function() end)
     end
   end)
 end
 
-return source
+return native_work

@@ -1,13 +1,13 @@
---- Files by way of `path:exec`: each operation is one command, a script. Paths are relative to
---- the session's directory and lexically inside it already (files.lua); the script sees to it
---- that they are inside really.
+--- Files by way of `way:exec`: each operation is one command, a script, on whichever way. Paths are
+--- relative to the session's directory and lexically inside it already (session/files.lua); the
+--- script sees to it that they are inside really.
 local errors = require "axosandbox.base.errors"
 local file_faults = require "axosandbox.way.file_faults"
 local last_line = require "axosandbox.base.text.last_line"
 local naming = require "axosandbox.base.naming"
 local root = require "axosandbox.way.root"
 local plain_file = require "axosandbox.host.plain_file"
-local scripts = require "axosandbox.way.portable.scripts"
+local scripts = require "axosandbox.way.scripts"
 
 local files = {}
 
@@ -44,12 +44,12 @@ local function message_of(request, code, text, complaint)
   return ("%s: %s%s"):format(request.path, text, said and " (" .. said .. ")" or "")
 end
 
-local function refused(path, request, result)
+local function refused(way, request, result)
   local complaint, code, text = result.stderr:match "^(.*)\naxo%-files (%u[%u_]*) ([^\n]*)\n$"
   if not code then return nil end
   text = text:sub(1, MAX_SAID)
   if code == "NO_PARENT" then return file_faults.no_parent(request.op, request.path, text) end
-  if code == "NO_ROOT" then return root.gone(path, request.op, text) end
+  if code == "NO_ROOT" then return root.gone(way, request.op, text) end
   if code == "IO" then code = cause_of(complaint) or code end
   return errors.new {
     code = code, op = request.op, stderr = complaint ~= "" and complaint or nil,
@@ -58,7 +58,7 @@ local function refused(path, request, result)
   }
 end
 
-local function failure(path, request, result)
+local function failure(way, request, result)
   if result.timed_out then
     return errors.new {
       code = "TIMEOUT", op = request.op, message = request.path .. ": it took too long",
@@ -68,7 +68,7 @@ local function failure(path, request, result)
     return errors.new { code = "CANCELLED", op = request.op, message = "it was cancelled" }
   end
   if result.code == scripts.FAILED then
-    local err = refused(path, request, result)
+    local err = refused(way, request, result)
     if err then return err end
   end
   if result.code == 0 or (request.is_lenient and result.code == 1) then return nil end
@@ -83,14 +83,14 @@ end
 files.failure_of = failure
 
 -- Runs one script. The working directory is "/": the session's own may have vanished.
-local function run(path, request, done)
-  return path:exec({
-    argv = scripts.argv(request.script, path, request.path, request.arguments), cwd = "/",
+local function run(way, request, done)
+  return way:exec({
+    argv = scripts.argv(request.script, way, request.path, request.arguments), cwd = "/",
     stdin = request.stdin,
     timeout = request.timeout or TIMEOUT, max_output = request.max_output or SPARE,
     on_stdout = request.on_stdout,
   }, function(err, result)
-    err = err or failure(path, request, result)
+    err = err or failure(way, request, result)
     if err then return done(err) end
     if request.answer then result = request.answer(result) end
     done(nil, result)
@@ -259,15 +259,15 @@ local function command(op, script)
 end
 
 --- Makes a directory; `argument`: its parents too, and it may exist.
----@type fun(self: axo.Path, path: string, argument: boolean, done: fun(err: axo.Error?, ok: true?)): any, axo.Error?
+---@type fun(self: axo.Way, path: string, argument: boolean, done: fun(err: axo.Error?, ok: true?)): any, axo.Error?
 files.mkdir = command("mkdir", "mkdir")
 
 --- Removes a file, a link or a directory; `argument`: with all that is in it.
----@type fun(self: axo.Path, path: string, argument: boolean, done: fun(err: axo.Error?, ok: true?)): any, axo.Error?
+---@type fun(self: axo.Way, path: string, argument: boolean, done: fun(err: axo.Error?, ok: true?)): any, axo.Error?
 files.remove = command("remove", "remove")
 
 --- Gives a file the path `argument`, replacing a file that is there.
----@type fun(self: axo.Path, path: string, argument: string, done: fun(err: axo.Error?, ok: true?)): any, axo.Error?
+---@type fun(self: axo.Way, path: string, argument: string, done: fun(err: axo.Error?, ok: true?)): any, axo.Error?
 files.rename = command("rename", "rename")
 
 return files

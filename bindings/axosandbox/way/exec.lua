@@ -1,0 +1,85 @@
+--- A command in the foreground, on whichever way: what its caller holds. The way's own class says
+--- how a signal reaches it and what is made of its end.
+local uv = require "luv"
+local audit_work = require "axosandbox.audit.work"
+local await = require "axosandbox.base.await"
+local callbacks = require "axosandbox.way.callbacks"
+local log = require "axosandbox.base.log"
+local signals = require "axosandbox.base.signals"
+
+local exec = {}
+
+---@class axo.Exec: axo.Callbacks
+---@field protected way axo.Way
+---@field protected spec axo.ExecSpec
+---@field protected send_signal fun(self: axo.Exec, name: string, tree: boolean, done: fun(err: axo.Error?, count: integer?)): any, axo.Error?
+local Exec = {}
+
+--- A class of commands, with what all have.
+---@return table
+function exec.class()
+  local class = {}
+  for name, method in pairs(callbacks) do class[name] = method end
+  for name, method in pairs(Exec) do class[name] = method end
+  class.__index = class
+  return class
+end
+
+--- Ends the command, its whole tree: TERM, the grace, then KILL. The result comes with
+--- `cancelled` set, once nothing of it runs any more.
+function Exec:cancel()
+  audit_work.kill(self.way, { target = "exec", signal = "TERM" })
+  self.was_cancelled = true
+  self.process:cancel()
+end
+
+--- Sends a signal to the command's whole tree inside, or to its first process alone.
+---@param signal string|integer "INT", "SIGINT" or 2
+---@param opts { tree: boolean? }? tree = false: the first process alone
+---@param callback fun(err: axo.Error?, count: integer?)? count: the processes that it was sent to
+---@return any count in a coroutine or at the top level; elsewhere it does not wait, axo.Error?
+function Exec:signal(signal, opts, callback)
+  if type(opts) == "function" then opts, callback = nil, opts end
+  local name, tree = signals.name(signal, 2), not (opts and opts.tree == false)
+  audit_work.kill(self.way, { target = "exec", signal = name })
+  local function start(done) return self:send_signal(name, tree, done) end
+  if callback or coroutine.isyieldable() or not uv.loop_mode() then
+    return await.call(start, callback)
+  end
+  return start(function(err)
+    if err then log.emit("warn", tostring(err)) end
+  end)
+end
+
+--- Queues bytes for stdin; the exec must have been given `stdin = true`.
+---@param bytes string
+---@return integer? queued bytes that wait, axo.Error? code "EPIPE" once stdin is closed
+function Exec:write(bytes) return self.process:write(bytes) end
+
+--- Closes stdin once what is queued has been written.
+---@return true? ok, axo.Error?
+function Exec:close_stdin() return self.process:close_stdin() end
+
+--- What the process is told of its stdin and of the caller's functions.
+---@param opts table
+---@return table # `opts`
+function Exec:streams(opts)
+  local spec = self.spec
+  local stdin = spec.stdin
+  opts.on_stdout = spec.on_stdout and self:guard(spec.on_stdout)
+  opts.on_stderr = spec.on_stderr and self:guard(spec.on_stderr)
+  if type(stdin) == "string" then
+    opts.input = stdin
+  elseif stdin then
+    opts.stdin = "pipe"
+    opts.on_drain = type(stdin) == "function" and self:reader(stdin) or nil
+  end
+  return opts
+end
+
+--- Begins to pass on what the stdin function returns.
+function Exec:feed()
+  await.defer(function() self:pull() end)
+end
+
+return exec
