@@ -172,6 +172,23 @@ function await.call(start, callback, ...)
   return by_loop(start, ...)
 end
 
+--- The same for what several things may end: `done` may be called again, and before `start` has
+--- returned. The first call counts, on a later turn of the loop.
+---@param start fun(done: fun(err: axo.Error?, ...)): any, axo.Error?
+---@param callback fun(err: axo.Error?, ...)?
+---@return any # as of `await.call`
+function await.first(start, callback)
+  return await.call(function(done)
+    local is_over = false
+    return start(function(...)
+      if is_over then return end
+      is_over = true
+      local results = table.pack(...)
+      await.defer(function() done(table.unpack(results, 1, results.n)) end)
+    end)
+  end, callback)
+end
+
 --- Runs `body` in a coroutine and gives its results to `done(err, ...)`: how the library
 --- writes its own sequences. `nil, err` from `body`, or an error raised in it, becomes
 --- `err`.

@@ -28,17 +28,6 @@ commands.EVENTS = {
   { event = "postAttachCommand", when = "attach" },
 }
 
-local function quote(word)
-  if word:find "^[%w_@%%+=:,./-]+$" then return word end
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
-local function text_of(argv)
-  local words = {}
-  for i, word in ipairs(argv) do words[i] = quote(word) end
-  return table.concat(words, " ")
-end
-
 local WRONG = "expected a text, an array of texts, or an object of these"
 local TOO_LONG = ("longer than %d bytes"):format(MAX_BYTES)
 
@@ -52,7 +41,7 @@ local function of_words(words, name)
   if bytes > MAX_BYTES then return nil, TOO_LONG end
   if #argv == 0 then return false end
   if argv[1] == "" then return nil, "it names no program" end
-  return { name = name, argv = argv, text = text_of(argv) }
+  return { name = name, argv = argv, text = shell.command(argv) }
 end
 
 -- One command; nothing for an empty one, nil and why for what is none.

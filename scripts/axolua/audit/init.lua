@@ -7,6 +7,7 @@ local audit_text = require "axolua.audit.text"
 local cli = require "axolua.cli"
 local here = require "axolua.cli.here"
 local output = require "axolua.view.output"
+local selection = require "axolua.cli.selection"
 local signals = require "axolua.cli.signals"
 
 -- README's table has them too: a spec compares the two.
@@ -29,16 +30,9 @@ local function parser()
   return p
 end
 
-local function set_of(list)
-  if not list or #list == 0 then return nil end
-  local set = {}
-  for _, item in ipairs(list) do set[item] = true end
-  return set
-end
-
 -- Whether a gap in the log hides something of one session, nobody knows: it is always shown.
 local function filter(args)
-  local events = set_of(args.event)
+  local events = args.event and args.event[1] and selection.set(args.event)
   return function(event)
     if event.event == "lost" then return true end
     if args.session and event.session ~= args.session then return false end
@@ -65,20 +59,14 @@ end
 
 -- Until we are told to stop, or our reader has had enough.
 local function follow(reader, writer, guard)
-  local ok, err = async.call(function(done)
-    local over = false
-    local function finish(...)
-      if over then return end
-      over = true
-      done(...)
-    end
+  local ok, err = async.first(function(finish)
     local stop, problem = reader:watch(function()
       local read, failure = reader:read()
       if not read then finish { op = "audit", message = failure } end
     end)
     if not stop then return nil, { op = "audit", message = problem } end
-    writer.on_broken = function() async.defer(function() finish(nil, stop) end) end
-    guard:on_signal(function() async.defer(function() finish(nil, stop) end) end)
+    writer.on_broken = function() finish(nil, stop) end
+    guard:on_signal(function() finish(nil, stop) end)
     -- What came between the first look and the watch.
     reader:read()
     return stop

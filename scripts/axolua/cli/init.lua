@@ -250,6 +250,12 @@ function cli.print(bytes)
   output.print(1, bytes)
 end
 
+--- Prints a value to stdout, as JSON on a line, for programs.
+---@param value table
+function cli.print_json(value)
+  cli.print(axo.json.encode(value) .. "\n")
+end
+
 local function call(fn, arguments)
   local result = table.pack(xpcall(fn, function(raised)
     if getmetatable(raised) == Exit then return raised end

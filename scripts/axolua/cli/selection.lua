@@ -5,6 +5,15 @@ local text = require "axolua.view.text"
 
 local selection = {}
 
+--- A list's items as keys.
+---@param list any[]
+---@return table<any, true>
+function selection.set(list)
+  local set = {}
+  for _, item in ipairs(list) do set[item] = true end
+  return set
+end
+
 local function advice(session)
   if session.state == "paused" then return "podman unpause " .. session.container end
   return ("axolua stop %s removes it"):format(session.id)

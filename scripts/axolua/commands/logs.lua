@@ -35,16 +35,8 @@ local function follow(sb, work, writer, guard)
   end
   local subscribe = work.follow or work.subscribe
   local subscription = subscribe(work, print_bytes, { from = 0 })
-  local status, err = axo.async.call(function(done)
-    local over = false
-    local function finish(...)
-      if over then return end
-      over = true
-      done(...)
-    end
-    local function leave(code)
-      axo.async.defer(function() finish(nil, { state = "exited", code = code }) end)
-    end
+  local status, err = axo.async.first(function(finish)
+    local function leave(code) finish(nil, { state = "exited", code = code }) end
     writer.on_broken = function() leave(cli.BROKEN_PIPE) end
     writer:watch_reader()
     guard:on_signal(function() leave(guard:code()) end)
@@ -70,11 +62,11 @@ end
 -- The cursor counts bytes since the beginning; what was lost is not in the output any more.
 local function print_record(sb, work)
   local bytes, cursor, dropped = work:read(0)
-  cli.print(json.encode(json.object({
+  cli.print_json(json.object({
     session = sb:id(), id = work.id, status = work:status(), started = work.started,
     command = work.argv and json.array(work.argv) or nil,
     output = bytes, cursor = cursor, lost = dropped,
-  }, "command")) .. "\n")
+  }, "command"))
   return 0
 end
 

@@ -93,7 +93,7 @@ local function main(arguments)
     for _, row in ipairs(rows_of(session)) do rows[#rows + 1] = row end
   end
   if args.json then
-    cli.print(json.encode(rows) .. "\n")
+    cli.print_json(rows)
   elseif #running == 0 and code == 0 then
     cli.print(selection.nothing_runs(sessions))
   elseif #running > 0 then

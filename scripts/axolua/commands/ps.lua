@@ -121,7 +121,7 @@ local function main(arguments)
   local list = json.array {}
   for _, session in ipairs(found) do list[#list + 1] = describe(session, work) end
   if args.json then
-    cli.print(json.encode(list) .. "\n")
+    cli.print_json(list)
   else
     cli.print(sessions_table(list) .. (args.tasks and tasks_table(list) or ""))
   end

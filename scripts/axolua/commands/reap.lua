@@ -2,6 +2,7 @@
 local axo = require "axosandbox"
 local cli = require "axolua.cli"
 local console = require "axolua.view.console"
+local selection = require "axolua.cli.selection"
 
 local json = axo.json
 
@@ -18,9 +19,7 @@ end
 local function foresee(except)
   local list, err = axo.list()
   if not list then return nil, err end
-  local spared = {}
-  for _, id in ipairs(except) do spared[id] = true end
-  local report = { removed = {}, skipped = {} }
+  local spared, report = selection.set(except), { removed = {}, skipped = {} }
   for _, session in ipairs(list) do
     local reason = spared[session.id] and "known"
       or session.owner_alive and "its owner is alive" or session.in_use and "in use" or nil
@@ -50,10 +49,10 @@ local function main(arguments)
   end
   if not report then return cli.fail(err) end
   if args.json then
-    cli.print(json.encode {
+    cli.print_json {
       removed = json.array(report.removed), skipped = json.array(report.skipped),
       dry_run = args.dry_run or false,
-    } .. "\n")
+    }
   else
     show(report, args.dry_run)
   end

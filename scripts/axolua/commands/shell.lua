@@ -2,9 +2,7 @@
 local attach = require "axolua.sandbox.attach"
 local cli = require "axolua.cli"
 local sandbox = require "axolua.sandbox"
-
--- Bash where the image has one.
-local SHELL = { "sh", "-c", "if command -v bash >/dev/null 2>&1; then exec bash; fi; exec sh" }
+local shell = require "axolua.sandbox.shell"
 
 local function parser()
   local p = cli.parser("shell", "Opens a shell in a fresh, hardened container over a "
@@ -20,7 +18,7 @@ return {
   main = function(arguments)
     local args = cli.parse(parser(), arguments)
     return sandbox.with(args, function(sb, guard)
-      return attach.run(sb, SHELL, { timeout = args.timeout }, guard)
+      return attach.run(sb, shell.interactive(), { timeout = args.timeout }, guard)
     end)
   end,
 }

@@ -131,27 +131,15 @@ end
 
 -- Until the time is over, a signal has come, or nobody reads any more.
 local function pause(seconds, guard)
-  axo.async.call(function(done)
-    local over = false
-    local function finish()
-      if over then return end
-      over = true
-      done()
-    end
+  axo.async.first(function(finish)
     local cancel = axo.async.after(seconds, finish)
     guard:on_signal(function()
       cancel()
-      axo.async.defer(finish)
+      finish()
     end)
     return true
   end)
   guard:on_signal(nil)
-end
-
-local function set_of(ids)
-  local set = {}
-  for _, id in ipairs(ids) do set[id] = true end
-  return set
 end
 
 -- The sessions to look at from now on: asked of podman again when one ended, and now and then.
@@ -159,7 +147,7 @@ local function relist(sessions, args, rows, round)
   if #rows == #sessions and round % RELIST ~= 0 then return sessions end
   local all, err = axo.list()
   if not all then return nil, err end
-  local wanted, found = set_of(args.id), {}
+  local wanted, found = selection.set(args.id), {}
   for _, session in ipairs(all) do
     local is_wanted = #args.id == 0 or wanted[session.id]
     if session.running and is_wanted then found[#found + 1] = session end

@@ -31,7 +31,7 @@ local function main(arguments)
       id = id, stopped = ok and true or false, error = err and err.message, code = err and err.code,
     }
   end
-  if args.json then cli.print(json.encode(report) .. "\n") end
+  if args.json then cli.print_json(report) end
   return code
 end
 

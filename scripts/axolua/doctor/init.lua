@@ -54,7 +54,7 @@ local function main(arguments)
   examine(report, args)
   local ok = not report:has_failed()
   if args.json then
-    cli.print(json.encode { ok = ok, checks = json.array(report.rows) } .. "\n")
+    cli.print_json { ok = ok, checks = json.array(report.rows) }
   end
   return ok and 0 or 1
 end

@@ -42,14 +42,9 @@ end
 
 -- Waits until stdin ends, stdout is closed or a signal comes: `how` it is to end.
 local function serve(channel_of, guard, ending)
-  return axo.async.call(function(done)
-    local function finish(how)
-      if ending.how then return end
-      ending.how = how
-      axo.async.defer(function() done(nil, how) end)
-    end
-    ending.finish = finish
-    guard:on_signal(function() finish "signal" end)
+  return axo.async.first(function(done)
+    ending.finish = function(how) done(nil, how) end
+    guard:on_signal(function() ending.finish "signal" end)
     channel_of:start()
     return true
   end)

@@ -129,7 +129,7 @@ local function as_json(name, rows, failed)
       about = row.about, decision = row.decision, error = row.error and row.error.message,
     }
   end
-  return json.encode { ok = not failed, decides = name, checks = list } .. "\n"
+  return { ok = not failed, decides = name, checks = list }
 end
 
 -- What a file decides that is not the machine's last word.
@@ -155,7 +155,7 @@ function policy_check.main(args, usage)
   local rows = try(name, path)
   local failed = false
   for _, row in ipairs(rows) do failed = failed or row.error ~= nil end
-  if args.json then cli.print(as_json(name, rows, failed)) else show(rows) end
+  if args.json then cli.print_json(as_json(name, rows, failed)) else show(rows) end
   say_what_binds(name, path)
   return failed and 1 or 0
 end

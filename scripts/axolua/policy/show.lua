@@ -92,7 +92,7 @@ local function print_all(names, shown, args)
     failed = failed or entry.error ~= nil
     if args.json then report[name] = as_json(entry) else show(name, entry) end
   end
-  if args.json then cli.print(json.encode(report) .. "\n") end
+  if args.json then cli.print_json(report) end
   return failed and 1 or 0
 end
 

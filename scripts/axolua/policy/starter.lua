@@ -77,7 +77,7 @@ function policy_init.main(args)
     report[#report + 1] = { file = path, written = what == "written", error = message }
     if what and not args.json then cli.print(("%s %s\n"):format(text.visible(path), what)) end
   end
-  if args.json then cli.print(json.encode(report) .. "\n") end
+  if args.json then cli.print_json(report) end
   return code
 end
 

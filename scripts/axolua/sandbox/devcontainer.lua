@@ -1,15 +1,10 @@
 --- A project's devcontainer.json, as `run`, `shell` and `mcp` honour it.
 local axo = require "axosandbox"
 local cli = require "axolua.cli"
+local command_options = require "axolua.cli.command_options"
 local output = require "axolua.view.output"
 
 local devcontainer = {}
-
-local function append(result, target, word)
-  local list = result[target] or {}
-  list[#list + 1] = word
-  result[target] = list
-end
 
 local function read_name(word)
   if word:find "^[A-Za-z_][A-Za-z0-9_]*$" then return word end
@@ -29,9 +24,9 @@ function devcontainer.options(parser)
     :argname "NAME":convert(cli.name "--devcontainer")
   parser:flag("--no-devcontainer", "Do not look for a devcontainer.json.")
   parser:option("--local-env", "Let devcontainer.json read this variable of this shell; may be "
-    .. "repeated."):argname "NAME":count "*":action(append):convert(read_name)
+    .. "repeated."):argname "NAME":count "*":action(command_options.append):convert(read_name)
   parser:option("--project-env", "Let devcontainer.json set this variable, or those that begin "
-    .. "so before a star; may be repeated."):argname "NAME":count "*":action(append)
+    .. "so before a star; may be repeated."):argname "NAME":count "*":action(command_options.append)
     :convert(read_pattern)
 end
 

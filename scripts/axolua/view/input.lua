@@ -1,6 +1,7 @@
 --- Our stdin, forwarded as fast as its receiver takes it.
 local uv = require "luv"
 local async = require("axosandbox").async
+local descriptor = require "axolua.view.descriptor"
 
 local input = {}
 
@@ -11,11 +12,6 @@ local PAUSE_MS = 5
 ---@class cli.Input
 local Input = {}
 Input.__index = Input
-
-local function own_descriptor(fd)
-  local c = uv.constants
-  return uv.fs_open("/proc/self/fd/" .. fd, c.O_RDONLY | c.O_NONBLOCK | c.O_NOCTTY, 0) or fd
-end
 
 --- Reads `fd` to its end. `write(bytes)` returns the count of bytes that its receiver has not
 --- taken yet, or nil when it takes no more; `close()` is called once at the end of input.
@@ -56,7 +52,7 @@ function Input:read_file(fd)
 end
 
 function Input:read_stream(fd)
-  self.fd = own_descriptor(fd)
+  self.fd = descriptor.own(fd, uv.constants.O_RDONLY) or fd
   self.stream = uv.new_pipe(false)
   if not self.stream:open(self.fd) then return self:read_file(fd) end
   self:resume_stream()

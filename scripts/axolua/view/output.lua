@@ -3,6 +3,7 @@
 --- instead of filling the memory.
 local uv = require "luv"
 local async = require("axosandbox").async
+local descriptor = require "axolua.view.descriptor"
 
 local output = {}
 
@@ -18,12 +19,8 @@ local RETRY_MS, RETRY_MAX_MS = 1, 20
 local Writer = {}
 Writer.__index = Writer
 
--- A descriptor's O_NONBLOCK belongs to everybody who shares it (the shell, a sibling in the
--- pipeline). Opened anew it is ours alone; sockets cannot be opened, and are seldom shared.
 local function own_descriptor(fd)
-  local c = uv.constants
-  local flags = c.O_WRONLY | c.O_NONBLOCK | c.O_NOCTTY
-  local own = uv.fs_open("/proc/self/fd/" .. fd, flags, 0)
+  local own = descriptor.own(fd, uv.constants.O_WRONLY)
   if own then return own end
   -- Opening a stream on it is how luv makes a descriptor non-blocking.
   local stream = uv.new_pipe(false)

@@ -14,7 +14,7 @@ local record = {}
 function record.result(sb, argv, result, notices)
   local warnings = table.move(sb:warnings(), 1, #sb:warnings(), 1, {})
   table.move(notices or {}, 1, notices and #notices or 0, #warnings + 1, warnings)
-  cli.print(json.encode(json.object({
+  cli.print_json(json.object({
     id = sb:id(), command = json.array(argv), code = result.code, signal = result.signal,
     timed_out = result.timed_out, oom_killed = result.oom_killed,
     left_running = result.left_running, left_output = result.left_output,
@@ -22,16 +22,16 @@ function record.result(sb, argv, result, notices)
     stdout = result.stdout, stdout_truncated = result.stdout_truncated,
     stderr = result.stderr, stderr_truncated = result.stderr_truncated,
     warnings = json.array(warnings),
-  }, "command")) .. "\n")
+  }, "command"))
 end
 
 --- Prints why there is no result.
 ---@param err axo.Error
 function record.failure(err)
-  cli.print(json.encode {
+  cli.print_json {
     error = { code = err.code, op = err.op, message = tostring(err.message),
       hint = axo.errors.hint(err, "cli") },
-  } .. "\n")
+  }
 end
 
 return record

@@ -104,18 +104,11 @@ function text.printable(value)
   return (lines:gsub("[^\n]+", text.visible):gsub("\n", "\n        "))
 end
 
-local function quote(word)
-  if word:find "^[%w_@%%+=:,./-]+$" then return word end
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
 --- An argument vector as one would type it.
 ---@param argv string[]
 ---@return string
 function text.command(argv)
-  local words = {}
-  for i, word in ipairs(argv) do words[i] = quote(word) end
-  return table.concat(words, " ")
+  return axo.text.command(argv)
 end
 
 return text

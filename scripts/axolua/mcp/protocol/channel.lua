@@ -2,6 +2,7 @@
 --- what was answered, nothing further of what it sends is looked at or read.
 local uv = require "luv"
 local async = require("axosandbox").async
+local descriptor = require "axolua.view.descriptor"
 local lines = require "axolua.mcp.protocol.lines"
 local output = require "axolua.view.output"
 
@@ -20,17 +21,11 @@ channel.MAX_LINE = 16 * 1024 * 1024
 local Channel = {}
 Channel.__index = Channel
 
--- O_NONBLOCK belongs to everybody who shares a descriptor; one that was opened anew is ours.
-local function own_descriptor(fd, mode)
-  local c = uv.constants
-  return uv.fs_open("/proc/self/fd/" .. fd, mode | c.O_NONBLOCK | c.O_NOCTTY, 0) or fd
-end
-
 local function open_stream(fd, mode)
   local kind = uv.guess_handle(fd)
   if kind == "file" or kind == "unknown" then return nil end
   local stream = uv.new_pipe(false)
-  if stream:open(own_descriptor(fd, mode)) then return stream end
+  if stream:open(descriptor.own(fd, mode) or fd) then return stream end
   stream:close()
 end
 
@@ -165,18 +160,13 @@ end
 ---@param seconds number
 function Channel:flush(seconds)
   if self.queued == 0 or self.is_broken then return end
-  async.call(function(done)
-    local cancel
-    local function finish()
-      if not cancel then return end
-      cancel()
-      cancel = nil
-      done(nil, true)
-    end
+  local cancel
+  async.first(function(finish)
     cancel = async.after(seconds, finish)
     self.waiting[#self.waiting + 1] = finish
     return true
   end)
+  cancel()
 end
 
 --- Closes both ends; what was not written is lost.

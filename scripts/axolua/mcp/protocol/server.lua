@@ -224,18 +224,14 @@ function Server:drain(seconds)
     if entry.finish then entry.finish() end
   end
   if self.count == 0 then return end
-  async.call(function(done)
-    local cancel
-    local function finish()
-      if not cancel then return end
-      cancel()
-      cancel, self.on_idle = nil, nil
-      async.defer(function() done(nil, true) end)
-    end
+  local cancel
+  async.first(function(finish)
     cancel = async.after(seconds, finish)
     self.on_idle, self.stop_waiting = finish, finish
     return true
   end)
+  cancel()
+  self.on_idle = nil
 end
 
 --- Cancels everything that is under way.

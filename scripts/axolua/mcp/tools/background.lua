@@ -1,7 +1,17 @@
 --- Tools: commands that go on in the background.
+local hints = require "axolua.mcp.tools.hints"
 local reply = require "axolua.mcp.reply"
-local shell = require "axolua.mcp.tools.shell"
+local shell = require "axolua.sandbox.shell"
 local work = require "axolua.mcp.tools.work"
+
+-- What is done with the task that an id names.
+local function on_task(fn)
+  return function(arguments, call)
+    local task, err = call.sandbox:get_task(arguments.id)
+    if not task then return nil, err end
+    return fn(task, arguments, call)
+  end
+end
 
 local function start(arguments, call)
   local command, had_ampersand = shell.without_ampersand(arguments.command)
@@ -17,11 +27,9 @@ local function start(arguments, call)
     had_ampersand and "the & at the end was dropped: the task is in the background already" or nil)
 end
 
-local function write(arguments, call)
-  local task, err = call.sandbox:get_task(arguments.id)
-  if not task then return nil, err end
+local function write(task, arguments)
   local _, cursor = task:read(math.maxinteger)
-  local ok = true
+  local ok, err = true, nil
   if arguments.text ~= "" then ok, err = task:write(arguments.text) end
   if ok and arguments.close then ok, err = task:close_stdin() end
   if not ok then return nil, err end
@@ -33,21 +41,16 @@ local function list(_, call)
   return work.list(call.sandbox:list_tasks(), "task")
 end
 
-local function read(arguments, call)
-  local task, err = call.sandbox:get_task(arguments.id)
-  if not task then return nil, err end
+local function read(task, arguments, call)
   local span = work.read(task, arguments, call)
   return reply.text(span.bytes, ("task %s: %s; cursor %d"):format(
     task.id, task:status(), span.cursor), work.memory_note(task:state(), call.sandbox, "the task"),
     work.span_note(span, "read_background"))
 end
 
-local function stop(arguments, call)
-  local task, err = call.sandbox:get_task(arguments.id)
-  if not task then return nil, err end
+local function stop(task, arguments, call)
   local was_running = task:is_running()
-  local status
-  status, err = call:await(function(done)
+  local status, err = call:await(function(done)
     return task:stop({ grace = arguments.grace }, done)
   end)
   if not status then return nil, err end
@@ -63,21 +66,20 @@ local START = {
   input = {
     required = { "command" },
     properties = {
-      command = { type = "string", minLength = 1, description = "The command line." },
+      command = work.COMMAND,
       cwd = work.CWD,
-      stdin = { type = "string", description = "What it reads from stdin; nothing by default." },
+      stdin = work.STDIN,
       interactive = {
         type = "boolean", default = false,
         description = "Keep stdin open: write_background writes to it.",
       },
     },
   },
-  hints = { readOnlyHint = false, destructiveHint = true, idempotentHint = false,
-    openWorldHint = true },
+  hints = hints.RUNS,
 }
 
 local WRITE = {
-  name = "write_background", title = "Write to a background task", call = write,
+  name = "write_background", title = "Write to a background task", call = on_task(write),
   description = "Writes to the stdin of a background task that was started with interactive. The "
     .. "text goes as it is: a line ends with \\n. Then read_background with the returned cursor "
     .. "and wait shows what came of it.",
@@ -92,8 +94,7 @@ local WRITE = {
       },
     },
   },
-  hints = { readOnlyHint = false, destructiveHint = true, idempotentHint = false,
-    openWorldHint = true },
+  hints = hints.RUNS,
 }
 
 local LIST = {
@@ -101,11 +102,11 @@ local LIST = {
   description = "Lists the background tasks, oldest first: id, status, age, command. Those that "
     .. "have ended stay for a while.",
   input = {},
-  hints = { readOnlyHint = true, openWorldHint = false },
+  hints = hints.READS,
 }
 
 local READ = {
-  name = "read_background", title = "Read a background task's output", call = read,
+  name = "read_background", title = "Read a background task's output", call = on_task(read),
   description = "Reads what a background task has printed, stdout and stderr as they came, and "
     .. "its status. The latest 256 KiB are kept. Pass the returned cursor to get only what is "
     .. "new, and wait to be told as soon as there is something. Bytes that are not UTF-8 show as "
@@ -114,11 +115,11 @@ local READ = {
     required = { "id" },
     properties = { id = work.ID, cursor = work.CURSOR, wait = work.WAIT },
   },
-  hints = { readOnlyHint = true, openWorldHint = false },
+  hints = hints.READS,
 }
 
 local STOP = {
-  name = "stop_background", title = "End a background task", call = stop,
+  name = "stop_background", title = "End a background task", call = on_task(stop),
   description = "Ends a background task with all that it started: TERM, then KILL.",
   input = {
     required = { "id" },
@@ -130,8 +131,7 @@ local STOP = {
       },
     },
   },
-  hints = { readOnlyHint = false, destructiveHint = true, idempotentHint = true,
-    openWorldHint = false },
+  hints = hints.SETTLES,
 }
 
 return function() return { START, LIST, READ, WRITE, STOP } end

@@ -1,8 +1,9 @@
 --- Tool: a command that ends by itself.
 local axo = require "axosandbox"
 local excerpt = require "axolua.mcp.tools.excerpt"
+local hints = require "axolua.mcp.tools.hints"
 local reply = require "axolua.mcp.reply"
-local shell = require "axolua.mcp.tools.shell"
+local shell = require "axolua.sandbox.shell"
 local text = require "axolua.mcp.text"
 local work = require "axolua.mcp.tools.work"
 
@@ -85,19 +86,14 @@ return function(settings)
     input = {
       required = { "command" },
       properties = {
-        command = { type = "string", minLength = 1, description = "The command line." },
+        command = work.COMMAND,
         timeout = {
           type = "number", exclusiveMinimum = 0, maximum = MAX_TIMEOUT,
           default = settings.timeout, description = "Seconds.",
         },
-        cwd = {
-          type = "string", minLength = 1,
-          description = "Where to run it; the session's directory by default.",
-        },
-        stdin = { type = "string", description = "What it reads from stdin; nothing by default." },
+        cwd = work.CWD, stdin = work.STDIN,
       },
     },
-    hints = { readOnlyHint = false, destructiveHint = true, idempotentHint = false,
-      openWorldHint = true },
+    hints = hints.RUNS,
   } }
 end

@@ -1,6 +1,7 @@
 --- Tools: reading and writing files, and what is in a directory.
 local axo = require "axosandbox"
 local base64 = require "axolua.mcp.tools.base64"
+local hints = require "axolua.mcp.tools.hints"
 local paths = require "axolua.mcp.tools.paths"
 local reply = require "axolua.mcp.reply"
 local text = require "axolua.mcp.text"
@@ -248,7 +249,7 @@ local READ = {
       },
     },
   },
-  hints = { readOnlyHint = true, openWorldHint = false },
+  hints = hints.READS,
 }
 
 local WRITE = {
@@ -269,8 +270,7 @@ local WRITE = {
       },
     },
   },
-  hints = { readOnlyHint = false, destructiveHint = true, idempotentHint = true,
-    openWorldHint = false },
+  hints = hints.SETTLES,
 }
 
 local EDIT = {
@@ -294,8 +294,7 @@ local EDIT = {
       },
     },
   },
-  hints = { readOnlyHint = false, destructiveHint = true, idempotentHint = false,
-    openWorldHint = false },
+  hints = hints.CHANGES,
 }
 
 local LIST = {
@@ -311,7 +310,7 @@ local LIST = {
       escaped = paths.ESCAPED,
     },
   },
-  hints = { readOnlyHint = true, openWorldHint = false },
+  hints = hints.READS,
 }
 
 return function() return { READ, WRITE, EDIT, LIST } end

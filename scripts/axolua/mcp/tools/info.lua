@@ -1,4 +1,5 @@
 --- Tool: what this session is.
+local hints = require "axolua.mcp.tools.hints"
 local reply = require "axolua.mcp.reply"
 local text = require "axolua.view.text"
 local work = require "axolua.mcp.tools.work"
@@ -66,6 +67,6 @@ return function(settings)
     description = "Tells the session's directory, container, image, network, published ports, "
       .. "limits, warnings, and how many tasks and terminals there are.",
     input = {},
-    hints = { readOnlyHint = true, openWorldHint = false },
+    hints = hints.READS,
   } }
 end

@@ -1,5 +1,6 @@
 --- Tool: waiting until something listens on a port.
 local axo = require "axosandbox"
+local hints = require "axolua.mcp.tools.hints"
 local reply = require "axolua.mcp.reply"
 local text = require "axolua.mcp.text"
 local work = require "axolua.mcp.tools.work"
@@ -116,6 +117,6 @@ return function()
         },
       },
     },
-    hints = { readOnlyHint = true, openWorldHint = false },
+    hints = hints.READS,
   } }
 end

@@ -1,4 +1,5 @@
 --- Tools: finding text and files.
+local hints = require "axolua.mcp.tools.hints"
 local paths = require "axolua.mcp.tools.paths"
 local reply = require "axolua.mcp.reply"
 local text = require "axolua.mcp.text"
@@ -219,7 +220,7 @@ local GREP = {
       max = MAX,
     },
   },
-  hints = { readOnlyHint = true, openWorldHint = false },
+  hints = hints.READS,
 }
 
 local GLOB = {
@@ -240,7 +241,7 @@ local GLOB = {
       max = MAX,
     },
   },
-  hints = { readOnlyHint = true, openWorldHint = false },
+  hints = hints.READS,
 }
 
 return function() return { GREP, GLOB } end

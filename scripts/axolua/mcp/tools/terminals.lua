@@ -1,10 +1,20 @@
 --- Tools: programs that want a terminal.
+local hints = require "axolua.mcp.tools.hints"
 local reply = require "axolua.mcp.reply"
-local shell = require "axolua.mcp.tools.shell"
+local shell = require "axolua.sandbox.shell"
 local text = require "axolua.mcp.text"
 local work = require "axolua.mcp.tools.work"
 
 local MAX_LINES = 10000
+
+-- What is done with the terminal that an id names.
+local function on_terminal(fn)
+  return function(arguments, call)
+    local term, err = call.sandbox:get_terminal(arguments.id)
+    if not term then return nil, err end
+    return fn(term, arguments, call)
+  end
+end
 
 local function spawn(arguments, call)
   local argv = arguments.command and shell.argv(arguments.command) or shell.interactive()
@@ -53,50 +63,38 @@ local function gaps_of(shot)
   return shot.lost and "output was lost before it was drawn: some of this may be missing" or nil
 end
 
-local function read(arguments, call)
-  local term, err = call.sandbox:get_terminal(arguments.id)
-  if not term then return nil, err end
+local function read(term, arguments, call)
   if arguments.raw then return read_raw(term, arguments, call) end
   term:screen() -- from here on what comes is drawn
   if arguments.wait > 0 then work.read(term, arguments, call) end
-  local shot
-  shot, err = term:screen { scrollback = arguments.tail_lines, since = arguments.cursor }
+  local shot, err = term:screen { scrollback = arguments.tail_lines, since = arguments.cursor }
   if not shot then return nil, err end
   return reply.text(lines_of(shot, arguments), state_of(term, shot),
     work.memory_note(term:state(), call.sandbox, "the terminal's program"), gaps_of(shot))
 end
 
-local function write(arguments, call)
-  local term, err = call.sandbox:get_terminal(arguments.id)
-  if not term then return nil, err end
+local function write(term, arguments)
   local bytes = arguments.text .. (arguments.enter and "\r" or "")
   local _, cursor = term:read()
-  local ok
-  ok, err = term:write(bytes)
+  local ok, err = term:write(bytes)
   if not ok then return nil, err end
   return reply.text(("Typed %s."):format(reply.count(#bytes, "byte")),
     ("cursor %d"):format(cursor))
 end
 
-local function resize(arguments, call)
-  local term, err = call.sandbox:get_terminal(arguments.id)
-  if not term then return nil, err end
-  local ok
-  ok, err = term:resize(arguments.rows, arguments.cols)
+local function resize(term, arguments)
+  local ok, err = term:resize(arguments.rows, arguments.cols)
   if not ok then return nil, err end
   return reply.text(("The terminal %s has %d rows and %d columns now."):format(
     term.id, arguments.rows, arguments.cols))
 end
 
-local function kill(arguments, call)
-  local term, err = call.sandbox:get_terminal(arguments.id)
-  if not term then return nil, err end
+local function kill(term, _, call)
   -- A shell that is asked nothing minds a hang-up, and not TERM.
   if work.is_running(term) then
     call:await(function(done) return term:signal("HUP", nil, done) end)
   end
-  local status
-  status, err = call:await(function(done) return term:close(nil, done) end)
+  local status, err = call:await(function(done) return term:close(nil, done) end)
   if not status then return nil, err end
   return reply.text(("The terminal %s was ended, with all that ran on it: %s."):format(
     term.id, term:status()))
@@ -105,10 +103,6 @@ end
 local function side(what, default)
   return { type = "integer", minimum = 1, maximum = 1000, default = default, description = what }
 end
-
-local CHANGES = { readOnlyHint = false, destructiveHint = true, idempotentHint = false,
-  openWorldHint = true }
-local SHOWS = { readOnlyHint = true, openWorldHint = false }
 
 local SPAWN = {
   name = "spawn_terminal", title = "Open a terminal", call = spawn,
@@ -122,17 +116,17 @@ local SPAWN = {
       rows = side("Lines.", 24), cols = side("Columns.", 80), cwd = work.CWD,
     },
   },
-  hints = CHANGES,
+  hints = hints.RUNS,
 }
 
 local LIST = {
   name = "list_terminals", title = "List terminals", call = list,
   description = "Lists the terminals, oldest first: id, status, age, command.",
-  input = {}, hints = SHOWS,
+  input = {}, hints = hints.READS,
 }
 
 local READ = {
-  name = "read_terminal", title = "Read a terminal", call = read,
+  name = "read_terminal", title = "Read a terminal", call = on_terminal(read),
   description = "Reads what is on a terminal's screen, as a person would see it, full-screen "
     .. "programs included. With the cursor of an earlier call also the lines that have scrolled "
     .. "off since; with wait it waits for something new. 2000 lines are kept, and of the raw "
@@ -151,11 +145,11 @@ local READ = {
       },
     },
   },
-  hints = SHOWS,
+  hints = hints.READS,
 }
 
 local WRITE = {
-  name = "write_terminal", title = "Type on a terminal", call = write,
+  name = "write_terminal", title = "Type on a terminal", call = on_terminal(write),
   description = "Types on a terminal. Control keys are control characters: \\u0003 is ctrl-c, "
     .. "\\u0004 ctrl-d, \\u001b[A the up arrow. Then read_terminal with the returned cursor and "
     .. "wait shows what came of it.",
@@ -169,11 +163,11 @@ local WRITE = {
       },
     },
   },
-  hints = CHANGES,
+  hints = hints.RUNS,
 }
 
 local RESIZE = {
-  name = "resize_terminal", title = "Resize a terminal", call = resize,
+  name = "resize_terminal", title = "Resize a terminal", call = on_terminal(resize),
   description = "Changes a terminal's size; the program on it is told.",
   input = {
     required = { "id", "rows", "cols" },
@@ -184,12 +178,11 @@ local RESIZE = {
 }
 
 local KILL = {
-  name = "kill_terminal", title = "End a terminal", call = kill,
+  name = "kill_terminal", title = "End a terminal", call = on_terminal(kill),
   description = "Ends the program on a terminal with all that it started. What it has shown can "
     .. "still be read.",
   input = { required = { "id" }, properties = { id = work.ID } },
-  hints = { readOnlyHint = false, destructiveHint = true, idempotentHint = true,
-    openWorldHint = false },
+  hints = hints.SETTLES,
 }
 
 return function() return { SPAWN, LIST, READ, WRITE, RESIZE, KILL } end

@@ -3,7 +3,7 @@
 local uv = require "luv"
 local axo = require "axosandbox"
 local reply = require "axolua.mcp.reply"
-local shell = require "axolua.mcp.tools.shell"
+local shell = require "axolua.sandbox.shell"
 local text = require "axolua.mcp.text"
 local short = require "axolua.view.text"
 
@@ -17,6 +17,8 @@ work.RING = 256 * 1024
 work.MAX_WAIT = 300
 
 work.ID = { type = "string", minLength = 1, description = "The id that its start returned." }
+work.COMMAND = { type = "string", minLength = 1, description = "The command line." }
+work.STDIN = { type = "string", description = "What it reads from stdin; nothing by default." }
 work.CWD = {
   type = "string", minLength = 1,
   description = "Where to run it; the session's directory by default.",

@@ -2,7 +2,7 @@ require("spec.support.cli").expose_libraries()
 local base64 = require "axolua.mcp.tools.base64"
 local excerpt = require "axolua.mcp.tools.excerpt"
 local reply = require "axolua.mcp.reply"
-local shell = require "axolua.mcp.tools.shell"
+local shell = require "axolua.sandbox.shell"
 local temp = require "spec.support.temp"
 local text = require "axolua.mcp.text"
 
