@@ -18,7 +18,7 @@ local names, files = {}, {}
 
 local function on_call()
   local info = debug.getinfo(2, "S")
-  if info.what ~= "Lua" or info.source:find("/spec/", 1, true) then return end
+  if info.what ~= "Lua" or info.source:find "[@/]spec/" then return end
   files[info.source] = true
   names[#names + 1] = ("%s:%d"):format(info.source:match "[^/]*/[^/]*$", info.linedefined)
 end

@@ -20,10 +20,7 @@ local function lacks_one(pid)
 end
 
 local function names_one(env)
-  for _, name in ipairs(NAMES) do
-    if env and env[name] then return true end
-  end
-  return false
+  return env.LANG or env.LC_ALL or env.LC_CTYPE
 end
 
 --- The environment of a command, with a locale where nobody has named one.
@@ -32,8 +29,8 @@ end
 ---@return table<string, string>?
 function locale.with_default(env, record)
   if record.lacks_locale == nil then record.lacks_locale = lacks_one(record.pid) end
-  if not record.lacks_locale or names_one(env) then return env end
-  if names_one(record.secrets and record.secrets.values) then return env end
+  if not record.lacks_locale or env and names_one(env) then return env end
+  if record.secrets and names_one(record.secrets.values) then return env end
   if not env then return ALONE end
   local merged = { LANG = DEFAULT }
   for name, value in pairs(env) do merged[name] = value end

@@ -1,4 +1,4 @@
---- What went wrong with a file, in one set of words for both paths.
+--- What went wrong with a file, in one set of words for both ways.
 local core = require "axosandbox.core"
 local errors = require "axosandbox.base.errors"
 local hints = require "axosandbox.base.hints"

@@ -41,10 +41,6 @@ function Result:__tostring()
   return ("%s%s after %.3f s"):format(describe(self), oom.suffix(self), self.duration)
 end
 
-local function left_output(left, fate)
-  return left and left > 0 and fate or nil
-end
-
 --- Makes one from what the process reported.
 ---@param raw table as core.spawn gives it
 ---@param is_cut boolean? its exit code means nothing: we ended the podman client
@@ -59,7 +55,7 @@ function result.new(raw, is_cut)
     stdout_truncated = raw.stdout_truncated or false,
     stderr_truncated = raw.stderr_truncated or false, duration = raw.duration,
     stdout_total = raw.stdout_total or 0, stderr_total = raw.stderr_total or 0,
-    left_running = raw.left_running, left_output = left_output(raw.left_running, "closed"),
+    left_running = raw.left_running, left_output = (raw.left_running or 0) > 0 and "closed" or nil,
   }, Result)
 end
 
@@ -68,7 +64,7 @@ end
 ---@return axo.Result
 function result.exact(raw)
   raw.drain_cut = nil
-  raw.left_output = left_output(raw.left_running, "dropped")
+  raw.left_output = (raw.left_running or 0) > 0 and "dropped" or nil
   if raw.code == -1 then raw.code = nil end
   if raw.signal then raw.code = signals.code_of(raw.signal) end
   return setmetatable(raw, Result)

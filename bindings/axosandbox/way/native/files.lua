@@ -1,6 +1,6 @@
 --- Files on the native way. The guest opens them beneath the session's directory, by the
 --- kernel's own confinement, and hands the descriptor over; what has no descriptor to it, and
---- what is rare, is done by the scripts of the portable path.
+--- what is rare, is done by scripts (scripted.lua).
 local uv = require "luv"
 local core = require "axosandbox.core"
 local await = require "axosandbox.base.await"
@@ -57,7 +57,7 @@ local function read_slowly(fd, length, offset, finish)
   end)
 end
 
---- As on the portable path, and so are the others.
+--- As scripted.lua has it, and so are the others.
 ---@param path string
 ---@param opts { max: integer, offset: integer?, limit: integer? }
 ---@param done fun(err: axo.Error?, bytes: string?, signature: string?)

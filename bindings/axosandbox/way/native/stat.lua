@@ -1,4 +1,4 @@
---- What luv says of a file, as the files of both paths have it.
+--- What luv says of a file, as the files of both ways have it.
 local stats = {}
 
 local TYPES = {

@@ -20,39 +20,48 @@ local OP = "write_file"
 -- The bits of a mode that are ever set: none of them lets a file run as somebody else.
 local MODE = 1023
 
+-- Each of these is in a coroutine and raises what goes wrong: write.file leaves nothing behind then.
+local function fail(err)
+  error(err, 0)
+end
+
 local function failure(w, raw)
   return faults.of_file(raw, w.way, OP, w.path)
 end
 
--- ---- what the guest does, in a coroutine ----------------------------------------------------
+-- ---- what the guest does --------------------------------------------------------------------
+
+local function noted(w, value, raw)
+  if raw and raw.code == "ETIMEDOUT" then w.is_silent = true end
+  return value, raw
+end
 
 local function open(w, path, flags, mode)
-  return await.call(function(done)
+  return noted(w, await.call(function(done)
     return w.link:open_file(path, flags, mode or 0, done)
-  end)
+  end))
 end
 
 local function act(w, op, path, to, mode)
-  return await.call(function(done)
+  return noted(w, await.call(function(done)
     return w.link:path(op, path, to, mode or 0, function(raw) done(raw, not raw or nil) end)
-  end)
+  end))
 end
+
+-- A descriptor, closed at the end of its variable's scope.
+local Open = { __close = function(self) uv.fs_close(self.fd) end }
 
 -- What is there, or what it leads to: nil when nothing is.
 local function look(w, follow)
   local fd, raw = open(w, w.path, O.O_PATH | (follow and 0 or O.O_NOFOLLOW))
-  if fd then return { fd = fd, stat = uv.fs_fstat(fd) } end
-  if raw.code == "ENOENT" then return nil end
-  return nil, failure(w, raw)
+  if fd then return setmetatable({ fd = fd, stat = uv.fs_fstat(fd) }, Open) end
+  if raw.code ~= "ENOENT" then fail(failure(w, raw)) end
 end
 
 -- A guest that does not answer is not waited for again: it finds the request when it comes back.
-local function remove(w, op, path, raw)
-  if raw and raw.code == "ETIMEDOUT" then
-    w.link:path(op, path, nil, 0, function() end)
-  else
-    act(w, op, path)
-  end
+local function remove(w, op, path)
+  if not w.is_silent then return act(w, op, path) end
+  w.link:path(op, path, nil, 0, function() end)
 end
 
 -- ---- directories ----------------------------------------------------------------------------
@@ -80,55 +89,48 @@ local function no_parent(w, raw)
   return dir and file_faults.no_parent(OP, w.path, dir) or failure(w, raw)
 end
 
-local function unmake(w, raw)
-  for i = #w.made, 1, -1 do remove(w, "rmdir", w.made[i], raw) end
-  w.made = {}
-end
-
 local function make_parents(w)
   for _, dir in ipairs(prefixes(w.path)) do
     local ok, raw = act(w, "mkdir", dir, nil, NEW_DIRECTORY)
     if ok then w.made[#w.made + 1] = dir end
-    if not ok and raw.code ~= "EEXIST" then
-      unmake(w, raw)
-      return nil, raw
-    end
+    if not ok and raw.code ~= "EEXIST" then fail(failure(w, raw)) end
   end
-  return true
 end
 
 -- ---- the new file ---------------------------------------------------------------------------
 
--- The descriptor, or nil, the error and what the guest said.
 local function create(w, mode)
   local flags = O.O_WRONLY | O.O_CREAT | O.O_EXCL
   local fd, raw = open(w, w.temporary, flags, mode)
   if not fd and raw.code == "ENOENT" then
-    if not w.parents then return nil, no_parent(w, raw), raw end
-    local ok
-    ok, raw = make_parents(w)
-    if ok then fd, raw = open(w, w.temporary, flags, mode) end
+    if not w.parents then fail(no_parent(w, raw)) end
+    make_parents(w)
+    fd, raw = open(w, w.temporary, flags, mode)
   end
-  if fd then return fd end
-  return nil, failure(w, raw), raw
+  if not fd then fail(failure(w, raw)) end
+  return setmetatable({ fd = fd }, Open)
 end
 
-local function fill(fd, bytes)
-  local at = 0
+-- What luv does with a callback.
+local function on_disk(w, start)
+  local value, problem = await.call(function(done)
+    return start(function(...) await.protect(done, ...) end)
+  end)
+  if not value then fail(file_faults.of_luv(OP, w.path, problem)) end
+  return value
+end
+
+local function fill(w, fd)
+  local bytes, at = w.bytes, 0
   while at < #bytes do
-    local count, problem = await.call(function(done)
-      return uv.fs_write(fd, at == 0 and bytes or bytes:sub(at + 1), at, function(...)
-        await.protect(done, ...)
-      end)
-    end)
-    if not count then return problem end
-    if count == 0 then return "EIO: it could not be written whole" end
+    local rest = at == 0 and bytes or bytes:sub(at + 1)
+    local count = on_disk(w, function(done) return uv.fs_write(fd, rest, at, done) end)
+    if count == 0 then
+      fail(file_faults.of_luv(OP, w.path, "EIO: it could not be written whole"))
+    end
     at = at + count
   end
-  local _, problem = await.call(function(done)
-    return uv.fs_fsync(fd, function(...) await.protect(done, ...) end)
-  end)
-  return problem
+  on_disk(w, function(done) return uv.fs_fsync(fd, done) end)
 end
 
 -- Gives the new file what the old one has, but no bit that lets it run as somebody else. False
@@ -163,97 +165,83 @@ end
 -- A script in the container is the container's root, and may.
 local function by_script(w, plain)
   local ok, err = await.call(function(done)
-    return scripted.write_file(w.way, w.path, w.bytes, {
-      mode = w.mode, is_plain = plain,
-    }, done)
+    return scripted.write_file(w.way, w.path, w.bytes, { mode = w.mode, is_plain = plain }, done)
   end)
-  if ok or not has_no_scripts(err) then return ok, err end
-  return nil, file_faults.new(OP, w.path, "METADATA",
-    "its owner, ACLs or attributes cannot be given to a new file by this user")
+  if ok then return end
+  fail(has_no_scripts(err) and file_faults.new(OP, w.path, "METADATA",
+    "its owner, ACLs or attributes cannot be given to a new file by this user") or err)
 end
 
-local function changed(w)
-  return errors.new {
+local function check_unchanged(w, old)
+  if not w.unchanged then return end
+  if old and stats.signature_of(uv.fs_fstat(old.fd)) == w.unchanged then return end
+  fail(errors.new {
     code = "CHANGED", op = OP, message = w.path .. ": somebody else has written it meanwhile",
     hint = "read it again, then edit",
-  }
+  })
 end
 
-local function is_stale(w, old)
-  return w.unchanged and (not old or stats.signature_of(uv.fs_fstat(old.fd)) ~= w.unchanged)
+-- A new file that is like the old one; false where this host cannot make it so.
+local function make(w, old)
+  local new <close> = create(w, (old or w.mode) and HIDDEN or NEW_FILE)
+  fill(w, new.fd)
+  return dress(w, new.fd, old)
 end
 
-local function give_up(w, raw, err)
-  remove(w, "unlink", w.temporary, raw)
-  unmake(w, raw)
-  return nil, err
+local function drop(w)
+  remove(w, "unlink", w.temporary)
+  w.is_dropped = true
 end
 
 local function replace(w, old)
-  local fd, err, raw = create(w, (old or w.mode) and HIDDEN or NEW_FILE)
-  if not fd then return give_up(w, raw, err) end
-  local problem = fill(fd, w.bytes)
-  local is_dressed = not problem and dress(w, fd, old)
-  uv.fs_close(fd)
-  if problem then return give_up(w, nil, file_faults.of_luv(OP, w.path, problem)) end
-  -- It took its time to reach the disk.
-  if is_stale(w, old) then return give_up(w, nil, changed(w)) end
-  local ok
+  local is_dressed = make(w, old)
+  check_unchanged(w, old) -- it took its time to reach the disk
   if not is_dressed then
-    remove(w, "unlink", w.temporary)
-    ok, err = by_script(w, not old or is_plain(w, old))
-    if not ok then unmake(w) end
-    return ok, err
+    drop(w)
+    return by_script(w, not old or is_plain(w, old))
   end
-  ok, raw = act(w, "rename", w.temporary, w.path)
-  if not ok then return give_up(w, raw, failure(w, raw)) end
-  return true
+  local ok, raw = act(w, "rename", w.temporary, w.path)
+  if not ok then fail(failure(w, raw)) end
 end
 
--- ---- what is there already --------------------------------------------------------------
+local function replace_or_nothing(w, old)
+  local ok, err = xpcall(replace, debug.traceback, w, old)
+  if ok then return end
+  if not w.is_dropped then drop(w) end
+  for i = #w.made, 1, -1 do remove(w, "rmdir", w.made[i]) end
+  fail(err)
+end
 
 -- The scripts' business, since it leads somewhere else.
 local function through_link(w)
-  local old, err = look(w, true)
-  if err then return nil, err end
-  local ok
-  if is_stale(w, old) then
-    err = changed(w)
-  else
-    ok, err = by_script(w, false)
-  end
-  if old then uv.fs_close(old.fd) end
-  return ok, err
+  local old <close> = look(w, true)
+  check_unchanged(w, old)
+  by_script(w, false)
 end
 
-local function over(w, old)
-  local kind = old and stats.kind_of(old.stat)
-  if kind == "link" then return through_link(w) end
-  if kind and kind ~= "file" then
-    return nil, file_faults.new(OP, w.path, "NOT_A_FILE", "it is a " .. kind)
-  end
-  if is_stale(w, old) then return nil, changed(w) end
-  return replace(w, old)
-end
-
---- Writes a file, in a coroutine.
+--- Writes a file, in a coroutine; raises an axo.Error.
 ---@param way axo.NativeWay
 ---@param name string
 ---@param bytes string
 ---@param opts { parents: boolean?, mode: integer?, unchanged: string? }
----@return true? ok, axo.Error?
+---@return true ok
 function write.file(way, name, bytes, opts)
   local w = {
     way = way, link = way.link, path = name, bytes = bytes, made = {},
     parents = opts.parents, mode = opts.mode and opts.mode & MODE, unchanged = opts.unchanged,
     temporary = (name:match "^(.*/)[^/]*$" or "") .. ".axo-write-" .. naming.token(8),
   }
-  local old, err = look(w, false)
-  if err then return nil, err end
-  local ok
-  ok, err = over(w, old)
-  if old then uv.fs_close(old.fd) end
-  return ok, err
+  local old <close> = look(w, false)
+  local kind = old and stats.kind_of(old.stat) or "file"
+  if kind == "link" then
+    through_link(w)
+  elseif kind == "file" then
+    check_unchanged(w, old)
+    replace_or_nothing(w, old)
+  else
+    fail(file_faults.new(OP, w.path, "NOT_A_FILE", "it is a " .. kind))
+  end
+  return true
 end
 
 return write
