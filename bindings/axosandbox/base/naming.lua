@@ -75,9 +75,8 @@ end
 ---@param length integer? bytes, 16 by default
 ---@return string
 function naming.token(length)
-  return (assert(uv.random(length or 16)):gsub(".", function(c)
-    return ("%02x"):format(c:byte())
-  end))
+  local bytes = assert(uv.random(length or 16))
+  return (("%02x"):rep(#bytes):format(bytes:byte(1, -1)))
 end
 
 --- An absolute path without a trailing slash, doubled slashes and "." components. A ".."

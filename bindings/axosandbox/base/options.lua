@@ -107,7 +107,7 @@ end
 -- Almost everything is right, and then there is nothing to word. So each rule has a function that
 -- knows it quickly; a value that it does not take may be right all the same.
 
-local PLAIN = { type = true, required = true }
+local PLAIN = { type = true, required = true, check = true }
 local BOUNDED = { type = true, required = true, min = true, max = true }
 
 local function has_only(rule, keys)
@@ -119,8 +119,9 @@ end
 
 local math_type, type = math.type, type
 
-local function fits_type(name)
-  return function(value) return type(value) == name end
+local function fits_type(name, check)
+  if not check then return function(value) return type(value) == name end end
+  return function(value) return type(value) == name and not check(value) end
 end
 
 local function fits_bounds(rule)
@@ -137,7 +138,7 @@ local PLAIN_TYPES = { string = true, boolean = true, table = true, ["function"] 
 
 local function new_fitting(rule)
   local of = type(rule) == "table" and rule or { type = rule }
-  if PLAIN_TYPES[of.type] and has_only(of, PLAIN) then return fits_type(of.type) end
+  if PLAIN_TYPES[of.type] and has_only(of, PLAIN) then return fits_type(of.type, of.check) end
   if of.type == "number" or of.type == "integer" then
     if has_only(of, BOUNDED) then return fits_bounds(of) end
   end

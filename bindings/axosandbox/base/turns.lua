@@ -16,6 +16,14 @@ function turns.new(count)
   return setmetatable({ free = count, line = {} }, Turns)
 end
 
+--- Takes a turn where one is free.
+---@return boolean taken
+function Turns:try()
+  if self.free == 0 then return false end
+  self.free = self.free - 1
+  return true
+end
+
 --- Waits for a turn.
 ---@param done fun(err: any, taken: boolean?)
 ---@return { cancel: fun(self: any) } handle gives up waiting: `done` gets false
@@ -23,8 +31,7 @@ function Turns:request(done)
   local function answer(taken)
     await.defer(function() done(nil, taken) end)
   end
-  if self.free > 0 then
-    self.free = self.free - 1
+  if self:try() then
     answer(true)
     return { cancel = function() end }
   end

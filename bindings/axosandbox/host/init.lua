@@ -235,16 +235,11 @@ function host.session_names(base)
   return names
 end
 
-local function xdg_home(variable, fallback)
-  local set = os.getenv(variable)
-  if set and set:sub(1, 1) == "/" then return set end
-  local base = home()
-  return base and base:sub(1, 1) == "/" and base .. fallback or nil
-end
-
 local function home_path(variable, fallback)
-  local base = xdg_home(variable, fallback)
-  return base and base .. "/axosandbox"
+  local set = os.getenv(variable)
+  if set and set:sub(1, 1) == "/" then return set .. "/axosandbox" end
+  local base = home()
+  return base and base:sub(1, 1) == "/" and base .. fallback .. "/axosandbox" or nil
 end
 
 local function made_home(variable, fallback)
@@ -299,14 +294,14 @@ local function stat_of(pid)
   return { state = fields[1], start = fields[20] }
 end
 
-local function boot_id()
-  local text = host.read_file "/proc/sys/kernel/random/boot_id"
-  return text and text:match "%S+" or "-"
-end
+-- A process stays in its boot, and in its namespace.
+local boot_id, pid_namespace
 
-local function pid_namespace()
+local function look_where_we_are()
+  if boot_id then return end
+  local text = host.read_file "/proc/sys/kernel/random/boot_id"
   local link = uv.fs_readlink "/proc/self/ns/pid"
-  return link and link:match "%d+" or "-"
+  boot_id, pid_namespace = text and text:match "%S+" or "-", link and link:match "%d+" or "-"
 end
 
 --- Names this process so that no other process, on this or another boot, has the same name:
@@ -314,10 +309,11 @@ end
 ---@param pid integer? another process; nil: this one
 ---@return string
 function host.identity(pid)
+  look_where_we_are()
   pid = pid and math.tointeger(pid)
   local stat = stat_of(pid or "self")
   local started = stat and stat.start or "-"
-  return ("%d:%s:%s:%s"):format(pid or uv.os_getpid(), started, boot_id(), pid_namespace())
+  return ("%d:%s:%s:%s"):format(pid or uv.os_getpid(), started, boot_id, pid_namespace)
 end
 
 local SLACK = 5 -- seconds by which the clock may have been set meanwhile
@@ -347,8 +343,9 @@ end
 function host.is_alive(identity)
   local pid, start, boot, namespace = tostring(identity):match "^(%d+):([%d-]+):([%x-]+):([%d-]+)$"
   if not pid then return nil end
-  if boot ~= boot_id() then return false end
-  if namespace ~= pid_namespace() then return nil end
+  look_where_we_are()
+  if boot ~= boot_id then return false end
+  if namespace ~= pid_namespace then return nil end
   if start == "-" then return is_alive_without_proc(tonumber(pid)) end
   local stat = stat_of(pid)
   if not stat then
@@ -413,12 +410,13 @@ end
 function host.podman_env(changes)
   local vars = uv.os_environ()
   for name in pairs(WITHHELD) do vars[name] = nil end
-  if vars.PATH then vars.PATH = host.program_path(vars.PATH) end
+  changes = changes or {}
+  if vars.PATH and not changes.PATH then vars.PATH = host.program_path(vars.PATH) end
   if vars.TMPDIR and not is_directory_of(vars.TMPDIR) then vars.TMPDIR = nil end
   if host.is_linux() and uv.getuid() ~= 0 then
     vars.XDG_RUNTIME_DIR = host.login_dir()
   end
-  for name, value in pairs(changes or {}) do vars[name] = value or nil end
+  for name, value in pairs(changes) do vars[name] = value or nil end
   local env = {}
   for name, value in pairs(vars) do env[#env + 1] = name .. "=" .. value end
   table.sort(env)

@@ -17,9 +17,11 @@ local MAX_WATCHED = 1024 * 1024
 
 ---@class axo.Client
 ---@field program string absolute path of podman
+---@field path string? the PATH that it was found by, and gets
 ---@field env string[] "NAME=value"
 ---@field dir string? the XDG_RUNTIME_DIR that it gets where that is not a login's
 ---@field firewall string? what netavark is told to write its rules with
+---@field adaptations table as `podman.adaptations` found them when the client was made
 local Client = {}
 Client.__index = Client
 
@@ -154,7 +156,9 @@ end
 ---@param driver "iptables"|"nftables"|nil nil: its own choice
 function Client:use_firewall(driver)
   self.firewall = driver
-  self.env = host.podman_env { NETAVARK_FW = driver, XDG_RUNTIME_DIR = self.dir }
+  self.env = host.podman_env {
+    NETAVARK_FW = driver, XDG_RUNTIME_DIR = self.dir, PATH = self.path,
+  }
 end
 
 --- The XDG_RUNTIME_DIR that a user's podman gets; root's needs none.
@@ -172,7 +176,9 @@ function Client:for_session(session)
   if not dir or dir == self:runtime_dir() or not host.is_own_dir(dir) then
     return self
   end
-  local there = setmetatable({ program = self.program, remote = self.remote, dir = dir }, Client)
+  local there = setmetatable({
+    program = self.program, path = self.path, remote = self.remote, dir = dir,
+  }, Client)
   there:use_firewall(self.firewall)
   return there
 end
@@ -185,8 +191,8 @@ function podman.adaptations(program)
   return type(known) == "table" and known or {}
 end
 
-local function known_firewall(program)
-  local driver = podman.adaptations(program).firewall
+local function known_firewall(adaptations)
+  local driver = adaptations.firewall
   return (driver == "iptables" or driver == "nftables") and driver or nil
 end
 
@@ -207,16 +213,19 @@ function podman.client(opts)
   local override = opts and opts.podman or os.getenv "AXOSANDBOX_PODMAN"
   if override == "" then override = nil end
   if override and override:find "^[^/]+/" then return nil, relative(override) end
-  local program, err = core.podman.find(override, host.program_path(os.getenv "PATH" or ""))
+  local path = os.getenv "PATH"
+  path = path and host.program_path(path)
+  local program, err = core.podman.find(override, path or "")
   if not program then
     return nil, errors.new {
       code = "ENOENT", op = "podman", message = err.message,
       hint = not override and package_manager.hint() or err.hint,
     }
   end
-  local client = setmetatable({ program = program }, Client)
+  local client = setmetatable({ program = program, path = path }, Client)
   if uv.getuid() ~= 0 then client.dir = podman_dir.find(client) end
-  client:use_firewall(known_firewall(program))
+  client.adaptations = podman.adaptations(program)
+  client:use_firewall(known_firewall(client.adaptations))
   return client
 end
 

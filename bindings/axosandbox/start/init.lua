@@ -45,16 +45,7 @@ local function sorted_names(map)
   return names
 end
 
---- Asks the sandbox policy.
----@param set axo.Policy
----@param asked axo.Asked with `source`
----@param remote_user string? whom its commands are to run as
----@return axo.policy.SandboxDecision? decision, axo.Error? err code "POLICY" or "OWN_FILES"
-function start.decide_sandbox(set, asked, remote_user)
-  if asked.source then
-    local ok, refusal = own_files.check(asked.source)
-    if not ok then return nil, refusal end
-  end
+local function decide_sandbox(set, asked, remote_user)
   local mounts
   if asked.source then asked.places, mounts = places.of(asked.source) end
   local decision, err = set:decide("sandbox", {
@@ -74,6 +65,19 @@ function start.decide_sandbox(set, asked, remote_user)
     code = "POLICY", op = "start", message = "the session is refused: " .. decision.deny,
     hint = "see " .. set:source "sandbox",
   }
+end
+
+--- Asks the sandbox policy.
+---@param set axo.Policy
+---@param asked axo.Asked with `source`
+---@param remote_user string? whom its commands are to run as
+---@return axo.policy.SandboxDecision? decision, axo.Error? err code "POLICY" or "OWN_FILES"
+function start.decide_sandbox(set, asked, remote_user)
+  if asked.source then
+    local ok, refusal = own_files.check(asked.source)
+    if not ok then return nil, refusal end
+  end
+  return decide_sandbox(set, asked, remote_user)
 end
 
 -- A user that came with an image means nothing in another one.
@@ -151,7 +155,7 @@ end
 
 local function make_plan(job)
   local asked = job.asked
-  local sandbox, err = start.decide_sandbox(job.set, asked, asked.remote_user)
+  local sandbox, err = decide_sandbox(job.set, asked, asked.remote_user)
   if not sandbox then return nil, err end
   local chosen
   chosen, err = image.decide(job)

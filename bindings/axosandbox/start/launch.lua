@@ -136,7 +136,9 @@ local function wait_for_turn(job)
 end
 
 local function run(job)
-  if not job:off_the_clock(wait_for_turn, job) then return nil, job:stopped() end
+  if not starting:try() and not job:off_the_clock(wait_for_turn, job) then
+    return nil, job:stopped()
+  end
   return starting:use(run_once, job)
 end
 

@@ -24,7 +24,7 @@ local function recall(job, key)
 end
 
 local function adapt(job)
-  local known = recall(job, "adaptations")
+  local known = job.client.adaptations
   local p = job.plan
   p.runtime = type(known.runtime) == "string" and known.runtime or nil
   p.ulimits = known.ulimits == "host" and "host" or nil

@@ -7,6 +7,7 @@ local id_map = require "axosandbox.host.id_map"
 local limits = require "axosandbox.policy.limits"
 local log = require "axosandbox.base.log"
 local login = require "axosandbox.host.login"
+local mount_table = require "axosandbox.host.mounts.table"
 local mounted = require "axosandbox.host.mounts.mounted"
 local places = require "axosandbox.host.mounts.places"
 local plan = require "axosandbox.start.plan"
@@ -41,12 +42,14 @@ local function verify_limits(job)
   }
 end
 
+-- Gives the container's table of mounts, too.
 local function verify_directory(job)
   local asked = job.asked
   local what = ("the directory %s is not the one that policy judged"):format(asked.dir)
   if mounted.is_same(job.container, asked.dir, asked.source, asked.identity) then
-    local new = places.unforeseen(job.container.pid, asked.dir, asked.places)
-    if not new then return true end
+    local entries = mount_table.read(job.container.pid)
+    local new = places.unforeseen(entries, asked.dir, asked.places)
+    if not new then return true, nil, entries end
     what = ("%s was mounted in the session's directory after policy had judged it"):format(new)
   end
   return nil, errors.new {
@@ -75,9 +78,9 @@ local function warn_of_logout(job)
     .. "kept: `%s` lets it go on"):format(login.remedy()))
 end
 
-local function seal(job)
+local function seal(job, entries)
   local warnings = {}
-  sealed.ensure(job.container, warnings)
+  sealed.ensure(job.container, warnings, entries)
   for _, text in ipairs(warnings) do job:warn(text) end
 end
 
@@ -88,9 +91,10 @@ end
 function settle.verify(job)
   local ok, err = verify_owner(job)
   if not ok then return nil, err end
-  ok, err = verify_directory(job)
+  local entries
+  ok, err, entries = verify_directory(job)
   if not ok then return nil, err end
-  seal(job)
+  seal(job, entries)
   ok, err = verify_limits(job)
   if not ok then return nil, err end
   warn_of_logout(job)

@@ -16,11 +16,6 @@ local O_PATH = 2097152 -- 010000000
 ---@field root string the path there
 ---@field is_layer boolean? it lies beneath an overlay that is there
 
-local function read_table(pid)
-  local text = host.is_linux() and host.read_file(("/proc/%s/mountinfo"):format(pid))
-  return text and mount_table.parse(text)
-end
-
 local function join(dir, rest)
   if rest == "" then return dir end
   return (dir == "/" and "" or dir) .. rest
@@ -88,13 +83,13 @@ end
 ---@return axo.Place[]? found the directory's own comes first
 ---@return axo.Place[]? mounts
 function places.of(path)
-  local entries = read_table "self"
+  local entries = mount_table.read "self"
   local own = entries and own_mount(entries, path)
   if not own then return nil end
   local found, devices = { place_of(own, path) }, { [own.device] = true }
   add_layers(found, devices, entries, own, path)
-  for _, entry in ipairs(entries) do
-    if entry ~= own and entry.at ~= path and paths.is_in(entry.at, path) then
+  for _, entry in ipairs(mount_table.beneath(entries, path)) do
+    if entry ~= own then
       found[#found + 1] = place_of(entry, entry.at)
       devices[entry.device] = true
       add_layers(found, devices, entries, entry, entry.at)
@@ -105,19 +100,16 @@ end
 
 --- What a container has beneath a directory that was not among the places judged; nil when there is
 --- nothing, or it cannot be seen.
----@param pid integer? of the container
+---@param entries axo.MountEntry[]? of the container
 ---@param target string where the directory is mounted in there
 ---@param judged axo.Place[]? from `places.of`
 ---@return string? path
-function places.unforeseen(pid, target, judged)
-  local entries = pid and judged and read_table(pid)
+function places.unforeseen(entries, target, judged)
+  if not entries or not judged then return nil end
   local known = {}
-  for _, place in ipairs(judged or {}) do known[place.device .. " " .. place.root] = true end
-  for _, entry in ipairs(entries or {}) do
-    if entry.at ~= target and paths.is_in(entry.at, target)
-      and not known[entry.device .. " " .. entry.root] then
-      return entry.at
-    end
+  for _, place in ipairs(judged) do known[place.device .. " " .. place.root] = true end
+  for _, entry in ipairs(mount_table.beneath(entries, target)) do
+    if not known[entry.device .. " " .. entry.root] then return entry.at end
   end
 end
 

@@ -1,4 +1,6 @@
 --- The kernel's table of mounts, /proc/PID/mountinfo: see proc_pid_mountinfo(5).
+local host = require "axosandbox.host"
+
 local mount_table = {}
 
 ---@class axo.MountEntry
@@ -67,6 +69,26 @@ function mount_table.parse(text)
     end
   end
   return entries
+end
+
+--- Reads that of a process.
+---@param pid integer|"self"|nil
+---@return axo.MountEntry[]? entries nil: it cannot be had
+function mount_table.read(pid)
+  local text = pid and host.is_linux() and host.read_file(("/proc/%s/mountinfo"):format(pid))
+  return text and mount_table.parse(text) or nil
+end
+
+--- What is mounted beneath a directory, and not on it.
+---@param entries axo.MountEntry[]
+---@param dir string
+---@return axo.MountEntry[]
+function mount_table.beneath(entries, dir)
+  local found, front = {}, dir == "/" and "/" or dir .. "/"
+  for _, entry in ipairs(entries) do
+    if entry.at ~= dir and entry.at:sub(1, #front) == front then found[#found + 1] = entry end
+  end
+  return found
 end
 
 return mount_table
