@@ -4,7 +4,10 @@ local uv = require "luv"
 local audit_work = require "axosandbox.audit.work"
 local await = require "axosandbox.base.await"
 local callbacks = require "axosandbox.way.callbacks"
+local errors = require "axosandbox.base.errors"
+local gate = require "axosandbox.base.gate"
 local log = require "axosandbox.base.log"
+local root = require "axosandbox.way.root"
 local signals = require "axosandbox.base.signals"
 
 local exec = {}
@@ -12,6 +15,8 @@ local exec = {}
 ---@class axo.Exec: axo.Callbacks
 ---@field protected way axo.Way
 ---@field protected spec axo.ExecSpec
+---@field protected process any it has :cancel, :signal, :write and :close_stdin; false until it has begun
+---@field protected begun axo.Gate? of one that begins later: open once it has, or will not
 ---@field protected send_signal fun(self: axo.Exec, name: string, tree: boolean, done: fun(err: axo.Error?, count: integer?)): any, axo.Error?
 local Exec = {}
 
@@ -25,12 +30,58 @@ function exec.class()
   return class
 end
 
+-- ---- its beginning -----------------------------------------------------------------------
+
+--- Begins it once its directory is known to be inside that of the way. What is asked of it
+--- meanwhile waits.
+---@param begin fun(self: axo.Exec, done: function): axo.Exec?, axo.Error?
+---@param done fun(err: axo.Error?, result: axo.Result?)
+---@return axo.Exec? exec, axo.Error?
+function Exec:begin_within(begin, done)
+  self.begun = gate.new()
+  local function fail(err)
+    self.begun:open()
+    done(err)
+  end
+  local ok, err = root.within(self.way, self.spec.within, function()
+    local begun, problem = begin(self, done)
+    if not begun then return fail(problem) end
+    self.begun:open()
+  end, fail)
+  return ok and self, err
+end
+
+-- Whether `fn` is called later, once it has begun or will not.
+local function is_later(self, fn)
+  if not self.begun or self.begun.is_open then return false end
+  self.begun:on(fn)
+  return true
+end
+
+local function ended(code, op)
+  return nil, errors.new { code = code, op = op, message = "the command has ended" }
+end
+
+-- ---- what is done to it --------------------------------------------------------------------
+
 --- Ends the command, its whole tree: TERM, the grace, then KILL. The result comes with
 --- `cancelled` set, once nothing of it runs any more.
 function Exec:cancel()
+  if is_later(self, function() self:cancel() end) or not self.process then return end
   audit_work.kill(self.way, { target = "exec", signal = "TERM" })
   self.was_cancelled = true
   self.process:cancel()
+end
+
+local function send(self, name, tree, done)
+  local function now()
+    local ok, err = send(self, name, tree, done)
+    if not ok then done(err) end
+  end
+  if is_later(self, now) then return true end
+  if not self.process then return ended("ESRCH", "signal") end
+  audit_work.kill(self.way, { target = "exec", signal = name })
+  return self:send_signal(name, tree, done)
 end
 
 --- Sends a signal to the command's whole tree inside, or to its first process alone.
@@ -41,8 +92,7 @@ end
 function Exec:signal(signal, opts, callback)
   if type(opts) == "function" then opts, callback = nil, opts end
   local name, tree = signals.name(signal, 2), not (opts and opts.tree == false)
-  audit_work.kill(self.way, { target = "exec", signal = name })
-  local function start(done) return self:send_signal(name, tree, done) end
+  local function start(done) return send(self, name, tree, done) end
   if callback or coroutine.isyieldable() or not uv.loop_mode() then
     return await.call(start, callback)
   end
@@ -54,11 +104,20 @@ end
 --- Queues bytes for stdin; the exec must have been given `stdin = true`.
 ---@param bytes string
 ---@return integer? queued bytes that wait, axo.Error? code "EPIPE" once stdin is closed
-function Exec:write(bytes) return self.process:write(bytes) end
+function Exec:write(bytes)
+  if is_later(self, function() self:write(bytes) end) then return #bytes end
+  if not self.process then return ended("EPIPE", "write") end
+  return self.process:write(bytes)
+end
 
 --- Closes stdin once what is queued has been written.
 ---@return true? ok, axo.Error?
-function Exec:close_stdin() return self.process:close_stdin() end
+function Exec:close_stdin()
+  if is_later(self, function() self:close_stdin() end) or not self.process then return true end
+  return self.process:close_stdin()
+end
+
+-- ---- for its way ---------------------------------------------------------------------------
 
 --- What the process is told of its stdin and of the caller's functions.
 ---@param opts table

@@ -28,6 +28,7 @@ local MAX_WARNINGS = 100
 ---@field on_stderr fun(bytes: string)?
 ---@field max_output integer? bytes kept of each stream
 ---@field on_limit "truncate"|"kill"|nil
+---@field within string? relative to the root: `cwd`, where it must be known to be inside first
 
 --- Beside argv, env, secrets, cwd, user, timeout, grace and a task's stdin.
 ---@class axo.WorkSpec: axo.ExecSpec
@@ -78,6 +79,10 @@ function way.new(class, record, memory)
     is_open = true, memory = memory or oom.watch(record), works = {},
   }, class)
 end
+
+--- Keeps files and commands in a directory of its own, by its real path.
+---@param base string
+function Way:confine(base) self.base = base end
 
 -- ---- what it says ----------------------------------------------------------------------
 

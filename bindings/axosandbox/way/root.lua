@@ -67,8 +67,7 @@ function root.settle(way)
     }, done)
   end)
   local real = result and result.code == 0 and result.stdout:match "^(/.*)%.$"
-  way.base = real or way.root
-  if way.link then way.link:set_root(way.base) end
+  way:confine(real or way.root)
 end
 
 -- What is wrong with the directory itself is the command's to say.

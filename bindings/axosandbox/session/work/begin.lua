@@ -8,7 +8,6 @@ local files = require "axosandbox.session.files"
 local git = require "axosandbox.base.text.git"
 local locale = require "axosandbox.host.locale"
 local options = require "axosandbox.base.options"
-local pending = require "axosandbox.session.work.pending"
 local roots = require "axosandbox.way.root"
 local shell = require "axosandbox.base.text.shell"
 local unmet = require "axosandbox.policy.unmet"
@@ -210,16 +209,8 @@ function begin.exec(finish, self, argv, opts)
   local function done(problem, result)
     finish(problem and named(problem, spec, way.root), result)
   end
-  local is_audited = audit.is_on()
-  if not (is_audited or spec.within) then return way:exec(spec, done) end
-  local function start()
-    if is_audited then return audit_work.exec(self.record, way, spec, done) end
-    return way:exec(spec, done)
-  end
-  if not spec.within then return start() end
-  return pending.start(function(ready, fail)
-    return roots.within(way, spec.within, ready, fail)
-  end, start, done)
+  if audit.is_on() then return audit_work.exec(self.record, way, spec, done) end
+  return way:exec(spec, done)
 end
 
 --- Begins a task or a terminal.

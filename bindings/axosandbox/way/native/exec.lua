@@ -42,6 +42,16 @@ local function verdict(self, raw)
   return nil, ended
 end
 
+local function begin(self, done)
+  local process, err = self.way.link:exec(self.spec.argv, options_of(self), function(raw)
+    return done(verdict(self, raw))
+  end)
+  if not process then return nil, faults.of(err, self.way) end
+  self.process = process
+  if self.next_input then self:feed() end
+  return self
+end
+
 --- Runs `spec.argv`.
 ---@param way axo.NativeWay
 ---@param spec axo.ExecSpec
@@ -51,13 +61,8 @@ function native_exec.start(way, spec, done)
   local self = setmetatable({
     way = way, spec = spec, process = false, mark = way.memory:mark(),
   }, Exec)
-  local process, err = way.link:exec(spec.argv, options_of(self), function(raw)
-    return done(verdict(self, raw))
-  end)
-  if not process then return nil, faults.of(err, way) end
-  self.process = process
-  if self.next_input then self:feed() end
-  return self
+  if spec.within then return self:begin_within(begin, done) end
+  return begin(self, done)
 end
 
 return native_exec

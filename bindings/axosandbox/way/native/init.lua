@@ -101,6 +101,11 @@ function native.connect(record)
   return nil, err
 end
 
+function Native:confine(base)
+  self.base, self.podman.base = base, base
+  self.link:set_root(base)
+end
+
 local function refusal(self, op)
   if not self.is_open then return self:stopped_error(op) end
   return self.is_down and self:gone() or nil

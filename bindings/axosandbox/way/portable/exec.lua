@@ -45,7 +45,7 @@ local function options_of(self)
   return opts
 end
 
-local function begin(self)
+local function spawn(self)
   local argv, err = self.tree:argv(self.spec, { interactive = self.spec.stdin ~= nil })
   if not argv then return nil, err end
   self.process, err = core.spawn(argv, options_of(self), function(raw)
@@ -91,6 +91,21 @@ local function verdict(self, done)
   end)
 end
 
+local function begin(self, done)
+  if not self.way.is_open then return nil, self.way:stopped_error "exec" end
+  self.tree = tree.new(self.way, self.spec.user)
+  local spawned, err = spawn(self)
+  if not spawned then
+    self.tree:abandon()
+    return nil, err
+  end
+  self.tree.client:on(function()
+    if was_orphaned(self) then self.tree:kill(self.spec.grace) end
+  end)
+  self.tree.over:on(function() verdict(self, done) end)
+  return self
+end
+
 --- Runs `spec.argv`. `done` comes once the command has ended and, after a timeout, a cancel or
 --- a limit that kills, nothing of its tree runs any more.
 ---@param way axo.PortableWay
@@ -98,19 +113,9 @@ end
 ---@param done fun(err: axo.Error?, result: axo.Result?)
 ---@return axo.Exec? exec, axo.Error?
 function portable_exec.start(way, spec, done)
-  local self = setmetatable({
-    way = way, spec = spec, process = false, tree = tree.new(way, spec.user), complaint = "",
-  }, Exec)
-  local begun, err = begin(self)
-  if not begun then
-    self.tree:abandon()
-    return nil, err
-  end
-  self.tree.client:on(function()
-    if was_orphaned(self) then self.tree:kill(spec.grace) end
-  end)
-  self.tree.over:on(function() verdict(self, done) end)
-  return self
+  local self = setmetatable({ way = way, spec = spec, process = false, complaint = "" }, Exec)
+  if spec.within then return self:begin_within(begin, done) end
+  return begin(self, done)
 end
 
 return portable_exec

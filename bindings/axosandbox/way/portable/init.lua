@@ -58,7 +58,6 @@ function Portable:is_running(done)
 end
 
 function Portable:exec(spec, done)
-  if not self.is_open then return nil, self:stopped_error "exec" end
   return exec.start(self, spec, done)
 end
 
