@@ -8,6 +8,7 @@ local naming = require "axosandbox.base.naming"
 local root = require "axosandbox.way.root"
 local plain_file = require "axosandbox.host.plain_file"
 local scripts = require "axosandbox.way.scripts"
+local stats = require "axosandbox.way.stat"
 
 local files = {}
 
@@ -167,17 +168,11 @@ function files:write_file(path, bytes, opts, done)
   }, done)
 end
 
-local TYPES = {
-  [0x8000] = "file", [0x4000] = "directory", [0xA000] = "link", [0x1000] = "fifo",
-  [0xC000] = "socket", [0x2000] = "char", [0x6000] = "block",
-}
-
 local function entry_of(mode, size, mtime, name)
-  mode = tonumber(mode, 16)
-  return {
-    name = name, type = TYPES[mode & 0xF000] or "unknown", mode = mode & 0xFFF,
-    size = math.tointeger(tonumber(size)), mtime = math.tointeger(tonumber(mtime)),
-  }
+  return stats.entry_of(name, {
+    mode = tonumber(mode, 16), size = math.tointeger(tonumber(size)),
+    mtime = { sec = math.tointeger(tonumber(mtime)) },
+  })
 end
 
 -- Names hold any byte but NUL and "/": records begin with a token that nobody could know.

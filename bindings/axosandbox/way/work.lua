@@ -47,6 +47,7 @@ local STOP_SHAPE = { grace = { type = "number", min = 0, max = 3600 } }
 ---@field memory_mark table? the way's, from when it began
 ---@field order integer? set at its end: a later one has a greater one
 ---@field protected listeners table<table, fun()>
+---@field protected waiters integer
 ---@field send_signal fun(self: axo.Work, name: string, tree: boolean, done: fun(err: axo.Error?, count: integer?)): any, axo.Error?
 ---@field end_tree fun(self: axo.Work, grace: number?, done: fun(err: axo.Error?)): any, axo.Error? TERM, the grace, KILL; over once nothing of it runs
 ---@field write fun(self: axo.Work, bytes: string): true?, axo.Error? to a terminal, or to the stdin of a task that this process started
@@ -73,7 +74,7 @@ end
 ---@param fields table `kind`, `argv` and what else the class has
 ---@return axo.Work
 function work.new(class, way, fields)
-  fields.way, fields.listeners = way, {}
+  fields.way, fields.listeners, fields.waiters = way, {}, 0
   fields.started = fields.started or now()
   fields.state, fields.ended = { state = "running" }, gate.new()
   return setmetatable(fields, class)
@@ -184,13 +185,48 @@ end
 
 -- ---- for those who look on -----------------------------------------------------------------
 
---- Calls `fn` whenever there is more in the ring.
+local function waiter(self)
+  local is_waiting = true
+  self.waiters = self.waiters + 1
+  self:hold()
+  return function()
+    if not is_waiting then return end
+    is_waiting = false
+    self.waiters = self.waiters - 1
+    self:hold()
+  end
+end
+
+--- Calls `fn` once a gate is open. Whoever waits keeps the loop running until then.
+---@param one axo.Gate
+---@param fn fun()
+---@return fun() forget
+function Work:await(one, fn)
+  local release = waiter(self)
+  local forget = one:on(function()
+    release()
+    fn()
+  end)
+  return function()
+    forget()
+    release()
+  end
+end
+
+local function ignore() end
+
+--- Calls `fn` whenever there is more in the ring. What is left behind may print after the end: that
+--- is told, and not waited for.
 ---@param fn fun()
 ---@return fun() unsubscribe
 function Work:on_data(fn)
   local token = {}
   self.listeners[token] = fn
-  return function() self.listeners[token] = nil end
+  local release = self:await(self.ended, ignore)
+  return function()
+    self.listeners[token] = nil
+    release()
+  end
 end
 
 --- The same, for what nobody waits for.
@@ -203,8 +239,12 @@ end
 ---@param fn fun()
 ---@return fun() forget
 function Work:on_end(fn)
-  return self.ended:on(fn)
+  return self:await(self.ended, fn)
 end
+
+--- The number of those who wait has changed: the loop runs on for them, or need not. What has a
+--- process here keeps it running anyhow.
+function Work:hold() end
 
 --- A terminal's size.
 ---@return integer rows, integer cols

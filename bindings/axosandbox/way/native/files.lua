@@ -7,7 +7,7 @@ local await = require "axosandbox.base.await"
 local errors = require "axosandbox.base.errors"
 local file_faults = require "axosandbox.way.file_faults"
 local faults = require "axosandbox.way.native.faults"
-local stats = require "axosandbox.way.native.stat"
+local stats = require "axosandbox.way.stat"
 local write = require "axosandbox.way.native.write"
 local scripted = require "axosandbox.way.scripted"
 
@@ -130,13 +130,6 @@ end
 
 -- ---- looking ---------------------------------------------------------------------------
 
-local function entry_of(name, stat)
-  return {
-    name = name, type = stats.kind_of(stat), mode = stat.mode & 0xFFF, size = stat.size,
-    mtime = stat.mtime.sec,
-  }
-end
-
 ---@param path string
 ---@param follow boolean
 ---@param done fun(err: axo.Error?, entry: table?)
@@ -147,7 +140,7 @@ function files:stat(path, follow, done)
   }, function(fd)
     local stat = uv.fs_fstat(fd)
     uv.fs_close(fd)
-    done(nil, entry_of((path:gsub("^.*/", "")), stat))
+    done(nil, stats.entry_of((path:gsub("^.*/", "")), stat))
   end, done)
 end
 
@@ -178,7 +171,7 @@ local function add(listing, name)
     return true
   end
   local stat, problem = uv.fs_lstat(listing.dir .. "/" .. name)
-  if stat then table.insert(listing.entries, entry_of(name, stat)) end
+  if stat then table.insert(listing.entries, stats.entry_of(name, stat)) end
   if problem and is_refused(problem) then return nil, problem end
   return true
 end

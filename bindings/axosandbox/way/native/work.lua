@@ -18,56 +18,12 @@ local GRACE = 2
 ---@class axo.NativeWork: axo.Work
 ---@field way axo.NativeWay
 ---@field there any of the link, axo.core.GuestWork; nil once nothing of it is left
----@field waiters integer
 ---@field empty axo.Gate open once nothing of it is left
 ---@field settled axo.Gate open once it is empty, or cannot be killed
 local Work = work.class()
 
--- ---- who waits -------------------------------------------------------------------------
-
--- Somebody waits for it: then it keeps the loop running.
-local function hold(self)
+function Work:hold()
   if self.there then self.there:hold(self.waiters > 0) end
-end
-
-local function waiter(self)
-  local is_waiting = true
-  self.waiters = self.waiters + 1
-  hold(self)
-  return function()
-    if not is_waiting then return end
-    is_waiting = false
-    self.waiters = self.waiters - 1
-    hold(self)
-  end
-end
-
--- Waits for a gate: whoever does so keeps the loop running until then.
-local function await_gate(self, one, fn)
-  local release = waiter(self)
-  local forget = one:on(function()
-    release()
-    fn()
-  end)
-  return function()
-    forget()
-    release()
-  end
-end
-
--- What a command has left behind may print after its end: that is told, and not waited for.
-function Work:on_data(fn)
-  local token = {}
-  self.listeners[token] = fn
-  local release = await_gate(self, self.ended, function() end)
-  return function()
-    self.listeners[token] = nil
-    release()
-  end
-end
-
-function Work:on_end(fn)
-  return await_gate(self, self.ended, fn)
 end
 
 -- ---- what is done to it ----------------------------------------------------------------
@@ -102,7 +58,7 @@ end
 
 function Work:end_tree(grace, done)
   if self.there then begin_end(self, grace) end
-  await_gate(self, self.settled, function() done(self.kill_error) end)
+  self:await(self.settled, function() done(self.kill_error) end)
   return true
 end
 
@@ -198,7 +154,7 @@ local function callbacks(self, done)
 end
 
 local function new(way, fields)
-  fields.waiters, fields.empty, fields.settled = 0, gate.new(), gate.new()
+  fields.empty, fields.settled = gate.new(), gate.new()
   fields.memory_mark = way.memory:mark()
   return work.new(Work, way, fields)
 end

@@ -7,7 +7,7 @@ local errors = require "axosandbox.base.errors"
 local naming = require "axosandbox.base.naming"
 local file_faults = require "axosandbox.way.file_faults"
 local faults = require "axosandbox.way.native.faults"
-local stats = require "axosandbox.way.native.stat"
+local stats = require "axosandbox.way.stat"
 local scripted = require "axosandbox.way.scripted"
 
 local write = {}

@@ -104,34 +104,8 @@ function Foreign:unwatch()
 end
 
 -- The watch keeps the loop alive, so it ends with the last one who waits for something.
-local function release(self, token)
-  if not self.interests[token] then return end
-  self.interests[token] = nil
-  if not next(self.interests) then self:unwatch() end
-end
-
-function Foreign:on_data(fn)
-  local forget = inherited.on_data(self, fn)
-  self.interests[forget] = true
-  self:watch()
-  return function()
-    forget()
-    release(self, forget)
-  end
-end
-
-function Foreign:on_end(fn)
-  local forget
-  forget = self.ended:on(function()
-    release(self, forget)
-    fn()
-  end)
-  self.interests[forget] = true
-  self:watch()
-  return function()
-    forget()
-    release(self, forget)
-  end
+function Foreign:hold()
+  if self.waiters > 0 then self:watch() else self:unwatch() end
 end
 
 function Foreign:send_signal(name, tree, done)
@@ -179,7 +153,7 @@ function foreign.find(way, id)
   if not ring then return nil end
   local self = work.new(Foreign, way, {
     kind = "task", id = id, argv = description.argv, started = description.started, ring = ring,
-    dir = dir, last = description, interests = {},
+    dir = dir, last = description,
   })
   self:refresh()
   return self

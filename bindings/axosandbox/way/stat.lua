@@ -18,4 +18,15 @@ function stats.signature_of(stat)
     stat.mtime.nsec, stat.ctime.sec, stat.ctime.nsec)
 end
 
+--- An entry of a directory, axo.Entry.
+---@param name string
+---@param stat { mode: integer, size: integer, mtime: { sec: integer } }
+---@return table
+function stats.entry_of(name, stat)
+  return {
+    name = name, type = stats.kind_of(stat), mode = stat.mode & 0xFFF, size = stat.size,
+    mtime = stat.mtime.sec,
+  }
+end
+
 return stats
