@@ -17,7 +17,7 @@
 #define LAXO_RING "axo.ring"
 #define LAXO_LOCK "axo.lock"
 #define LAXO_HANGUP "axo.hangup"
-#define LAXO_BUDGET "axo.budget"
+#define LAXO_BOX "axo.box"
 #define LAXO_LINK "axo.link"
 #define LAXO_GUEST_WORK "axo.guest_work"
 
@@ -255,10 +255,10 @@ void laxo_reference_register(lua_State *L);
 void laxo_digest_register(lua_State *L);
 void laxo_text_register(lua_State *L);
 void laxo_attributes_register(lua_State *L);
-void laxo_budget_register(lua_State *L);
+void laxo_box_register(lua_State *L);
 void laxo_pattern_register(lua_State *L);
-/* Takes a C function's steps from the budget under which it runs, if it does. Raises
- * when that is used up. */
+/* Takes a C function's steps from the budget of the box that it runs in, if it does.
+ * Raises when that is used up. */
 void laxo_budget_steps(lua_State *L, size_t steps);
 void laxo_plain_register(lua_State *L);
 void laxo_unseen_register(lua_State *L);

@@ -18,7 +18,7 @@ int luaopen_axosandbox_core(lua_State *L) {
   laxo_digest_register(L);
   laxo_text_register(L);
   laxo_attributes_register(L);
-  laxo_budget_register(L);
+  laxo_box_register(L);
   laxo_pattern_register(L);
   laxo_plain_register(L);
   laxo_unseen_register(L);

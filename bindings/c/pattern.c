@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <string.h>
 
+/* Of asking for what takes the place of a match. */
+#define ANSWER_STEPS 16
+
 typedef struct slice {
   const char *at;
   size_t len;
@@ -217,6 +220,7 @@ static void add_template(laxo_match_t *m, sink_t *sink, const char *at,
 /* What a table has for the match, or a function says; the match itself for none. */
 static void add_answer(laxo_match_t *m, sink_t *sink, const char *at, const char *end) {
   lua_State *L = m->L;
+  laxo_budget_steps(L, ANSWER_STEPS);
   if (lua_type(L, 3) == LUA_TFUNCTION) {
     lua_pushvalue(L, 3);
     lua_call(L, push_captures(m, at, end), 1);
@@ -280,7 +284,10 @@ static const luaL_Reg functions[] = {
     {"find", find}, {"match", match}, {"gmatch", gmatch}, {"gsub", gsub}, {NULL, NULL},
 };
 
+void laxo_pattern_functions(lua_State *L) { luaL_setfuncs(L, functions, 0); }
+
 void laxo_pattern_register(lua_State *L) {
-  luaL_newlib(L, functions);
+  lua_newtable(L);
+  laxo_pattern_functions(L);
   lua_setfield(L, -2, "pattern");
 }

@@ -31,6 +31,9 @@ typedef struct laxo_match {
  * what string.find raises of a bad pattern, and what `laxo_budget_steps` raises. */
 const char *laxo_match_at(laxo_match_t *m, const char *at, const char *pattern);
 
+/* Sets find, match, gmatch and gsub in the table at the top. */
+void laxo_pattern_functions(lua_State *L);
+
 /* Tells of the steps that were not told of yet. */
 void laxo_match_told(laxo_match_t *m);
 

@@ -5,5 +5,5 @@ local uv = require "luv"
 uv.os_unsetenv "LD_PRELOAD"
 
 -- Policy's bound is in the processor's time, of which the sanitiser takes several times as much.
-local policy_env = require "axosandbox.policy.env"
-policy_env.TIME = policy_env.TIME * 10
+local policy_box = require "axosandbox.policy.box"
+policy_box.TIME = policy_box.TIME * 10

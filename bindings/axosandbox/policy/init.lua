@@ -5,7 +5,7 @@
 --- is handed the next one as a function. Whatever goes wrong on the way means no.
 local uv = require "luv"
 local audit = require "axosandbox.audit"
-local env = require "axosandbox.policy.env"
+local box = require "axosandbox.policy.box"
 local errors = require "axosandbox.base.errors"
 local file = require "axosandbox.policy.file"
 local options = require "axosandbox.base.options"
@@ -64,7 +64,7 @@ local function add_override(layers, override)
     layers[#layers + 1] = host_layer(override)
     return
   end
-  local layer, err = policy_load.file(override)
+  local layer, err = policy_load.file(layers.box, override)
   if err then return err end
   if not layer then return failure(override .. ":1: there is no such file") end
   layers[#layers + 1] = layer
@@ -73,10 +73,10 @@ end
 --- The chain of one decision.
 ---@return axo.policy.Layer[]?
 ---@return axo.Error?
-local function load_chain(name, override, dirs, shipped, binding)
-  local layers = {}
+local function load_chain(in_box, name, override, dirs, shipped, binding)
+  local layers = { box = in_box }
   if binding then
-    local layer, err = policy_load.file(("%s/%s.lua"):format(binding, name))
+    local layer, err = policy_load.file(in_box, ("%s/%s.lua"):format(binding, name))
     if err then return nil, err end
     if layer then layer.binding = true end
     layers[1] = layer
@@ -86,12 +86,12 @@ local function load_chain(name, override, dirs, shipped, binding)
     if err then return nil, err end
   end
   for _, dir in ipairs(dirs) do
-    local layer, err = policy_load.file(("%s/%s.lua"):format(dir, name))
+    local layer, err = policy_load.file(in_box, ("%s/%s.lua"):format(dir, name))
     if err then return nil, err end
     layers[#layers + 1] = layer
   end
   local path = ("%s/%s.lua"):format(shipped, name)
-  local layer, err = policy_load.file(path, true)
+  local layer, err = policy_load.file(in_box, path, true)
   if err then return nil, err end
   if not layer then
     return nil, failure(path .. ":1: the shipped policy is missing", "install axosandbox again")
@@ -166,9 +166,9 @@ function policy.new(overrides, opts)
   if wrong then return nil, wrong end
   local fields, deciders = split_overrides(overrides)
   local set = setmetatable({ layers = {}, plain_fields = fields, tried = {}, outside = {} }, Policy)
-  local shipped = opts.shipped or shipped_dir()
+  local shipped, in_box = opts.shipped or shipped_dir(), box.new()
   for _, name in ipairs(shapes.names) do
-    local layers, err = load_chain(name, deciders[name], dirs, shipped, binding)
+    local layers, err = load_chain(in_box, name, deciders[name], dirs, shipped, binding)
     if not layers then return nil, err end
     set.layers[name] = layers
   end
@@ -250,107 +250,89 @@ local function check_outside(self, request)
   if request.dir_real == nil then self.outside[dir] = true end
 end
 
--- Errors of answers that are wrong, when it was not watched which line returned them.
-local unplaced = setmetatable({}, { __mode = "k" })
-
-local function blame(layer, budget, problem)
-  local line = layer.path and budget and budget:line_of(layer.fn)
-  local where = layer.path and line and ("%s:%d"):format(layer.path, line) or layer.where
-  local err = failure(where .. ": " .. problem)
-  if line == false then unplaced[err] = true end
-  error(err, 0)
+-- The error of an answer that is none; of a file, at the line that returned it.
+local function blame(layers, layer, problem)
+  local path, line
+  if layer.reference then path, line = layers.box:returned() end
+  return failure(("%s: %s"):format(path and ("%s:%d"):format(path, line) or layer.where, problem))
 end
 
--- Errors have no position: whoever catches them knows the file and line that were in control.
-local function no_default()
-  error("there is no further default", 0)
+local NO_DEFAULT = "there is no further default"
+
+local ask
+
+-- A function of the host's may yield when it is asked first; beneath a binding file it may not, and
+-- that one does not pay for it.
+local function call_host(run, layer, request, default)
+  local is_beneath_file = run.is_begun
+  if is_beneath_file then run.layers.box:pause() end
+  local ok, answer = xpcall(layer.fn, function(value)
+    if errors.is_error(value) then return value end
+    local message = type(value) == "string" and value or "raised a " .. type(value)
+    return failure(("%s: %s"):format(layer.where, message), nil, debug.traceback("", 2))
+  end, request, default)
+  if is_beneath_file then run.layers.box:go_on() end
+  return ok, answer
 end
 
-local ask, ask_files
-
--- What layer `i` may call to have the next one asked. A file may keep it for a later decision: it is
--- then under that one's budget.
-local function default_of(budget, layers, i, name, fresh)
-  local function pass(changed, running)
-    if changed == nil then changed = fresh() end
-    local passed, problem = plain.copy(changed)
+-- What layer `i`, a function of the host's, may call to have the next one asked.
+local function default_of(run, i, request)
+  return function(changed)
+    local passed, problem = request, nil
+    if changed ~= nil then passed, problem = plain.copy(changed) end
     if problem or type(passed) ~= "table" then
       error("default: the request must be a table of plain data, and this is or holds "
         .. (problem or "a " .. type(passed)), 0)
     end
-    local function copy() return plain.copy(passed) end
-    if not running then return ask_files(layers, i + 1, name, copy) end
-    running:charge(env.CALL)
-    return ask(running, layers, i + 1, name, copy)
-  end
-  return function(changed)
-    local running = budget and env.running()
-    if not running then return pass(changed) end
-    return running:paused(pass, changed, running)
+    local decision, err = run.next(i, passed)
+    if not decision then error(err, 0) end
+    return decision
   end
 end
 
---- Turns what was raised by a host's function into an error that names its source.
-local function error_of_host(layer)
-  return function(value)
-    if errors.is_error(value) then return value end
-    local message = type(value) == "string" and value or "raised a " .. type(value)
-    return failure(("%s: %s"):format(layer.where, message), nil, debug.traceback("", 2))
-  end
-end
-
--- A host's function beneath a binding file is asked while that one's budget pauses.
-local function answer_of(layer, budget, given, default)
-  if not budget then return layer.fn(given, default) end
-  if layer.path then return budget:counted(layer.fn, given, default) end
-  local ok, answer = xpcall(layer.fn, error_of_host(layer), given, default)
-  if not ok then error(answer, 0) end
-  return answer
-end
-
---- Asks layer `i`; raises an error object when the answer is no answer.
----@param budget axo.core.Budget? nil when a host's function is asked
----@param fresh fun(): table the request, a copy that the layer may keep
----@param given table? the first of these
-function ask(budget, layers, i, name, fresh, given)
-  local layer = layers[i]
-  given = given or fresh()
-  local op = given.op
-  local own = layer.path and budget
-  local default = layers[i + 1] and default_of(own, layers, i, name, fresh) or no_default
-  local answer = answer_of(layer, budget, given, default)
+local function ask_host(run, i, layer, request)
+  local ok, answer = call_host(run, layer, (plain.copy(request)), default_of(run, i, request))
+  if not ok then return nil, answer end
   local decision, problem = plain.copy(answer)
-  problem = problem and ("%s decision: %s, which is not plain data"):format(name, problem)
-    or shapes.check(name, op, decision)
-  if problem then blame(layer, budget, problem) end
+  return decision, problem and { problem = problem }
+end
+
+local function ask_file(run, i, layer, request)
+  local begins = not run.is_begun
+  run.is_begun = true
+  local decision, failed = run.layers.box:ask(layer.reference, i, request, run.next, begins)
+  if begins then run.is_begun = false end
+  if failed and not failed.problem then
+    failed = policy_load.error_of_run(failed, layer.where)
+  end
+  return decision, failed
+end
+
+--- Asks layer `i`.
+---@param run table of one decision: its name, layers, the requests by layer, and what asks the next
+---@param request table which no layer is given but as a copy
+---@return table? decision
+---@return axo.Error? err
+function ask(run, i, request)
+  local layer = run.layers[i]
+  run.requests[i] = request
+  local decision, failed = (layer.reference and ask_file or ask_host)(run, i, layer, request)
+  if errors.is_error(failed) then return nil, failed end
+  local problem = failed
+    and ("%s decision: %s, which is not plain data"):format(run.name, failed.problem)
+    or shapes.check(run.name, request.op, decision)
+  if problem then return nil, blame(run.layers, layer, problem) end
   return decision
 end
 
--- The files of layer `i` and beneath, and their functions.
-local function files_of(layers, i)
-  local owners, functions = {}, {}
-  for at = i, #layers do
-    for chunk, path in pairs(layers[at].owners or {}) do owners[chunk] = path end
-    functions[layers[at].fn] = true
+-- A file may keep its `default` for a later decision: it asks the next one then.
+local function new_run(name, layers)
+  local run = { name = name, layers = layers, requests = {} }
+  function run.next(i, changed)
+    if not layers[i + 1] then return nil, NO_DEFAULT end
+    return ask(run, i + 1, changed or run.requests[i])
   end
-  return owners, functions
-end
-
-function ask_files(layers, i, name, fresh, given)
-  local decision, what = env.run(nil, ask, layers, i, name, fresh, given)
-  if not what then return decision end
-  local owners, functions = files_of(layers, i)
-  -- Asked once more, slowly, so that the message can name the line: a right answer comes too late.
-  if unplaced[what.value] then
-    local _, again = env.run(functions, ask, layers, i, name, fresh)
-    what = again or what
-  end
-  error(policy_load.error_of_run(what, owners, layers[i].where), 0)
-end
-
-local function ask_guarded(layers, name, fresh, given)
-  if layers[1].path then return pcall(ask_files, layers, 1, name, fresh, given) end
-  return xpcall(ask, error_of_host(layers[1]), nil, layers, 1, name, fresh, given)
+  return run
 end
 
 --- Completes a request that nobody else holds: `fields` (the plain fields), the end of a long
@@ -375,9 +357,8 @@ end
 
 -- What becomes of a command is recorded with the command; a reading of podman's words is no
 -- decision.
-local function audit_decision(self, name, fresh, decision, err)
+local function audit_decision(self, name, request, decision, err)
   if decision and name == "exec" or not audit.is_on() then return end
-  local request = fresh()
   if decision and request.op == "classify" then return end
   audit.emit("policy", request.id or self.session, {
     decision = name, by = self:source(name), outcome = decision,
@@ -385,24 +366,17 @@ local function audit_decision(self, name, fresh, decision, err)
   })
 end
 
---- Decides about what `fresh` makes anew at each call: a complete request, which policy may keep
---- and change.
+--- Decides about a complete request, which nobody changes meanwhile.
 ---@param name "sandbox"|"image_trust"|"post_create"|"provision"|"exec"|"retry"
----@param fresh fun(): table plain data
+---@param request table plain data
 ---@return table? decision checked against its shape
 ---@return axo.Error? err code "POLICY"; the message begins with the file and line
-function Policy:decide_fresh(name, fresh)
-  local layers = self.layers[name]
-  local given = fresh()
-  local refused = check_outside(self, given)
+function Policy:decide_complete(name, request)
+  local refused = check_outside(self, request)
   if refused then return nil, refused end
-  local ok, decision = ask_guarded(layers, name, fresh, given)
-  if not ok then
-    local err = errors.is_error(decision) and decision or failure(tostring(decision))
-    audit_decision(self, name, fresh, nil, err)
-    return nil, err
-  end
-  audit_decision(self, name, fresh, decision)
+  local decision, err = ask(new_run(name, self.layers[name]), 1, request)
+  audit_decision(self, name, request, decision, err)
+  if not decision then return nil, err end
   if name == "retry" and decision.action == "retry" then
     self.tried[#self.tried + 1] = plain.copy(decision.changes)
   end
@@ -421,7 +395,7 @@ function Policy:decide(name, request)
   if type(request) ~= "table" then error("policy: the request must be a table", 2) end
   local copy, problem = plain.copy(request)
   if not copy then error("policy: the request must be plain data: it holds " .. problem, 2) end
-  return self:decide_fresh(name, function() return self:complete(name, (plain.copy(request))) end)
+  return self:decide_complete(name, self:complete(name, copy))
 end
 
 return policy

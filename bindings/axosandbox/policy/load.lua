@@ -1,15 +1,14 @@
---- Loads a policy file, with its parts, and says where it went wrong.
-local env = require "axosandbox.policy.env"
+--- Loads a policy file, with its parts, into a box, and says where it went wrong.
 local errors = require "axosandbox.base.errors"
 local file = require "axosandbox.policy.file"
 
 local policy_load = {}
 
 ---@class axo.policy.Layer
----@field fn fun(request: table, default: fun(request: table?): table): table
+---@field fn (fun(request: table, default: fun(request: table?): table): table)? of the host's
+---@field reference integer? of a file's function, in the box
 ---@field path string? of a file
 ---@field files { path: string, real: string }[] the file and its parts; real: without symbolic links
----@field owners table<string, string> chunk name to path, of the same
 ---@field where string file and line of the function
 ---@field shipped boolean?
 
@@ -33,96 +32,55 @@ local function with_full_path(message, short, path)
 end
 
 --- The error for something that a file did when it ran.
----@param what { value: any, co: thread, traceback: string }
----@param owners table<string, string> chunk name to path, of the files that may be blamed
+---@param what axo.Error|axo.core.BoxFailure as the box gives it
 ---@param otherwise string the file and line to name when no frame is known
 ---@return axo.Error
-function policy_load.error_of_run(what, owners, otherwise)
-  local value, frame = what.value, env.frame_of(what.co, owners)
-  if errors.is_error(value) then return value end
-  local message = type(value) == "string" and value or ("raised a " .. type(value))
-  if type(value) ~= "string" and type(value) ~= "table" then
-    message = message .. ": " .. tostring(value)
-  end
-  if not frame then
-    return policy_load.failure(otherwise .. ": " .. message, nil, what.traceback)
-  end
-  message = with_full_path(message, frame.short, frame.path)
-  if message:sub(1, #frame.path + 1) ~= frame.path .. ":" then
-    message = ("%s:%d: %s"):format(frame.path, frame.line, message)
+function policy_load.error_of_run(what, otherwise)
+  if errors.is_error(what) then return what end
+  local path = what.path
+  if not path then return policy_load.failure(otherwise .. ": " .. what.message) end
+  local message = with_full_path(what.message, what.short, path)
+  if message:sub(1, #path + 1) ~= path .. ":" then
+    message = ("%s:%d: %s"):format(path, what.line, message)
   end
   return policy_load.failure(message, nil, what.traceback)
 end
 
-local function problem_of_syntax(problem, chunk_name, path)
-  local short = debug.getinfo(load("", chunk_name), "S").short_src
-  problem = with_full_path(problem, short, path)
-  if problem:sub(1, #path + 1) ~= path .. ":" then problem = path .. ":1: " .. problem end
-  return policy_load.failure(problem)
-end
-
---- Reads a file and compiles it, as one of the layer's.
----@return function? chunk nil when it failed, or when there is no such file
+--- Reads a file, as one of the layer's.
+---@return string? text nil when it failed, or when there is no such file
 ---@return axo.Error? err
-local function compile(layer, path, globals)
+local function read(layer, path)
   local text, err, real = file.read(path, { shipped = layer.shipped })
-  if not text then return nil, err end
-  local chunk_name = "@" .. path
-  local chunk, problem = load(text, chunk_name, "t", globals)
-  if not chunk then return nil, problem_of_syntax(problem, chunk_name, path) end
-  layer.owners[chunk_name] = path
-  table.insert(layer.files, { path = path, real = real })
-  return chunk
+  if text then table.insert(layer.files, { path = path, real = real }) end
+  return text, err
 end
 
-local function compile_part(layer, name)
+--- What `part "name"` in a file asks for: the file `name.lua` in the directory that has the file's
+--- own name.
+local function read_part(layer, name)
   local path = ("%s/%s.lua"):format(layer.path:gsub("%.lua$", ""), name)
-  local chunk, err = compile(layer, path, env.new())
-  if chunk or err then return chunk, err end
-  return nil, policy_load.failure(path .. ":1: there is no such file",
+  local text, err = read(layer, path)
+  if text then return text, "@" .. path end
+  return nil, err or policy_load.failure(path .. ":1: there is no such file",
     layer.path .. " needs it as a part")
 end
 
---- What `part "name"` in a file is: it runs the file `name.lua` in the directory that has the
---- file's own name, and returns what that returned.
-local function part_of(layer, budget)
-  return function(name)
-    if not layer.is_loading then error("part: only while the file is loaded", 0) end
-    if type(name) ~= "string" or not name:find "^[%w_]+$" then
-      error("part: a name is of letters, digits and '_'", 0)
-    end
-    local chunk, err = budget:paused(compile_part, layer, name)
-    if not chunk then error(err, 0) end
-    return chunk()
-  end
-end
-
-local function run(layer, chunk, globals)
-  layer.is_loading = true
-  local fn, what = env.run_loading(function(budget)
-    globals.part = part_of(layer, budget)
-    return budget:counted(chunk)
-  end)
-  layer.is_loading = false
-  if what then return nil, policy_load.error_of_run(what, layer.owners, layer.path .. ":1") end
-  if type(fn) == "function" then return fn end
-  return nil, policy_load.failure(("%s:1: must return one function, but returned a %s"):format(
-    layer.path, type(fn)))
-end
-
 --- Loads a file.
+---@param box axo.core.Box
 ---@param path string absolute
 ---@param shipped boolean?
 ---@return axo.policy.Layer? layer nil when it failed, or when there is no such file
 ---@return axo.Error? err
-function policy_load.file(path, shipped)
-  local layer = { path = path, shipped = shipped, files = {}, owners = {} }
-  local globals = env.new()
-  local chunk, err = compile(layer, path, globals)
-  if not chunk then return nil, err end
-  layer.fn, err = run(layer, chunk, globals)
-  if not layer.fn then return nil, err end
-  layer.where = ("%s:%d"):format(path, math.max(debug.getinfo(layer.fn, "S").linedefined, 1))
+function policy_load.file(box, path, shipped)
+  local layer = { path = path, shipped = shipped, files = {} }
+  local text, err = read(layer, path)
+  if not text then return nil, err end
+  local reference, line = box:load(text, "@" .. path, function(name)
+    return read_part(layer, name)
+  end)
+  if not reference then return nil, policy_load.error_of_run(line, path .. ":1") end
+  layer.reference = reference
+  layer.where = ("%s:%d"):format(path, line)
   return layer
 end
 

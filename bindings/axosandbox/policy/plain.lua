@@ -1,5 +1,4 @@
---- Plain data: what may cross between the engine and policy. Both sides get copies, so that
---- neither can change what the other holds.
+--- Plain data: what may cross between the engine and policy.
 local core = require "axosandbox.core"
 
 local plain = {}
@@ -15,9 +14,7 @@ local MAX_DEPTH, MAX_VALUES = plain.MAX_DEPTH, plain.MAX_VALUES
 ---@return any copy nil when it failed
 ---@return string? problem what is in there that is not plain data
 function plain.copy(value)
-  local copy, problem, key = core.plain_copy(value, MAX_DEPTH, MAX_VALUES)
-  if key ~= nil then problem = ("%s at the key %q"):format(problem, tostring(key)) end
-  return copy, problem
+  return core.plain_copy(value, MAX_DEPTH, MAX_VALUES)
 end
 
 return plain

@@ -117,19 +117,15 @@ end
 
 local NONE = {}
 
--- Asks policy: its answer bounds the command. Nothing in the request is held by anybody else.
+-- Asks policy, which gets copies: its answer bounds the command.
 local function permit(self, spec, kind)
   local record = self.record
   local own = kind == "exec" and record.exec or NONE
-  local decision, err = record.policy:decide_fresh("exec", function()
-    local request = {
-      argv = core.words(spec.argv), kind = kind, cwd = spec.cwd,
-      env_names = spec.env and names_of(spec.env) or {}, id = record.id, dir = record.dir,
-      timeout = spec.timeout or own.timeout, max_output = spec.max_output or own.max_output,
-    }
-    request.user = spec.user or record.user
-    return record.policy:complete("exec", request)
-  end)
+  local decision, err = record.policy:decide_complete("exec", record.policy:complete("exec", {
+    argv = spec.argv, kind = kind, cwd = spec.cwd, user = spec.user or record.user,
+    env_names = spec.env and names_of(spec.env) or {}, id = record.id, dir = record.dir,
+    timeout = spec.timeout or own.timeout, max_output = spec.max_output or own.max_output,
+  }))
   if not decision then return nil, err end
   if not decision.allow then return denied(record, spec, kind, decision.reason) end
   if spec.timeout or spec.max_output then unmet.tell(record, kind, spec, decision) end

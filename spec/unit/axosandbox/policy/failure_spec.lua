@@ -1,6 +1,6 @@
 -- Whatever goes wrong in policy means no, and names the file and the line.
 local errors = require "axosandbox.base.errors"
-local policy_env = require "axosandbox.policy.env"
+local policy_box = require "axosandbox.policy.box"
 local policies = require "spec.support.policies"
 
 local REQUEST = { argv = { "true" }, kind = "exec" }
@@ -92,7 +92,7 @@ describe("policy fails closed on", function()
       .. "  return { alow = true }\nend")
     local decision, err = set:decide("exec", REQUEST)
     assert.is_nil(decision)
-    assert.equal(1, (err.message:find(path .. ':2: exec decision: unknown key "alow"', 1, true)))
+    assert.equal(1, (err.message:find(path .. ':5: exec decision: unknown key "alow"', 1, true)))
   end)
 
   it("a decision that was wrong further down, at the file that made it", function()
@@ -249,7 +249,7 @@ describe("the budget stops", function()
         "return function()\n" .. body:gsub("BIG", "('x'):rep(1000000)") .. "\nend", REQUEST)
       assert.equal("POLICY", err.code)
       assert.matches("exec.lua:2: ", err.message)
-      assert.is_true(collectgarbage "count" - before < 8 * policy_env.MEMORY / 1024)
+      assert.is_true(collectgarbage "count" - before < 8 * policy_box.MEMORY / 1024)
       collectgarbage()
     end)
   end
