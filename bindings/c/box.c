@@ -15,6 +15,7 @@
 #define ASKING 1000
 #define FRAMES_MAX 200
 #define TRACED_MAX 20
+#define NS_PER_MS INT64_C(1000000)
 
 /* One call of the host's into the box. */
 typedef struct laxo_entry {
@@ -360,7 +361,7 @@ static int box_load(lua_State *L) {
   laxo_entry_t entry = {
       .host = L, .reference = LUA_NOREF, .value = 2, .name = 3, .callback = 4};
   size_t before = box->used;
-  laxo_box_begin(box);
+  laxo_box_begin(box, box->loading_time_ns);
   int status = enter(box, &entry, load_file);
   if (status != LUA_OK)
     return fail(L, box, &entry, status);
@@ -402,7 +403,7 @@ static int box_ask(lua_State *L) {
   laxo_budget_t before = box->budget;
   bool begins = lua_toboolean(L, 6);
   if (begins)
-    laxo_box_begin(box);
+    laxo_box_begin(box, box->time_ns);
   else if (before.paused)
     laxo_box_go_on(box);
   int results = ask(L, box, &entry);
@@ -453,7 +454,7 @@ static int open_box(lua_State *L) {
   return 0;
 }
 
-/* core.box { instructions, memory, time, depth, values } */
+/* core.box { instructions, memory, time, loading_time, depth, values } */
 static int box_new(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
@@ -461,7 +462,8 @@ static int box_new(lua_State *L) {
   laxo_box_t made = {
       .most = memory,
       .instructions = field(L, "instructions"),
-      .time_ns = field(L, "time") * INT64_C(1000000),
+      .time_ns = field(L, "time") * NS_PER_MS,
+      .loading_time_ns = field(L, "loading_time") * NS_PER_MS,
       .bounds = {(int)field(L, "depth"), field(L, "values"), memory / 2},
   };
   laxo_box_t *box = lua_newuserdatauv(L, sizeof *box, 1);

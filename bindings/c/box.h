@@ -13,6 +13,7 @@
 /* What is left to the decision, or the load, that runs. */
 typedef struct laxo_budget {
   lua_Integer left; /* instructions */
+  int64_t time_ns;  /* in all */
   int64_t
       half_ns; /* the thread's clock, half of the time after the begin; 0: not yet */
   int64_t look_ns; /* by the monotonic clock: it has not used that time before */
@@ -28,7 +29,7 @@ typedef struct laxo_box {
   size_t used, most;
   bool too_long; /* what was refused last was a text */
   lua_Integer instructions;
-  int64_t time_ns;
+  int64_t time_ns, loading_time_ns;
   laxo_bounds_t bounds; /* of what crosses */
   laxo_budget_t budget;
   struct laxo_entry *entry; /* the innermost; NULL: nothing runs */
@@ -46,8 +47,8 @@ laxo_box_t *laxo_box_of(lua_State *L);
 /* A lua_Alloc, for lua_newstate: `data` is the box. */
 void *laxo_box_allocate(void *data, void *block, size_t old, size_t size);
 
-/* A new budget. */
-void laxo_box_begin(laxo_box_t *box);
+/* A new budget, with so much of the processor's time. */
+void laxo_box_begin(laxo_box_t *box, int64_t time_ns);
 /* The time between the two is not counted. */
 void laxo_box_pause(laxo_box_t *box);
 void laxo_box_go_on(laxo_box_t *box);

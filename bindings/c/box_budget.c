@@ -74,10 +74,11 @@ static int64_t now_ns(clockid_t clock) {
   return (int64_t)now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
 }
 
-void laxo_box_begin(laxo_box_t *box) {
+void laxo_box_begin(laxo_box_t *box, int64_t time_ns) {
   box->budget = (laxo_budget_t){
       .left = box->instructions,
-      .look_ns = now_ns(CLOCK_MONOTONIC_COARSE) + box->time_ns / 2,
+      .time_ns = time_ns,
+      .look_ns = now_ns(CLOCK_MONOTONIC_COARSE) + time_ns / 2,
   };
 }
 
@@ -107,7 +108,7 @@ bool laxo_box_is_late(laxo_box_t *box) {
   int64_t used = now_ns(CLOCK_THREAD_CPUTIME_ID);
   if (b->half_ns == 0)
     b->half_ns = used;
-  int64_t left = box->time_ns / 2 - (used - b->half_ns);
+  int64_t left = b->time_ns / 2 - (used - b->half_ns);
   if (left <= 0)
     return true;
   b->look_ns = now + left;
@@ -130,7 +131,7 @@ void laxo_box_spend(lua_State *L, laxo_box_t *box, lua_Integer instructions) {
              box->instructions);
   if (laxo_box_is_late(box))
     exceeded(L, "used up its budget of %I ms (an endless loop?)",
-             box->time_ns / NS_PER_MS);
+             box->budget.time_ns / NS_PER_MS);
 }
 
 void laxo_budget_steps(lua_State *L, size_t steps) {

@@ -4,12 +4,15 @@
 #include "pattern.h"
 
 #include <lualib.h>
+#include <string.h>
 
 /* Steps for an argument of string.format, since a number can have hundreds of digits;
  * and for each when there are more of them than anybody writes down. */
 #define FORMAT_STEPS 200
 #define FORMAT_MANY_STEPS 8000
 #define FORMAT_MANY 16
+/* Of a text that is filled. */
+#define BYTES_PER_STEP 64
 
 /* In the registry, by the addresses of these: what each environment gets a copy of, and
  * what its `__index` is. */
@@ -24,12 +27,18 @@ void laxo_box_check_text(lua_State *L, size_t len) {
 /* ---- functions with a bound --------------------------------------------------------
  */
 
-static void repeat(luaL_Buffer *buffer, const char *text, size_t len,
-                   const char *separator, size_t gap, lua_Integer count) {
-  for (lua_Integer i = 0; i < count; i++) {
-    if (i > 0 && gap > 0)
-      luaL_addlstring(buffer, separator, gap);
-    luaL_addlstring(buffer, text, len);
+/* Fills `size` bytes with the text and what separates it from the next, over and over.
+ */
+static void fill(char *to, size_t size, const char *text, size_t len, const char *gap,
+                 size_t gap_len) {
+  size_t done = len < size ? len + gap_len : len;
+  memcpy(to, text, len);
+  if (len < size)
+    memcpy(to + len, gap, gap_len);
+  while (done < size) {
+    size_t more = done < size - done ? done : size - done;
+    memcpy(to + done, to, more);
+    done += more;
   }
 }
 
@@ -47,10 +56,9 @@ static int string_rep(lua_State *L) {
   size_t size = (size_t)count * (len + gap) - gap;
   laxo_box_check_text(L, size);
   luaL_Buffer buffer;
-  luaL_buffinitsize(L, &buffer, size);
-  repeat(&buffer, text, len, separator, gap, count);
-  luaL_pushresult(&buffer);
-  laxo_budget_steps(L, (size_t)count);
+  fill(luaL_buffinitsize(L, &buffer, size), size, text, len, separator, gap);
+  luaL_pushresultsize(&buffer, size);
+  laxo_budget_steps(L, size / BYTES_PER_STEP);
   return 1;
 }
 

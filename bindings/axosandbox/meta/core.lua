@@ -91,59 +91,56 @@ function Screen:rows() end
 ---@return string[] the last of those that have scrolled off, the oldest first
 function Screen:lines(count) end
 
--- ---- budgets, copies and digests --------------------------------------------------------
+-- ---- boxes, copies and digests -----------------------------------------------------------
 
----@class axo.core.Budget a coroutine, and what functions may use in it
-local Budget = {}
+---@class axo.core.Box a Lua state of its own, which plain data enters and leaves as copies. No table in it has a metatable that its files could set, and there is nothing of the host in it
+local Box = {}
 
----Calls a function in the coroutine, without a bound but for what `counted` calls there. After
----a failure it cannot be used again.
----@param fn function
----@param ... any
----@return boolean ok
----@return any result the first one, or what was raised
-function Budget:run(fn, ...) end
+---What went wrong in a box. `problem`: the answer is not plain data, and nothing else is set.
+---@class axo.core.BoxFailure
+---@field message string?
+---@field path string? file that was in control, if one was
+---@field line integer?
+---@field short string? what Lua's own messages call that file
+---@field traceback string?
+---@field problem string?
 
----Calls a function under the budget: beyond it, an error is raised, a string without a position.
----Called in the coroutine itself, as is `paused`.
----@param fn function
----@param ... any
----@return any ... its results
-function Budget:counted(fn, ...) end
+---Compiles a text, runs it, and keeps the one function that it returns. Its environment has what
+---policy/README.md lists.
+---@param text string
+---@param name string "@" and the path
+---@param part fun(name: string): string?, string|axo.Error what `part "name"` in there asks for: text and name, or nil and an error
+---@return integer? reference
+---@return integer|axo.Error|axo.core.BoxFailure line of the function
+function Box:load(text, name, part) end
 
----The same without looking, for what is known to end: what it allocated counts afterwards.
----@param fn function
----@param ... any
----@return any ... its results
-function Budget:paused(fn, ...) end
+---Calls a function with copies of the request, and a function that calls `next(layer, request?)`
+---with copies.
+---@param reference integer
+---@param layer integer
+---@param request table plain data
+---@param next fun(layer: integer, request: table?): table?, string|axo.Error? a text is raised in the file, an object goes through it
+---@param begins boolean with a budget of its own, and not what is left of the one that runs
+---@return any answer a copy
+---@return axo.Error|axo.core.BoxFailure? failure
+function Box:ask(reference, layer, request, next, begins) end
 
----Takes from what is left.
----@param instructions integer counted as used
-function Budget:charge(instructions) end
+---Where the last answer was returned.
+---@return string? path nil when that was in a function of C
+---@return integer? line
+function Box:returned() end
 
----@param fn function a watched one
----@return integer|false|nil line where it returned last; false when none is watched
-function Budget:line_of(fn) end
+---What follows is not of the decision that runs, until `go_on`.
+function Box:pause() end
 
----@return thread co for a traceback
-function Budget:thread() end
+function Box:go_on() end
 
----@param bounds { instructions: integer, memory: integer, time: integer, step: integer, methods: table?, watched: table<function, any>? } of each run. memory: bytes by which the whole state may grow, nothing being collected; time: milliseconds of this thread's processor time; step: instructions from check to check; methods: what is found in a string meanwhile; watched: for `line_of`, at the price of a call for each return
----@return axo.core.Budget
-function core.budget(bounds) end
-
----The function, after which what it took is looked at: a function of C is one instruction.
----@param fn function
----@return function
-function core.counted(fn) end
-
----Takes steps of C, eight to an instruction, from the budget under which it is called; raises when
----that is used up, and does nothing where there is none.
----@param steps integer
-function core.spend(steps) end
+---@param bounds { instructions: integer, memory: integer, time: integer, loading_time: integer, depth: integer, values: integer } of each call that begins, but memory: bytes that the whole state may have, which no allocation exceeds; times: milliseconds of this thread's processor time; depth, values: of what crosses
+---@return axo.core.Box
+function core.box(bounds) end
 
 ---`string`'s functions of these names, with the same arguments, results and errors. Their steps are
----taken from the budget under which they are called; what gsub builds is at most 1 MiB.
+---taken from the budget of the box in which they are called; what gsub builds is at most 1 MiB.
 ---@class axo.core.Pattern
 ---@field find fun(text: string, pattern: string, init: integer?, plain: boolean?): integer?, integer?, ...
 ---@field match fun(text: string, pattern: string, init: integer?): any
@@ -155,8 +152,7 @@ function core.spend(steps) end
 ---@param depth integer of tables in tables, at most
 ---@param values integer pairs in all, at most
 ---@return any copy nil when it failed
----@return string? problem what is in there that cannot be copied, or too much
----@return any key where that is, when it is the value of one
+---@return string? problem what is in there that cannot be copied, or too much, and where
 function core.plain_copy(value, depth, values) end
 
 ---A copy of a sequence of strings.

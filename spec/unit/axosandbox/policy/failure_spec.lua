@@ -179,10 +179,10 @@ describe("the budget stops", function()
   end
 
   it("nothing that is loaded on a slow machine, where a decision's time would not do", function()
-    local _ <close> = setmetatable({ policy_env.TIME }, {
-      __close = function(kept) policy_env.TIME = kept[1] end,
+    local _ <close> = setmetatable({ policy_box.TIME }, {
+      __close = function(kept) policy_box.TIME = kept[1] end,
     })
-    policy_env.TIME = 0.001
+    policy_box.TIME = 0.001
     local set = policies.with("exec", "local n = 0\nfor i = 1, 300000 do n = n + i end\n"
       .. "return function(_, default) return default(_) end")
     local decision, err = set:decide("exec", REQUEST)
