@@ -133,6 +133,7 @@ function Box:returned() end
 ---What follows is not of the decision that runs, until `go_on`.
 function Box:pause() end
 
+---Ends what `pause` began.
 function Box:go_on() end
 
 ---@param bounds { instructions: integer, memory: integer, time: integer, loading_time: integer, depth: integer, values: integer } of each call that begins, but memory: bytes that the whole state may have, which no allocation exceeds; times: milliseconds of this thread's processor time; depth, values: of what crosses

@@ -155,7 +155,7 @@ describe("the annotations of axosandbox.core", function()
     Lock = getmetatable(assert(core.lock(name, true))).__index,
     Hangup = debug.getregistry()["axo.hangup"].__index,
     Link = debug.getregistry()["axo.link"].__index,
-    Budget = debug.getregistry()["axo.budget"].__index,
+    Box = debug.getregistry()["axo.box"].__index,
     Screen = debug.getregistry()["axo.screen"].__index,
     GuestWork = debug.getregistry()["axo.guest_work"].__index,
   }
