@@ -335,14 +335,14 @@ local function new_run(name, layers)
   return run
 end
 
---- Completes a request that nobody else holds: `fields` (the plain fields), the end of a long
---- complaint, and for a retry `tried` (the changes decided since attempt 1), unless it brings its
---- own.
+--- Completes a request: `fields` (the plain fields), the end of a long complaint, and for a retry
+--- `tried` (the changes decided since attempt 1), unless it brings its own. Then nobody may change it:
+--- what is in there is the set's.
 ---@param name string
 ---@param request table
 ---@return table # `request`
 function Policy:complete(name, request)
-  if request.fields == nil then request.fields = plain.copy(self.plain_fields) end
+  request.fields = request.fields or self.plain_fields
   if name ~= "retry" then return request end
   local text = request.stderr
   if type(text) == "string" and #text > policy.MAX_COMPLAINT then
@@ -350,7 +350,7 @@ function Policy:complete(name, request)
   end
   if request.op == "retry" then
     if (request.attempt or 1) <= 1 then self.tried = {} end
-    if request.tried == nil then request.tried = plain.copy(self.tried) end
+    request.tried = request.tried or self.tried
   end
   return request
 end
