@@ -29,4 +29,41 @@ function errors.wrap(cause, op)
   return core.error { code = "INTERNAL", op = op, message = tostring(cause) }
 end
 
+-- ---- raised in a sequence, caught at one place -----------------------------------------------
+
+--- Raises an error object.
+---@param fields table as for `errors.new`
+function errors.raise(fields)
+  error(core.error(fields), 0)
+end
+
+--- A value; raises its error where there is none.
+---@generic T
+---@param value T?
+---@param err axo.Error?
+---@return T
+function errors.must(value, err)
+  if value then return value end
+  error(err, 0)
+end
+
+--- What a function returns first; `nil, err` when it raised an error object. A mistake is raised
+--- on, with its traceback.
+---@param fn function
+---@return any value, axo.Error?
+function errors.try(fn, ...)
+  local ok, value = xpcall(fn, debug.traceback, ...)
+  if ok then return value end
+  if core.is_error(value) then return nil, value end
+  error(value, 0)
+end
+
+--- For a variable that is `<close>`: calls `fn` at the end of its block, with what was raised
+--- there.
+---@param fn fun(err: any)
+---@return any
+function errors.finally(fn)
+  return setmetatable({}, { __close = function(_, err) fn(err) end })
+end
+
 return errors

@@ -1,5 +1,6 @@
 --- So many may be under way at once, and the others wait in line.
 local await = require "axosandbox.base.await"
+local errors = require "axosandbox.base.errors"
 
 local turns = {}
 
@@ -60,10 +61,8 @@ end
 ---@param fn function
 ---@return any ... what it returns
 function Turns:use(fn, ...)
-  local results = table.pack(xpcall(fn, debug.traceback, ...))
-  self:give()
-  if not results[1] then error(results[2], 0) end
-  return table.unpack(results, 2, results.n)
+  local _ <close> = errors.finally(function() self:give() end)
+  return fn(...)
 end
 
 --- Does something with each of a list, so many at once, and waits for all; in a coroutine.

@@ -33,6 +33,8 @@ local unmet = require "axosandbox.policy.unmet"
 
 local start = {}
 
+local must = errors.must
+
 local DEFAULT_TIMEOUT = 120
 local REUSE_PAUSE = 0.2
 
@@ -99,8 +101,8 @@ local PATHS = { [""] = true, native = true, portable = true }
 -- Which way is wanted is the user's to say; a word that says nothing must not choose one.
 local function check_path()
   local wanted = os.getenv "AXOSANDBOX_PATH" or ""
-  if PATHS[wanted] then return true end
-  return nil, errors.new {
+  if PATHS[wanted] then return end
+  errors.raise {
     code = "INVALID", op = "start",
     message = ("$AXOSANDBOX_PATH is %q, which is no way into a container"):format(wanted),
     hint = "set it to native or portable, or unset it",
@@ -134,18 +136,15 @@ end
 -- Without a network no port is published: who asked for one gets it, or an error.
 local function tell_of_ports(job)
   local asked, is_own = job.asked, job.set:fields().network == "none"
-  if #job.plan.ports == #asked.ports then return true end
+  if #job.plan.ports == #asked.ports then return end
   local why = is_own and "no network was asked for"
     or "the sandbox policy gives this session no network"
   local required = {}
   for _, port in ipairs(asked.ports) do
     if asked.required_ports[port] then required[#required + 1] = tostring(port) end
   end
-  if not required[1] then
-    job:warn("no port is published: " .. why, true)
-    return true
-  end
-  return nil, errors.new {
+  if not required[1] then return job:warn("no port is published: " .. why, true) end
+  errors.raise {
     code = is_own and "INVALID" or "POLICY", op = "start", port = tonumber(required[1]),
     message = ("the port %s was asked for and cannot be published: %s"):format(
       table.concat(required, ", "), why),
@@ -155,11 +154,8 @@ end
 
 local function make_plan(job)
   local asked = job.asked
-  local sandbox, err = decide_sandbox(job.set, asked, asked.remote_user)
-  if not sandbox then return nil, err end
-  local chosen
-  chosen, err = image.decide(job)
-  if not chosen then return nil, err end
+  local sandbox = must(decide_sandbox(job.set, asked, asked.remote_user))
+  local chosen = must(image.decide(job))
   if chosen.warning then job:warn(chosen.warning, asked.image ~= nil) end
   settle_user(job, sandbox, chosen)
   session_user.prefer(job, sandbox, chosen)
@@ -177,61 +173,58 @@ local function make_plan(job)
     required_ports = asked.required_ports, env = asked.env, keep = asked.keep,
     secret_names = next(asked.env_from) and sorted_names(asked.env_from) or nil,
   }, sandbox, chosen)
-  if not job.plan then
-    return nil, errors.new { code = "POLICY", op = "start", message = problem }
-  end
-  local told
-  told, err = tell_of_ports(job)
-  if not told then return nil, err end
+  if not job.plan then errors.raise { code = "POLICY", op = "start", message = problem } end
+  tell_of_ports(job)
   warn_of_the_floor(job)
   job.sandbox = sandbox
   job.pull_timeout = sandbox.timeouts and sandbox.timeouts.pull
   job:set_deadline(sandbox.timeouts and sandbox.timeouts.start or DEFAULT_TIMEOUT)
-  return job.plan
 end
 
 -- ---- the lock ------------------------------------------------------------------------
 
-local function in_use(job)
-  return nil, errors.new {
+-- False when somebody else holds it.
+local function take_lock(job)
+  local lock, err = session_lock.take(job.place, true)
+  if not lock and err.code ~= "EBUSY" then error(err, 0) end
+  job.lock = lock
+  return lock ~= nil
+end
+
+local function lock(job)
+  if take_lock(job) then return end
+  errors.raise {
     code = "IN_USE", op = "start",
     message = ("the session %q is in use: it is open somewhere, or being started"):format(job.id),
     hint = hints.TABLE.in_use.lua,
   }
 end
 
-local function lock(job)
-  local err
-  job.lock, err = session_lock.take(job.place, true)
-  if job.lock then return true end
-  if err.code == "EBUSY" then return in_use(job) end
-  return nil, err
-end
-
 -- ---- after podman run ----------------------------------------------------------------
 
 -- podman knows nothing of it, so it is in another store, and its files are in our place.
 local function rival(job)
-  return nil, errors.new {
+  errors.raise {
     code = "IN_USE", op = "start",
     message = ("a session %q runs already, in another of podman's stores"):format(job.id),
     hint = "choose another id, or stop it with the podman that started it",
   }
 end
 
+local function make_directory(job)
+  local err
+  job.dir, err = job.place:dir()
+  must(job.dir, err)
+end
+
 local function run(job)
-  local container, err = session_user.run(job)
-  if not container then return nil, err end
+  local container = session_user.run(job)
   job.container = container
   -- The container is a new one: what an older one of this id left here means nothing any more.
-  if not leftovers.remove_directory(job.dir, container.instance) then return rival(job) end
-  job.dir, err = job.place:dir()
-  if not job.dir then return nil, err end
-  local ok
-  ok, err = settle.verify(job)
-  if not ok then return nil, err end
+  if not leftovers.remove_directory(job.dir, container.instance) then rival(job) end
+  make_directory(job)
+  settle.verify(job)
   settle.keep(job)
-  return true
 end
 
 local function record_of(job)
@@ -269,90 +262,66 @@ local function resolve_secrets(job)
     dirs = { job.asked.dir, job.asked.source },
     on_process = function(process) job.current = process end,
   })
-  if err then return nil, err end
+  if err then error(err, 0) end
   job.secrets = found
-  return true
 end
 
 -- ---- the sequence --------------------------------------------------------------------
 
 local function prepare(job)
-  local ok, err = check_path()
-  if not ok then return nil, err end
-  ok, err = request.find_directory(job.asked)
-  if not ok then return nil, err end
+  check_path()
+  must(request.find_directory(job.asked))
   host.avoid(job.asked.source)
-  job.client, err = podman.client()
-  if not job.client then return nil, err end
-  ok, err = own_files.check(job.asked.source, job.client.program)
-  if not ok then return nil, err end
-  if not job.set then return nil, job.set_error end
-  job.place, err = place.own(job.id)
-  if not job.place then return nil, err end
-  return make_plan(job)
+  job.client = must(podman.client())
+  must(own_files.check(job.asked.source, job.client.program))
+  must(job.set, job.set_error)
+  job.place = must(place.own(job.id))
+  make_plan(job)
 end
 
 local function start_anew(job)
-  local ok, err
-  job.dir, err = job.place:dir()
-  if not job.dir then return nil, err end
+  resolve_secrets(job)
+  make_directory(job)
   session_file.begin(job.dir)
   learnt.apply(job)
   provision.look_up(job)
-  ok, err = run(job)
-  if not ok then return nil, err end
-  ok, err = provision.apply(job, run)
-  if not ok then return nil, err end
+  run(job)
+  provision.apply(job, run)
   local record = record_of(job)
-  ok, err = secrets.keep(record)
-  if not ok then return nil, err end
-  ok, err = provision.post_create(job, record)
-  if not ok then return nil, err end
-  if job.cancelled then return nil, job:stopped() end
-  ok, err = session_lock.share(job.lock, job.id)
-  return ok and record, err
+  must(secrets.keep(record))
+  provision.post_create(job, record)
+  job:check_cancelled()
+  must(session_lock.share(job.lock, job.id))
+  return record
 end
 
 -- Until there is a session to open, or none and the right to start it.
 local function reuse_or_lock(job)
   while true do
     local record, err = reuse.find(job)
-    if record or (err and err.code ~= "STARTING") then return record, err end
-    local ok
-    ok, err = lock(job)
-    if ok then return nil end
-    err = err.code ~= "IN_USE" and err or job:stopped()
-    if err then return nil, err end
+    if record then return record end
+    if err and err.code ~= "STARTING" then error(err, 0) end
+    if take_lock(job) then return nil end
+    job:check_stopped()
     await.sleep(REUSE_PAUSE)
   end
 end
 
 local function join(job, record)
-  local ok, err = resolve_secrets(job)
-  if ok and job.cancelled then ok, err = nil, job:stopped() end
-  if not ok then
-    reuse.leave(record)
-    return nil, err
-  end
+  local _ <close> = errors.finally(function(err)
+    if err then reuse.leave(record) end
+  end)
+  resolve_secrets(job)
+  job:check_cancelled()
   reuse.apply(job, record)
   return record
 end
 
 local function establish(job)
-  local ok, err = prepare(job)
-  if not ok then return nil, err end
-  if job.asked.reuse then
-    local record
-    record, err = reuse_or_lock(job)
-    if record then return join(job, record) end
-    if err then return nil, err end
-  else
-    ok, err = lock(job)
-    if not ok then return nil, err end
-  end
-  ok, err = resolve_secrets(job)
-  if not ok then return nil, err end
-  return start_anew(job)
+  prepare(job)
+  if not job.asked.reuse then lock(job) end
+  local record = job.asked.reuse and reuse_or_lock(job)
+  return record and join(job, record) or start_anew(job)
 end
 
 -- A container that this start did not make, and its files, are left alone.
@@ -386,15 +355,15 @@ local function begin_without_guest(job, record)
 end
 
 function begin(job)
-  local ok, record, err = xpcall(establish, debug.traceback, job)
-  if ok and record then
+  local ok, record = xpcall(establish, debug.traceback, job)
+  if ok then
     local sb = sessions.handle(record)
     if has_lost_its_guest(sb, record) then return begin_without_guest(job, record) end
     return sb
   end
   abandon(job)
-  if not ok then return nil, errors.wrap(record, "start") end
-  return nil, job.cancelled and job:stopped() or err
+  if job.cancelled and errors.is_error(record) then return nil, job:stopped() end
+  return nil, errors.wrap(record, "start")
 end
 
 local function begin_on_record(job)

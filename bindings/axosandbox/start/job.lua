@@ -48,9 +48,10 @@ end
 --- Does something that has a deadline of its own, and does not count against the start's.
 function Job:off_the_clock(fn, ...)
   local before = clock()
-  local results = table.pack(fn(...))
-  self.deadline = self.deadline + clock() - before
-  return table.unpack(results, 1, results.n)
+  local _ <close> = errors.finally(function()
+    self.deadline = self.deadline + clock() - before
+  end)
+  return fn(...)
 end
 
 --- Reports something that the session's user should know.
@@ -96,6 +97,17 @@ function Job:stopped()
       hint = "raise `timeouts.start` in the sandbox policy",
     }
   end
+end
+
+--- Raises where it may not go on.
+function Job:check_stopped()
+  local err = self:stopped()
+  if err then error(err, 0) end
+end
+
+--- Raises where it was cancelled, however much time is left.
+function Job:check_cancelled()
+  if self.cancelled then self:check_stopped() end
 end
 
 --- Asks podman inside the job's coroutine; a cancel ends the request.

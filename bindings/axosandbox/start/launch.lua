@@ -18,6 +18,8 @@ local turns = require "axosandbox.base.turns"
 
 local launch = {}
 
+local must = errors.must
+
 local MAX_STEPS = 12
 local MAX_WAIT = 60
 
@@ -38,11 +40,10 @@ end
 --- (a virtual machine that shares the homes) reads it from the user's cache.
 ---@param job axo.Job
 ---@param instance string
----@return string? path, axo.Error?
+---@return string path
 function launch.profile_path(job, instance)
-  local dir, err = job.dir, nil
-  if job.client:is_remote() then dir, err = host.cache_dir() end
-  return dir and ("%s/%s.seccomp.json"):format(dir, instance), err
+  local dir = job.client:is_remote() and must(host.cache_dir()) or job.dir
+  return ("%s/%s.seccomp.json"):format(dir, instance)
 end
 
 -- Without a place for its socket there is no guest.
@@ -57,11 +58,9 @@ end
 local function new_attempt(job)
   job.plan.instance = naming.token()
   local base = job.dir .. "/" .. job.plan.instance
-  local seccomp, err = launch.profile_path(job, job.plan.instance)
-  if not seccomp then return nil, err end
   return {
     instance = job.plan.instance,
-    seccomp = seccomp,
+    seccomp = launch.profile_path(job, job.plan.instance),
     cidfile = base .. ".cid",
     pidfile = not job.client:is_remote() and base .. ".pid" or nil,
     link_dir = link_dir(job),
@@ -89,7 +88,7 @@ local function check_alive(job, container)
   local why = guest.ending(found and found.State and found.State.ExitCode)
   leftovers.remove(job.client, container.id)
   guest.forget(container.instance, job.dir)
-  return nil, errors.new {
+  errors.raise {
     code = "PODMAN", op = "start", final = true, ended = true,
     message = why and why.message
       or ("the container ended as soon as it was started (image %s)"):format(job.plan.image),
@@ -102,15 +101,12 @@ end
 local starting = turns.new(3 * math.max(1, #(uv.cpu_info() or {})))
 
 local function run_once(job)
-  local stopped = job:stopped()
-  if stopped then return nil, stopped end
-  local attempt, err = new_attempt(job)
-  if not attempt then return nil, err end
-  local argv
-  argv, err = core.argv.run(spec_of(job, attempt))
+  job:check_stopped()
+  local attempt = new_attempt(job)
+  local argv, err = core.argv.run(spec_of(job, attempt))
   if not argv then
     err.final = true
-    return nil, err
+    error(err, 0)
   end
   local p = job.plan
   if p.firewall ~= job.client.firewall then job.client:use_firewall(p.firewall) end
@@ -121,7 +117,7 @@ local function run_once(job)
   if not result then
     leftovers.clean(job.client, attempt, err)
     guest.forget(attempt.instance, job.dir)
-    return nil, err
+    error(err, 0)
   end
   return check_alive(job, container_of(attempt, result))
 end
@@ -136,18 +132,17 @@ local function wait_for_turn(job)
 end
 
 local function run(job)
-  if not starting:try() and not job:off_the_clock(wait_for_turn, job) then
-    return nil, job:stopped()
-  end
+  local has_turn = starting:try() or job:off_the_clock(wait_for_turn, job)
+  if not has_turn then error(job:stopped(), 0) end
   return starting:use(run_once, job)
 end
 
 local function pull(job)
-  return job:off_the_clock(function()
+  job:off_the_clock(function()
     local argv, opts = image.pull_request(job.client, job.plan.image, job.pull_timeout)
-    if not argv then return nil, opts end
+    must(argv, opts)
     job.plan.pulled = true
-    return job:ask(argv, opts)
+    must(job:ask(argv, opts))
   end)
 end
 
@@ -159,14 +154,14 @@ local function meaning_of(job, err)
   if err.code == "TIMEOUT" and err.op == "pull" then
     return { class = "REGISTRY_UNREACHABLE", subclass = "TIMEOUT" }
   end
-  return job.set:decide("retry", {
+  return must(job.set:decide("retry", {
     op = "classify", stderr = err.stderr or "", exit_code = err.exit_code,
-  })
+  }))
 end
 
 local function ask_policy(job, meaning, err, attempt)
   local hard = core.hard_limits() or {}
-  return job.set:decide("retry", {
+  return must(job.set:decide("retry", {
     op = "retry",
     class = meaning.class,
     subclass = meaning.subclass,
@@ -179,12 +174,12 @@ local function ask_policy(job, meaning, err, attempt)
     host = { nofile = hard.nofile, nproc = hard.nproc, runtimes = podman.runtimes(),
       firewalls = podman.firewalls() },
     fields = job.set:fields(),
-  })
+  }))
 end
 
 local function give_up(job, err, meaning, decision)
   local required = meaning.class == "CGROUP" and job.plan.require_limits
-  return nil, errors.new {
+  errors.raise {
     code = required and "LIMITS" or "PODMAN",
     op = "start",
     message = err.message,
@@ -221,9 +216,7 @@ local function apply(job, decision, meaning)
   local changes = with_taken_ports(job, decision.changes or {})
   local changed, problem = plan.apply(before, changes)
   if not changed then
-    return nil, errors.new {
-      code = "POLICY", op = "start", message = problem, class = meaning.class,
-    }
+    errors.raise { code = "POLICY", op = "start", message = problem, class = meaning.class }
   end
   job.plan = changed
   local text = decision.warning or plan.difference(before, changed)
@@ -233,27 +226,22 @@ local function apply(job, decision, meaning)
   elseif text then
     job:warn(text, is_unmet(job, before, changed))
   end
-  return true
 end
 
 local function perform(job, decision, meaning, err)
   local changes = decision.changes or {}
   if changes.pull and job.plan.pull == "never" then
-    local hint = "the image policy allows no pull: load the image yourself"
-    return give_up(job, err, meaning, { hint = hint })
+    give_up(job, err, meaning, {
+      hint = "the image policy allows no pull: load the image yourself",
+    })
   end
-  if changes.remove_stale then
-    local removed, problem = leftovers.remove_stale(job.client, job.id)
-    if not removed then return nil, problem end
-  end
-  local ok, problem = apply(job, decision, meaning)
-  if not ok then return nil, problem end
+  if changes.remove_stale then must(leftovers.remove_stale(job.client, job.id)) end
+  apply(job, decision, meaning)
   if changes.wait then await.sleep(math.min(changes.wait, MAX_WAIT)) end
   job.step = changes.pull and "pull" or "run"
-  return true
 end
 
--- Failures that need no policy, because only one answer is right.
+-- Failures that need no policy, because only one answer is right. False for all others.
 local function mend(job, meaning)
   if learnt.blame(job, meaning) then return true end
   if meaning.class == "IMAGE_NOT_FOUND" and job.plan.base_image then
@@ -262,13 +250,13 @@ local function mend(job, meaning)
   if image.is_embedded(job.plan.image) and not job.imported
     and (meaning.class == "IMAGE_NOT_FOUND" or meaning.class == "REGISTRY_UNREACHABLE") then
     job.imported = true
-    return embedded.ensure(job.client)
+    return must(embedded.ensure(job.client))
   end
   if meaning.class == "MACHINE_NOT_RUNNING" and not host.is_linux() and not job.machine_started then
     job.machine_started = true
-    return job:off_the_clock(install.start_machine, job.client)
+    return must(job:off_the_clock(install.start_machine, job.client))
   end
-  return nil
+  return false
 end
 
 local function is_final(err)
@@ -290,44 +278,37 @@ end
 
 local NOT_THE_GUEST = { RLIMIT = true, NO_SUCH_USER = true }
 
+-- Raises where nothing is left to try.
 local function recover(job, err, attempt)
-  if err.ended and without_guest(job, err) then return true end
-  if is_final(err) then return nil, err end
-  local meaning, problem = meaning_of(job, err)
-  if not meaning then return nil, problem end
-  local mended
-  mended, problem = mend(job, meaning)
-  if mended then return true end
-  if problem then return nil, problem end
-  if not NOT_THE_GUEST[meaning.subclass] and without_guest(job, err, meaning) then return true end
-  local decision
-  decision, problem = ask_policy(job, meaning, err, attempt)
-  if not decision then return nil, problem end
-  if decision.action ~= "retry" then return give_up(job, err, meaning, decision) end
-  return perform(job, decision, meaning, err)
+  if err.ended and without_guest(job, err) then return end
+  if is_final(err) then error(err, 0) end
+  local meaning = meaning_of(job, err)
+  if mend(job, meaning) then return end
+  if not NOT_THE_GUEST[meaning.subclass] and without_guest(job, err, meaning) then return end
+  local decision = ask_policy(job, meaning, err, attempt)
+  if decision.action ~= "retry" then give_up(job, err, meaning, decision) end
+  perform(job, decision, meaning, err)
 end
 
---- Starts the container of a job's plan, in a coroutine. Each change that it took is a warning
---- of the job; a failure leaves no container behind.
+--- Starts the container of a job's plan, in a coroutine, or raises. Each change that it took is a
+--- warning of the job; a failure leaves no container behind.
 ---@param job axo.Job
----@return { id: string, pid: integer?, instance: string }? container, axo.Error?
+---@return { id: string, pid: integer?, instance: string } container
 function launch.run(job)
   job.step = "run"
   local last
   for attempt = 1, MAX_STEPS do
     local step = job.step
     job.step = "run"
-    local result, err = STEPS[step](job)
-    if result and step == "run" then
+    local container, err = errors.try(STEPS[step], job)
+    if container then
       learnt.keep(job)
-      return result
+      return container
     end
     last = err or last
-    local ok, problem = true, nil
-    if not result then ok, problem = recover(job, err, attempt) end
-    if not ok then return nil, problem end
+    if err then recover(job, err, attempt) end
   end
-  return nil, errors.new {
+  errors.raise {
     code = "PODMAN", op = "start", message = ("gave up after %d attempts: %s"):format(
       MAX_STEPS, last and last.message or "no attempt succeeded"),
     stderr = last and last.stderr, exit_code = last and last.exit_code,

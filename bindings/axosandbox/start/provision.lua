@@ -24,6 +24,8 @@ local shell = require "axosandbox.base.text.shell"
 
 local provision = {}
 
+local must = errors.must
+
 local COMMIT_TIMEOUT = 300
 local KEPT_OUTPUT = 256 * 1024
 
@@ -79,19 +81,16 @@ end
 local function start_builder(job, decision)
   local p, instance = builder_plan(job, decision)
   local attempt = { instance = instance, cidfile = ("%s/%s.cid"):format(job.dir, instance) }
-  local argv, result, err
-  attempt.seccomp, err = launch.profile_path(job, instance)
-  if not attempt.seccomp then return nil, err end
-  argv, err = core.argv.run(plan.spec(p, {
-    podman = job.client.program, seccomp = attempt.seccomp, cidfile = attempt.cidfile,
+  local seccomp = launch.profile_path(job, instance)
+  local argv = must(core.argv.run(plan.spec(p, {
+    podman = job.client.program, seccomp = seccomp, cidfile = attempt.cidfile,
     hard_limits = core.hard_limits(),
-  }))
-  if not argv then return nil, err end
-  result, err = job:ask(argv, { op = "provision" })
-  uv.fs_unlink(attempt.seccomp)
+  })))
+  local result, err = job:ask(argv, { op = "provision" })
+  uv.fs_unlink(seccomp)
   if not result then
     leftovers.clean(job.client, attempt, err)
-    return nil, err
+    error(err, 0)
   end
   uv.fs_unlink(attempt.cidfile)
   return result.stdout:match "%x+"
@@ -101,89 +100,72 @@ local function run_commands(job, container, decision)
   local deadline = uv.hrtime() / 1e9 + decision.timeout
   for _, command in ipairs(decision.commands) do
     job:inform("provisioning: " .. command, { op = "provision" })
-    local argv, err = core.argv.exec {
+    local argv = must(core.argv.exec {
       podman = job.client.program, container = container, user = "0",
       command = shell.argv(command),
-    }
-    if not argv then return nil, err end
-    local result
-    result, err = job:ask(argv, {
+    })
+    must(job:ask(argv, {
       op = "provision", timeout = math.max(deadline - uv.hrtime() / 1e9, 0.001),
       max_output = KEPT_OUTPUT,
-    })
-    if not result then return nil, err end
+    }))
   end
-  return true
 end
 
 local function commit(job, container, decision)
   local name = cached_image(job, decision)
-  local argv, err = core.argv.commit {
+  local argv = must(core.argv.commit {
     podman = job.client.program, container = container, image = name,
-  }
-  if not argv then return nil, err end
-  local result
-  result, err = job:ask(argv, { op = "provision", timeout = COMMIT_TIMEOUT })
-  if not result then return nil, err end
+  })
+  must(job:ask(argv, { op = "provision", timeout = COMMIT_TIMEOUT }))
   learnt.keep_cache(job, name, true)
   return name
 end
 
 local function build(job, decision)
-  local container, err = start_builder(job, decision)
-  if not container then return nil, err end
-  local ok, name
-  ok, err = run_commands(job, container, decision)
-  if ok then
-    name, err = commit(job, container, decision)
-  end
-  leftovers.remove(job.client, container)
-  return name, err
+  local container = start_builder(job, decision)
+  local _ <close> = errors.finally(function() leftovers.remove(job.client, container) end)
+  run_commands(job, container, decision)
+  return commit(job, container, decision)
 end
 
 -- The session's container gives way to one of the image that was just made.
 local function swap(job, name, run)
-  local ok, err = leftovers.remove(job.client, job.container.id)
-  if not ok then return nil, err end
+  must(leftovers.remove(job.client, job.container.id))
   guest.forget(job.container.instance, job.dir)
   job.container = nil
   job.plan.base_image, job.plan.image = job.plan.image, name
-  return run(job)
+  run(job)
 end
 
 local function provision_by_cache(job, decision, run)
   if learnt.failed_lately(job, cached_image(job, decision)) then
     job:warn "not provisioned: that failed a moment ago, and is tried again before long"
-    return true
+    return
   end
-  local name, err = build(job, decision)
+  local name, err = errors.try(build, job, decision)
   if name then return swap(job, name, run) end
-  if job.cancelled then return nil, err end
+  job:check_cancelled()
   learnt.keep_cache(job, cached_image(job, decision), false)
   job:warn("provisioning failed, the container is as its image made it: " .. complaint_of(err))
-  return true
 end
 
 local function provision_in_place(job, decision)
-  local ok, err = run_commands(job, job.container.id, decision)
-  if job.cancelled then return nil, err end
-  if not ok then job:warn("provisioning failed: " .. complaint_of(err)) end
-  return true
+  local _, err = errors.try(run_commands, job, job.container.id, decision)
+  job:check_cancelled()
+  if err then job:warn("provisioning failed: " .. complaint_of(err)) end
 end
 
 --- Provisions the job's fresh container, as policy says; in a coroutine. A failure is a
 --- warning.
 ---@param job axo.Job
----@param run fun(job: axo.Job): any, axo.Error? starts the container of the job's plan
----@return true? done, axo.Error?
+---@param run fun(job: axo.Job) starts the container of the job's plan
 function provision.apply(job, run)
-  if job.plan.base_image then return true end
-  local decision, err = decide(job)
-  if not decision then return nil, err end
+  if job.plan.base_image then return end
+  local decision = must(decide(job))
   if decision.warning then job:warn(decision.warning) end
-  if not decision.run or #decision.commands == 0 then return true end
+  if not decision.run or #decision.commands == 0 then return end
   local how = decision.cache and provision_by_cache or provision_in_place
-  return job:off_the_clock(how, job, decision, run)
+  job:off_the_clock(how, job, decision, run)
 end
 
 -- ---- the repository's own commands -----------------------------------------------------
@@ -215,38 +197,33 @@ end
 local function run_all(job, path, decision)
   for _, command in ipairs(decision.commands) do
     local problem = run_one(job, path, decision, command)
-    if job.cancelled then return nil, job:stopped() end
+    job:check_cancelled()
     if problem and decision.on_failure == "fail" then
-      return nil, errors.new {
+      errors.raise {
         code = "POST_CREATE", op = "post_create", message = problem,
         hint = hints.TABLE.post_create.lua,
       }
     end
     if problem then job:warn("post-create: " .. problem, true) end
   end
-  return true
 end
 
 --- Runs the commands that the repository wants run in a new session, as policy says; in a
---- coroutine.
+--- coroutine. Raises "POST_CREATE" where one failed and policy says that this counts.
 ---@param job axo.Job
 ---@param record axo.Record
----@return true? done, axo.Error? code "POST_CREATE" when policy says that a failure counts
 function provision.post_create(job, record)
-  if #job.asked.post_create == 0 then return true end
-  local decision, err = job.set:decide("post_create", {
+  if #job.asked.post_create == 0 then return end
+  local decision = must(job.set:decide("post_create", {
     commands = job.asked.post_create, image = job.plan.image, id = job.id, dir = job.asked.dir,
-  })
-  if not decision then return nil, err end
+  }))
   if decision.warning then job:warn(decision.warning) end
   unmet.tell_of_commands(job, job.set, decision)
   if decision.ask then
     decision.run = confirm.ask(job, { op = "post_create", commands = decision.commands })
-    if job.cancelled then return nil, job:stopped() end
+    job:check_cancelled()
   end
-  if not decision.run then return true end
-  local path = portable.new(record)
-  return job:off_the_clock(run_all, job, path, decision)
+  if decision.run then job:off_the_clock(run_all, job, portable.new(record), decision) end
 end
 
 return provision

@@ -22,7 +22,7 @@ local function verify_limits(job)
   local pid = not job.client:is_remote() and container.pid or nil
   job.limits = limits.verify(job.plan.limits, pid, container.id)
   local missing = limits.shortfall(job.limits)
-  if not missing then return true end
+  if not missing then return end
   local why = job.limits.verified and "this host does not enforce them"
     or "what the container's host enforces cannot be read from here"
   if not job.plan.require_limits then
@@ -30,9 +30,9 @@ local function verify_limits(job)
       job:warn(("limits not in force (%s): %s"):format(missing, why),
         job.set:fields().limits ~= nil)
     end
-    return true
+    return
   end
-  return nil, errors.new {
+  errors.raise {
     code = "LIMITS", op = "start",
     message = ("required limits are not in force (%s): %s"):format(missing, why),
     hint = login.state() == "none"
@@ -42,17 +42,17 @@ local function verify_limits(job)
   }
 end
 
--- Gives the container's table of mounts, too.
+-- Gives the container's table of mounts, where that can be read.
 local function verify_directory(job)
   local asked = job.asked
   local what = ("the directory %s is not the one that policy judged"):format(asked.dir)
   if mounted.is_same(job.container, asked.dir, asked.source, asked.identity) then
     local entries = mount_table.read(job.container.pid)
     local new = places.unforeseen(entries, asked.dir, asked.places)
-    if not new then return true, nil, entries end
+    if not new then return entries end
     what = ("%s was mounted in the session's directory after policy had judged it"):format(new)
   end
-  return nil, errors.new {
+  errors.raise {
     code = "CHANGED", op = "start", message = what .. ": it changed while the container started",
     hint = "find out who replaces it, then start again",
   }
@@ -62,9 +62,8 @@ end
 -- rootless.
 local function verify_owner(job)
   local pid = not job.client:is_remote() and job.container.pid
-  if uv.getuid() == 0 or not pid then return true end
-  if not id_map.inside(id_map.read(pid, "uid"), 0) then return true end
-  return nil, errors.new {
+  if uv.getuid() == 0 or not pid or not id_map.inside(id_map.read(pid, "uid"), 0) then return end
+  errors.raise {
     code = "PODMAN", op = "start",
     message = ("%s runs podman as root, and this process is not root: what is made for root's "
       .. "containers would be missing"):format(job.client.program),
@@ -85,20 +84,14 @@ local function seal(job, entries)
 end
 
 --- Compares the container that was started with what was decided, and seals it, before anything of
---- ours runs in it.
+--- ours runs in it. Raises "CHANGED", "LIMITS", or "PODMAN" for a port.
 ---@param job axo.Job gets `limits` and `ports`
----@return true? right, axo.Error? err code "CHANGED", "LIMITS", "PODMAN" for a port
 function settle.verify(job)
-  local ok, err = verify_owner(job)
-  if not ok then return nil, err end
-  local entries
-  ok, err, entries = verify_directory(job)
-  if not ok then return nil, err end
-  seal(job, entries)
-  ok, err = verify_limits(job)
-  if not ok then return nil, err end
+  verify_owner(job)
+  seal(job, verify_directory(job))
+  verify_limits(job)
   warn_of_logout(job)
-  return ports.settle(job)
+  errors.must(ports.settle(job))
 end
 
 -- As podman names it.

@@ -5,6 +5,7 @@
 --- that user (what podman calls keep-id). Nothing of this host changes its owner.
 local uv = require "luv"
 local await = require "axosandbox.base.await"
+local errors = require "axosandbox.base.errors"
 local guest = require "axosandbox.way.native.guest"
 local host = require "axosandbox.host"
 local id_map = require "axosandbox.host.id_map"
@@ -154,22 +155,14 @@ end
 
 -- ---- starting ------------------------------------------------------------------------
 
-local function remove(job, container)
-  local ok, err = leftovers.remove(job.client, container.id)
-  if not ok then return nil, err end
-  guest.forget(container.instance, job.dir)
-  return true
-end
-
 local function launch_once(job)
   if not job.plan.mapped then return launch.run(job) end
   job:inform "starting the container with this user's own number"
   return job:off_the_clock(function()
     local before = job.deadline
+    local _ <close> = errors.finally(function() job.deadline = before end)
     job:set_deadline(COPY_TIMEOUT)
-    local container, err = launch.run(job)
-    job.deadline = before
-    return container, err
+    return launch.run(job)
   end)
 end
 
@@ -198,15 +191,15 @@ function session_user.prefer(job, sandbox, chosen)
 end
 
 --- Starts the container of a job's plan so that its user can write the session's directory, or
---- says that it cannot; in a coroutine.
+--- says that it cannot; in a coroutine. Raises where nothing could be started.
 ---@param job axo.Job
----@return { id: string, pid: integer?, instance: string }? container, axo.Error?
+---@return { id: string, pid: integer?, instance: string } container
 function session_user.run(job)
   if may_turn(job, job.sandbox) and not job.unturned then use(job, recall(job)) end
   for attempt = 1, ATTEMPTS do
-    local container, err = launch_once(job)
-    if not container then
-      if not step_back(job, err) then return nil, err end
+    local container, err = errors.try(launch_once, job)
+    if err then
+      if not step_back(job, err) then error(err, 0) end
     else
       local found = look(job, container)
       local map = other_map(job, found)
@@ -218,9 +211,8 @@ function session_user.run(job)
         end
         return container
       end
-      local ok
-      ok, err = remove(job, container)
-      if not ok then return nil, err end
+      errors.must(leftovers.remove(job.client, container.id))
+      guest.forget(container.instance, job.dir)
       use(job, map)
     end
   end
