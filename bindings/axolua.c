@@ -85,18 +85,25 @@ static int is_ours(lua_State *L) {
   return 1;
 }
 
+/* By words of eight bytes: FNV's step, and its high half brought down. */
+static inline uint64_t step(uint64_t h, const char *bytes, size_t count) {
+  uint64_t word = 0;
+  memcpy(&word, bytes, count);
+  h = (h ^ word) * 0x100000001b3u;
+  return h ^ h >> 32;
+}
+
 /* host.hash(text): tells one text from another; nobody who could gain by it chooses
- * them. By words of eight bytes: FNV's step, and its high half brought down. */
+ * them. */
 static int hash(lua_State *L) {
   size_t len;
   const char *text = luaL_checklstring(L, 1, &len);
   uint64_t h = 0xcbf29ce484222325u ^ len;
-  for (size_t at = 0; at < len; at += sizeof h) {
-    uint64_t word = 0;
-    memcpy(&word, text + at, len - at < sizeof word ? len - at : sizeof word);
-    h = (h ^ word) * 0x100000001b3u;
-    h ^= h >> 32;
-  }
+  size_t at = 0;
+  for (; len - at >= sizeof h; at += sizeof h)
+    h = step(h, text + at, sizeof h);
+  if (at < len)
+    h = step(h, text + at, len - at);
   lua_pushinteger(L, (lua_Integer)h);
   return 1;
 }
