@@ -1,36 +1,11 @@
 /* The host's side of a box: it goes in by copies of plain data, and comes out by them.
- *
- * "In the box" are functions that run in a coroutine of its state, and may raise there;
- * a function of the host's may raise in the host's. No error goes from one into the
- * other: each side calls the other protected. */
+ * What is in here may raise in the host's state, and nothing in the box's: each side
+ * calls the other protected. */
 #include "box.h"
 
-#include <string.h>
-
-/* User value of a box's userdata: the error of the host's that goes through it. */
-#define PENDING 1
-/* Slots of the host's stack for copies: see laxo_copy, which asks for more. */
-#define ROOM 16
-/* What it costs to ask the host, besides what that does. */
-#define ASKING 1000
 #define FRAMES_MAX 200
 #define TRACED_MAX 20
 #define NS_PER_MS INT64_C(1000000)
-
-/* One call of the host's into the box. */
-typedef struct laxo_entry {
-  struct laxo_entry *outer;
-  lua_State *host, *co;
-  int reference;     /* of the function that is asked; LUA_NOREF: it is loaded */
-  lua_Integer layer; /* given back to the host, when it is asked for the next */
-  int value;         /* in the host's stack: the request, or the text */
-  int name;          /* in the host's stack: the path that is loaded */
-  int callback;      /* in the host's stack: asked for the next, or for a part */
-  int line;          /* of the function that was loaded */
-} laxo_entry_t;
-
-/* What is raised in the box for an error of the host's. */
-static const char pending;
 
 static laxo_box_t *check_box(lua_State *L) {
   laxo_box_t *box = luaL_checkudata(L, 1, LAXO_BOX);
@@ -38,183 +13,7 @@ static laxo_box_t *check_box(lua_State *L) {
   return box;
 }
 
-static bool is_late(void *box) { return laxo_box_is_late(box); }
-
-static laxo_copier_t copier(laxo_box_t *box, lua_State *from, lua_State *to) {
-  return (laxo_copier_t){
-      .from = from, .to = to, .most = box->bounds, .is_late = is_late, .data = box};
-}
-
-/* ---- in the box: asking the host ---------------------------------------------------
- */
-
-typedef struct laxo_crossing {
-  laxo_box_t *box;
-  lua_State *L;
-  const char *what; /* of which a problem is told */
-} laxo_crossing_t;
-
-/* The host's, protected: callback, crossing -> value | nil, error */
-static int hand_over(lua_State *host) {
-  laxo_crossing_t *crossing = lua_touserdata(host, 2);
-  int count = lua_gettop(crossing->L);
-  lua_settop(host, 1);
-  luaL_checkstack(host, ROOM, "policy");
-  for (int i = 1; i <= count; i++) {
-    laxo_copier_t c = copier(crossing->box, crossing->L, host);
-    if (!laxo_copy(&c, i)) {
-      lua_pushfstring(host, "%s", crossing->what);
-      laxo_push_problem(host, &c);
-      lua_concat(host, 2);
-      return lua_error(host);
-    }
-  }
-  lua_call(host, count, 2);
-  return 2;
-}
-
-/* Raises in the box what the host failed with, which is at the top of its stack: a
- * text, or an object of its own. */
-static int raise_of_host(lua_State *L, lua_State *host) {
-  if (lua_type(host, -1) == LUA_TSTRING) {
-    size_t len;
-    const char *text = lua_tolstring(host, -1, &len);
-    lua_pushlstring(L, text, len);
-  } else {
-    lua_setiuservalue(host, 1, PENDING);
-    lua_pushlightuserdata(L, (void *)&pending);
-  }
-  return lua_error(L);
-}
-
-/* Calls the host with copies of what is on `L`'s stack. Leaves two results on the
- * host's. */
-static void ask_host(lua_State *L, laxo_box_t *box, const char *what) {
-  lua_State *host = box->entry->host;
-  laxo_crossing_t crossing = {box, L, what};
-  laxo_box_spend(L, box, ASKING);
-  if (!lua_checkstack(host, ROOM))
-    luaL_error(L, "stack overflow");
-  lua_pushcfunction(host, hand_over);
-  lua_pushvalue(host, box->entry->callback);
-  lua_pushlightuserdata(host, &crossing);
-  int status = lua_pcall(host, 2, 2, 0);
-  if (status != LUA_OK || lua_isnil(host, -2))
-    raise_of_host(L, host);
-  laxo_box_spend(L, box, 0);
-}
-
-/* Upvalue: the layer. default(request?) -> decision */
-static int ask_next(lua_State *L) {
-  laxo_box_t *box = laxo_box_of(L);
-  lua_settop(L, 1);
-  if (!lua_isnil(L, 1) && !lua_istable(L, 1))
-    return luaL_error(L,
-                      "default: the request must be a table of plain data, and this is "
-                      "or holds a %s",
-                      luaL_typename(L, 1));
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  ask_host(L, box,
-           "default: the request must be a table of plain data, and this is or holds ");
-  lua_State *host = box->entry->host;
-  laxo_copier_t c = copier(box, host, L);
-  if (!laxo_copy(&c, lua_gettop(host) - 1))
-    return luaL_error(L, "default: %s", c.problem);
-  lua_pop(host, 2);
-  return 1;
-}
-
-/* ---- in the box: loading -----------------------------------------------------------
- */
-
-/* Raises the text at the top as an error in line 1 of the chunk `name`. */
-static void raise_in(lua_State *L, const char *name) {
-  static const char RAISING[] = "local raise, problem = ... raise(problem)";
-  if (luaL_loadbufferx(L, RAISING, sizeof RAISING - 1, name, "t") != LUA_OK)
-    lua_error(L);
-  lua_pushcfunction(L, lua_error);
-  lua_pushvalue(L, -3);
-  lua_call(L, 2, 0);
-}
-
-/* Pushes the function that is the file's text, with an environment of its own. `name`
- * is "@" and the path. */
-static void compile(lua_State *L, const char *text, size_t len, const char *name) {
-  if (luaL_loadbufferx(L, text, len, name, "t") != LUA_OK)
-    raise_in(L, name);
-  laxo_box_push_environment(L);
-}
-
-/* Gives the function beneath the environment at the top that environment, and calls it.
- */
-static void call_chunk(lua_State *L) {
-  (void)lua_setupvalue(L, -2, 1);
-  lua_call(L, 0, 1);
-}
-
-static bool is_name(const char *text, size_t len) {
-  static const char ALLOWED[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                "0123456789_";
-  return len > 0 && strspn(text, ALLOWED) == len;
-}
-
-/* part "name" -> what the file of that name returns */
-static int part(lua_State *L) {
-  laxo_box_t *box = laxo_box_of(L);
-  size_t len = 0;
-  const char *name = lua_type(L, 1) == LUA_TSTRING ? lua_tolstring(L, 1, &len) : NULL;
-  if (!box->entry || box->entry->reference != LUA_NOREF)
-    return luaL_error(L, "part: only while the file is loaded");
-  if (!name || !is_name(name, len))
-    return luaL_error(L, "part: a name is of letters, digits and '_'");
-  lua_settop(L, 1);
-  ask_host(L, box, "part: ");
-  lua_State *host = box->entry->host;
-  const char *text = lua_tolstring(host, -2, &len);
-  compile(L, text, len, lua_tostring(host, -1));
-  lua_pop(host, 2);
-  call_chunk(L);
-  return 1;
-}
-
-/* entry -> a reference to the file's function */
-static int load_file(lua_State *L) {
-  laxo_entry_t *entry = lua_touserdata(L, 1);
-  size_t len;
-  const char *text = lua_tolstring(entry->host, entry->value, &len);
-  compile(L, text, len, lua_tostring(entry->host, entry->name));
-  lua_pushcfunction(L, part);
-  lua_setfield(L, -2, "part");
-  call_chunk(L);
-  if (!lua_isfunction(L, -1) || lua_iscfunction(L, -1))
-    return luaL_error(L, "must return one function, but returned a %s",
-                      luaL_typename(L, -1));
-  lua_Debug ar;
-  lua_pushvalue(L, -1);
-  lua_getinfo(L, ">S", &ar);
-  entry->line = ar.linedefined > 0 ? ar.linedefined : 1;
-  entry->reference = luaL_ref(L, LUA_REGISTRYINDEX);
-  return 0;
-}
-
-/* entry -> the answer of the function that is asked */
-static int ask_file(lua_State *L) {
-  const laxo_entry_t *entry = lua_touserdata(L, 1);
-  laxo_box_t *box = laxo_box_of(L);
-  laxo_copier_t c = copier(box, entry->host, L);
-  lua_settop(L, 0);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, entry->reference);
-  if (!laxo_copy(&c, entry->value))
-    return luaL_error(L, "the request: %s", c.problem);
-  lua_pushinteger(L, entry->layer);
-  lua_pushcclosure(L, ask_next, 1);
-  lua_call(L, 2, 1);
-  laxo_box_spend(L, box, 0);
-  return 1;
-}
-
-/* ---- the host's: what went wrong ---------------------------------------------------
+/* ---- what went wrong ---------------------------------------------------
  */
 
 static void set_place(lua_State *L, const lua_Debug *ar) {
@@ -286,8 +85,8 @@ static void push_value(lua_State *L, const laxo_box_t *box, lua_State *co, int s
  * short (what Lua's own messages call the path), traceback. */
 static void push_failure(lua_State *L, const laxo_box_t *box, lua_State *co,
                          int status) {
-  if (lua_touserdata(co, -1) == &pending) {
-    lua_getiuservalue(L, 1, PENDING);
+  if (lua_touserdata(co, -1) == &laxo_box_pending) {
+    lua_getiuservalue(L, 1, LAXO_BOX_PENDING);
     return;
   }
   lua_newtable(L);
@@ -296,7 +95,7 @@ static void push_failure(lua_State *L, const laxo_box_t *box, lua_State *co,
   set_frames(L, co);
 }
 
-/* ---- the host's: going in ----------------------------------------------------------
+/* ---- going in ----------------------------------------------------------
  */
 
 static int new_coroutine(lua_State *L) {
@@ -308,7 +107,7 @@ static int new_coroutine(lua_State *L) {
 static lua_State *coroutine(laxo_box_t *box) {
   if (lua_gettop(box->L) > box->depth)
     return lua_tothread(box->L, box->depth + 1);
-  if (!lua_checkstack(box->L, ROOM))
+  if (!lua_checkstack(box->L, LAXO_BOX_ROOM))
     return NULL;
   lua_pushcfunction(box->L, new_coroutine);
   if (lua_pcall(box->L, 0, 1, 0) == LUA_OK)
@@ -362,7 +161,7 @@ static int box_load(lua_State *L) {
       .host = L, .reference = LUA_NOREF, .value = 2, .name = 3, .callback = 4};
   size_t before = box->used;
   laxo_box_begin(box, box->loading_time_ns);
-  int status = enter(box, &entry, load_file);
+  int status = enter(box, &entry, laxo_box_load_file);
   if (status != LUA_OK)
     return fail(L, box, &entry, status);
   /* The host's collector does not see what a box takes. */
@@ -375,10 +174,10 @@ static int box_load(lua_State *L) {
 
 /* Whatever asked first pays for all that comes of it. */
 static int ask(lua_State *L, laxo_box_t *box, laxo_entry_t *entry) {
-  int status = enter(box, entry, ask_file);
+  int status = enter(box, entry, laxo_box_ask_file);
   if (status != LUA_OK)
     return fail(L, box, entry, status);
-  laxo_copier_t c = copier(box, entry->co, L);
+  laxo_copier_t c = laxo_box_copier(box, entry->co, L);
   if (laxo_copy(&c, 1))
     return 1;
   lua_pushnil(L);
@@ -399,7 +198,7 @@ static int box_ask(lua_State *L) {
   luaL_checktype(L, 4, LUA_TTABLE);
   luaL_checktype(L, 5, LUA_TFUNCTION);
   lua_settop(L, 6);
-  luaL_checkstack(L, ROOM, "policy");
+  luaL_checkstack(L, LAXO_BOX_ROOM, "policy");
   laxo_budget_t before = box->budget;
   bool begins = lua_toboolean(L, 6);
   if (begins)
