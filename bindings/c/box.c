@@ -263,7 +263,7 @@ static int box_new(lua_State *L) {
       .instructions = field(L, "instructions"),
       .time_ns = field(L, "time") * NS_PER_MS,
       .loading_time_ns = field(L, "loading_time") * NS_PER_MS,
-      .bounds = {(int)field(L, "depth"), field(L, "values"), memory / 2},
+      .bounds = {(int)field(L, "depth"), field(L, "values"), memory / 4},
   };
   laxo_box_t *box = lua_newuserdatauv(L, sizeof *box, 1);
   *box = made;

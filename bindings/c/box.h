@@ -67,6 +67,8 @@ bool laxo_box_is_late(laxo_box_t *box);
 void laxo_box_spend(lua_State *L, laxo_box_t *box, lua_Integer instructions);
 /* Pushes what is said when there was no memory, on the host's stack. Raises there. */
 void laxo_box_push_no_memory(lua_State *L, const laxo_box_t *box);
+/* Raises when a text of so many bytes is longer than one call may build. */
+void laxo_box_check_text(lua_State *L, size_t len);
 /* Has what runs in the box's state counted. */
 void laxo_box_watch(laxo_box_t *box);
 
@@ -97,7 +99,5 @@ void laxo_box_open_library(lua_State *L);
 void laxo_box_push_environment(lua_State *L);
 /* Replaces in the library of tables at the top. In the box; raises. */
 void laxo_box_open_table(lua_State *L);
-/* Raises when a text of so many bytes is longer than one call may build. */
-void laxo_box_check_text(lua_State *L, size_t len);
 
 #endif

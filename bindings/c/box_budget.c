@@ -134,6 +134,12 @@ void laxo_box_spend(lua_State *L, laxo_box_t *box, lua_Integer instructions) {
              box->budget.time_ns / NS_PER_MS);
 }
 
+void laxo_box_check_text(lua_State *L, size_t len) {
+  if (len > LAXO_BOX_TEXT_MAX)
+    luaL_error(L, "the result would be longer than %I bytes",
+               (lua_Integer)LAXO_BOX_TEXT_MAX);
+}
+
 void laxo_budget_steps(lua_State *L, size_t steps) {
   laxo_box_t *box = laxo_box_of(L);
   if (box)

@@ -18,12 +18,6 @@
  * what its `__index` is. */
 static const char globals_key, metatable_key;
 
-void laxo_box_check_text(lua_State *L, size_t len) {
-  if (len > LAXO_BOX_TEXT_MAX)
-    luaL_error(L, "the result would be longer than %I bytes",
-               (lua_Integer)LAXO_BOX_TEXT_MAX);
-}
-
 /* ---- functions with a bound --------------------------------------------------------
  */
 

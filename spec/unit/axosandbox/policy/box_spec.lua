@@ -118,9 +118,9 @@ describe("a box", function()
   it("has no answer that grows on its way out", function()
     local many = "for i = 1, 100000 do kept[i] = BIG end "
     local err = failing(many .. "return { allow = true, reason = kept }")
-    assert.matches("more than 16777216 bytes of text", err.message)
+    assert.matches("more than 8388608 bytes of text", err.message)
     err = failing(many .. "default { argv = kept } return { allow = true }")
-    assert.matches("default: the request must be .* more than 16777216 bytes", err.message)
+    assert.matches("default: the request must be .* more than 8388608 bytes", err.message)
   end)
 
   it("has no answer that takes long to copy", function()
