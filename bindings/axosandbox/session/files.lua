@@ -1,5 +1,5 @@
---- The session's file operations: what is the same on every path. Paths are confined here
---- lexically; the path object confines what they really lead to.
+--- The session's file operations: what is the same on every way. Paths are confined here
+--- lexically; the way confines what they really lead to.
 local audit = require "axosandbox.audit"
 local audit_work = require "axosandbox.audit.work"
 local await = require "axosandbox.base.await"

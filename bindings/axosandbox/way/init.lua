@@ -9,6 +9,7 @@ local errors = require "axosandbox.base.errors"
 local hints = require "axosandbox.base.hints"
 local log = require "axosandbox.base.log"
 local oom = require "axosandbox.way.oom"
+local root = require "axosandbox.way.root"
 local scripted = require "axosandbox.way.scripted"
 
 local way = {}
@@ -50,7 +51,7 @@ local MAX_WARNINGS = 100
 ---@field memory axo.OomWatch
 ---@field works table<string, axo.Work> the tasks and terminals that this process looks after, by id
 ---@field exec fun(self: axo.Way, spec: axo.ExecSpec, done: fun(err: axo.Error?, result: axo.Result?)): axo.Exec?, axo.Error? a command in the foreground: over once nothing of what was to be ended runs
----@field start fun(self: axo.Way, kind: "task"|"terminal", spec: axo.WorkSpec, done: fun(err: axo.Error?, work: axo.Work?)): true?, axo.Error?
+---@field begin fun(self: axo.Way, kind: "task"|"terminal", spec: axo.WorkSpec, done: fun(err: axo.Error?, work: axo.Work?)): true?, axo.Error? what `start` begins
 ---@field others fun(self: axo.Way, kind: "task"|"terminal"): axo.Work[] what is not in `works`
 ---@field other fun(self: axo.Way, kind: "task"|"terminal", id: string): axo.Work? one of those
 ---@field kill_all fun(self: axo.Way, done: fun(err: axo.Error?)): any, axo.Error? ends all that runs in the container, whoever started it
@@ -137,6 +138,19 @@ end
 local function by_age(a, b)
   if a.started ~= b.started then return a.started < b.started end
   return a.id < b.id
+end
+
+--- Starts one; where `spec.within` says so, once that is known to be inside.
+---@param kind "task"|"terminal"
+---@param spec axo.WorkSpec
+---@param done fun(err: axo.Error?, work: axo.Work?)
+---@return true? started, axo.Error?
+function Way:start(kind, spec, done)
+  if not spec.within then return self:begin(kind, spec, done) end
+  return root.within(self, spec.within, function()
+    local begun, err = self:begin(kind, spec, done)
+    if not begun then done(err) end
+  end, done)
 end
 
 --- The tasks or the terminals of the session, oldest first, as far as they can be seen from here.

@@ -35,12 +35,15 @@ local function find_files(record)
   }
 end
 
-local function read(self)
+--- The count as it is now, to compare with. Does not wait.
+---@return table? mark nil: it is not known
+function Watch:mark()
   if self.files == nil then self.files = find_files(self.record) end
   local text = self.files and host.read_file(self.files.kills)
   local kills = text and math.tointeger(text:match "%f[^\n\0]oom_kill (%d+)")
   if not kills then return nil end
-  return { kills = kills, hits = math.tointeger(text:match "%f[^\n\0]oom (%d+)") or 0 }
+  self.last = { kills = kills, hits = math.tointeger(text:match "%f[^\n\0]oom (%d+)") or 0 }
+  return self.last
 end
 
 -- On cgroup v1 how often the limit was met is counted elsewhere, and read only when it matters.
@@ -51,20 +54,12 @@ local function met_limit(self, before, now)
   return now.hits > before.hits
 end
 
---- The count as it is now, to compare with. Does not wait.
----@return table? mark nil: it is not known
-function Watch:mark()
-  self.last = read(self)
-  return self.last
-end
-
 --- Why something was killed since then. Does not wait.
 ---@param mark table?
 ---@return "limit"|"host"|nil cause nil: nothing was, or that is not known
 function Watch:cause(mark)
-  local now = mark and read(self)
+  local now = mark and self:mark()
   if not now then return nil end
-  self.last = now
   if now.kills <= mark.kills then return nil end
   return met_limit(self, mark, now) and "limit" or "host"
 end

@@ -227,14 +227,7 @@ function begin.work(done, self, kind, argv, opts, wrap)
     done(problem, work and wrap(work))
   end
   local started
-  if spec.within then
-    started, err = roots.within(way, spec.within, function()
-      local ok, problem = way:start(kind, spec, finish)
-      if not ok then finish(problem) end
-    end, finish)
-  else
-    started, err = way:start(kind, spec, finish)
-  end
+  started, err = way:start(kind, spec, finish)
   if not started and audit.is_on() then audit_work.started(self.record, kind, spec, err) end
   return started, err
 end

@@ -132,10 +132,10 @@ function Native:exec(spec, done)
   return exec.start(self, spec, done)
 end
 
-function Native:start(kind, spec, done)
+function Native:begin(kind, spec, done)
   local err, is_for_podman = check(self, kind, spec)
   if err then return nil, err end
-  if is_for_podman then return self.podman:start(kind, spec, done) end
+  if is_for_podman then return self.podman:begin(kind, spec, done) end
   return work.start(self, kind, spec, done)
 end
 

@@ -63,7 +63,7 @@ end
 
 local STARTERS = { task = task.start, terminal = terminal.start }
 
-function Portable:start(kind, spec, done)
+function Portable:begin(kind, spec, done)
   if not self.is_open then return nil, self:stopped_error(kind) end
   local started, err = STARTERS[kind](self, spec)
   if not started then return nil, err end
