@@ -1,6 +1,7 @@
 --- What the audit log says of sessions: started and with which policy, opened, refused.
 local audit = require "axosandbox.audit"
 local await = require "axosandbox.base.await"
+local tables = require "axosandbox.base.tables"
 
 local audit_session = {}
 
@@ -12,10 +13,7 @@ local function filled(list)
 end
 
 local function names_of(map)
-  local names = {}
-  for name in pairs(map or {}) do names[#names + 1] = name end
-  table.sort(names)
-  return filled(names)
+  return filled(tables.keys(map or {}))
 end
 
 local function described(record, path)

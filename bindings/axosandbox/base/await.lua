@@ -39,6 +39,10 @@ function await.defer(fn)
   if #queue == 1 then idle:start(flush) end
 end
 
+--- Seconds on the clock of deadlines, which nobody sets.
+---@return number
+function await.now() return uv.hrtime() / 1e9 end
+
 local spare_timers = {}
 
 -- A timer takes no more; nobody lives to see it.

@@ -1,5 +1,6 @@
 --- JSON for programs to read: keys in order, empty arrays as arrays, always valid UTF-8.
 local cjson = require "cjson"
+local tables = require "axosandbox.base.tables"
 local unseen = require "axosandbox.base.unseen"
 
 local json = {}
@@ -29,10 +30,8 @@ local function encode_array(t)
 end
 
 local function encode_object(t)
-  local keys, parts = {}, {}
-  for k in pairs(t) do keys[#keys + 1] = tostring(k) end
-  table.sort(keys)
-  for i, k in ipairs(keys) do
+  local parts = {}
+  for i, k in ipairs(tables.keys(t)) do
     parts[i] = text_of(k) .. ":" .. encode(t[k])
   end
   return "{" .. table.concat(parts, ",") .. "}"

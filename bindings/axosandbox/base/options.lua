@@ -8,6 +8,8 @@
 ---     items = rule,             -- for a sequence
 ---     values = rule,            -- for a map with string keys
 ---     check = function(v) return nil or "what is wrong" end }
+local tables = require "axosandbox.base.tables"
+
 local options = {}
 
 local function type_of(value)
@@ -24,13 +26,6 @@ local function is_type(value, names)
     if name == "integer" and actual == "integral" then return true end
   end
   return false
-end
-
-local function sorted_keys(t)
-  local keys = {}
-  for k in pairs(t) do keys[#keys + 1] = tostring(k) end
-  table.sort(keys)
-  return keys
 end
 
 local check_rule
@@ -52,7 +47,7 @@ local function check_items(rule, value, where)
 end
 
 local function check_values(rule, value, where)
-  for _, k in ipairs(sorted_keys(value)) do
+  for _, k in ipairs(tables.keys(value)) do
     if value[k] == nil then return where .. ": keys must be strings" end
     local problem = check_rule(rule, value[k], where .. "." .. k)
     if problem then return problem end
@@ -202,13 +197,13 @@ function options.validate(shape, value, where)
     return ("%s: expected a table, got %s"):format(where, type(value))
   end
   if is_valid(shape, value) then return end
-  for _, key in ipairs(sorted_keys(value)) do
+  for _, key in ipairs(tables.keys(value)) do
     if shape[key] == nil then
       return ("%s: unknown key %q (known: %s)"):format(
-        where, key, table.concat(sorted_keys(shape), ", "))
+        where, key, table.concat(tables.keys(shape), ", "))
     end
   end
-  for _, key in ipairs(sorted_keys(shape)) do
+  for _, key in ipairs(tables.keys(shape)) do
     local rule = shape[key]
     if value[key] ~= nil then
       local problem = check_rule(rule, value[key], where .. "." .. key)

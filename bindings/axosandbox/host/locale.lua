@@ -1,12 +1,12 @@
 --- A UTF-8 locale for commands whose container names none: without one they take names and text
 --- for ASCII. musl has C.UTF-8, and so does glibc (2.35 and later, Debian's also before).
 local host = require "axosandbox.host"
+local tables = require "axosandbox.base.tables"
 
 local locale = {}
 
 local NAMES = { "LANG", "LC_ALL", "LC_CTYPE" }
-local DEFAULT = "C.UTF-8"
-local ALONE = { LANG = DEFAULT }
+local ALONE = { LANG = "C.UTF-8" }
 
 -- The variables of a container are those of its first process.
 local function lacks_one(pid)
@@ -31,10 +31,7 @@ function locale.with_default(env, record)
   if record.lacks_locale == nil then record.lacks_locale = lacks_one(record.pid) end
   if not record.lacks_locale or env and names_one(env) then return env end
   if record.secrets and names_one(record.secrets.values) then return env end
-  if not env then return ALONE end
-  local merged = { LANG = DEFAULT }
-  for name, value in pairs(env) do merged[name] = value end
-  return merged
+  return env and tables.merged(ALONE, env) or ALONE
 end
 
 return locale

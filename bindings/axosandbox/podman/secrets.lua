@@ -9,10 +9,13 @@ local await = require "axosandbox.base.await"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.base.errors"
 local last_line = require "axosandbox.base.text.last_line"
+local links = require "axosandbox.host.links"
 local naming = require "axosandbox.base.naming"
+local paths = require "axosandbox.base.text.path"
 local private_file = require "axosandbox.host.private_file"
 local redact = require "axosandbox.audit.redact"
 local shell = require "axosandbox.base.text.shell"
+local tables = require "axosandbox.base.tables"
 
 local secrets = {}
 
@@ -27,7 +30,6 @@ local COMMAND_TIMEOUT = 30
 local COMMAND_GRACE = 1
 
 local FILE = "/secrets.json"
-local MAX_LINKS = 40
 -- What all values together may take, written down.
 local MAX_STORED = 32 * 1024 * 1024
 
@@ -121,50 +123,10 @@ end
 
 -- ---- from a file -------------------------------------------------------------------------
 
-local function is_beneath(path, dirs)
-  for _, dir in pairs(dirs) do
-    if path == dir or path:sub(1, #dir + 1) == dir .. "/" then return true end
-  end
-  return false
-end
-
--- One component further; true when the walk has reached its end.
-local function step(walk)
-  local name = table.remove(walk.rest, 1)
-  if not name then return true end
-  if name == ".." then
-    walk.at = walk.at:match "^(.*)/[^/]*$" or ""
-    return false
-  end
-  local here = walk.at .. "/" .. name
-  local target = uv.fs_readlink(here)
-  if not target then
-    walk.at = here
-    return false
-  end
-  walk.links = walk.links + 1
-  if target:sub(1, 1) == "/" then walk.at = "" end
-  local parts = {}
-  for part in target:gmatch "[^/]+" do
-    if part ~= "." then parts[#parts + 1] = part end
-  end
-  walk.rest = table.move(walk.rest, 1, #walk.rest, #parts + 1, parts)
-  return false
-end
-
 -- What the session can write could lead to any file of the host, so no step of the way may lie
 -- in its directory.
 local function leads_through(path, dirs)
-  local walk = { at = "", rest = {}, links = 0 }
-  for part in path:gmatch "[^/]+" do
-    if part ~= "." then walk.rest[#walk.rest + 1] = part end
-  end
-  repeat
-    local next_name = walk.rest[1]
-    if next_name and is_beneath(walk.at .. "/" .. next_name, dirs) then return true end
-    local is_over = step(walk)
-  until is_over or walk.links > MAX_LINKS
-  return walk.links > MAX_LINKS
+  return links.follow("", path, function(at) return paths.is_in_any(at, dirs) end) == nil
 end
 
 -- An operation of luv in this coroutine, by a deadline.
@@ -181,7 +143,7 @@ local function fs(name, deadline, ...)
       over = true
       done(err, value)
     end
-    local cancel = await.after(math.max(deadline - uv.hrtime() / 1e9, 0.001), function()
+    local cancel = await.after(math.max(deadline - await.now(), 0.001), function()
       finish "it took too long"
     end)
     arguments[arguments.n + 1] = function(err, value)
@@ -213,7 +175,7 @@ local function read_file(name, source, context)
       source.file .. " lies in the session's directory, or a symbolic link leads through it: "
       .. "what runs in the session could put another file there", "move it out of there")
   end
-  local deadline = uv.hrtime() / 1e9 + FILE_TIMEOUT
+  local deadline = await.now() + FILE_TIMEOUT
   local flags = uv.constants.O_RDONLY | uv.constants.O_NONBLOCK
   local fd, err = fs("fs_open", deadline, source.file, flags, 0)
   if not fd then return failure(name, "ENOENT", tostring(err)) end
@@ -281,10 +243,8 @@ end
 ---@param values table<string, string>
 ---@return axo.Secrets? # nil when there are none
 function secrets.of(values)
-  local names = {}
-  for name in pairs(values) do names[#names + 1] = name end
+  local names = tables.keys(values)
   if #names == 0 then return nil end
-  table.sort(names)
   redact.add(values)
   return { names = names, values = values }
 end
@@ -294,10 +254,8 @@ end
 ---@param context { dirs: string[], on_process: fun(process: any)? } dirs: the session's directory, in all its spellings; on_process hears of each command that runs, and of nil at its end
 ---@return axo.Secrets? secrets nil without an error when there are none, axo.Error?
 function secrets.resolve(sources, context)
-  local names, values = {}, {}
-  for name in pairs(sources) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do
+  local values = {}
+  for _, name in ipairs(tables.keys(sources)) do
     local source = sources[name]
     local value, err = (source.file and read_file or run_command)(name, source, context)
     -- As $(...) does.

@@ -29,6 +29,7 @@ local session_file = require "axosandbox.session.record"
 local session_lock = require "axosandbox.host.session_lock"
 local sessions = require "axosandbox.session.sessions"
 local settle = require "axosandbox.start.settle"
+local tables = require "axosandbox.base.tables"
 local unmet = require "axosandbox.policy.unmet"
 
 local start = {}
@@ -40,21 +41,14 @@ local REUSE_PAUSE = 0.2
 
 -- ---- deciding ------------------------------------------------------------------------
 
-local function sorted_names(map)
-  local names = {}
-  for name in pairs(map) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 local function decide_sandbox(set, asked, remote_user)
   local mounts
   if asked.source then asked.places, mounts = places.of(asked.source) end
   local decision, err = set:decide("sandbox", {
     id = asked.id, dir = asked.dir, dir_real = asked.source,
     places = asked.places, mounts = mounts, image = asked.image,
-    ports = asked.ports, env = asked.env, env_names = sorted_names(asked.env),
-    secret_names = sorted_names(asked.env_from),
+    ports = asked.ports, env = asked.env, env_names = tables.keys(asked.env),
+    secret_names = tables.keys(asked.env_from),
     user = asked.user, remote_user = remote_user,
     host = {
       uid = uv.getuid(), home = uv.os_homedir(), os = uv.os_uname().sysname,
@@ -171,7 +165,7 @@ local function make_plan(job)
     root = not job.client:is_remote() and asked.identity or nil,
     needs_image = asked.image ~= nil and not asked.optional_image, ports = asked.ports,
     required_ports = asked.required_ports, env = asked.env, keep = asked.keep,
-    secret_names = next(asked.env_from) and sorted_names(asked.env_from) or nil,
+    secret_names = next(asked.env_from) and tables.keys(asked.env_from) or nil,
   }, sandbox, chosen)
   if not job.plan then errors.raise { code = "POLICY", op = "start", message = problem } end
   tell_of_ports(job)

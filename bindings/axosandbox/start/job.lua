@@ -1,5 +1,4 @@
 --- One start under way: what it knows, whether it was cancelled, and how it speaks.
-local uv = require "luv"
 local audit = require "axosandbox.audit"
 local await = require "axosandbox.base.await"
 local errors = require "axosandbox.base.errors"
@@ -22,10 +21,6 @@ Job.__index = Job
 
 local job = {}
 
-local function clock()
-  return uv.hrtime() / 1e9
-end
-
 --- Makes a job.
 ---@param fields table
 ---@return axo.Job
@@ -36,20 +31,20 @@ end
 
 --- Gives the start so many seconds from now.
 function Job:set_deadline(seconds)
-  self.deadline = clock() + seconds
+  self.deadline = await.now() + seconds
 end
 
 --- Seconds left, at least a little: a request always has a bound.
 ---@return number
 function Job:remaining()
-  return math.max(self.deadline - clock(), 0.001)
+  return math.max(self.deadline - await.now(), 0.001)
 end
 
 --- Does something that has a deadline of its own, and does not count against the start's.
 function Job:off_the_clock(fn, ...)
-  local before = clock()
+  local before = await.now()
   local _ <close> = errors.finally(function()
-    self.deadline = self.deadline + clock() - before
+    self.deadline = self.deadline + await.now() - before
   end)
   return fn(...)
 end
@@ -91,7 +86,7 @@ function Job:stopped()
   if self.cancelled then
     return errors.new { code = "CANCELLED", op = "start", message = "the start was cancelled" }
   end
-  if clock() >= self.deadline then
+  if await.now() >= self.deadline then
     return errors.new {
       code = "TIMEOUT", op = "start", message = "the start took too long",
       hint = "raise `timeouts.start` in the sandbox policy",

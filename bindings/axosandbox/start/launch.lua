@@ -14,6 +14,7 @@ local naming = require "axosandbox.base.naming"
 local plan = require "axosandbox.start.plan"
 local podman = require "axosandbox.podman"
 local ports = require "axosandbox.podman.ports"
+local tables = require "axosandbox.base.tables"
 local turns = require "axosandbox.base.turns"
 
 local launch = {}
@@ -199,10 +200,7 @@ local function with_taken_ports(job, changes)
   local dropped = {}
   for _, port in ipairs(changes.drop_ports) do dropped[#dropped + 1] = port end
   for port in pairs(job.taken or {}) do dropped[#dropped + 1] = port end
-  local result = {}
-  for key, value in pairs(changes) do result[key] = value end
-  result.drop_ports = dropped
-  return result
+  return tables.merged(changes, { drop_ports = dropped })
 end
 
 -- Whether the change gives up something that was asked for.

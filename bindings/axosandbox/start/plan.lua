@@ -4,6 +4,7 @@ local git = require "axosandbox.base.text.git"
 local guest = require "axosandbox.way.native.guest"
 local limits = require "axosandbox.policy.limits"
 local naming = require "axosandbox.base.naming"
+local tables = require "axosandbox.base.tables"
 
 local plan = {}
 
@@ -42,12 +43,6 @@ local function without_ports(ports, dropped)
     if not gone[port] then kept[#kept + 1] = port end
   end
   return kept
-end
-
-local function copy(t)
-  local result = {}
-  for key, value in pairs(t) do result[key] = value end
-  return result
 end
 
 --- Makes the first plan.
@@ -216,9 +211,9 @@ function plan.summary(p)
     pull = p.pull,
     pulled = p.pulled or false,
     network = p.network,
-    ports = copy(p.ports),
+    ports = tables.merged(p.ports),
     required_ports = plan.required(p),
-    limits = copy(p.limits),
+    limits = tables.merged(p.limits),
     drop_limits = p.drop_limits,
     require_resource_limits = p.require_limits,
     ulimits = p.ulimits,
@@ -268,7 +263,7 @@ end
 ---@param changes table
 ---@return axo.Plan? changed, string? problem
 function plan.apply(p, changes)
-  local changed = copy(p)
+  local changed = tables.merged(p)
   local problem = apply_limits(changed, changes) or apply_network(changed, changes)
   if not problem and changes.image and p.needs_image then
     problem = ("the image %s was asked for, and the retry policy would run %s"):format(

@@ -97,7 +97,7 @@ local function start_builder(job, decision)
 end
 
 local function run_commands(job, container, decision)
-  local deadline = uv.hrtime() / 1e9 + decision.timeout
+  local deadline = await.now() + decision.timeout
   for _, command in ipairs(decision.commands) do
     job:inform("provisioning: " .. command, { op = "provision" })
     local argv = must(core.argv.exec {
@@ -105,7 +105,7 @@ local function run_commands(job, container, decision)
       command = shell.argv(command),
     })
     must(job:ask(argv, {
-      op = "provision", timeout = math.max(deadline - uv.hrtime() / 1e9, 0.001),
+      op = "provision", timeout = math.max(deadline - await.now(), 0.001),
       max_output = KEPT_OUTPUT,
     }))
   end

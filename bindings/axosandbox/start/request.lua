@@ -4,6 +4,7 @@ local mounted = require "axosandbox.host.mounts.mounted"
 local naming = require "axosandbox.base.naming"
 local options = require "axosandbox.base.options"
 local secrets = require "axosandbox.podman.secrets"
+local tables = require "axosandbox.base.tables"
 
 local request = {}
 
@@ -50,12 +51,6 @@ local OPTION_SHAPE = {
   reuse = "boolean",
   keep = "boolean",
 }
-
-local function copy(t)
-  local result = {}
-  for key, value in pairs(t or {}) do result[key] = value end
-  return result
-end
 
 ---@class axo.Asked
 ---@field id string
@@ -108,8 +103,8 @@ function request.check(opts, level)
     optional_image = opts.optional ~= nil and opts.optional.image or false,
     ports = ports,
     required_ports = required_ports,
-    post_create = copy(opts.post_create),
-    env = copy(opts.env),
+    post_create = tables.merged(opts.post_create),
+    env = tables.merged(opts.env),
     env_from = secrets.copy(opts.env_from),
     confirm = opts.confirm,
     user = opts.user,

@@ -7,6 +7,7 @@ local known = require "axosandbox.session.known"
 local limits = require "axosandbox.policy.limits"
 local secrets = require "axosandbox.podman.secrets"
 local sessions = require "axosandbox.session.sessions"
+local tables = require "axosandbox.base.tables"
 
 local reuse = {}
 
@@ -130,10 +131,8 @@ end
 
 local function add_secrets(record, found)
   if not found then return end
-  local values, before = {}, record.secrets
-  for name, value in pairs(before and before.values or {}) do values[name] = value end
-  for name, value in pairs(found.values) do values[name] = value end
-  record.secrets = secrets.of(values)
+  local before = record.secrets
+  record.secrets = secrets.of(tables.merged(before and before.values, found.values))
   secrets.release(before)
   secrets.release(found)
 end

@@ -1,6 +1,8 @@
 --- git in a session: it refuses a repository that belongs to somebody else, as the session's
 --- directory often does for the container's users. It is told so by variables, in nobody's
 --- configuration.
+local tables = require "axosandbox.base.tables"
+
 local git = {}
 
 --- Variables that make git take repositories in these directories, beside what is configured by
@@ -9,8 +11,7 @@ local git = {}
 ---@param dirs string[]
 ---@return table<string, string>
 function git.trusting(env, dirs)
-  local merged = {}
-  for name, value in pairs(env or {}) do merged[name] = value end
+  local merged = tables.merged(env)
   local count = math.tointeger(tonumber(merged.GIT_CONFIG_COUNT or "0"))
   if not count or count < 0 or count > 1000 then return merged end
   local function add(value)

@@ -2,10 +2,9 @@
 --- whoever may write beside it can put another directory, or a symbolic link, there in between.
 local uv = require "luv"
 local host = require "axosandbox.host"
+local links = require "axosandbox.host.links"
 
 local mounted = {}
-
-local MAX_LINKS = 40
 
 ---@class axo.DirectoryIdentity
 ---@field dev integer
@@ -36,38 +35,6 @@ function mounted.examine(path)
   return nil, "it is not a directory", "ENOTDIR"
 end
 
-local function push(todo, path)
-  local parts = {}
-  for part in path:gmatch "[^/]+" do
-    if part ~= "." then parts[#parts + 1] = part end
-  end
-  for i = #parts, 1, -1 do todo[#todo + 1] = parts[i] end
-end
-
--- Symbolic links of the image are followed as they are in there: the kernel would follow an
--- absolute one to a place on this host.
-local function locate(root, path)
-  local todo, at, links = {}, "", 0
-  push(todo, path)
-  while #todo > 0 do
-    local part = table.remove(todo)
-    local child = at .. "/" .. part
-    local target = part ~= ".." and uv.fs_readlink(root .. child)
-    if part == ".." then
-      at = at:gsub("/[^/]*$", "")
-    elseif not target then
-      at = child
-    elseif links == MAX_LINKS then
-      return nil
-    else
-      links = links + 1
-      if target:sub(1, 1) == "/" then at = "" end
-      push(todo, target)
-    end
-  end
-  return root .. at
-end
-
 --- Whether a running container has that very directory. Where its file system cannot be looked
 --- into (podman is elsewhere, /proc is closed to us, it has ended), what lies at `source` now has
 --- to do.
@@ -79,7 +46,10 @@ end
 function mounted.is_same(container, target, source, identity)
   local root = container.pid and ("/proc/%d/root"):format(container.pid)
   local path = source
-  if root and uv.fs_stat(root .. "/.") then path = locate(root, target) end
+  if root and uv.fs_stat(root .. "/.") then
+    local at = links.follow(root, target)
+    path = at and root .. at
+  end
   local stat = path and uv.fs_stat(path)
   return stat ~= nil and stat.dev == identity.dev and stat.ino == identity.ino
 end
