@@ -96,7 +96,7 @@ static int ask_next(lua_State *L) {
   return 1;
 }
 
-/* ---- loading -----------------------------------------------------------
+/* ---- loading ----------------------------------------------------------------------
  */
 
 /* Raises the text at the top as an error in line 1 of the chunk `name`. */
