@@ -19,7 +19,6 @@ local function type_of(value)
 end
 
 local function is_type(value, names)
-  if type(value) == names then return true end
   local actual = type_of(value)
   for name in names:gmatch "[^|]+" do
     if name == "any" or name == actual or name == type(value) then return true end
@@ -28,7 +27,7 @@ local function is_type(value, names)
   return false
 end
 
-local check_rule
+local check_rule, fitting
 
 local function check_items(rule, value, where)
   local n = 0
@@ -39,10 +38,10 @@ local function check_items(rule, value, where)
     end
   end
   if n ~= #value then return where .. ": a sequence must not have holes" end
+  local fits = fitting(rule)
   for i, item in ipairs(value) do
-    if check_rule(rule, item, where) then
-      return check_rule(rule, item, ("%s[%d]"):format(where, i))
-    end
+    local problem = not fits(item) and check_rule(rule, item, ("%s[%d]"):format(where, i))
+    if problem then return problem end
   end
 end
 
@@ -55,7 +54,6 @@ local function check_values(rule, value, where)
 end
 
 local function check_bounds(rule, value, where)
-  if type(value) ~= "number" then return end
   if value ~= value then return where .. ": not a number" end
   if rule.min and value < rule.min then
     return ("%s: %s is below the minimum %s"):format(where, value, rule.min)
@@ -76,7 +74,6 @@ local function check_one_of(rule, value, where)
 end
 
 local function check_table(rule, value, where)
-  if type(value) ~= "table" then return end
   if rule.shape then return options.validate(rule.shape, value, where) end
   if rule.items then return check_items(rule.items, value, where) end
   if rule.values then return check_values(rule.values, value, where) end
@@ -87,12 +84,12 @@ function check_rule(rule, value, where)
     if type(value) == rule and value == value then return end
     rule = { type = rule }
   end
-  if rule.type and not is_type(value, rule.type) then
+  if rule.type and type(value) ~= rule.type and not is_type(value, rule.type) then
     return ("%s: expected %s, got %s"):format(where, (rule.type:gsub("|", " or ")), type(value))
   end
-  return check_bounds(rule, value, where)
+  return type(value) == "number" and check_bounds(rule, value, where)
     or (rule.one_of and check_one_of(rule, value, where))
-    or check_table(rule, value, where)
+    or type(value) == "table" and check_table(rule, value, where)
     or (rule.check and rule.check(value) and where .. ": " .. rule.check(value))
     or nil
 end
@@ -142,7 +139,7 @@ end
 
 local known = setmetatable({}, { __mode = "k" })
 
-local function fitting(rule)
+function fitting(rule)
   local fits = known[rule]
   if not fits then
     fits = new_fitting(rule)

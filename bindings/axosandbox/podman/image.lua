@@ -6,12 +6,14 @@ local naming = require "axosandbox.base.naming"
 
 local image = {}
 
+local must = errors.must
+
 image.DEFAULT = "docker.io/library/alpine:3.20"
 
 local PULL_TIMEOUT = 300
 
 local function denied(set, reason)
-  return nil, errors.new {
+  errors.raise {
     code = "POLICY", op = "image", message = "the image is refused: " .. reason,
     hint = "see " .. set:source "image_trust",
   }
@@ -85,25 +87,20 @@ local function is_as_asked(decision, asked, request)
 end
 
 --- Asks the image policy, and says which image a short name stands for; in a coroutine.
+--- Raises what fails, and "POLICY" where the image is refused.
 ---@param job axo.Job with `client`, `set` and `asked`
----@return axo.policy.ImageDecision? decision, axo.Error?
+---@return axo.policy.ImageDecision decision
 function image.decide(job)
   local set, asked, optional = job.set, job.asked.image, job.asked.optional_image
-  local reference, err
-  if asked ~= nil then
-    reference, err = core.reference.parse(asked)
-    if not reference then return nil, err end
-  end
+  local reference = asked and must(core.reference.parse(asked))
   local found = image.find_local(job, asked)
   local request = question(set, asked, optional, reference, found)
-  local decision
-  decision, err = set:decide("image_trust", request)
-  if not decision then return nil, err end
-  if decision.deny then return denied(set, decision.deny) end
+  local decision = must(set:decide("image_trust", request))
+  if decision.deny then denied(set, decision.deny) end
   if not asked then return decision end
   if not optional then
     if not is_as_asked(decision, asked, request) then
-      return denied(set, ("%s was asked for, and policy would run %s"):format(
+      denied(set, ("%s was asked for, and policy would run %s"):format(
         reference.text, decision.image))
     end
     decision.fallback = nil
@@ -154,10 +151,9 @@ end
 ---@param client axo.Client
 ---@param name string
 ---@param timeout number? seconds
----@return string[]? argv, table|axo.Error
+---@return string[] argv, axo.RequestOptions
 function image.pull_request(client, name, timeout)
-  local argv, err = core.argv.pull { podman = client.program, image = name }
-  if not argv then return nil, err end
+  local argv = must(core.argv.pull { podman = client.program, image = name })
   log.emit("info", "pulling " .. name, { op = "pull", image = name })
   return argv, { op = "pull", timeout = timeout or PULL_TIMEOUT, progress = progress(name) }
 end

@@ -106,25 +106,23 @@ function ports.verify(client, container, list, taken)
   end)
 end
 
---- Sets `job.ports` to what is really published; in a coroutine.
+--- Sets `job.ports` to what is really published; in a coroutine. Raises where one that may not be missing is.
 ---@param job axo.Job
----@return true? done, axo.Error? err one that may not be missing is
 function ports.settle(job)
   local missing
   job.ports, missing =
     ports.verify(job.client, job.plan.name, job.plan.ports, job.taken or {})
-  if #missing == 0 then return true end
+  if #missing == 0 then return end
   local message = "not published, though podman did not complain: " .. table.concat(missing, ", ")
   for _, port in ipairs(missing) do
     if job.asked.required_ports[port] then
-      return nil, errors.new {
+      errors.raise {
         code = "PODMAN", op = "start", class = "PORT_CONFLICT", port = port, message = message,
         hint = "another program holds it: choose another port, or make it optional",
       }
     end
   end
   job:warn(message, true)
-  return true
 end
 
 return ports

@@ -114,8 +114,8 @@ function secrets.copy(sources)
   return copied
 end
 
-local function failure(name, code, message, hint)
-  return nil, errors.new {
+local function fail(name, code, message, hint)
+  errors.raise {
     code = code, op = "env_from", message = ("the secret %s: %s"):format(name, message),
     hint = hint,
   }
@@ -171,19 +171,17 @@ end
 
 local function read_file(name, source, context)
   if leads_through(source.file, context.dirs) then
-    return failure(name, "EPERM",
+    fail(name, "EPERM",
       source.file .. " lies in the session's directory, or a symbolic link leads through it: "
       .. "what runs in the session could put another file there", "move it out of there")
   end
   local deadline = await.now() + FILE_TIMEOUT
   local flags = uv.constants.O_RDONLY | uv.constants.O_NONBLOCK
   local fd, err = fs("fs_open", deadline, source.file, flags, 0)
-  if not fd then return failure(name, "ENOENT", tostring(err)) end
-  local text
-  text, err = read_open(fd, deadline)
+  if not fd then fail(name, "ENOENT", tostring(err)) end
+  local text, problem = read_open(fd, deadline)
   uv.fs_close(fd, function() end)
-  if not text then return failure(name, "EIO", source.file .. ": " .. tostring(err)) end
-  return text
+  return text or fail(name, "EIO", source.file .. ": " .. tostring(problem))
 end
 
 -- ---- from a command ----------------------------------------------------------------------
@@ -213,10 +211,10 @@ local function run_command(name, source, context)
     return process, problem
   end)
   if context.on_process then context.on_process(nil) end
-  if not result then return failure(name, err.code, "its command: " .. err.message) end
+  if not result then fail(name, err.code, "its command: " .. err.message) end
   local problem = problem_of(result)
   if problem then
-    return failure(name, "COMMAND", "its command: " .. problem,
+    fail(name, "COMMAND", "its command: " .. problem,
       "it runs on this host, in / and without a terminal: try it there")
   end
   return result.stdout
@@ -225,12 +223,12 @@ end
 -- ---- all of them -------------------------------------------------------------------------
 
 local function check_value(name, value)
-  if value:find("\0", 1, true) then return failure(name, "EINVAL", "its value holds a NUL") end
+  if value:find("\0", 1, true) then fail(name, "EINVAL", "its value holds a NUL") end
   if #value > secrets.MAX_BYTES then
-    return failure(name, "E2BIG", ("its value is longer than %d bytes"):format(secrets.MAX_BYTES))
+    fail(name, "E2BIG", ("its value is longer than %d bytes"):format(secrets.MAX_BYTES))
   end
   if #value < redact.MIN_BYTES then
-    return failure(name, "EINVAL",
+    fail(name, "EINVAL",
       value == "" and "its value is empty"
         or ("its value is shorter than %d bytes, and cannot be kept out of the audit log")
           :format(redact.MIN_BYTES),
@@ -249,20 +247,17 @@ function secrets.of(values)
   return { names = names, values = values }
 end
 
---- Reads the files and runs the commands, one after the other; in a coroutine.
+--- Reads the files and runs the commands, one after the other; in a coroutine. Raises what fails.
 ---@param sources table<string, axo.SecretSource>
 ---@param context { dirs: string[], on_process: fun(process: any)? } dirs: the session's directory, in all its spellings; on_process hears of each command that runs, and of nil at its end
----@return axo.Secrets? secrets nil without an error when there are none, axo.Error?
+---@return axo.Secrets? secrets nil when there are none
 function secrets.resolve(sources, context)
   local values = {}
   for _, name in ipairs(tables.keys(sources)) do
     local source = sources[name]
-    local value, err = (source.file and read_file or run_command)(name, source, context)
+    local value = (source.file and read_file or run_command)(name, source, context)
     -- As $(...) does.
-    value = value and (value:match "^.*[^\r\n]" or "")
-    if value then value, err = check_value(name, value) end
-    if not value then return nil, err end
-    values[name] = value
+    values[name] = check_value(name, value:match "^.*[^\r\n]" or "")
   end
   return secrets.of(values)
 end

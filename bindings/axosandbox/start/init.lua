@@ -149,7 +149,7 @@ end
 local function make_plan(job)
   local asked = job.asked
   local sandbox = must(decide_sandbox(job.set, asked, asked.remote_user))
-  local chosen = must(image.decide(job))
+  local chosen = image.decide(job)
   if chosen.warning then job:warn(chosen.warning, asked.image ~= nil) end
   settle_user(job, sandbox, chosen)
   session_user.prefer(job, sandbox, chosen)
@@ -252,12 +252,10 @@ end
 
 -- Their files and commands have deadlines of their own.
 local function resolve_secrets(job)
-  local found, err = job:off_the_clock(secrets.resolve, job.asked.env_from, {
+  job.secrets = job:off_the_clock(secrets.resolve, job.asked.env_from, {
     dirs = { job.asked.dir, job.asked.source },
     on_process = function(process) job.current = process end,
   })
-  if err then error(err, 0) end
-  job.secrets = found
 end
 
 -- ---- the sequence --------------------------------------------------------------------

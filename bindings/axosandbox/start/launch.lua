@@ -141,7 +141,6 @@ end
 local function pull(job)
   job:off_the_clock(function()
     local argv, opts = image.pull_request(job.client, job.plan.image, job.pull_timeout)
-    must(argv, opts)
     job.plan.pulled = true
     must(job:ask(argv, opts))
   end)

@@ -91,7 +91,7 @@ function settle.verify(job)
   seal(job, verify_directory(job))
   verify_limits(job)
   warn_of_logout(job)
-  errors.must(ports.settle(job))
+  ports.settle(job)
 end
 
 -- As podman names it.
