@@ -1,4 +1,4 @@
--- @runs native-user
+-- @runs native-root native-user
 -- A user with a login has a runtime directory, one without has a directory in /tmp: a session that
 -- was started with the one is reached with the other. Root's is always the same.
 local uv = require "luv"
@@ -57,6 +57,16 @@ local function reap(id)
     if session.id ~= id then others[#others + 1] = session.id end
   end
   assert.equal(id, assert(axo.reap_orphans(others)).removed[1].id)
+end
+
+if podman.is_root() then
+  describe("a session of root's that was started with a directory of some login's", function()
+    e2e.housekeeping(_ENV)
+    it("is used without one", function()
+      local id = kept { XDG_RUNTIME_DIR = temp.dir "runtime" }
+      native.with_env(WITHOUT, function() can_be_used(id, stop) end)
+    end)
+  end)
 end
 
 if not podman.is_root() then
