@@ -47,12 +47,20 @@ function errors.must(value, err)
   error(err, 0)
 end
 
+--- A message handler for xpcall: a mistake has the traceback of where it was made, once.
+---@param err any
+---@return any
+function errors.trace(err)
+  if type(err) == "string" and err:find("\nstack traceback:", 1, true) then return err end
+  return debug.traceback(err, 2)
+end
+
 --- What a function returns first; `nil, err` when it raised an error object. A mistake is raised
 --- on, with its traceback.
 ---@param fn function
 ---@return any value, axo.Error?
 function errors.try(fn, ...)
-  local ok, value = xpcall(fn, debug.traceback, ...)
+  local ok, value = xpcall(fn, errors.trace, ...)
   if ok then return value end
   if core.is_error(value) then return nil, value end
   error(value, 0)

@@ -347,7 +347,7 @@ local function begin_without_guest(job, record)
 end
 
 function begin(job)
-  local ok, record = xpcall(establish, debug.traceback, job)
+  local ok, record = xpcall(establish, errors.trace, job)
   if ok then
     local sb = sessions.handle(record)
     if has_lost_its_guest(sb, record) then return begin_without_guest(job, record) end
