@@ -145,15 +145,11 @@ local function environment(record, own)
   return merged
 end
 
--- Where it is to run: absolute, and relative to the directory of a handle that is confined to it.
-local function place(way, cwd, default, kind)
-  local root, base = way.root, way.base
-  if not base then
-    if cwd == nil then return default or root end
-    return cwd:sub(1, 1) == "/" and cwd or root .. "/" .. cwd
-  end
-  local relative, err = files.confine(cwd or root, root, kind)
+-- The directory of a handle that is confined to its own: absolute, and relative to that.
+local function confined(way, cwd, kind)
+  local relative, err = files.confine(cwd or way.root, way.root, kind)
   if not relative then return nil, err end
+  local base = way.base
   return relative == "." and base or base:gsub("/$", "") .. "/" .. relative, relative
 end
 
@@ -164,8 +160,15 @@ local function prepare(self, argv, opts, kind)
   local lost = roots.lost(way, kind)
   if lost then return nil, lost end
   local defaults = record.defaults or NONE
-  local cwd, within = place(way, opts.cwd, defaults.cwd, kind)
-  if not cwd then return nil, within end
+  local cwd, within = opts.cwd, nil
+  if way.base then
+    cwd, within = confined(way, cwd, kind)
+    if not cwd then return nil, within end
+  elseif not cwd then
+    cwd = defaults.cwd or way.root
+  elseif cwd:sub(1, 1) ~= "/" then
+    cwd = way.root .. "/" .. cwd
+  end
   local spec = {}
   for key, value in pairs(opts) do spec[key] = value end
   spec.argv, spec.cwd, spec.within = argv, cwd, within
