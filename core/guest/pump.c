@@ -149,10 +149,11 @@ bool pump_ready(struct work *w) {
   ssize_t n = 1;
   while (w->output_open && moved < BUDGET && (n = pump_some(w)) > 0)
     moved += (size_t)n;
+  /* A terminal answers EIO when its last slave closes: that is its end. Asked before
+   * the bell, which has an errno of its own. */
+  bool is_over = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
   if (moved)
     pump_bell(w);
-  /* A terminal answers EIO when its last slave closes: that is its end. */
-  bool is_over = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
   if (is_over)
     end_output(w);
   return is_over;
