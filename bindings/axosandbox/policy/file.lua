@@ -109,6 +109,18 @@ local function resolve(path)
   return walk
 end
 
+local function is_missing(path)
+  local stat, _, code = uv.fs_lstat(path)
+  return not stat and (code == "ENOENT" or code == "ENOTDIR")
+end
+
+-- Where a path leads, without a look at the way.
+local function end_of(path)
+  local real, message = uv.fs_realpath(path)
+  local stat = real and uv.fs_lstat(real)
+  return { real = stat and real, stat = stat, failed = message }
+end
+
 local function problem_of_file(stat, lenient)
   if stat.type ~= "file" then return "not a regular file but a " .. stat.type end
   if stat.size > file.MAX_SIZE then
@@ -170,7 +182,8 @@ end
 ---@return string? real the path without symbolic links
 function file.read(path, opts)
   local lenient = opts ~= nil and opts.shipped == true
-  local walk = resolve(path)
+  if is_missing(path) then return nil end
+  local walk = lenient and end_of(path) or resolve(path)
   if walk.missing then return nil end
   if not walk.real then
     return refuse(path, "cannot be read: " .. tostring(walk.failed or "not a file"))
