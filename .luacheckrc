@@ -4,7 +4,7 @@ max_line_length = 100
 max_comment_line_length = false
 self = false
 files["policy/"] = {
-  -- Policy runs with a whitelisted environment (bindings/axosandbox/policy/env.lua) and `part`.
+  -- Policy runs with a whitelisted environment (bindings/c/box_library.c) and `part`.
   std = { read_globals = {
     "assert", "error", "ipairs", "math", "next", "pairs", "part", "select", "string", "table",
     "tonumber", "tostring", "type", "utf8",

@@ -102,7 +102,9 @@ function checks.runtime(report, found)
 end
 
 local function has_range(path, user)
-  for line in (host.read_file(path) or ""):gmatch "[^\n]+" do
+  local file <close> = io.open(path)
+  if not file then return false end
+  for line in file:lines() do
     local name = line:match "^([^:]+):"
     if name == user or name == tostring(uv.getuid()) then return true end
   end
