@@ -19,6 +19,9 @@
 #define GROUP_SLOTS 1024
 /* Hundreds of processes are listed in a tenth of it by whoever is let. */
 #define PATIENCE_MS 100
+/* Many times what the slowest fork takes; meanwhile all of the container stands still.
+ */
+#define STOPPING_MS 1000
 
 enum verdict { UNKNOWN, OURS, OTHERS };
 
@@ -139,10 +142,37 @@ static void remember_stopped(const struct procs *all) {
       stopped[stopped_count++] = all->at[i].pid;
 }
 
+/* A process in an uninterruptible sleep stops later: its signal waits for it. */
+static bool stand_still(const struct procs *all) {
+  for (int i = 0; i < all->count; i++)
+    if (all->at[i].alive && !strchr("TtD", all->at[i].state))
+      return false;
+  return true;
+}
+
+/* A fork that is under way when all are stopped is finished first, and its child is
+ * born stopped (from Linux 4.19 on): who lists too soon does not see it, and it would
+ * stand still for ever. No signal takes that back. So all are waited for, and listed
+ * anew then: a child may have a lower number than its parent. */
+static struct procs scan_stopped(void) {
+  static const struct timespec moment = {.tv_nsec = 1000000};
+  uint64_t until = now_ms() + STOPPING_MS;
+  bool stood_still = false;
+  for (;;) {
+    struct procs all = procs_scan(NULL, NULL);
+    bool still = stand_still(&all);
+    if ((still && stood_still) || now_ms() >= until)
+      return all;
+    stood_still = still;
+    if (!still)
+      nanosleep(&moment, NULL);
+  }
+}
+
 static void hunt_frozen(struct hunt *h, const struct procs *before) {
   remember_stopped(before);
-  kill(-1, SIGSTOP); /* atomic: from here on nothing in the container can fork */
-  struct procs all = procs_scan(NULL, NULL);
+  kill(-1, SIGSTOP); /* at once: from here on nothing in the container begins a fork */
+  struct procs all = scan_stopped();
   h->count.alive = 0;
   for (int i = 0; i < all.count; i++) {
     if (judge(&all.at[i], h) != OURS)
