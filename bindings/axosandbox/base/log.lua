@@ -27,6 +27,9 @@ end
 
 --- Sends one message. A logger that raises is reported on stderr, since there is nobody else left
 --- to tell.
+---@param level "debug"|"info"|"warn"|"error"
+---@param message string
+---@param fields table?
 function log.emit(level, message, fields)
   if logger then
     local ok, err = xpcall(logger, debug.traceback, level, message, fields or {})

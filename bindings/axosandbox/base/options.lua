@@ -212,6 +212,10 @@ function options.validate(shape, value, where)
 end
 
 --- The same for the options of a call: a mistake there is the programmer's and raises.
+---@param shape table<string, any>
+---@param value any
+---@param where string the call, for a mistake in it
+---@param level integer whose mistake it is, as of `error`
 ---@return table # `value`, or an empty table for nil
 function options.check(shape, value, where, level)
   if value == nil then

@@ -1,5 +1,5 @@
 --- Whether a file of a session is one without ACLs and attributes, as far as this host can tell
---- where podman is here. The scripts of the portable path cannot: busybox knows neither.
+--- where podman is here. The scripts of the portable way cannot: busybox knows neither.
 local uv = require "luv"
 local core = require "axosandbox.core"
 local host = require "axosandbox.host"

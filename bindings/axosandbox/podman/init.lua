@@ -91,12 +91,16 @@ function Client:request(argv, opts, done)
 end
 
 --- The same inside a coroutine.
+---@param argv string[]
+---@param opts axo.RequestOptions?
 ---@return table? result, axo.Error?
 function Client:ask(argv, opts)
   return await.call(function(done) return self:request(argv, opts, done) end)
 end
 
 --- Asks for JSON inside a coroutine.
+---@param argv string[]
+---@param opts axo.RequestOptions?
 ---@return any answer, axo.Error?
 function Client:ask_json(argv, opts)
   local result, err = self:ask(argv, opts)

@@ -43,7 +43,7 @@ local MAX_STORED = 32 * 1024 * 1024
 
 -- ---- what may be asked for ---------------------------------------------------------------
 
--- On the portable path podman takes the values from its own environment, where these would
+-- On the portable way podman takes the values from its own environment, where these would
 -- mean something to podman or to the system's loader.
 local RESERVED = {
   "^PATH$", "^HOME$", "^USER$", "^LOGNAME$", "^TMPDIR$", "^LD_", "^GO%u", "^GLIBC_", "^MALLOC_",

@@ -181,8 +181,8 @@ end
 
 --- Ends the program on a terminal, with all of its descendants.
 ---@param id string
----@param callback fun(err: axo.Error?, status: axo.SourceStatus?)?
----@return axo.SourceStatus? status, axo.Error? code "NOT_FOUND"
+---@param callback fun(err: axo.Error?, status: axo.WorkStatus?)?
+---@return axo.WorkStatus? status, axo.Error? code "NOT_FOUND"
 function Sandbox:kill_terminal(id, callback)
   local found, err = self:get_terminal(id)
   if not found then return nil, err end

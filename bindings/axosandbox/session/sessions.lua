@@ -30,20 +30,11 @@ local sessions = {}
 
 local OPEN_SHAPE = { policy = "table" }
 
---- A record as the session object that people hold.
----@param record axo.Record
----@return axo.Sandbox
-function sessions.handle(record)
-  local way = sessions.path(record)
-  if record.kind == "attached" then root.settle(way) end
-  return sandbox.new(record, way)
-end
-
---- The best way into a record's container, in a coroutine. The portable one serves where no
---- guest answers, which is said once.
+-- The best way into a record's container, in a coroutine. The portable one serves where no
+-- guest answers, which is said once.
 ---@param record axo.Record
 ---@return axo.Way
-function sessions.path(record)
+local function way_into(record)
   if record.entered then return record.entered end
   local way, err = nil, record.no_link
   if record.link_dir and record.pid then
@@ -53,6 +44,15 @@ function sessions.path(record)
   local fallback = portable.new(record)
   if err then fallback:warn("the portable path is used: " .. tostring(err)) end
   return fallback
+end
+
+--- A record as the session object that people hold.
+---@param record axo.Record
+---@return axo.Sandbox
+function sessions.session(record)
+  local way = way_into(record)
+  if record.kind == "attached" then root.settle(way) end
+  return sandbox.new(record, way)
 end
 
 local function failure(code, message, hint, op)
@@ -268,10 +268,10 @@ local function split(opts, callback)
   return opts, callback
 end
 
-local function as_handle(body, callback)
+local function as_session(body, callback)
   return await.sequence(function()
     local record, err = body()
-    local sb = record and sessions.handle(record)
+    local sb = record and sessions.session(record)
     if sb then audit_session.opened(record, sb) end
     return sb, err
   end, callback)
@@ -297,7 +297,7 @@ function sessions.open(id, opts, callback)
   check_id(info and info.id or id, "axosandbox.open", 2)
   opts = options.check(OPEN_SHAPE, opts, "axosandbox.open", 2)
   local set, set_error = policy_of(opts, 2)
-  return as_handle(function()
+  return as_session(function()
     local client, err = podman.client()
     if not client or not set then return nil, err or set_error end
     if info then return take_listed(client, set, info) end
@@ -393,7 +393,7 @@ function sessions.attach(container, dir, opts, callback)
   if problem then error("axosandbox.attach: " .. problem, 2) end
   opts = options.check(OPEN_SHAPE, opts, "axosandbox.attach", 2)
   local set, set_error = policy_of(opts, 2)
-  return as_handle(function()
+  return as_session(function()
     local client, err = podman.client()
     if not client or not set then return nil, err or set_error end
     return attach_record(client, set, container, naming.tidy_path(dir))

@@ -103,7 +103,7 @@ local function check_path()
   }
 end
 
--- The native path needs our kernel under the container, and the guest's binary.
+-- The native way needs our kernel under the container, and the guest's binary.
 local function guest_for(job)
   if os.getenv "AXOSANDBOX_PATH" == "portable" or job.client:is_remote() or job.lost_guest then
     return nil
@@ -337,7 +337,7 @@ end
 
 local begin
 
--- That the portable path is used has been said already.
+-- That the portable way is taken has been said already.
 local function begin_without_guest(job, record)
   job.lost_guest = true
   job.lock, job.container, job.dir = nil, nil, nil
@@ -349,7 +349,7 @@ end
 function begin(job)
   local ok, record = xpcall(establish, errors.trace, job)
   if ok then
-    local sb = sessions.handle(record)
+    local sb = sessions.session(record)
     if has_lost_its_guest(sb, record) then return begin_without_guest(job, record) end
     return sb
   end

@@ -30,6 +30,7 @@ function job.new(fields)
 end
 
 --- Gives the start so many seconds from now.
+---@param seconds number
 function Job:set_deadline(seconds)
   self.deadline = await.now() + seconds
 end
@@ -41,6 +42,8 @@ function Job:remaining()
 end
 
 --- Does something that has a deadline of its own, and does not count against the start's.
+---@param fn function what follows are its arguments
+---@return any ... what it returns
 function Job:off_the_clock(fn, ...)
   local before = await.now()
   local _ <close> = errors.finally(function()

@@ -264,7 +264,7 @@ local function is_final(err)
 end
 
 -- The guest could not be run (its file system is mounted noexec, a security module refused it):
--- the portable path asks for less.
+-- the portable way asks for less.
 local function without_guest(job, err, meaning)
   local refused = err.ended or (meaning and meaning.class == "OCI_RUNTIME")
   if not job.plan.guest or not refused or job.plan.mapped then return false end

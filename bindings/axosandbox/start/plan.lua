@@ -30,7 +30,7 @@ local COMMAND = { "sleep", "2147483647" }
 ---@field mapped { users: axo.IdMap, groups: axo.IdMap }? whom the container has for whoever runs podman; nil: root
 ---@field nested_namespaces boolean user namespaces of its own, and mounts in them
 ---@field search string? the binary of the search helper, which is mounted
----@field guest string? the binary that is the first process; nil: the portable path
+---@field guest string? the binary that is the first process; nil: the portable way
 
 ---@class axo.IdMap
 ---@field id integer

@@ -99,7 +99,7 @@ local function is_itself(ended)
 end
 
 --- What is to be said of the end of a command, a task or a terminal.
----@param ended axo.Result|axo.SourceStatus
+---@param ended axo.Result|axo.WorkStatus
 ---@param applied axo.Limits?
 ---@param what string "the command"
 ---@param reader "lua"|"cli"|"mcp"
@@ -114,7 +114,7 @@ function oom.note(ended, applied, what, reader)
 end
 
 --- A few words behind a status.
----@param ended axo.Result|axo.SourceStatus
+---@param ended axo.Result|axo.WorkStatus
 ---@return string
 function oom.suffix(ended)
   if not ended.oom_killed then return "" end

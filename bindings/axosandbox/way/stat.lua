@@ -6,12 +6,14 @@ local TYPES = {
   [0xC000] = "socket", [0x2000] = "char", [0x6000] = "block",
 }
 
+---@param stat { mode: integer }
 ---@return string type as in axo.Entry
 function stats.kind_of(stat)
   return TYPES[stat.mode & 0xF000] or "unknown"
 end
 
 --- What tells a file from any other, and from itself once it is written.
+---@param stat table as luv has it
 ---@return string
 function stats.signature_of(stat)
   return ("%d:%d:%d:%d.%09d:%d.%09d"):format(stat.dev, stat.ino, stat.size, stat.mtime.sec,

@@ -26,7 +26,7 @@ local FOLLOW_SHAPE = { from = { type = "integer", min = 0 } }
 local SIGNAL_SHAPE = { tree = "boolean" }
 local STOP_SHAPE = { grace = { type = "number", min = 0, max = 3600 } }
 
----@class axo.SourceStatus
+---@class axo.WorkStatus
 ---@field state "running"|"exited"|"killed"|"failed"
 ---@field code integer? the exit code; 128+n for a death by signal n
 ---@field signal string?
@@ -42,7 +42,7 @@ local STOP_SHAPE = { grace = { type = "number", min = 0, max = 3600 } }
 ---@field argv string[]
 ---@field started number seconds since the epoch
 ---@field ring any what it printed
----@field state axo.SourceStatus
+---@field state axo.WorkStatus
 ---@field ended axo.Gate open once its state is final
 ---@field memory_mark table? the way's, from when it began
 ---@field order integer? set at its end: a later one has a greater one
@@ -82,7 +82,7 @@ end
 
 -- ---- for those who hold one ----------------------------------------------------------------
 
----@return axo.SourceStatus
+---@return axo.WorkStatus
 function Work:status()
   local copy = {}
   for key, value in pairs(self.state) do copy[key] = value end
@@ -139,7 +139,7 @@ end
 --- Waits for its end.
 ---@param timeout number? seconds
 ---@param callback function?
----@return axo.SourceStatus?, axo.Error? code "TIMEOUT"
+---@return axo.WorkStatus?, axo.Error? code "TIMEOUT"
 function Work:wait(timeout, callback)
   timeout, callback = options.arguments(timeout, callback)
   local problem = timeout ~= nil and await.check_seconds(timeout)
@@ -173,7 +173,7 @@ end
 ---@param opts { grace: number? }?
 ---@param callback function?
 ---@param where string
----@return axo.SourceStatus?, axo.Error?
+---@return axo.WorkStatus?, axo.Error?
 function Work:stop(opts, callback, where)
   opts, callback = options.arguments(opts, callback)
   opts = options.check(STOP_SHAPE, opts, where, 3)
@@ -264,7 +264,7 @@ function Work:announce()
 end
 
 --- Its state is final.
----@param state axo.SourceStatus
+---@param state axo.WorkStatus
 function Work:finish(state)
   self.state = state
   if state.code ~= 0 then state.oom_killed = self.way.memory:cause(self.memory_mark) end
@@ -285,7 +285,7 @@ function Work:over_error(op)
 end
 
 --- The state of one whose session was stopped under it.
----@return axo.SourceStatus
+---@return axo.WorkStatus
 function work.stopped_state()
   return {
     state = "killed", signal = "KILL", code = signals.code_of "KILL",
@@ -295,7 +295,7 @@ end
 
 --- The state of one that is lost.
 ---@param err axo.Error
----@return axo.SourceStatus
+---@return axo.WorkStatus
 function work.lost_state(err)
   return { state = "failed", reason = err.message, fault = err.code }
 end

@@ -194,7 +194,7 @@ function cli.say(message)
 end
 
 --- Says that memory ran out, if it did.
----@param ended axo.Result|axo.SourceStatus
+---@param ended axo.Result|axo.WorkStatus
 ---@param sb axo.Sandbox
 ---@param what string "the command"
 function cli.say_oom(ended, sb, what)

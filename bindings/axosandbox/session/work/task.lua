@@ -26,7 +26,7 @@ function Task:status()
 end
 
 --- The same in parts.
----@return axo.SourceStatus
+---@return axo.WorkStatus
 function Task:state()
   return self.work:status()
 end
@@ -98,8 +98,8 @@ end
 
 --- Waits for its end.
 ---@param timeout number? seconds
----@param callback fun(err: axo.Error?, status: axo.SourceStatus?)?
----@return axo.SourceStatus?, axo.Error? code "TIMEOUT"
+---@param callback fun(err: axo.Error?, status: axo.WorkStatus?)?
+---@return axo.WorkStatus?, axo.Error? code "TIMEOUT"
 function Task:wait(timeout, callback)
   return self.work:wait(timeout, callback)
 end
@@ -116,8 +116,8 @@ end
 --- Ends the task and all of its descendants: TERM, the grace, KILL. One that has ended already
 --- is not an error.
 ---@param opts { grace: number? }? seconds between TERM and KILL, 2 by default
----@param callback fun(err: axo.Error?, status: axo.SourceStatus?)?
----@return axo.SourceStatus? status once nothing of it runs any more, axo.Error?
+---@param callback fun(err: axo.Error?, status: axo.WorkStatus?)?
+---@return axo.WorkStatus? status once nothing of it runs any more, axo.Error?
 function Task:stop(opts, callback)
   return self.work:stop(opts, callback, "task:stop")
 end

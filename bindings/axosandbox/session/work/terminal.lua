@@ -27,7 +27,7 @@ function Terminal:status()
 end
 
 --- The same in parts.
----@return axo.SourceStatus
+---@return axo.WorkStatus
 function Terminal:state()
   return self.work:status()
 end
@@ -103,8 +103,8 @@ end
 
 --- Waits for the program's end.
 ---@param timeout number? seconds
----@param callback fun(err: axo.Error?, status: axo.SourceStatus?)?
----@return axo.SourceStatus?, axo.Error? code "TIMEOUT"
+---@param callback fun(err: axo.Error?, status: axo.WorkStatus?)?
+---@return axo.WorkStatus?, axo.Error? code "TIMEOUT"
 function Terminal:wait(timeout, callback)
   return self.work:wait(timeout, callback)
 end
@@ -120,8 +120,8 @@ end
 
 --- Ends the program inside and all of its descendants, then the terminal. The scrollback stays.
 ---@param opts { grace: number? }? seconds between TERM and KILL, 2 by default
----@param callback fun(err: axo.Error?, status: axo.SourceStatus?)?
----@return axo.SourceStatus?, axo.Error?
+---@param callback fun(err: axo.Error?, status: axo.WorkStatus?)?
+---@return axo.WorkStatus?, axo.Error?
 function Terminal:close(opts, callback)
   return self.work:stop(opts, callback, "terminal:close")
 end

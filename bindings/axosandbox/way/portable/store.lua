@@ -48,6 +48,8 @@ function store.ring_path(dir, id) return ("%s/%s.ring"):format(dir, id) end
 local function description_path(dir, id) return ("%s/%s.json"):format(dir, id) end
 
 --- Makes the ring of a task.
+---@param id string
+---@param capacity integer bytes
 ---@return any? ring, axo.Error?
 function Store:make_ring(id, capacity)
   return core.ring_create(store.ring_path(self.dir, id), capacity, { bell = true })

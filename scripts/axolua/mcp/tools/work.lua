@@ -154,7 +154,7 @@ function work.span_note(span, read)
 end
 
 --- What is to be said when memory ran out.
----@param ended axo.Result|axo.SourceStatus
+---@param ended axo.Result|axo.WorkStatus
 ---@param sb axo.Sandbox
 ---@param what string "the command"
 ---@return string? note

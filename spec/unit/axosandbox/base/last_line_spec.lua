@@ -39,7 +39,7 @@ describe("the last line", function()
 end)
 
 describe("what a container wrote to make its host slow", function()
-  local function driver(outcome)
+  local function fake(outcome)
     return setmetatable({
       root = "/r",
       exec = function(_, _, done)
@@ -53,9 +53,9 @@ describe("what a container wrote to make its host slow", function()
     local stderr = ("\n"):rep(1000000) .. "cannot"
     local err
     local function keep(problem) err = problem end
-    driver({ code = 1, stdout = "", stderr = stderr }):stat("f", true, keep)
+    fake({ code = 1, stdout = "", stderr = stderr }):stat("f", true, keep)
     assert.equal("f: cannot", err.message)
-    driver({ code = 96, stdout = "", stderr = stderr .. "\naxo-files IO failed\n" })
+    fake({ code = 96, stdout = "", stderr = stderr .. "\naxo-files IO failed\n" })
       :stat("f", true, keep)
     assert.equal("f: failed (cannot)", err.message)
   end)

@@ -45,13 +45,13 @@ describe("files, when the container lies,", function()
     local lie = ("x"):rep(1e6)
     for _, stderr in ipairs { "\naxo-files IO " .. lie .. "\n", "\naxo-files TOO_LARGE " .. lie
       .. "\n", lie } do
-      local driver = setmetatable({ root = "/", exec = function(_, _, done)
+      local fake = setmetatable({ root = "/", exec = function(_, _, done)
         uv.new_timer():start(0, 0, function()
           done(nil, { code = scripts.FAILED, stdout = "", stderr = stderr })
         end)
         return true
       end }, { __index = scripted })
-      local sb = setmetatable({ way = driver }, { __index = files.methods })
+      local sb = setmetatable({ way = fake }, { __index = files.methods })
       local value, err = sb:stat "d"
       assert.is_nil(value)
       assert.is_true(#err.message < 5000, #err.message)
@@ -82,11 +82,11 @@ for _, shell in ipairs(shells.all()) do
       assert(uv.fs_mkdir(base .. "/out", tonumber("755", 8)))
       temp.write(base .. "/out/secret", "secret")
       local stat = uv.fs_stat(root)
-      local driver = setmetatable({
+      local fake = setmetatable({
         root = root, exec = local_exec,
         record = { mounted = { dir = root, dev = stat.dev, ino = stat.ino } },
       }, { __index = scripted })
-      sb = setmetatable({ way = driver }, { __index = files.methods })
+      sb = setmetatable({ way = fake }, { __index = files.methods })
     end)
 
     local function fails(code, value, err)

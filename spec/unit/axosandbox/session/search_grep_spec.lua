@@ -47,11 +47,11 @@ describe("the search helper and grep -P", function()
       for i = 1, 60 do lines[i] = table.concat(some(WORDS, 12)) end
       temp.write(("%s/f%d"):format(root, f), table.concat(lines, "\n") .. (f > 1 and "\n" or ""))
     end
-    local driver = { root = root, search_program = PROGRAM, exec = function(_, spec, done)
+    local fake = { root = root, search_program = PROGRAM, exec = function(_, spec, done)
       return core.spawn(spec.argv, { cwd = "/", env = {}, max_output = spec.max_output },
         function(raw) done(nil, result.new(raw)) end)
     end }
-    sb = setmetatable({ way = driver }, { __index = search.methods })
+    sb = setmetatable({ way = fake }, { __index = search.methods })
   end)
   teardown(function() janitor.sweep(mark) end)
 

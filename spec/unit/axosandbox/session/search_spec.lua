@@ -55,8 +55,8 @@ for _, way in ipairs(WAYS) do
       base = temp.dir()
       root = base .. "/the root"
       assert(uv.fs_mkdir(root, tonumber("755", 8)))
-      local driver = { root = root, exec = way.exec, search_program = PROGRAM }
-      sb = setmetatable({ way = driver }, { __index = search.methods })
+      local fake = { root = root, exec = way.exec, search_program = PROGRAM }
+      sb = setmetatable({ way = fake }, { __index = search.methods })
     end)
 
     local function write(path, bytes)

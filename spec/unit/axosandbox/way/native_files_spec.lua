@@ -32,9 +32,9 @@ describe("a directory on the native path", function()
   end
 
   local function session(methods)
-    local driver = setmetatable({ root = root, link = link, is_open = true, exec = exec },
+    local fake = setmetatable({ root = root, link = link, is_open = true, exec = exec },
       { __index = methods })
-    return setmetatable({ way = driver }, { __index = files.methods })
+    return setmetatable({ way = fake }, { __index = files.methods })
   end
 
   local function list(methods, max)
@@ -84,12 +84,12 @@ describe("a directory on the native path", function()
 
   it("has at most as many entries as one list may have", function()
     local asked
-    local driver = { root = root, list_dir = function(_, _, max, done)
+    local fake = { root = root, list_dir = function(_, _, max, done)
       asked = max
       done(nil, {})
       return {}
     end }
-    local sb = setmetatable({ way = driver }, { __index = files.methods })
+    local sb = setmetatable({ way = fake }, { __index = files.methods })
     sb:list_dir(".", function() end)
     uv.run()
     assert.equal(100000, asked)
