@@ -13,8 +13,7 @@ static laxo_box_t *check_box(lua_State *L) {
   return box;
 }
 
-/* ---- what went wrong ---------------------------------------------------
- */
+/* ---- what went wrong ----------------------------------------------------------- */
 
 static void set_place(lua_State *L, const lua_Debug *ar) {
   lua_pushstring(L, ar->source + 1);
@@ -95,8 +94,7 @@ static void push_failure(lua_State *L, const laxo_box_t *box, lua_State *co,
   set_frames(L, co);
 }
 
-/* ---- going in ----------------------------------------------------------
- */
+/* ---- going in ------------------------------------------------------------------ */
 
 static int new_coroutine(lua_State *L) {
   lua_newthread(L);
@@ -234,8 +232,7 @@ static int box_go_on(lua_State *L) {
   return 0;
 }
 
-/* ---- making one --------------------------------------------------------------------
- */
+/* ---- making one ---------------------------------------------------------------- */
 
 static lua_Integer field(lua_State *L, const char *name) {
   lua_getfield(L, 1, name);

@@ -50,8 +50,7 @@ typedef struct laxo_box {
 /* The box whose state this is; NULL for every other state. */
 laxo_box_t *laxo_box_of(lua_State *L);
 
-/* ---- its allocator and its budget (box_budget.c) ----------------------------------
- */
+/* ---- its allocator and its budget (box_budget.c) ------------------------------- */
 
 /* A lua_Alloc, for lua_newstate: `data` is the box. */
 void *laxo_box_allocate(void *data, void *block, size_t old, size_t size);
@@ -72,8 +71,7 @@ void laxo_box_check_text(lua_State *L, size_t len);
 /* Has what runs in the box's state counted. */
 void laxo_box_watch(laxo_box_t *box);
 
-/* ---- its own side (box_inside.c) --------------------------------------------------
- */
+/* ---- its own side (box_inside.c) ----------------------------------------------- */
 
 /* Slots of a stack for what one call needs; laxo_copy asks for more. */
 #define LAXO_BOX_ROOM 16
@@ -90,8 +88,7 @@ int laxo_box_load_file(lua_State *L);
 /* entry -> the answer of the function that is asked */
 int laxo_box_ask_file(lua_State *L);
 
-/* ---- what policy may call (box_library.c, box_table.c) ----------------------------
- */
+/* ---- what policy may call (box_library.c, box_table.c) ------------------------- */
 
 /* Makes what all environments of the box are copies of. In the box; raises. */
 void laxo_box_open_library(lua_State *L);

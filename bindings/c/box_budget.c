@@ -26,8 +26,7 @@ laxo_box_t *laxo_box_of(lua_State *L) {
   return lua_getallocf(L, &data) == laxo_box_allocate ? data : NULL;
 }
 
-/* ---- memory ------------------------------------------------------------------------
- */
+/* ---- memory -------------------------------------------------------------------- */
 
 /* Lua collects all that it can when it is refused, and asks once more. */
 static bool refuses(laxo_box_t *box, size_t before, size_t after, bool is_text) {
@@ -65,8 +64,7 @@ void laxo_box_push_no_memory(lua_State *L, const laxo_box_t *box) {
     lua_pushfstring(L, "used more than %d MiB of memory", (int)(box->most >> 20));
 }
 
-/* ---- time --------------------------------------------------------------------------
- */
+/* ---- time ---------------------------------------------------------------------- */
 
 static int64_t now_ns(clockid_t clock) {
   struct timespec now;
@@ -115,8 +113,7 @@ bool laxo_box_is_late(laxo_box_t *box) {
   return false;
 }
 
-/* ---- work --------------------------------------------------------------------------
- */
+/* ---- work ---------------------------------------------------------------------- */
 
 /* Raised without a position: whoever reports it knows which line was in control. */
 static int exceeded(lua_State *L, const char *format, lua_Integer most) {

@@ -16,8 +16,7 @@ laxo_copier_t laxo_box_copier(laxo_box_t *box, lua_State *from, lua_State *to) {
       .from = from, .to = to, .most = box->bounds, .is_late = is_late, .data = box};
 }
 
-/* ---- asking the host ---------------------------------------------------
- */
+/* ---- asking the host ----------------------------------------------------------- */
 
 typedef struct laxo_crossing {
   laxo_box_t *box;
@@ -96,8 +95,7 @@ static int ask_next(lua_State *L) {
   return 1;
 }
 
-/* ---- loading ----------------------------------------------------------------------
- */
+/* ---- loading ------------------------------------------------------------------- */
 
 /* Raises the text at the top as an error in line 1 of the chunk `name`. */
 static void raise_in(lua_State *L, const char *name) {
@@ -169,8 +167,7 @@ int laxo_box_load_file(lua_State *L) {
   return 0;
 }
 
-/* ---- asking the file ---------------------------------------------------------------
- */
+/* ---- asking the file ----------------------------------------------------------- */
 
 /* entry -> the answer of the function that is asked */
 int laxo_box_ask_file(lua_State *L) {

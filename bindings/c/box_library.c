@@ -18,8 +18,7 @@
  * what its `__index` is. */
 static const char globals_key, metatable_key;
 
-/* ---- functions with a bound --------------------------------------------------------
- */
+/* ---- functions with a bound ---------------------------------------------------- */
 
 /* Fills `size` bytes with the text and what separates it from the next, over and over.
  */
@@ -91,8 +90,7 @@ static int all_pairs(lua_State *L) {
   return 3;
 }
 
-/* ---- environments ------------------------------------------------------------------
- */
+/* ---- environments -------------------------------------------------------------- */
 
 static int unknown_name(lua_State *L) {
   lua_pushfstring(L, "'%s' is not available to policy", luaL_tolstring(L, 2, NULL));

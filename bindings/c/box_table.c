@@ -116,8 +116,7 @@ static int concat(lua_State *L) {
   return 1;
 }
 
-/* ---- sorting -----------------------------------------------------------------------
- */
+/* ---- sorting ------------------------------------------------------------------- */
 
 static size_t bytes_of(lua_State *L, int index) {
   return lua_type(L, index) == LUA_TSTRING ? lua_rawlen(L, index) : 0;

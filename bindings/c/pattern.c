@@ -33,8 +33,7 @@ static const char *match_from(laxo_match_t *m, const char *at, const char *patte
   return laxo_match_at(m, at, pattern);
 }
 
-/* ---- captures on the stack ---------------------------------------------------------
- */
+/* ---- captures on the stack ----------------------------------------------------- */
 
 /* Without captures the first is the whole match. */
 static void push_capture(laxo_match_t *m, int i, const char *at, const char *end) {
@@ -61,8 +60,7 @@ static int push_captures(laxo_match_t *m, const char *at, const char *end) {
   return count;
 }
 
-/* ---- find and match ----------------------------------------------------------------
- */
+/* ---- find and match ------------------------------------------------------------ */
 
 /* An index as string.sub has it, from 0; behind the text when it lies beyond. */
 static size_t start_of(lua_Integer init, size_t len) {
@@ -126,8 +124,7 @@ static int find(lua_State *L) { return search(L, true); }
 
 static int match(lua_State *L) { return search(L, false); }
 
-/* ---- gmatch ------------------------------------------------------------------------
- */
+/* ---- gmatch -------------------------------------------------------------------- */
 
 /* Upvalues: the text, the pattern, where to go on (from 0), the end of the last match
  * (from 0; -1: there was none), which an empty match must not repeat. */
@@ -163,8 +160,7 @@ static int gmatch(lua_State *L) {
   return 1;
 }
 
-/* ---- gsub --------------------------------------------------------------------------
- */
+/* ---- gsub ---------------------------------------------------------------------- */
 
 typedef struct sink {
   luaL_Buffer buffer; /* what it keeps is at the top of the stack */

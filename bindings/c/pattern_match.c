@@ -23,8 +23,7 @@ static void step(laxo_match_t *m, size_t steps) {
     laxo_match_told(m);
 }
 
-/* ---- one character ----------------------------------------------------------------
- */
+/* ---- one character ------------------------------------------------------------- */
 
 /* Behind the item at `p`: a character, a class or a set. */
 static const char *item_end(laxo_match_t *m, const char *p) {
@@ -130,8 +129,7 @@ static bool is_item(laxo_match_t *m, const char *at, const char *p, const char *
   }
 }
 
-/* ---- items that repeat ------------------------------------------------------------
- */
+/* ---- items that repeat --------------------------------------------------------- */
 
 static const char *longest(laxo_match_t *m, const char *at, const char *p,
                            const char *end) {
@@ -157,8 +155,7 @@ static const char *shortest(laxo_match_t *m, const char *at, const char *p,
   }
 }
 
-/* ---- captures ----------------------------------------------------------------------
- */
+/* ---- captures ------------------------------------------------------------------ */
 
 static const char *open_capture(laxo_match_t *m, const char *at, const char *p,
                                 ptrdiff_t len) {
@@ -199,8 +196,7 @@ static const char *repeated(laxo_match_t *m, const char *at, int number) {
   return memcmp(m->captures[i].at, at, len) == 0 ? at + len : NULL;
 }
 
-/* ---- what is no item ---------------------------------------------------------------
- */
+/* ---- what is no item ----------------------------------------------------------- */
 
 /* `p` is at the two characters of a %b: behind the closing one, or NULL. */
 static const char *balanced(laxo_match_t *m, const char *at, const char *p) {
@@ -253,8 +249,7 @@ static bool is_special_percent(const laxo_match_t *m, const char *p) {
          (p[1] == 'b' || p[1] == 'f' || isdigit((unsigned char)p[1]));
 }
 
-/* ---- the whole ----------------------------------------------------------------------
- */
+/* ---- the whole ----------------------------------------------------------------- */
 
 /* Items that do not repeat are gone through in a loop: they take no stack. */
 static const char *match_items(laxo_match_t *m, const char *at, const char *p) {

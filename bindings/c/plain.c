@@ -145,8 +145,7 @@ void laxo_push_problem(lua_State *L, const laxo_copier_t *c) {
   lua_concat(L, 4);
 }
 
-/* ---- within one state --------------------------------------------------------------
- */
+/* ---- within one state ---------------------------------------------------------- */
 
 /* core.plain_copy(value, depth, values) -> copy | nil, problem */
 static int plain_copy(lua_State *L) {

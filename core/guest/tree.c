@@ -204,8 +204,7 @@ void strays_kill_frozen(bool (*is_sup)(pid_t pid)) {
   kill_frozen(&(struct hunt){.is_sup = is_sup, .signum = SIGKILL});
 }
 
-/* ---- while it runs ----------------------------------------------------------------
- */
+/* ---- while it runs ------------------------------------------------------------- */
 
 /* As soon as one of ours is seen its whole group is hit: under a bomb PID 1 gets little
  * of the processor, and must not spend it on listing first. */

@@ -93,8 +93,7 @@ void axo__call_end(axo__call_t *call) {
     call->lane->done(call->lane);
 }
 
-/* ---- how long they may take --------------------------------------------------------
- */
+/* ---- how long they may take ---------------------------------------------------- */
 
 static void on_clock(uv_timer_t *timer);
 

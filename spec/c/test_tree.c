@@ -20,8 +20,7 @@ static int stops, signals;
 static int hidden; /* scans of all in which the last one is not there yet */
 static bool stopped[COUNT];
 
-/* ---- what tree.c asks: it stands alone, and nothing here is signalled -------------
- */
+/* ---- what tree.c asks: it stands alone, and nothing here is signalled ---------- */
 
 int kill(pid_t pid, int signum) {
   stops += pid == -1 && signum == SIGSTOP;
@@ -70,8 +69,7 @@ struct procs procs_scan(bool (*seen)(struct proc *p, void *data), void *data) {
   return all;
 }
 
-/* ---- the tests ---------------------------------------------------------------------
- */
+/* ---- the tests ----------------------------------------------------------------- */
 
 /* Others come first; then two that descend from ROOT, one from the other. */
 static int set_up(void **state) {

@@ -90,12 +90,12 @@ local function settle_user(job, sandbox, chosen)
     true)
 end
 
-local PATHS = { [""] = true, native = true, portable = true }
+local WAYS = { [""] = true, native = true, portable = true }
 
 -- Which way is wanted is the user's to say; a word that says nothing must not choose one.
-local function check_path()
+local function check_way()
   local wanted = os.getenv "AXOSANDBOX_PATH" or ""
-  if PATHS[wanted] then return end
+  if WAYS[wanted] then return end
   errors.raise {
     code = "INVALID", op = "start",
     message = ("$AXOSANDBOX_PATH is %q, which is no way into a container"):format(wanted),
@@ -261,7 +261,7 @@ end
 -- ---- the sequence --------------------------------------------------------------------
 
 local function prepare(job)
-  check_path()
+  check_way()
   must(request.find_directory(job.asked))
   host.avoid(job.asked.source)
   job.client = must(podman.client())

@@ -32,16 +32,23 @@ function Console:lose_patience()
   self.latest = nil
 end
 
+-- What was under way has come to this: it is no news any more.
+function Console:warn(message)
+  cli.say("warning: " .. message)
+  self.latest, self.latest_since = self.whole, self.began
+  if self.impatient and self.whole then self:report(self.whole, self.began) end
+end
+
 function Console:receive(level, message, fields)
   if level == "error" then return cli.say(message) end
   if self.is_quiet and not (fields and fields.unmet) then return end
-  if level == "warn" then return cli.say("warning: " .. message) end
+  if level == "warn" then return self:warn(message) end
   if level == "info" or self.is_verbose then self:progress(message) end
 end
 
 --- Work on the session is over (or was it ever long?): no more progress is shown.
 function Console:settle()
-  self.latest, self.began = nil, nil
+  self.latest, self.began, self.whole = nil, nil, nil
   self.impatient = false
   if self.timer then self.timer:stop() end
   status.hide()
@@ -52,7 +59,7 @@ end
 function Console:begin(what)
   self.began = uv.hrtime()
   if self.is_drawn and not self.is_quiet then
-    self.latest, self.latest_since = what, self.began
+    self.whole, self.latest, self.latest_since = what, what, self.began
   end
   self.timer = self.timer or uv.new_timer()
   self.timer:start(PATIENCE_MS, 0, function() self:lose_patience() end)

@@ -70,6 +70,18 @@ describe("progress", function()
     assert.equal("axolua: warning: something else\n", result.stdout)
   end)
 
+  it("is not shown of what a warning has told the end of", function()
+    local ended = WORK:gsub("await.sleep%(0.9%)", "")
+    ended = ended:gsub('log.emit%("info", "provisioning[^\n]*', "")
+    local result = support.shell([["$AXOLUA" -e "$1" 2>&1]], ended)
+    assert.equal("axolua: warning: something else\n", result.stdout)
+    local view = support.on_terminal([["$AXOLUA" -e "$1"]], { ended }, { 24, 50 },
+      { SCRIPTS = support.scripts() })
+    view.wait()
+    assert.is_nil(view.text:find "pulling")
+    assert.matches("\r\27%[Kaxolua: beginning %([%d.]+ s%)", view.text)
+  end)
+
   it("on a terminal is one line that is redrawn, makes room, and is gone at the end", function()
     local view = support.on_terminal([["$AXOLUA" -e "$1"; echo the end]], { WORK }, { 24, 50 },
       { SCRIPTS = support.scripts() })
