@@ -34,10 +34,15 @@ static bool is_overridden(char *const *env, size_t count, const char *entry) {
   return false;
 }
 
+static bool names_locale(char **env) {
+  return get_env(env, "LANG") || get_env(env, "LC_ALL") || get_env(env, "LC_CTYPE");
+}
+
 /* Adds what the request leaves out: the user's HOME, unless somebody has set another
- * for the container, then the guest's own. */
+ * for the container, then the guest's own; and a UTF-8 locale where nobody names one.
+ * The host adds that as well, where it can read the guest's environment. */
 static bool merge_env(char **env, const struct identity *id) {
-  static char home[sizeof "HOME=" + HOME_MAX];
+  static char utf8[] = "LANG=C.UTF-8", home[sizeof "HOME=" + HOME_MAX];
   size_t n = 0;
   while (env[n])
     n++;
@@ -54,6 +59,10 @@ static bool merge_env(char **env, const struct identity *id) {
     env[n++] = *base;
   }
   env[n] = NULL;
+  if (!names_locale(env) && n < ENV_MAX) {
+    env[n++] = utf8;
+    env[n] = NULL;
+  }
   return true;
 }
 

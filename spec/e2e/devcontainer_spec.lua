@@ -1,4 +1,4 @@
--- @runs native-root
+-- @runs native-root native-user
 local e2e = require "spec.support.e2e"
 local projects = require "spec.support.devcontainers"
 local support = require "spec.support.cli"

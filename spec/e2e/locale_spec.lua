@@ -30,6 +30,13 @@ describe("the locale of what runs in a session", function()
     assert.equal("C.UTF-8/\n", shown(again))
   end)
 
+  -- Without root the environment of the container's first process cannot be read from outside then.
+  it("is UTF-8 where the image names a user", function()
+    local sb <close> = e2e.start { image = images.user() }
+    assert.equal("C.UTF-8/\n", shown(sb))
+    assert.equal("C/\n", shown(sb, { env = { LANG = "C" } }))
+  end)
+
   it("lets GNU ls show a name", function()
     local sb <close> = e2e.start { image = images.debian() }
     temp.write(sb:root() .. "/h\u{e9}llo", "")

@@ -1,4 +1,4 @@
--- @runs native-root
+-- @runs native-root native-user
 local uv = require "luv"
 local axo = require "axosandbox"
 local e2e = require "spec.support.e2e"

@@ -1,4 +1,4 @@
--- @runs native-root
+-- @runs native-root-only
 --- What a session's directory really is, and what comes along with it: bind mounts.
 local uv = require "luv"
 local e2e = require "spec.support.e2e"

@@ -185,6 +185,7 @@ end
 function session_user.prefer(job, sandbox, chosen)
   local wanted = job.asked.remote_user
   if not wanted or sandbox.remote_user ~= wanted or sandbox.user == wanted then return end
+  if sandbox.user ~= job.asked.user then return end -- another one that policy decided on
   if not may_turn(job, sandbox) or not image.may_be(job.asked.image, chosen.image) then return end
   job.own_user = { name = sandbox.user }
   sandbox.user = wanted
