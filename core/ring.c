@@ -11,6 +11,8 @@
 
 /* How often a read starts over because the writer overtook all of it. */
 #define READ_ATTEMPTS 4
+/* Bytes after which a reader lets go of the pages that it has read. */
+#define GIVE_BACK UINT64_C(16384)
 
 struct axo_ring {
   axo__ring_header_t *header;
@@ -254,8 +256,16 @@ static size_t read_once(const axo_ring_t *ring, uint64_t head, uint64_t *cursor,
   return n - lost;
 }
 
-size_t axo_ring_read(const axo_ring_t *ring, uint64_t *cursor, void *buf, size_t len,
-                     uint64_t *dropped) {
+/* Pages of somebody else's ring that were read would count as this process's for as
+ * long as it is mapped: they are given back now and then. They stay where the writer
+ * has them, and to map 64 KiB anew is one fault. */
+static void give_back(const axo_ring_t *ring, uint64_t before, uint64_t after) {
+  if (!ring->writable && before / GIVE_BACK != after / GIVE_BACK)
+    madvise(ring->data, ring->capacity, MADV_DONTNEED);
+}
+
+static size_t read_some(const axo_ring_t *ring, uint64_t *cursor, void *buf, size_t len,
+                        uint64_t *dropped) {
   for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
     uint64_t head = axo_ring_head(ring);
     if (*cursor >= head) {
@@ -267,4 +277,12 @@ size_t axo_ring_read(const axo_ring_t *ring, uint64_t *cursor, void *buf, size_t
       return n;
   }
   return 0;
+}
+
+size_t axo_ring_read(const axo_ring_t *ring, uint64_t *cursor, void *buf, size_t len,
+                     uint64_t *dropped) {
+  uint64_t before = *cursor;
+  size_t n = read_some(ring, cursor, buf, len, dropped);
+  give_back(ring, before, *cursor);
+  return n;
 }

@@ -404,6 +404,47 @@ static void a_race_is_counted(void **state) {
   race_end(&race);
 }
 
+#ifdef __linux__
+/* Pages of files and shared memory that are mapped and count. */
+static long shared_pages(void) {
+  char text[128] = "";
+  FILE *file = fopen("/proc/self/statm", "r");
+  assert_non_null(file);
+  assert_true(fread(text, 1, sizeof text - 1, file) > 0);
+  fclose(file);
+  char *at = text;
+  (void)strtol(at, &at, 10);
+  (void)strtol(at, &at, 10);
+  return strtol(at, &at, 10);
+}
+
+static void what_was_read_of_another_s_ring_does_not_stay_mapped(void **state) {
+  (void)state;
+  enum { CAPACITY = 4 * 1024 * 1024, PIECE = 64 * 1024 };
+  static char buf[PIECE];
+  axo_ring_t *ring;
+  uint64_t cursor = 0, dropped = 0;
+  int fd = temporary_file();
+  assert_int_equal(axo_ring_create_fd(fd, CAPACITY, false, &ring, NULL), 0);
+  for (int i = 0; i < CAPACITY / PIECE; i++)
+    write_pattern(ring, PIECE);
+  axo_ring_free(ring);
+  assert_int_equal(axo_ring_open_fd(fd, &ring, NULL), 0);
+  long before = shared_pages();
+  while (cursor < CAPACITY) {
+    uint64_t at = cursor;
+    size_t n = axo_ring_read(ring, &cursor, buf, sizeof buf, &dropped);
+    assert_int_equal(n, PIECE);
+    assert_int_equal(buf[0], byte_at(at));
+    assert_int_equal(buf[n - 1], byte_at(cursor - 1));
+  }
+  assert_true(shared_pages() - before < CAPACITY / 4096 / 8);
+  assert_int_equal(dropped, 0);
+  axo_ring_free(ring);
+  close(fd);
+}
+#endif
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(capacity_is_a_power_of_two),
@@ -414,6 +455,7 @@ int main(void) {
       cmocka_unit_test(refuses_a_full_disk),
 #ifdef __linux__
       cmocka_unit_test(a_bell_wakes_a_watcher),
+      cmocka_unit_test(what_was_read_of_another_s_ring_does_not_stay_mapped),
 #endif
       cmocka_unit_test(refuses_a_wrong_header),
       cmocka_unit_test(refuses_a_wrong_size),
