@@ -114,37 +114,80 @@ static lua_State *coroutine(laxo_box_t *box) {
   return NULL;
 }
 
-/* Runs `body` in the box, with the entry. One that has failed leaves its coroutine as
- * it was then, for whoever reports it; `leave` comes next, in any case. */
+/* Runs `body` in the box, with the entry. Its coroutine stays as it was then, and its
+ * own, for whoever reports what came of it; `leave` comes next, in any case. */
 static int enter(laxo_box_t *box, laxo_entry_t *entry, lua_CFunction body) {
   int results;
   entry->outer = box->entry;
   entry->co = coroutine(box);
+  box->returned = 0;
+  box->depth++;
   if (!entry->co)
     return LUA_ERRMEM;
   box->entry = entry;
-  box->depth++;
   lua_settop(entry->co, 0);
   lua_pushcfunction(entry->co, body);
   lua_pushlightuserdata(entry->co, entry);
   int status =
       lua_resume(entry->co, entry->outer ? entry->outer->co : NULL, 1, &results);
-  box->depth--;
   box->entry = entry->outer;
   return status;
 }
 
-static int fail(lua_State *L, laxo_box_t *box, const laxo_entry_t *entry, int status) {
+static void leave(laxo_box_t *box, int status) {
+  box->depth--;
+  if (status != LUA_OK)
+    lua_settop(box->L, box->depth);
+}
+
+typedef struct laxo_outcome {
+  laxo_box_t *box;
+  const laxo_entry_t *entry;
+  int status;
+} laxo_outcome_t;
+
+static int fail(lua_State *L, const laxo_box_t *box, const laxo_entry_t *entry,
+                int status) {
   lua_pushnil(L);
   if (entry->co) {
     push_failure(L, box, entry->co, status);
-    lua_settop(box->L, box->depth);
   } else {
     lua_newtable(L);
     laxo_box_push_no_memory(L, box);
     lua_setfield(L, -2, "message");
   }
   return 2;
+}
+
+/* The host's, protected: box, outcome -> answer | nil, failure. What the host collects
+ * on the way may ask the box for something else. */
+static int tell(lua_State *L) {
+  laxo_outcome_t *o = lua_touserdata(L, 2);
+  if (o->status != LUA_OK)
+    return fail(L, o->box, o->entry, o->status);
+  laxo_copier_t c = laxo_box_copier(o->box, o->entry->co, L);
+  if (laxo_copy(&c, 1))
+    return 1;
+  lua_settop(L, 2);
+  lua_pushnil(L);
+  lua_newtable(L);
+  laxo_push_problem(L, &c);
+  lua_setfield(L, -2, "problem");
+  return 2;
+}
+
+/* Leaves. What came of the call is then all that is above the box; when that is not
+ * LUA_OK it is an error of the host's. */
+static int finish(lua_State *L, laxo_box_t *box, const laxo_entry_t *entry,
+                  int status) {
+  laxo_outcome_t o = {box, entry, status};
+  lua_settop(L, 1);
+  lua_pushcfunction(L, tell);
+  lua_pushvalue(L, 1);
+  lua_pushlightuserdata(L, &o);
+  int told = lua_pcall(L, 2, LUA_MULTRET, 0);
+  leave(box, status);
+  return told;
 }
 
 /* box:load(text, name, part) -> reference, line | nil, failure */
@@ -161,7 +204,8 @@ static int box_load(lua_State *L) {
   laxo_box_begin(box, box->loading_time_ns);
   int status = enter(box, &entry, laxo_box_load_file);
   if (status != LUA_OK)
-    return fail(L, box, &entry, status);
+    return finish(L, box, &entry, status) == LUA_OK ? lua_gettop(L) - 1 : lua_error(L);
+  leave(box, status);
   /* The host's collector does not see what a box takes. */
   if (lua_gc(L, LUA_GCISRUNNING) && box->used > before)
     lua_gc(L, LUA_GCSTEP, (int)((box->used - before) / 1024));
@@ -170,22 +214,8 @@ static int box_load(lua_State *L) {
   return 2;
 }
 
-/* Whatever asked first pays for all that comes of it. */
-static int ask(lua_State *L, laxo_box_t *box, laxo_entry_t *entry) {
-  int status = enter(box, entry, laxo_box_ask_file);
-  if (status != LUA_OK)
-    return fail(L, box, entry, status);
-  laxo_copier_t c = laxo_box_copier(box, entry->co, L);
-  if (laxo_copy(&c, 1))
-    return 1;
-  lua_pushnil(L);
-  lua_newtable(L);
-  laxo_push_problem(L, &c);
-  lua_setfield(L, -2, "problem");
-  return 2;
-}
-
-/* box:ask(reference, layer, request, next, begins) -> answer | nil, failure */
+/* box:ask(reference, layer, request, next, begins) -> answer | nil, failure. Whatever
+ * asked first pays for all that comes of it. */
 static int box_ask(lua_State *L) {
   laxo_box_t *box = check_box(L);
   laxo_entry_t entry = {.host = L,
@@ -203,12 +233,12 @@ static int box_ask(lua_State *L) {
     laxo_box_begin(box, box->time_ns);
   else if (before.paused)
     laxo_box_go_on(box);
-  int results = ask(L, box, &entry);
+  int told = finish(L, box, &entry, enter(box, &entry, laxo_box_ask_file));
   if (begins)
     box->budget = before;
   else if (before.paused)
     laxo_box_pause(box);
-  return results;
+  return told == LUA_OK ? lua_gettop(L) - 1 : lua_error(L);
 }
 
 /* box:returned() -> path, line of where the last answer was returned | nil */

@@ -33,6 +33,7 @@ static int hand_over(lua_State *host) {
   for (int i = 1; i <= count; i++) {
     laxo_copier_t c = laxo_box_copier(crossing->box, crossing->L, host);
     if (!laxo_copy(&c, i)) {
+      lua_settop(host, 1);
       lua_pushfstring(host, "%s", crossing->what);
       laxo_push_problem(host, &c);
       lua_concat(host, 2);
@@ -89,8 +90,10 @@ static int ask_next(lua_State *L) {
            "default: the request must be a table of plain data, and this is or holds ");
   lua_State *host = box->entry->host;
   laxo_copier_t c = laxo_box_copier(box, host, L);
-  if (!laxo_copy(&c, lua_gettop(host) - 1))
+  if (!laxo_copy(&c, lua_gettop(host) - 1)) {
+    lua_settop(L, 0);
     return luaL_error(L, "default: %s", c.problem);
+  }
   lua_pop(host, 2);
   return 1;
 }
@@ -176,8 +179,10 @@ int laxo_box_ask_file(lua_State *L) {
   laxo_copier_t c = laxo_box_copier(box, entry->host, L);
   lua_settop(L, 0);
   lua_rawgeti(L, LUA_REGISTRYINDEX, entry->reference);
-  if (!laxo_copy(&c, entry->value))
+  if (!laxo_copy(&c, entry->value)) {
+    lua_settop(L, 0);
     return luaL_error(L, "the request: %s", c.problem);
+  }
   lua_pushinteger(L, entry->layer);
   lua_pushcclosure(L, ask_next, 1);
   lua_call(L, 2, 1);

@@ -11,6 +11,8 @@
 #define FORMAT_STEPS 200
 #define FORMAT_MANY_STEPS 8000
 #define FORMAT_MANY 16
+/* What %q makes of a byte, at most: slowly. */
+#define QUOTED_MAX 4
 /* Of a text that is filled. */
 #define BYTES_PER_STEP 64
 
@@ -55,6 +57,12 @@ static int string_rep(lua_State *L) {
   return 1;
 }
 
+static bool is_quoting(lua_State *L) {
+  size_t len;
+  const char *format = luaL_checklstring(L, 1, &len);
+  return memmem(format, len, "%q", 2) != NULL;
+}
+
 /* Upvalue: string.format */
 static int string_format(lua_State *L) {
   int count = lua_gettop(L);
@@ -62,7 +70,7 @@ static int string_format(lua_State *L) {
   for (int i = 1; i <= count; i++)
     if (lua_type(L, i) == LUA_TSTRING)
       total += lua_rawlen(L, i);
-  laxo_box_check_text(L, total);
+  laxo_box_check_text(L, is_quoting(L) ? total * QUOTED_MAX : total);
   int steps = count > FORMAT_MANY ? FORMAT_MANY_STEPS : FORMAT_STEPS;
   laxo_budget_steps(L, (size_t)count * (size_t)steps);
   lua_pushvalue(L, lua_upvalueindex(1));

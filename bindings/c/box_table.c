@@ -37,7 +37,9 @@ static lua_Integer length(lua_State *L) {
 
 /* table.insert(list, [position,] value) */
 static int insert(lua_State *L) {
-  lua_Integer behind = length(L) + 1, at = behind;
+  lua_Integer last = length(L);
+  luaL_argcheck(L, last < LUA_MAXINTEGER, 1, "it has no room");
+  lua_Integer behind = last + 1, at = behind;
   int count = lua_gettop(L);
   if (count == 3) {
     at = luaL_checkinteger(L, 2);
@@ -53,7 +55,7 @@ static int insert(lua_State *L) {
 /* table.remove(list [, position]) -> what was there */
 static int take(lua_State *L) {
   lua_Integer last = length(L), at = luaL_optinteger(L, 2, last);
-  luaL_argcheck(L, at == last || (at >= 1 && at <= last + 1), 2,
+  luaL_argcheck(L, at == last || (at >= 1 && at - 1 <= last), 2,
                 "position out of bounds");
   lua_geti(L, 1, at);
   if (at < last)

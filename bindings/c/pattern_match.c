@@ -17,8 +17,9 @@ void laxo_match_told(laxo_match_t *m) {
   laxo_budget_steps(m->L, steps);
 }
 
+/* No more than a text is long. */
 static void step(laxo_match_t *m, size_t steps) {
-  m->steps += steps < STEPS_AT_ONCE ? (unsigned)steps : STEPS_AT_ONCE;
+  m->steps += (unsigned)steps;
   if (m->steps >= STEPS_AT_ONCE)
     laxo_match_told(m);
 }
@@ -27,7 +28,7 @@ static void step(laxo_match_t *m, size_t steps) {
 
 /* Behind the item at `p`: a character, a class or a set. */
 static const char *item_end(laxo_match_t *m, const char *p) {
-  const char *end = m->pattern_end;
+  const char *begin = p, *end = m->pattern_end;
   if (*p == '%') {
     if (p + 1 == end)
       luaL_error(m->L, "malformed pattern (ends with '%%')");
@@ -43,6 +44,7 @@ static const char *item_end(laxo_match_t *m, const char *p) {
       luaL_error(m->L, "malformed pattern (missing ']')");
     p += *p == '%' && p + 1 < end ? 2 : 1;
   }
+  step(m, (size_t)(p - begin) / 8);
   return p + 1;
 }
 

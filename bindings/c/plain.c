@@ -7,8 +7,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Slots of a stack that one level of tables takes. */
-#define SLOTS 4
+/* Slots of a stack that one level of tables takes: within one state the table's copy, a
+ * pair and its copy. */
+#define SLOTS 5
+/* And those that a report takes. */
+#define REPORT_SLOTS 6
 /* Bytes of a key that a report shows. */
 #define KEY_MOST ((size_t)80)
 
@@ -128,6 +131,7 @@ bool laxo_copy(laxo_copier_t *c, int index) {
 }
 
 void laxo_push_problem(lua_State *L, const laxo_copier_t *c) {
+  luaL_checkstack(L, REPORT_SLOTS, "plain data");
   lua_pushstring(L, c->problem);
   if (c->key == 0)
     return;

@@ -24,7 +24,8 @@ typedef struct laxo_copier {
 
 /* Pushes on `to` a copy of the value at `index`, an absolute one, of `from`. False when
  * that is not plain data, or too much of it: then both stacks are higher than before,
- * for whoever reports the problem. Raises on `to` alone, when there is no memory. */
+ * by what little room there was; that of `from` has to stay so for the report. Raises
+ * on `to` alone, when there is no memory. */
 bool laxo_copy(laxo_copier_t *copier, int index);
 
 /* Pushes on `L`, of which `from` may be another state, what is wrong: a text. Raises on

@@ -108,6 +108,12 @@ describe("a box", function()
     end)
   end
 
+  it("has no list whose length cannot be counted", function()
+    local err = failing("kept[math.maxinteger] = 1 for i = 62, 0, -1 do kept[1 << i] = 1 end "
+      .. "table.insert(kept, 1)")
+    assert.matches("no room", err.message)
+  end)
+
   it("repeats nothing as often as it is asked to, at once", function()
     local set = policies.with("exec",
       "return function() return { allow = ('x'):rep(0) == (''):rep(1 << 60) } end")
@@ -160,6 +166,37 @@ describe("a box", function()
     assert.equal("POLICY", err.code)
     assert.matches("exec.lua:1: ", err.message)
     assert.is_true(assert(policies.new(nil, { wrap, wrap, wrap })):decide("exec", REQUEST).allow)
+  end)
+
+  it("has each answer and error to itself, whatever the host collects meanwhile", function()
+    local set = policies.with("provision", "return function(request)\n  local commands = {}\n"
+      .. "  for i = 1, 300 do commands[i] = request.image .. i .. ('x'):rep(60) end\n"
+      .. "  if request.image == 'bad' then error(commands[300]) end\n  return {"
+      .. " run = request.image == 'yes', commands = commands, timeout = 5, cache = false }\nend")
+    local function decide(image) return set:decide("provision", { image = image }) end
+    local function leave_something()
+      setmetatable({}, { __gc = function() decide "yes" decide "bad" decide "yes" end })
+    end
+    for _ = 1, 50 do
+      for _ = 1, 3 do leave_something() end
+      local decision = assert(decide "no")
+      assert.is_false(decision.run)
+      assert.matches("^no300x+$", decision.commands[300])
+      for _ = 1, 3 do leave_something() end
+      local _, err = decide "bad"
+      assert.matches("provision.lua:4: .*bad300x+$", err.message)
+    end
+    collectgarbage()
+  end)
+
+  it("says at which depth what is no data is, however deep", function()
+    for depth = 1, 16 do
+      local nest = (" for i = 1, %d do t = { ['k' .. i] = t } end "):format(depth)
+      local err = failing("local t = pairs" .. nest .. "return t")
+      assert.matches('a function at the key "k1"', err.message)
+      err = failing("local t = pairs" .. nest .. "return default(t)")
+      assert.matches('a function at the key "k1"', err.message)
+    end
   end)
 
   it("has nothing that runs when a value is collected, or goes out of scope", function()
