@@ -116,11 +116,21 @@ static void keep(lua_State *L, const char *const *names) {
   lua_replace(L, -2);
 }
 
+/* Notes the library at the top where Lua looks for the name of a function that one of C
+ * has called, to complain of its arguments. Nothing of the box's finds it there. */
+static void note_names(lua_State *L, const char *library) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, library);
+  lua_pop(L, 1);
+}
+
 static void open_string(lua_State *L) {
   static const char *const KEPT[] = {"byte",    "char", "len",   "lower",
                                      "reverse", "sub",  "upper", NULL};
   static const luaL_Reg own[] = {{"rep", string_rep}, {NULL, NULL}};
   luaopen_string(L);
+  note_names(L, "string");
   lua_getfield(L, -1, "format");
   lua_insert(L, -2);
   keep(L, KEPT);
@@ -170,6 +180,7 @@ static void open_math(lua_State *L) {
 static void open_tables(lua_State *L) {
   static const char *const KEPT[] = {"pack", "unpack", NULL};
   luaopen_table(L);
+  note_names(L, "table");
   lua_getfield(L, -1, "sort");
   lua_insert(L, -2);
   keep(L, KEPT);

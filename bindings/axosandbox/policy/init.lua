@@ -272,6 +272,10 @@ local function call_host(run, layer, request, default)
     return failure(("%s: %s"):format(layer.where, message), nil, debug.traceback("", 2))
   end, request, default)
   if is_beneath_file then run.layers.box:go_on() end
+  -- Lua asks no handler when memory has run out.
+  if not ok and not errors.is_error(answer) then
+    answer = failure(("%s: %s"):format(layer.where, tostring(answer)))
+  end
   return ok, answer
 end
 

@@ -114,6 +114,10 @@ describe("a box", function()
     assert.matches("no room", err.message)
   end)
 
+  it("says of which function an argument is wrong", function()
+    assert.matches("#2 to 'string.format' %(number expected", failing("('%d'):format('x')").message)
+  end)
+
   it("repeats nothing as often as it is asked to, at once", function()
     local set = policies.with("exec",
       "return function() return { allow = ('x'):rep(0) == (''):rep(1 << 60) } end")
