@@ -133,8 +133,8 @@ axo.async = deferred {
 
 -- Text that comes from elsewhere.
 axo.text = deferred {
-  escape = { "axosandbox.base.unseen", "escape" },
-  escape_lines = { "axosandbox.base.unseen", "escape_lines" },
+  escape = { "axosandbox.base.text.unseen", "escape" },
+  escape_lines = { "axosandbox.base.text.unseen", "escape_lines" },
   write_name = { "axosandbox.base.text.written", "write" },
   read_name = { "axosandbox.base.text.written", "read" },
   command = { "axosandbox.base.text.shell", "command" },

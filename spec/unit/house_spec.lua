@@ -8,6 +8,9 @@ local ROOMS = {
 -- The program stands beside the library, and what is never loaded asks nothing.
 local APART = { axolua = true, meta = true }
 
+-- Files in a folder.
+local MOST = 14
+
 local height = {}
 for at, room in ipairs(ROOMS) do height[room] = at end
 
@@ -82,6 +85,15 @@ describe("the library", function()
       assert.is_truthy(height[room] or APART[room], module)
     end
     assert.is_truthy(graph["axosandbox.session"] and graph["axosandbox.base.await"])
+  end)
+
+  it("has no room that is too full to look over", function()
+    local count = {}
+    for module in pairs(graph) do
+      local folder = module:match "^(.*)%." or module
+      count[folder] = (count[folder] or 0) + 1
+    end
+    for folder, files in pairs(count) do assert(files <= MOST, folder .. " has " .. files) end
   end)
 
   it("asks only what lies below", function() assert.same({}, upward(graph)) end)

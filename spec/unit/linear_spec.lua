@@ -18,7 +18,7 @@ local podman = require "axosandbox.podman"
 local scripted = require "axosandbox.way.scripted"
 local request_tools = require "axosandbox.session.search.tools"
 local shapes = require "axosandbox.policy.shapes"
-local unseen = require "axosandbox.base.unseen"
+local unseen = require "axosandbox.base.text.unseen"
 local uv = require "luv"
 
 local LARGEST = 16 * 1024 * 1024

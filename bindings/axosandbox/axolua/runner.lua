@@ -132,7 +132,7 @@ local function show_log()
     local log = assert(loadfile(path, "t"))(name, path)
     log.set_logger(function(level, message)
       if level == "debug" and not verbose then return end
-      message = require("axosandbox.base.unseen").escape_lines(message)
+      message = require("axosandbox.base.text.unseen").escape_lines(message)
       io.stderr:write("axosandbox: ", level, ": ", message, "\n")
     end)
     return log

@@ -1,7 +1,7 @@
 --- JSON for programs to read: keys in order, empty arrays as arrays, always valid UTF-8.
 local cjson = require "cjson"
 local tables = require "axosandbox.base.tables"
-local unseen = require "axosandbox.base.unseen"
+local unseen = require "axosandbox.base.text.unseen"
 
 local json = {}
 

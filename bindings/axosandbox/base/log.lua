@@ -1,7 +1,7 @@
 --- Where warnings, progress and uncaught errors go: to the logger that a program sets; without one,
 --- what somebody should know to stderr.
 local core = require "axosandbox.core"
-local unseen = require "axosandbox.base.unseen"
+local unseen = require "axosandbox.base.text.unseen"
 
 local log = {}
 

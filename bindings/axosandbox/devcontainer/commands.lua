@@ -2,7 +2,7 @@
 --- an array is an argv, an object holds several that run at the same time.
 local jsonc = require "axosandbox.base.jsonc"
 local shell = require "axosandbox.base.text.shell"
-local unseen = require "axosandbox.base.unseen"
+local unseen = require "axosandbox.base.text.unseen"
 
 local commands = {}
 

@@ -5,7 +5,7 @@ local errors = require "axosandbox.base.errors"
 local hints = require "axosandbox.base.hints"
 local host = require "axosandbox.host"
 local jsonc = require "axosandbox.base.jsonc"
-local unseen = require "axosandbox.base.unseen"
+local unseen = require "axosandbox.base.text.unseen"
 
 local file = {}
 

@@ -1,7 +1,7 @@
 --- The ports of a devcontainer.json: `forwardPorts`, `appPort` and the labels of
 --- `portsAttributes`.
 local jsonc = require "axosandbox.base.jsonc"
-local unseen = require "axosandbox.base.unseen"
+local unseen = require "axosandbox.base.text.unseen"
 
 local ports = {}
 

@@ -4,7 +4,7 @@ local uv = require "luv"
 local core = require "axosandbox.core"
 local jsonc = require "axosandbox.base.jsonc"
 local naming = require "axosandbox.base.naming"
-local unseen = require "axosandbox.base.unseen"
+local unseen = require "axosandbox.base.text.unseen"
 local variables = require "axosandbox.devcontainer.variables"
 
 local properties = {}

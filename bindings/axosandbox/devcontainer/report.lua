@@ -1,5 +1,5 @@
 --- What became of each property of a devcontainer.json, for whoever has to know.
-local unseen = require "axosandbox.base.unseen"
+local unseen = require "axosandbox.base.text.unseen"
 
 local report = {}
 

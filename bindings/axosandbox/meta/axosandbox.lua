@@ -98,8 +98,8 @@ axo.async = {
 
 ---Text that comes from elsewhere.
 axo.text = {
-  escape = require("axosandbox.base.unseen").escape,
-  escape_lines = require("axosandbox.base.unseen").escape_lines,
+  escape = require("axosandbox.base.text.unseen").escape,
+  escape_lines = require("axosandbox.base.text.unseen").escape_lines,
   write_name = require("axosandbox.base.text.written").write,
   read_name = require("axosandbox.base.text.written").read,
   command = require("axosandbox.base.text.shell").command,

@@ -1,7 +1,7 @@
 --- Names where only text can stand, in JSON and in what an agent is shown: a byte as \xe9, a
 --- backslash as \\. Which names are written so is said beside them, never in them: any name that is
 --- text may look like that.
-local unseen = require "axosandbox.base.unseen"
+local unseen = require "axosandbox.base.text.unseen"
 
 local written = {}
 
