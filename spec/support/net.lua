@@ -4,14 +4,20 @@ local proc = require "spec.support.proc"
 
 local net = {}
 
---- A port that nobody holds now.
+local given = {}
+
+--- A port that nobody holds now, and that was not given before.
 ---@return integer
 function net.free_port()
-  local socket = uv.new_tcp()
-  assert(socket:bind("127.0.0.1", 0))
-  local port = socket:getsockname().port
-  socket:close()
-  uv.run "nowait"
+  local port
+  repeat
+    local socket = uv.new_tcp()
+    assert(socket:bind("127.0.0.1", 0))
+    port = socket:getsockname().port
+    socket:close()
+    uv.run "nowait"
+  until not given[port]
+  given[port] = true
   return port
 end
 
