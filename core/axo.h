@@ -316,7 +316,7 @@ typedef struct axo_process_result {
   size_t out_len[2];
   bool truncated[2]; /* bytes were dropped from that stream */
   uint64_t total[2]; /* bytes seen on each stream, dropped ones included */
-  uint64_t duration_ms;
+  uint64_t duration_us;
   const axo_err_t *failure; /* axo_link_exec: why it never ran, or that the guest has
                                gone, or does not answer (UV_ETIMEDOUT); NULL otherwise.
                                Borrowed for the callback */

@@ -117,7 +117,7 @@ static void push_result(lua_State *L, const axo_process_result_t *result) {
     laxo_push_error(L, result->failure);
     lua_setfield(L, -2, "failure");
   }
-  lua_pushnumber(L, (lua_Number)result->duration_ms / 1000);
+  lua_pushnumber(L, (lua_Number)result->duration_us / 1e6);
   lua_setfield(L, -2, "duration");
 }
 

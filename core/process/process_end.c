@@ -83,7 +83,7 @@ static void finish(axo_process_t *p) {
       .failure = p->failure.code ? &p->failure : NULL,
       .drain_cut = p->out[0].is_open || p->out[1].is_open,
       .left_running = p->carrier && is_left(p) ? p->left_running : 0,
-      .duration_ms = (uv_hrtime() - p->started) / 1000000,
+      .duration_us = (uv_hrtime() - p->started) / 1000,
   };
   for (int i = 0; i < 2; i++) {
     result.out[i] = p->out[i].kept ? p->out[i].kept : "";
