@@ -145,6 +145,20 @@ describe("what lies in the current directory", function()
     end)
   end
 
+  it("is not run because somebody calls a script by a link that lies beside it", function()
+    if not uv.fs_access(cli.scripts() .. "/setup", "X") then return end
+    local beside = temp.dir "linked"
+    assert(uv.fs_mkdir(beside .. "/lib", 493))
+    temp.write(beside .. "/lib/where", "echo planted\n")
+    for _, name in ipairs { "setup", "quickstart", "test" } do
+      assert(uv.fs_symlink(cli.scripts() .. "/" .. name, beside .. "/" .. name))
+      local result = proc.run({ beside .. "/" .. name, "--help" }, { cwd = beside })
+      assert.equal(125, result.code)
+      assert.equal("", result.stdout)
+      assert.matches("call it by the path where it really lies", result.stderr)
+    end
+  end)
+
   it("does not run because a command was mistyped", function()
     local result = cli.run({ "pss" }, { cwd = dir })
     assert.equal(2, result.code)
