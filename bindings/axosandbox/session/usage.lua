@@ -1,5 +1,6 @@
 --- What a container uses, read from its cgroup: CPU time, memory, processes.
 local uv = require "luv"
+local await = require "axosandbox.base.await"
 local errors = require "axosandbox.base.errors"
 local hints = require "axosandbox.base.hints"
 local host = require "axosandbox.host"
@@ -81,7 +82,7 @@ function usage.read(pid, container_id, mounts)
   mounts = mounts or limits.mounts()
   local context = limits.context(pid, container_id, mounts)
   if not context then return gone() end
-  local stats, is_empty = { taken = uv.hrtime() / 1e9 }, true
+  local stats, is_empty = { taken = await.now() }, true
   for controller, read in pairs(READERS) do
     local dir, is_v1 = limits.directory(context, controller)
     for key, value in pairs(dir and read(dir, is_v1) or {}) do

@@ -2,6 +2,7 @@
 --- the first call on as they come. What the ring has lost by then is not known: the screen is right
 --- again once the program has drawn it anew.
 local uv = require "luv"
+local await = require "axosandbox.base.await"
 local core = require "axosandbox.core"
 
 local screen = {}
@@ -19,8 +20,6 @@ local PATIENCE = 0.5
 ---@field private history { offset: integer, scrolled: integer }[]
 local Screen = {}
 Screen.__index = Screen
-
-local function clock() return uv.hrtime() / 1e9 end
 
 local function set_up(self)
   local err
@@ -78,8 +77,8 @@ local function follow(self)
 end
 
 local function catch_up(self)
-  local deadline = clock() + PATIENCE
-  while step(self) and clock() < deadline do end
+  local deadline = await.now() + PATIENCE
+  while step(self) and await.now() < deadline do end
 end
 
 local function fit(self)
