@@ -143,7 +143,11 @@ local function shift(self)
   for i = math.max(self.keep, 1), MOST_KEPT do
     if not fs("fs_unlink", ("%s.%d"):format(self.path, i)) then break end
   end
-  for i = self.keep - 1, 1, -1 do
+  local last = 0
+  while last < self.keep - 1 and fs("fs_lstat", ("%s.%d"):format(self.path, last + 1)) do
+    last = last + 1
+  end
+  for i = last, 1, -1 do
     fs("fs_rename", ("%s.%d"):format(self.path, i), ("%s.%d"):format(self.path, i + 1))
   end
   if self.keep == 0 then return fs("fs_unlink", self.path) end

@@ -238,16 +238,20 @@ describe("the audit log", function()
       local by = { host1 = {}, host2 = {}, host3 = {} }
       for _, event in ipairs(support.events(path)) do by[event.session][event.n] = true end
       for name, seen in pairs(by) do assert.equal(500, #seen, name) end
-      assert.is_true(#support.files(path) > 3)
+      -- How many depends on the machine: who finds another shifting them writes on meanwhile.
+      assert.is_true(#support.files(path) > 1)
     end)
   end)
 
   describe("that cannot be written", function()
     it("holds a bounded queue, counts what is lost, and says so in its place", function()
       local path = support.on()
+      collectgarbage()
+      local before = collectgarbage "count"
       -- The loop does not run meanwhile.
       emit_many(20000, ("x"):rep(200))
-      assert.is_true(collectgarbage "count" < 100 * 1024)
+      collectgarbage()
+      assert.is_true(collectgarbage "count" - before < 2 * 1024)
       support.flush()
       emit_many(1)
       support.flush()
