@@ -3,6 +3,7 @@
 local audit_log = require "axolua.audit.log"
 local cli = require "axolua.cli"
 local commands = require "axolua.commands"
+local foreign_commands = require "axolua.cli.foreign_commands"
 local here = require "axolua.cli.here"
 local signals = require "axolua.cli.signals"
 
@@ -15,9 +16,10 @@ local function main(name, ...)
   end
   if name == "-h" or name == "--help" then name = "help" end
   if not commands.is_one(name) then
-    local like = commands.like(name)
+    local instead = foreign_commands.answer(name)
+    local like = not instead and commands.like(name)
     cli.say(("there is no command %q%s"):format(name,
-      like and ("; did you mean %s?"):format(like) or ""))
+      instead and ": " .. instead or like and ("; did you mean %s?"):format(like) or ""))
     cli.say "try: axolua help"
     return cli.USAGE
   end

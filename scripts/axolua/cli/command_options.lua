@@ -1,5 +1,6 @@
 --- The options of a command in a session, and what they say.
 local cli = require "axolua.cli"
+local terminal = require "axolua.view.terminal"
 
 local command_options = {}
 
@@ -22,7 +23,7 @@ end
 --- --env
 ---@param parser table
 function command_options.env(parser)
-  parser:option("--env", "A variable for the command; without a value, this shell's.")
+  parser:option("-e --env", "A variable for the command; without a value, this shell's.")
     :argname "K[=V]":count "*":action(command_options.append):convert(read_env)
 end
 
@@ -40,17 +41,39 @@ end
 function command_options.verbosity(parser)
   parser:flag("-q --quiet", "On stderr no progress, and warnings only of what you asked for "
     .. "and do not get.")
-  parser:flag("-v --verbose", "Everything that the engine has to say.")
+  parser:flag("--verbose", "Everything that the engine has to say.")
+end
+
+--- --cwd and --user
+---@param parser table
+function command_options.place(parser)
+  parser:option("-w --cwd", "The directory to run it in (--workdir, too)."):argname "DIR"
+    :hidden_name "--workdir":convert(cli.name "--cwd")
+  parser:option("-u --user", "The user to run it as."):argname "USER"
+    :convert(cli.name "--user")
+end
+
+--- What docker's and podman's users type, and is so anyway.
+---@param parser table
+function command_options.streams(parser)
+  parser:flag("-i --interactive", "Always so: stdin goes to the command.")
+  parser:flag("-t --tty", "Always so where our stdin and stdout are a terminal; elsewhere the "
+    .. "command has none.")
+end
+
+--- Says that -t has no effect where it has none.
+---@param args table
+function command_options.explain_streams(args)
+  if not args.tty or args.quiet or terminal.is_there() then return end
+  cli.say "warning: -t: stdin or stdout is no terminal here, so the command has none"
 end
 
 --- Adds the options of a command in a session that is there already.
 function command_options.add(parser)
   command_options.env(parser)
   command_options.timeout(parser)
-  parser:option("--cwd", "The directory to run it in."):argname "DIR"
-    :convert(cli.name "--cwd")
-  parser:option("--user", "The user to run it as."):argname "USER"
-    :convert(cli.name "--user")
+  command_options.place(parser)
+  command_options.streams(parser)
   command_options.verbosity(parser)
 end
 

@@ -1,6 +1,8 @@
 --- What every command shares: its command line, its errors, its exit codes.
 local argparse = require "argparse"
 local axo = require "axosandbox"
+local command_line = require "axolua.cli.command_line"
+local foreign_options = require "axolua.cli.foreign_options"
 local output = require "axolua.view.output"
 local status = require "axolua.view.status"
 local style = require "axolua.view.style"
@@ -36,7 +38,7 @@ function cli.parser(name, description, tail)
     parser:usage(("Usage: axolua %s [options]%s"):format(name, tail))
   end
   parser.full_name, parser.by_name = name, {}
-  parser.takes_command = tail ~= nil and tail:find("-- COMMAND", 1, true) ~= nil
+  parser.takes_command = tail ~= nil and tail:find("COMMAND", 1, true) ~= nil
   parser:flag "-h --help"
     :description "Show this help."
     :action(function() parser.wants_help = true end)
@@ -67,6 +69,14 @@ function cli.usage(parser, message)
     text.printable(message), parser:get_usage(), parser.full_name))
 end
 
+-- What another tool has, and we have not, is answered by why and what to do.
+local function refuse(parser, complaint, arguments)
+  local what, words = foreign_options.answer(parser.full_name, complaint, arguments)
+  if not words then return end
+  leave(cli.USAGE, 2, ("axolua: %s: not here: %s\nsee: axolua %s --help\n"):format(
+    text.printable(what), words, parser.full_name))
+end
+
 -- A number below zero is an option's value, and no option: the value's own check refuses it.
 local function with_joined_numbers(arguments)
   local words = {}
@@ -90,37 +100,23 @@ function cli.parse(parser, arguments)
   local help = parser.wants_help
   if help then leave(0, 1, (help == true and parser or help):get_help() .. "\n") end
   if ok then return result end
-  if result == "too many arguments" and parser.lacks_dashes then
-    result = result .. ": a command goes, with its arguments, after --"
-  end
+  refuse(parser, result, arguments)
   cli.usage(parser.by_name[arguments[1]] or parser, result)
 end
 
---- Splits at the first "--": what is ours, and the command.
----@param arguments string[]
----@return string[] options, string[]? command nil when there is no "--"
-function cli.split(arguments)
-  for i, word in ipairs(arguments) do
-    if word == "--" then
-      return table.move(arguments, 1, i - 1, 1, {}),
-        table.move(arguments, i + 1, #arguments, 1, {})
-    end
-  end
-  return arguments, nil
-end
-
---- Splits, and insists on a command after the "--".
+--- Parses what is ours; what is left is the command, and there must be one.
 ---@param parser table
 ---@param arguments string[]
 ---@return table options, string[] command
+---@return boolean with_dashes the command was set apart by `--`
 function cli.parse_with_command(parser, arguments)
-  local before, command = cli.split(arguments)
-  parser.lacks_dashes = not command
-  local args = cli.parse(parser, before)
+  local ours, command, with_dashes = command_line.split(parser, arguments)
+  local args = cli.parse(parser, ours)
   if not command or #command == 0 then
-    cli.usage(parser, "no command to run: put it, with its arguments, after --")
+    cli.usage(parser, "no command to run: put it, with its arguments, at the end, "
+      .. "or open a shell by `sh`")
   end
-  return args, command
+  return args, command, with_dashes
 end
 
 --- A number that an option was given, checked. For argparse's :convert.

@@ -11,7 +11,7 @@ local terminal = require "axolua.view.terminal"
 local function parser()
   local p = cli.parser("exec", "Runs a command in a session that is running. The exit status "
     .. "is the command's; 124 after --timeout, 125 when axolua itself failed.",
-    " ID -- COMMAND [ARGS...]")
+    " ID [--] COMMAND [ARGS...]")
   p:argument("id", "The session; `axolua ps` lists them."):convert(cli.session_id)
   command_options.add(p)
   p:flag("--json", "How it ended and what it printed, as JSON on stdout, for scripts.")
@@ -22,6 +22,7 @@ end
 local function main(arguments)
   local args, command = cli.parse_with_command(parser(), arguments)
   console.open(args)
+  command_options.explain_streams(args)
   local guard = signals.guard(terminal.restore)
   local sb <close>, err = axo.open(args.id)
   if not sb then

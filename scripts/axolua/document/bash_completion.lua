@@ -57,7 +57,8 @@ _axolua_value() {
 
 _axolua() {
   local cur=${COMP_WORDS[COMP_CWORD]} axolua=${1/#\~/$HOME} name='' session='' kind='' word
-  local opts takes args subs cmdline i waiting='' given='' count=0
+  local opts takes args subs cmdline i waiting='' given='' count=0 expected=0
+  local -a kinds=()
   COMPREPLY=()
   _axolua_grammar ''
   for ((i = 1; i < COMP_CWORD; i++)); do
@@ -76,6 +77,8 @@ _axolua() {
     if [[ -z $name ]]; then
       name=$word
       _axolua_grammar "$name"
+      read -ra kinds <<<"$args"
+      expected=${#kinds[@]}
     elif [[ $word == -* ]]; then
       if _axolua_value "$word"; then waiting=$word; fi
     elif [[ -n $subs && " $subs " == *" $word "* ]]; then
@@ -85,6 +88,10 @@ _axolua() {
       [[ -n $session ]] || session=$word
       given+=" $word"
       count=$((count + 1))
+      if [[ -n $cmdline ]] && ((count > expected)); then
+        _axolua_complete file "$cur"
+        return 0
+      fi
     fi
   done
   [[ $cur != = ]] || cur=''
@@ -101,6 +108,8 @@ _axolua() {
     mapfile -t COMPREPLY < <(compgen -W "$opts" -- "$cur")
   elif [[ -n $subs ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$subs" -- "$cur")
+  elif [[ -n $cmdline ]] && ((count == expected)); then
+    mapfile -t COMPREPLY < <(compgen -c -- "$cur")
   else
     for word in $args; do
       kind=${word//,/ }

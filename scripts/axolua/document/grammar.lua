@@ -32,7 +32,7 @@ local KINDS = { DIR = "dir", FILE = "file", ID = "session", TASK = "task", COMMA
 ---@field options cli.OptionModel[]
 ---@field arguments cli.ArgumentModel[]
 ---@field subcommands cli.CommandModel[]
----@field takes_command boolean it ends in `-- COMMAND [ARGS...]`
+---@field takes_command boolean it ends in `[--] COMMAND [ARGS...]`
 
 local function value_of(element, placeholder)
   local choices = element._choices

@@ -51,7 +51,7 @@ local function signature(model)
   if #model.options > 1 then parts[#parts + 1] = "Op Ar options" end
   if #model.subcommands > 0 then parts[#parts + 1] = "Ar COMMAND Op Ar argument ..." end
   for _, argument in ipairs(model.arguments) do parts[#parts + 1] = argument_macro(argument) end
-  if model.takes_command then parts[#parts + 1] = "Fl - Ar COMMAND Op Ar argument ..." end
+  if model.takes_command then parts[#parts + 1] = "Op Fl -\n.Ar COMMAND Op Ar argument ..." end
   return parts
 end
 

@@ -118,7 +118,10 @@ local function simple_body(model)
   for _, argument in ipairs(model.arguments) do
     specs[#specs + 1] = "    " .. argument_spec(argument)
   end
-  return "  _arguments -S \\\n" .. table.concat(specs, " \\\n") .. "\n"
+  if model.takes_command then specs[#specs + 1] = "    '*:::command:_normal'" end
+  -- Behind the first word of the command no option is ours any more.
+  local own = model.takes_command and #model.arguments == 0 and " -A '-*'" or ""
+  return "  _arguments -S" .. own .. " \\\n" .. table.concat(specs, " \\\n") .. "\n"
 end
 
 local SUBCOMMANDS = [=[

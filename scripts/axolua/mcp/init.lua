@@ -6,6 +6,7 @@ local cli = require "axolua.cli"
 local console = require "axolua.view.console"
 local devcontainer = require "axolua.sandbox.devcontainer"
 local sandbox = require "axolua.sandbox"
+local start_options = require "axolua.sandbox.options"
 local server = require "axolua.mcp.protocol.server"
 local session = require "axolua.mcp.session"
 local signals = require "axolua.cli.signals"
@@ -21,7 +22,7 @@ local function parser()
     .. "started, in the background, once a client has introduced itself, as the project's "
     .. "devcontainer.json has it and policy allows; it is removed at the end of stdin, and by "
     .. "SIGTERM or SIGINT.")
-  sandbox.options(p, "Seconds that a command of the bash tool may take unless it says otherwise; "
+  start_options.add(p, "Seconds that a command of the bash tool may take unless it says otherwise; "
     .. "120 by default.")
   return p
 end

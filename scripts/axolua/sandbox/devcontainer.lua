@@ -98,14 +98,13 @@ end
 
 -- ---- honouring it ----------------------------------------------------------------------
 
--- A user that came with an image means nothing in another one.
-local function drop_users(description)
+local function drop_users(description, reason)
   description.options.user, description.options.remote_user = nil, nil
   description.remote.user = nil
   for _, it in ipairs(description.reports) do
     local is_user = it.property == "containerUser" or it.property == "remoteUser"
     if is_user and it.status == "policy" then
-      it.status, it.reason = "warning", "not used: --image names another image than the file"
+      it.status, it.reason = "warning", "not used: " .. reason
     end
   end
 end
@@ -115,8 +114,11 @@ local function merge(options, description, args)
   local own = description.options
   local optional = { image = not options.image, ports = options.optional.ports or {} }
   options.optional = optional
+  -- A user that came with an image means nothing in another one.
   if options.image and not axo.podman.same_image(options.image, own.image) then
-    drop_users(description)
+    drop_users(description, "--image names another image than the file")
+  elseif args.user then
+    drop_users(description, "--user names another")
   end
   options.image = options.image or own.image
   options.user, options.remote_user = own.user, own.remote_user

@@ -14,64 +14,6 @@ local terminal = require "axolua.view.terminal"
 
 local sandbox = {}
 
-local function read_port(word)
-  local port = math.tointeger(tonumber(word))
-  if port and port >= 1 and port <= 65535 then return port end
-  local inside = word:match ":(%d+)$"
-  if inside then
-    return nil, "--port: a port has the same number inside and on 127.0.0.1: type --port "
-      .. inside
-  end
-  return nil, ("--port: %q is not a port number"):format(word)
-end
-
--- NAME=file:PATH or NAME=cmd:COMMAND.
-local function read_env_from(word)
-  local name, kind, rest = word:match "^([A-Za-z_][A-Za-z0-9_]*)=(%l+):(.+)$"
-  local problem = name and axo.check.secret_name(name)
-  if problem then return nil, "--env-from: " .. problem end
-  if kind == "file" then return { name, { file = rest } } end
-  if kind == "cmd" then return { name, { command = rest } } end
-  return nil, ("--env-from: %q is neither NAME=file:PATH nor NAME=cmd:COMMAND"):format(word)
-end
-
---- Adds the options that say what session to make.
----@param parser table
----@param timeout string? what --timeout does, if not what it does for a command
-function sandbox.options(parser, timeout)
-  parser:option("--dir", "The directory to work in, mounted read-write at the same path; "
-    .. "the current one by default."):argname "DIR":convert(cli.name "--dir")
-  parser:option("--id", "The session's name; one is made up by default."):argname "ID"
-    :convert(cli.session_id)
-  parser:option("--image", "The image; policy decides whether it is trusted."):argname "REF"
-    :convert(cli.name "--image")
-  parser:option("--network", "bridge (outgoing connections work) or none.")
-    :choices { "bridge", "none" }
-  parser:option("--port", "Publish this port on 127.0.0.1, or fail; may be repeated.")
-    :argname "N":count "*":action(command_options.append):convert(read_port)
-  parser:option("--optional-port", "Publish this port, or do without where it is held; may be "
-    .. "repeated."):argname "N":count "*":action(command_options.append):convert(read_port)
-  command_options.env(parser)
-  command_options.timeout(parser, timeout)
-  parser:option("--env-from", "A secret for the session's commands, from a file or the output "
-    .. "of a command on this host; may be repeated."):argname "K=file:PATH|K=cmd:COMMAND"
-    :count "*":action(command_options.append):convert(read_env_from)
-  parser:option("--memory", "Memory limit, such as 512m or 2g."):argname "SIZE"
-    :convert(cli.size "--memory")
-  parser:option("--cpus", "CPU limit, such as 1.5."):argname "N"
-    :convert(cli.number("--cpus", 0.01))
-  parser:option("--pids", "Limit on processes."):argname "N"
-    :convert(cli.number("--pids", 1, true))
-  parser:option("--shm-size", "The size of /dev/shm, 64m by default; it counts as memory.")
-    :argname "SIZE":convert(cli.size "--shm-size")
-  devcontainer.options(parser)
-  parser:flag("--keep", "Leave the session running at the end, for `axolua exec`.")
-  parser:flag("--allow-untrusted-image", "Run --image even if policy does not know it.")
-  parser:flag("--allow-post-create", "Run the project's own set-up scripts.")
-  parser:flag("--require-resource-limits", "Refuse to start where a limit has no effect.")
-  command_options.verbosity(parser)
-end
-
 -- A name that tells a person which project it is, and no two runs share.
 local function new_id(dir)
   -- linear: a real path, whose names are short.
@@ -114,6 +56,7 @@ function sandbox.start_options(args)
     keep = args.keep,
     policy = {
       network = args.network,
+      user = args.user,
       allow_untrusted_image = args.allow_untrusted_image,
       allow_post_create = args.allow_post_create,
       require_resource_limits = args.require_resource_limits,

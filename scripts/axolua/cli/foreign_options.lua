@@ -1,0 +1,100 @@
+--- Options of docker's and podman's that are none of ours: why not, and what to do instead.
+local foreign_options = {}
+
+local FLOOR = "a session's protection is the same for every program; "
+  .. "`axolua policy show` says what policy can give back (setuid, nested_namespaces)"
+local OWN = "a session always has namespaces of its own, never this machine's"
+local DEVICES = "a session is given no devices of this machine, graphics cards included; "
+  .. "what needs one is for `podman run` itself"
+local LIMITS = "the limits are --memory, --cpus, --pids and --shm-size"
+local NAMES = "a session's names and addresses are podman's own; --port N reaches what runs in it"
+local CONTAINER = "a session is not a service: --keep leaves it running, "
+  .. "`axolua stop ID` ends it, `axolua ps` lists it"
+local LOGS = "what a command prints comes to this terminal; "
+  .. "`axolua logs ID TASK` shows a task's output"
+local MOUNTS = "only the session's directory (--dir DIR) is mounted, at the same path inside"
+local TMPFS = "the container's own /tmp and home can be written, and are gone with the session"
+local VOLUMES = "there are no named volumes; what is to stay goes into the session's directory"
+local IMAGE = "policy decides whether and when an image is pulled (image_trust.lua)"
+
+local WORDS = {
+  ["--privileged"] = FLOOR, ["--cap-add"] = FLOOR, ["--security-opt"] = FLOOR,
+  ["--group-add"] = FLOOR, ["--sysctl"] = FLOOR,
+  ["--cap-drop"] = "what is dangerous is dropped already, in every session",
+  ["--read-only"] = "only the session's directory is kept: what else is written in the container "
+    .. "is gone with it",
+  ["--gpus"] = DEVICES, ["--device"] = DEVICES, ["--device-cgroup-rule"] = DEVICES,
+  ["--pid"] = OWN, ["--ipc"] = OWN, ["--uts"] = OWN, ["--userns"] = OWN, ["--cgroupns"] = OWN,
+  ["--cgroup-parent"] = OWN, ["--cgroups"] = OWN,
+  ["--ulimit"] = LIMITS, ["--cpu-shares"] = LIMITS, ["-c"] = LIMITS, ["--cpuset-cpus"] = LIMITS,
+  ["--cpu-period"] = LIMITS, ["--cpu-quota"] = LIMITS, ["--memory-swap"] = LIMITS,
+  ["--memory-reservation"] = LIMITS, ["--memory-swappiness"] = LIMITS,
+  ["--oom-kill-disable"] = LIMITS, ["--oom-score-adj"] = LIMITS, ["--blkio-weight"] = LIMITS,
+  ["--storage-opt"] = LIMITS,
+  ["--hostname"] = NAMES, ["--ip"] = NAMES, ["--ip6"] = NAMES, ["--mac-address"] = NAMES,
+  ["--dns"] = NAMES, ["--dns-search"] = NAMES, ["--dns-option"] = NAMES, ["--add-host"] = NAMES,
+  ["--network-alias"] = NAMES, ["--net-alias"] = NAMES, ["--link"] = NAMES,
+  ["-P"] = "name each port: --port N publishes N on 127.0.0.1",
+  ["--publish-all"] = "name each port: --port N publishes N on 127.0.0.1",
+  ["--expose"] = "a program in the session may listen on any port; --port N publishes it",
+  ["--entrypoint"] = "an image's ENTRYPOINT is never run: give the whole command",
+  ["--restart"] = CONTAINER, ["--replace"] = CONTAINER, ["--pod"] = CONTAINER,
+  ["--cidfile"] = CONTAINER, ["--stop-signal"] = CONTAINER, ["--stop-timeout"] = CONTAINER,
+  ["-l"] = CONTAINER, ["--label"] = CONTAINER, ["--label-file"] = CONTAINER,
+  ["--systemd"] = CONTAINER, ["--health-cmd"] = CONTAINER, ["--no-healthcheck"] = CONTAINER,
+  ["-a"] = LOGS, ["--attach"] = LOGS, ["--log-driver"] = LOGS, ["--log-opt"] = LOGS,
+  ["--sig-proxy"] = "a signal to axolua always ends the command",
+  ["--detach-keys"] = "the keys to detach are fixed",
+  ["-v"] = MOUNTS, ["--volume"] = MOUNTS, ["--mount"] = MOUNTS, ["--volume-driver"] = VOLUMES,
+  ["--volumes-from"] = VOLUMES, ["--tmpfs"] = TMPFS,
+  ["--pull"] = IMAGE, ["--platform"] = IMAGE, ["--arch"] = IMAGE, ["--os"] = IMAGE,
+  ["--variant"] = IMAGE, ["--authfile"] = IMAGE, ["--tls-verify"] = IMAGE,
+  ["--disable-content-trust"] = IMAGE,
+  ["--runtime"] = "policy chooses podman's runtime (retry.lua), where the usual one fails",
+  ["--secret"] = "--env-from NAME=file:PATH hands a secret over",
+  ["--http-proxy"] = "proxy variables of this machine may hold passwords: pass one by "
+    .. "-e NAME",
+  ["--env-host"] = "no variable of this machine goes in but those you name: -e NAME",
+  ["--latest"] = "name the session; `axolua ps` lists them",
+  ["--preserve-fds"] = "only stdin, stdout and stderr are passed on",
+  ["--rootfs"] = "a session runs on an image: --image REF",
+  ["--timezone"] = "-e TZ=NAME sets it", ["--tz"] = "-e TZ=NAME sets it",
+}
+
+local HOST_NETWORK = "a session never has this machine's network, where all that listens would be "
+  .. "in its reach; -p N publishes a port of the session, and --network bridge, the default, "
+  .. "reaches out"
+
+-- Of options that are ours: values that are not.
+local VALUES = {
+  ["--network"] = {
+    host = HOST_NETWORK, ["*"] = "there is bridge, which reaches out, and none",
+  },
+}
+VALUES["--net"] = VALUES["--network"]
+
+-- The commands that make or enter a container.
+local WHERE = { run = true, shell = true, mcp = true, exec = true }
+
+local function value_of(arguments, option)
+  for i, word in ipairs(arguments) do
+    if word == option then return arguments[i + 1] end
+    if word:sub(1, #option + 1) == option .. "=" then return word:sub(#option + 2) end
+  end
+end
+
+--- What to say of an option, or a value of one, that the parser refused.
+---@param command string one of axolua's
+---@param complaint string argparse's
+---@param arguments string[] the command line
+---@return string? what, string? words
+function foreign_options.answer(command, complaint, arguments)
+  if not WHERE[command] then return nil end
+  local name = complaint:match "^unknown option '(%-[^']*)'"
+  if name then return name, WORDS[name] or name:find "^%-%-health%-" and CONTAINER or nil end
+  name = complaint:match "^argument for option '(%-[^']*)' must be one of"
+  local value = VALUES[name] and value_of(arguments, name)
+  if value then return name .. " " .. value, VALUES[name][value] or VALUES[name]["*"] end
+end
+
+return foreign_options
