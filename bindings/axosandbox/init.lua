@@ -154,6 +154,8 @@ axo.json = deferred {
 }
 
 --- Loads every name now: for a program that lives long, whose files may be replaced meanwhile.
+---
+---     axo.preload()
 function axo.preload()
   for _, group in pairs(axo) do
     if type(group) == "table" then

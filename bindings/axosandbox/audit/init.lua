@@ -147,6 +147,9 @@ local SHAPE = {
 
 --- The log that `axolua` writes, and a library that is told no other file:
 --- `$XDG_STATE_HOME/axosandbox/audit.jsonl`. Its directory is made, but for who only reads it.
+---
+---     local path = assert(axo.audit_file(true))
+---     print(path:match "[^/]*$")  --> audit.jsonl
 ---@param is_read boolean?
 ---@return string? path, axo.Error?
 function audit.default_file(is_read)
@@ -171,6 +174,8 @@ end
 --- `lost` tells the count once writing works again. `sb:stop()` waits for the events up to then
 --- to be written, one second at most. A function is called at once and must not wait; what it
 --- raises is logged, and `lost` tells it how many events that cost.
+---
+---     assert(axo.set_audit { file = "/some/state/audit.jsonl", max_size = 1024 * 1024, keep = 2 })
 ---@param receiver (fun(event: table))|{ file: string?, max_size: integer?, keep: integer? }|nil file: absolute, by default $XDG_STATE_HOME/axosandbox/audit.jsonl; max_size: bytes, 10 MiB by default; keep: 5 by default
 ---@return true? on, axo.Error? err the default file has no place
 function audit.set_audit(receiver)

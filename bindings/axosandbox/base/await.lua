@@ -7,6 +7,8 @@ local log = require "axosandbox.base.log"
 local await = {}
 
 --- Calls a user's function; an error in it is reported and does not reach the loop.
+---
+---     print(axo.async.protect(function() return 1 end))  --> true
 ---@param fn function
 ---@param ... any what it is called with
 ---@return boolean ok
@@ -32,6 +34,8 @@ end
 
 --- Calls `fn` on a later turn of the loop, in the order of asking. Used where a result is known
 --- at once, because a callback never fires before its call has returned.
+---
+---     axo.async.defer(function() print "on a later turn of the loop" end)
 ---@param fn fun()
 function await.defer(fn)
   idle = idle or uv.new_idle()
@@ -59,6 +63,9 @@ function await.check_seconds(value)
 end
 
 --- Calls `fn` after a time, unless it is taken back.
+---
+---     local cancel = axo.async.after(30, function() print "half a minute is over" end)
+---     cancel()
 ---@param seconds number
 ---@param fn fun()
 ---@return fun() cancel
@@ -78,6 +85,9 @@ function await.after(seconds, fn)
 end
 
 --- Closes a luv handle, once the loop runs.
+---
+---     local timer = require("luv").new_timer()
+---     axo.async.close(timer)
 ---@param closing any
 function await.close(closing)
   await.defer(function()
@@ -160,6 +170,14 @@ end
 --- `start(done, ...)` begins it and returns a handle (any non-nil value), or `nil, err` when it
 --- could not begin; then `done` must not be called. Otherwise `done(err, ...)` is called
 --- exactly once, on a later turn of the loop.
+---
+---     local function answer_later(callback)
+---       return axo.async.call(function(done)
+---         axo.async.after(0.01, function() done(nil, 42) end)
+---         return true
+---       end, callback)
+---     end
+---     print(answer_later())  --> 42
 ---@generic T
 ---@param start fun(done: fun(err: axo.Error?, ...), ...): any, axo.Error?
 ---@param callback fun(err: axo.Error?, ...)? asynchronous style when given
@@ -178,6 +196,12 @@ end
 
 --- The same for what several things may end: `done` may be called again, and before `start` has
 --- returned. The first call counts, on a later turn of the loop.
+---
+---     print(axo.async.first(function(done)
+---       axo.async.after(0.01, function() done(nil, "quick") end)
+---       axo.async.after(0.5, function() done(nil, "slow") end)
+---       return true
+---     end))  --> quick
 ---@param start fun(done: fun(err: axo.Error?, ...)): any, axo.Error?
 ---@param callback fun(err: axo.Error?, ...)?
 ---@return any # as of `await.call`
@@ -196,6 +220,12 @@ end
 --- Runs `body` in a coroutine and gives its results to `done(err, ...)`: how the library
 --- writes its own sequences. `nil, err` from `body`, or an error raised in it, becomes
 --- `err`.
+---
+---     axo.async.spawn(function()
+---       axo.async.sleep(0.01)
+---       return "done"
+---     end, function(err, word) print(err, word) end)
+---     axo.async.sleep(0.2)  --> nil	done
 ---@param body fun(): any, axo.Error?
 ---@param done fun(err: axo.Error?, ...)
 function await.spawn(body, done)
@@ -223,6 +253,8 @@ function await.sequence(body, callback)
 end
 
 --- Sleeps on the loop; only inside a coroutine.
+---
+---     axo.async.sleep(0.1)
 ---@param seconds number
 ---@return true over
 function await.sleep(seconds)

@@ -7,6 +7,11 @@ local core = require "axosandbox.core"
 local errors = {}
 
 --- Makes an error object.
+---
+---     local err = axo.errors.new {
+---       code = "NO_TESTS", op = "check", message = "the project has no tests", hint = "write one",
+---     }
+---     print(err)  --> check: the project has no tests (hint: write one)
 ---@param fields { code: string, op: string, message: string, hint: string?, stderr: string?, exit_code: integer?, signal: string? }
 ---@return axo.Error
 function errors.new(fields)

@@ -26,6 +26,11 @@ function gate.within(on, seconds, fn)
   end)
 end
 
+--- Something that happens once, and those who wait for it.
+---
+---     local gate = axo.async.gate()
+---     axo.async.after(0.01, function() gate:open() end)
+---     print(gate:wait(5))  --> true
 ---@return axo.Gate
 function gate.new()
   return setmetatable({ is_open = false, waiting = {} }, Gate)
@@ -33,6 +38,9 @@ end
 
 --- It has happened. Everyone who waits is called now, in the order of asking; an error in one
 --- is reported and does not hold up the others. Opening again does nothing.
+---
+---     gate:open()
+---     print(gate.is_open)  --> true
 function Gate:open()
   if self.is_open then return end
   self.is_open = true
@@ -44,6 +52,9 @@ function Gate:open()
 end
 
 --- Calls `fn` when it happens; on a later turn of the loop when it already has.
+---
+---     local forget = gate:on(function() print "it happened" end)
+---     forget()
 ---@param fn fun()
 ---@return fun() forget takes `fn` back
 function Gate:on(fn)
@@ -70,6 +81,9 @@ function Gate:sweep()
 end
 
 --- The same with a bound: `fn(true)` when it happens, `fn(false)` after `seconds`.
+---
+---     gate:within(0.01, function(happened) print(happened) end)
+---     axo.async.sleep(0.2)  --> false
 ---@param seconds number? nil waits for ever
 ---@param fn fun(happened: boolean)
 function Gate:within(seconds, fn)
@@ -77,6 +91,8 @@ function Gate:within(seconds, fn)
 end
 
 --- Waits inside a coroutine.
+---
+---     print(gate:wait(0.01))  --> false
 ---@param seconds number? nil waits for ever
 ---@return boolean happened
 function Gate:wait(seconds)

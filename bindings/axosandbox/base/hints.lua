@@ -107,6 +107,9 @@ local MEANS = {}
 for name, words in pairs(hints.TABLE) do MEANS[words.lua] = name end
 
 --- What a reader is told to do about an error.
+---
+---     local _, err = sb:read_file "missing"
+---     print(err.message, axo.errors.hint(err, "cli"))
 ---@param err axo.Error|{ hint: string? }
 ---@param reader "lua"|"cli"|"mcp"
 ---@return string? hint, boolean is_own worded for this reader

@@ -8,6 +8,8 @@ local json = {}
 local Array = {}
 
 --- Marks a sequence, so that it is an array also when it is empty.
+---
+---     print(axo.json.encode { list = axo.json.array {} })  --> {"list":[]}
 ---@generic T: table
 ---@param t T
 ---@return T
@@ -46,6 +48,8 @@ function encode(value)
 end
 
 --- The JSON text of a value. A plain empty table is an object; see `json.array`.
+---
+---     print(axo.json.encode { b = 1, a = true })  --> {"a":true,"b":1}
 ---@param value any
 ---@return string
 function json.encode(value)

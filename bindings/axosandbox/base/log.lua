@@ -17,6 +17,10 @@ end
 --- Sets the receiver of the library's messages. nil removes it: then warnings and errors go to
 --- stderr. A warning has the field `unmet` when something that was asked for is not so: another
 --- image runs, a command failed.
+---
+---     axo.set_logger(function(level, message)
+---       if level ~= "debug" then io.stderr:write(level, ": ", message, "\n") end
+---     end)
 ---@param fn fun(level: "debug"|"info"|"warn"|"error", message: string, fields: table)?
 function log.set_logger(fn)
   if fn ~= nil and type(fn) ~= "function" then

@@ -11,6 +11,9 @@ naming.EMBEDDED_IMAGE = "localhost/axosandbox/base"
 naming.CACHE_IMAGE = "localhost/axosandbox/cache"
 
 --- What is wrong with a session id; nil when nothing is.
+---
+---     print(axo.check.id "demo" == nil)  --> true
+---     print(axo.check.id "no/slash" ~= nil)  --> true
 ---@param id string
 ---@return string? problem
 function naming.check_id(id)

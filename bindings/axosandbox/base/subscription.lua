@@ -50,6 +50,8 @@ function Subscription:soon()
 end
 
 --- Ends it; `fn` is not called any more. Idempotent, and allowed inside `fn`.
+---
+---     following:close()
 function Subscription:close()
   if self.is_closed then return end
   self.is_closed = true
@@ -59,6 +61,9 @@ end
 Subscription.__close = Subscription.close
 
 --- The offset after the last byte that was delivered: where to go on `from` later.
+---
+---     local from = following:position()
+---     task:follow(function(bytes) io.write(bytes) end, { from = from }):close()
 ---@return integer
 function Subscription:position()
   return self.cursor

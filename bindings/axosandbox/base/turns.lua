@@ -67,6 +67,12 @@ end
 
 --- Does something with each of a list, so many at once, and waits for all; in a coroutine.
 --- An error that is raised is reported, and the others go on.
+---
+---     local seen = {}
+---     axo.async.each({ "one", "two", "three" }, 2, function(word)
+---       seen[word] = assert(sb:exec { "echo", word }).stdout
+---     end)
+---     print(seen.three == "three\n")  --> true
 ---@param list any[]
 ---@param count integer at once
 ---@param fn fun(item: any) runs in a coroutine

@@ -217,6 +217,9 @@ end
 --- Codes: "NOT_FOUND" (there is none), "AMBIGUOUS" (several, and none was chosen), "EPERM" (a
 --- symbolic link, a FIFO, too large, ...), "INVALID" (with line and column), "POLICY". A wrong
 --- option raises.
+---
+---     local project = assert(axo.devcontainer.load "/some/project")
+---     for _, it in ipairs(project.reports) do print(it.property, it.status, it.reason) end
 ---@param dir string the project, absolute
 ---@param opts { name: string?, id: string?, policy: table? }? name: of a folder in .devcontainer; id: of the session, by default made from the project; policy: as in `axo.start`
 ---@return axo.Devcontainer? description, axo.Error? err
@@ -275,6 +278,13 @@ end
 --- Starts a session of a description and enters it: `axo.start` and `axo.devcontainer.enter`.
 --- Where policy says that a failing command counts, the session is ended again, unless it ran
 --- before (`reuse`). A wrong option raises. With a callback, the returned handle has `:cancel()`.
+---
+---     local project = assert(axo.devcontainer.load("/some/project", {
+---       id = "example", policy = { allow_post_create = true },
+---     }))
+---     local sb <close>, result = axo.devcontainer.start(project)
+---     assert(sb, result)
+---     print("ran:", table.concat(result.ran, " "))
 ---@param description axo.Devcontainer
 ---@param opts { on_output: fun(event: string, bytes: string)?, confirm: function? }? gets what the commands print; is asked as in `axo.start`
 ---@param callback fun(err: axo.Error?, sb: axo.Sandbox?, result: axo.LifecycleResult?)?
@@ -295,6 +305,10 @@ end
 ---
 --- Codes: "POST_CREATE" (a command failed, and policy says that this counts), "CANCELLED",
 --- "POLICY", "STOPPED". With a callback, the returned handle has `:cancel()`.
+---
+---     local project = assert(axo.devcontainer.load "/some/project")
+---     local result = assert(axo.devcontainer.enter(sb, project))
+---     print(result.failed and result.failed.message)  --> nil
 ---@param sb axo.Sandbox
 ---@param description axo.Devcontainer
 ---@param opts { on_output: fun(event: string, bytes: string)?, confirm: function? }?

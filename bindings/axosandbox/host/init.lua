@@ -150,6 +150,8 @@ end
 
 --- The directory of this user's locks and session files: `$XDG_RUNTIME_DIR/axosandbox`, or
 --- /run/axosandbox for root, or one in /tmp for a user without a login. Made when missing.
+---
+---     print(assert(axo.host.runtime_dir()))
 ---@return string? path, axo.Error?
 function host.runtime_dir()
   if is_root_of_host() then return host.private_dir "/run/axosandbox" end
@@ -255,6 +257,8 @@ end
 
 --- Where what was learnt about this host is kept: `$XDG_STATE_HOME/axosandbox`. Made when
 --- missing.
+---
+---     print(assert(axo.host.state_dir()))
 ---@return string? path, axo.Error?
 function host.state_dir()
   return made_home("XDG_STATE_HOME", "/.local/state")
@@ -279,6 +283,8 @@ function host.cache_path()
 end
 
 --- Where the user's own configuration lies: `$XDG_CONFIG_HOME/axosandbox`. Not made.
+---
+---     print(axo.host.config_dir())
 ---@return string? path
 function host.config_dir()
   return home_path("XDG_CONFIG_HOME", "/.config")

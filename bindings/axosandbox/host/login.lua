@@ -9,6 +9,8 @@ local function is_directory(path)
 end
 
 --- The name of the user that this process runs as; its number where it has none.
+---
+---     print(axo.host.login.user())
 ---@return string
 function login.user()
   local ok, passwd = pcall(uv.os_get_passwd)
@@ -19,6 +21,8 @@ end
 --- its last logout, since its own service manager runs what podman starts and ends then; "none":
 --- it has no such manager, so that it has no cgroups to give to a container. nil for root, and
 --- where systemd is not in charge: nothing ends then.
+---
+---     print(axo.host.login.state())
 ---@param where { root: string?, uid: integer?, user: string? }? for tests: another machine's files
 ---@return "lingering"|"login"|"none"|nil
 function login.state(where)
@@ -32,12 +36,16 @@ function login.state(where)
 end
 
 --- What makes this user's processes independent of its logins.
+---
+---     print(axo.host.login.remedy())
 ---@return string command
 function login.remedy()
   return "sudo loginctl enable-linger " .. login.user()
 end
 
 --- Why a session that was kept may have ended, to put behind words that it does not run.
+---
+---     print("the session is gone" .. axo.host.login.reminder())
 ---@param where { root: string?, uid: integer?, user: string? }? as for `state`
 ---@return string
 function login.reminder(where)

@@ -126,10 +126,16 @@ local seccomp = {}
 
 ---What it is made from: the profile that podman would use on this host, or "" where there is none
 ---and a built-in one serves. An error when the settings cannot be read or trusted.
+---
+---     local base, path = axo.host.seccomp.base()
+---     print(base and path)
 ---@return string? path, axo.Error?
 function seccomp.base() end
 
 ---The profile itself.
+---
+---     local profile = assert(axo.host.seccomp.profile(assert(axo.host.seccomp.base()), {}))
+---     print(#profile > 1000)  --> true
 ---@param setuid boolean
 ---@param nested_namespaces boolean
 ---@return string? json, axo.Error?

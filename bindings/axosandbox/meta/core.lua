@@ -62,6 +62,10 @@ function core.unseen(text, how, with) end
 local Screen = {}
 
 ---An empty screen that keeps so many lines that have scrolled off.
+---
+---     local screen = assert(axo.text.screen(24, 80, 100))
+---     screen:write "one\r\n\27[1mtwo\27[0m"
+---     print(screen:rows()[1], screen:rows()[2])  --> one	two
 ---@param rows integer at most 500
 ---@param cols integer at most 1000
 ---@param lines integer at most 100000
@@ -69,24 +73,39 @@ local Screen = {}
 function core.screen(rows, cols, lines) end
 
 ---Draws what the terminal was sent.
+---
+---     screen:write "50 %\r100 %"
+---     print(screen:rows()[1])  --> 100 %
 ---@param bytes string what the terminal was sent; it may be cut anywhere
 function Screen:write(bytes) end
 
 ---Gives it another size.
+---
+---     assert(screen:resize(40, 120))
 ---@param rows integer
 ---@param cols integer
 ---@return true?, axo.Error?
 function Screen:resize(rows, cols) end
 
 ---Where its cursor is, and the rest.
+---
+---     screen:write "\27]0;a title\7abc"
+---     local state = screen:state()
+---     print(state.title, state.cursor.col)  --> a title	4
 ---@return { rows: integer, cols: integer, cursor: { row: integer, col: integer, visible: boolean }, title: string, alternate: boolean, scrolled: integer }
 function Screen:state() end
 
 ---What stands on it.
+---
+---     for number, text in ipairs(screen:rows()) do
+---       if text ~= "" then print(number, text) end
+---     end
 ---@return string[] one a row
 function Screen:rows() end
 
 ---What has scrolled off.
+---
+---     for _, text in ipairs(screen:lines(10)) do print(text) end
 ---@param count integer
 ---@return string[] the last of those that have scrolled off, the oldest first
 function Screen:lines(count) end
@@ -192,6 +211,9 @@ function core.encode(text, encoding) end
 function core.substitute(text, old, new, unit) end
 
 ---The SHA-256 digest of bytes: "sha256:" and 64 hexadecimal digits, as in references.
+---
+---     local seen = assert(sb:read_file "src/main.lua")
+---     assert(sb:edit_file("src/main.lua", "TODO", "DONE", { expected = axo.digest(seen) }))
 ---@param bytes string
 ---@return string
 function core.digest(bytes) end
@@ -209,6 +231,9 @@ function core.digest(bytes) end
 local reference = {}
 
 ---Parses and normalises an image reference.
+---
+---     local it = assert(axo.parse_reference "alpine:3.20")
+---     print(it.registry, it.repository, it.tag)  --> docker.io	library/alpine	3.20
 ---@param text string
 ---@return axo.Reference?, axo.Error? code "EINVAL"
 function reference.parse(text) end
@@ -293,12 +318,17 @@ local Hangup = {}
 ---Calls `fn` once when nobody reads any more what is written to `fd`, a pipe, a socket or a
 ---terminal. Does not keep the loop running. The descriptor becomes non-blocking, and must stay
 ---open until the watch is closed.
+---
+---     local watch = axo.async.hangup(1, function() print "nobody reads stdout any more" end)
+---     if watch then watch:close() end
 ---@param fd integer
 ---@param fn fun()
 ---@return axo.core.Hangup?, axo.Error? code "EPERM" for a file
 function core.hangup(fd, fn) end
 
 ---Ends it. Idempotent, and done by <close> too.
+---
+---     watch:close()
 function Hangup:close() end
 
 -- ---- the host --------------------------------------------------------------------------------

@@ -120,6 +120,8 @@ function image.may_be(asked, name)
 end
 
 --- Whether two references name the same image; text such as "alpine" is normalised first.
+---
+---     print(axo.podman.same_image("alpine", "docker.io/library/alpine:latest"))  --> true
 ---@param a string?
 ---@param b string?
 ---@return boolean
@@ -130,6 +132,8 @@ function image.same(a, b)
 end
 
 --- True for the embedded image.
+---
+---     print(axo.podman.is_embedded(sb:image()))
 ---@param name string?
 ---@return boolean
 function image.is_embedded(name)

@@ -188,6 +188,9 @@ function Client:for_session(session)
 end
 
 --- What an earlier start found out about this machine, and every one since does from the beginning.
+---
+---     local found = assert(axo.podman.detect())
+---     print(axo.podman.adaptations(found.program).runtime)
 ---@param program string of podman
 ---@return { runtime: string?, firewall: string?, ulimits: string? }
 function podman.adaptations(program)
@@ -321,6 +324,9 @@ end
 ---
 --- Fails with code "ENOENT" when there is none (`hint` is the command that installs it), and
 --- with podman's own complaint when it does not work.
+---
+---     local found = assert(axo.podman.detect())
+---     print(found.version, found.rootless and "rootless" or "rootful")
 ---@param callback fun(err: axo.Error?, found: axo.PodmanFound?)?
 ---@return axo.PodmanFound? found, axo.Error?
 function podman.detect(callback)
@@ -333,6 +339,9 @@ end
 
 --- What a complaint of podman means, as the retry policy sees it. Exit codes do not classify:
 --- the text does.
+---
+---     local meaning = assert(axo.podman.classify "Error: no space left on device")
+---     print(meaning.class)
 ---@param stderr string
 ---@param exit_code integer?
 ---@return { class: string, subclass: string?, port: integer? }? meaning, axo.Error? code "POLICY"

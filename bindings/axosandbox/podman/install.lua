@@ -109,6 +109,9 @@ end
 --- Without permission to install, a missing podman is an error whose `hint` is the exact
 --- command to type.
 --- `timeout` is for an installation, in seconds, 900 by default.
+---
+---     local found, err = axo.podman.ensure_ready()
+---     if not found then print(err.message, err.hint) end
 ---@param opts { allow_install: boolean?, timeout: number? }?
 ---@param callback fun(err: axo.Error?, found: axo.PodmanFound?)?
 ---@return axo.PodmanFound? found, axo.Error?

@@ -65,6 +65,10 @@ end
 
 --- Where the programs in a container listen: "any" is reached by a published port, "loopback"
 --- only from inside.
+---
+---     for _, it in ipairs(assert(axo.list())) do
+---       for port, reach in pairs(axo.usage.listeners(it.pid) or {}) do print(it.id, port, reach) end
+---     end
 ---@param pid integer? a process of the container on this machine
 ---@return table<integer, "any"|"loopback">? reach by port; nil: it cannot be told
 function ports.reach(pid)

@@ -52,6 +52,9 @@ local RESERVED = {
 }
 
 --- What is wrong with the name of a secret; nil when nothing is.
+---
+---     print(axo.check.secret_name "TOKEN" == nil)  --> true
+---     print(axo.check.secret_name "PATH" ~= nil)  --> true
 ---@param name string
 ---@return string? problem
 function secrets.check_name(name)

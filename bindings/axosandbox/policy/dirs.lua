@@ -40,6 +40,8 @@ function policy_dirs.of_operator()
 end
 
 --- The administrator's directory whose files have the last word.
+---
+---     print(axo.policy.binding_dir())  --> /etc/axosandbox/binding
 ---@return string
 function policy_dirs.binding() return policy_dirs.ETC .. "/binding" end
 

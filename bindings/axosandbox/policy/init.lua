@@ -148,6 +148,9 @@ end
 --- Raises on an override that is not one (unknown key, wrong type). Fails with code "POLICY"
 --- when a file of a chain cannot be used: a file that is there and bad is never skipped, nor is
 --- one whose name is no decision's.
+---
+---     local policy = assert(axo.policy.new { network = "none" })
+---     for _, name in ipairs(axo.policy.NAMES) do print(name, policy:source(name)) end
 ---@param overrides table? the `policy` table of axo.start
 ---@param opts { dirs: string[]?, shipped: string?, binding: string? }? instead of this machine's directories; with `dirs` and without `binding` nothing binds
 ---@return axo.Policy?
@@ -176,12 +179,16 @@ function policy.new(overrides, opts)
 end
 
 --- The plain fields of the call's `policy` table.
+---
+---     print(policy:fields().network)  --> none
 ---@return table # a copy
 function Policy:fields()
   return plain.copy(self.plain_fields)
 end
 
 --- Which file (or function, as file:line) decides.
+---
+---     print(policy:source "sandbox")
 ---@param name string
 ---@return string
 function Policy:source(name)
@@ -191,6 +198,8 @@ function Policy:source(name)
 end
 
 --- Which layer each decision asks first, by the decision's name, as `source` tells it.
+---
+---     for name, path in pairs(policy:sources()) do print(name, path) end
 ---@return table<string, string>
 function Policy:sources()
   local by = {}
@@ -199,6 +208,8 @@ function Policy:sources()
 end
 
 --- The whole chain of a decision, the one that is asked first.
+---
+---     for _, layer in ipairs(policy:chain "sandbox") do print(layer) end
 ---@param name string
 ---@return { where: string, path: string?, shipped: boolean, binding: boolean }[]
 function Policy:chain(name)
@@ -388,6 +399,9 @@ function Policy:decide_complete(name, request)
 end
 
 --- Decides. Policy gets copies of the request, completed: it cannot change what the caller holds.
+---
+---     local decision = assert(policy:decide("exec", { argv = { "ls" } }))
+---     print(decision.allow)  --> true
 ---@param name "sandbox"|"image_trust"|"post_create"|"provision"|"exec"|"retry"
 ---@param request table plain data
 ---@return table? decision checked against its shape

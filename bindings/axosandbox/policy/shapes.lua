@@ -94,6 +94,8 @@ local MAX_NUMBER = 64
 
 --- Converts a size to bytes: an integer, or a number with one of the suffixes b, k, m, g
 --- and t (powers of 1024, an optional "b" or "ib" after it, any case): "512m", "1.5g", "2GiB".
+---
+---     print(axo.policy.bytes "1.5g")  --> 1610612736
 ---@param value any
 ---@return integer? bytes
 ---@return string? problem

@@ -134,6 +134,10 @@ end
 --- Codes of all file operations: "NOT_FOUND", "OUTSIDE" (also by a symbolic link), "NOT_A_FILE"
 --- (a directory, FIFO, device), "NOT_A_DIRECTORY", "TOO_LARGE", "PERMISSION", "INVALID", "IO",
 --- "NO_ROOT" (the directory of the session, or of this handle, was removed, moved or replaced).
+---
+---     local text = assert(sb:read_file "src/main.lua")
+---     local two = assert(sb:read_file("src/main.lua", { first_line = 1, lines = 2, numbered = true }))
+---     print(#text, two)
 ---@param path string relative to the session's directory, or absolute in it
 ---@param opts { offset: integer?, limit: integer?, first_line: integer?, lines: integer?, numbered: boolean?, encoding: string? }? offset: bytes passed over, of bytes only; limit: bytes returned at most, of text too; first_line: from 1; lines: how many, 1000000 at most; numbered: each line after its number and a tab; encoding: "auto", "utf-8", "utf-16", "utf-16le", "utf-16be", "utf-32", "utf-32le", "utf-32be", "latin-1" or "windows-1252"
 ---@param callback fun(err: axo.Error?, bytes: string?, span: axo.Span?)?
@@ -169,6 +173,8 @@ local WRITE_SHAPE = {
 --- What cannot be given to a new file (it is somebody else's) is kept by writing into the old one,
 --- which others may see half of; or it is an error with code "METADATA". After an error the file is
 --- as it was, and no directory was made.
+---
+---     assert(sb:write_file("notes/today", "buy milk\n", { parents = true }))
 ---@param path string
 ---@param bytes string
 ---@param opts { parents: boolean?, mode: integer? }? parents: makes missing directories; mode: without set-id bits
@@ -206,6 +212,8 @@ local EDIT_SHAPE = { replace_all = "boolean", expected = "string", encoding = EN
 --- Texts are UTF-8; a file with the byte order mark of UTF-16 or UTF-32 is edited in that, and in
 --- another encoding when it is named. Where the lines of a file end in CRLF and those of the texts
 --- in LF, the file's line ends are kept; and the other way round.
+---
+---     print((sb:edit_file("src/main.lua", "TODO", "DONE")))  --> 1
 ---@param path string
 ---@param old string what is there; no pattern
 ---@param new string
@@ -241,6 +249,8 @@ end
 
 --- Lists a directory, sorted by name; names may hold any byte but NUL and "/". Of more than
 --- 100000 entries, some 100000 are listed.
+---
+---     for _, entry in ipairs(assert(sb:list_dir "src")) do print(entry.type, entry.name) end
 ---@param path string? the session's directory by default
 ---@param callback fun(err: axo.Error?, entries: axo.Entry[]?)?
 ---@return axo.Entry[]? entries with `truncated` set when there are more, axo.Error?
@@ -255,6 +265,9 @@ function methods:list_dir(path, callback)
 end
 
 --- What a path is.
+---
+---     local entry = assert(sb:stat "src/main.lua")
+---     print(entry.type)  --> file
 ---@param path string
 ---@param opts { follow: boolean? }? follow = false: a symbolic link itself
 ---@param callback fun(err: axo.Error?, entry: axo.Entry?)?
@@ -271,6 +284,8 @@ function methods:stat(path, opts, callback)
 end
 
 --- Makes a directory.
+---
+---     assert(sb:mkdir("build/objects", { parents = true }))
 ---@param path string
 ---@param opts { parents: boolean? }? parents: makes missing ones above it, and it may exist
 ---@param callback fun(err: axo.Error?, ok: true?)?
@@ -287,6 +302,9 @@ function methods:mkdir(path, opts, callback)
 end
 
 --- Removes a file, a symbolic link (never what it leads to), or a directory.
+---
+---     assert(sb:mkdir "old")
+---     assert(sb:remove("old", { recursive = true }))
 ---@param path string
 ---@param opts { recursive: boolean? }? recursive: a directory with all that is in it
 ---@param callback fun(err: axo.Error?, ok: true?)?
@@ -303,6 +321,9 @@ function methods:remove(path, opts, callback)
 end
 
 --- Gives a file or a directory another path; a file that is there is replaced.
+---
+---     assert(sb:write_file("draft", "text\n"))
+---     assert(sb:rename("draft", "final"))
 ---@param from string
 ---@param to string
 ---@param callback fun(err: axo.Error?, ok: true?)?

@@ -70,6 +70,9 @@ end
 --- "NO_USER", "DENIED" and "POLICY", "CALLBACK" (a function of the options raised), "GONE" (the
 --- container vanished), "NO_ROOT" (the session's directory was removed, moved or replaced), "TIMEOUT" (it was to be killed, and the container, paused perhaps, does
 --- not answer), "STOPPED", "PODMAN".
+---
+---     local r = assert(sb:exec({ "sh", "-c", "ls | wc -l" }, { timeout = 60 }))
+---     if r:ok() then print(r.stdout) else print(r, r.stderr) end
 ---@param argv string[]
 ---@param opts axo.ExecOptions?
 ---@param callback fun(err: axo.Error?, result: axo.Result?)?
@@ -88,6 +91,8 @@ function Sandbox:exec(argv, opts, callback)
 end
 
 --- The same with `bytes`, whatever they are, as stdin.
+---
+---     print(assert(sb:exec_stdin({ "wc", "-c" }, "12345")).stdout)
 ---@param argv string[]
 ---@param bytes string
 ---@param opts axo.ExecOptions?
@@ -110,6 +115,9 @@ end
 
 --- Starts a command in the background. A string runs by `sh -c`; a table is an argv. It ends
 --- with the session.
+---
+---     local task = assert(sb:spawn_background "echo begun; sleep 0.1; echo done")
+---     print(assert(task:wait(30)).state)  --> exited
 ---@param command string|string[]
 ---
 --- Its stdin is empty unless `stdin` says otherwise: bytes, a function that returns some until it
@@ -127,6 +135,10 @@ function Sandbox:spawn_background(command, opts, callback)
 end
 
 --- Starts a program on a terminal of its own: a string runs by `sh -c`, a table is an argv.
+---
+---     local term = assert(sb:spawn_pty({ "sh" }, { rows = 24, cols = 80 }))
+---     assert(term:write "exit\n")
+---     print(assert(term:wait(30)).state)  --> exited
 ---@param command string|string[]
 ---@param opts { rows: integer?, cols: integer?, env: table<string, string>?, cwd: string?, user: string?, timeout: number?, grace: number?, ring: integer? }? 24 by 80 by default; timeout: seconds until its whole tree is ended; ring: bytes of scrollback, 256 KiB by default
 ---@param callback fun(err: axo.Error?, terminal: axo.Terminal?)?
@@ -155,11 +167,17 @@ end
 
 --- The session's tasks, oldest first: those that run, and the last that have ended. Those of
 --- the user's other processes are among them.
+---
+---     for _, task in ipairs(sb:list_tasks()) do print(task.id, task:status()) end
 ---@return axo.Task[]
 function Sandbox:list_tasks()
   return list(self, "task", task.wrap)
 end
 
+--- A task by its id.
+---
+---     local same = assert(sb:get_task(task.id))
+---     print(same:status())  --> running
 ---@param id string
 ---@return axo.Task? task, axo.Error? code "NOT_FOUND"
 function Sandbox:get_task(id)
@@ -168,11 +186,17 @@ end
 
 --- The session's terminals, oldest first: those that are open, and the last that have ended.
 --- Those of the user's other processes are among them; on the portable path only this handle's.
+---
+---     for _, term in ipairs(sb:list_terminals()) do print(term.id, term:status()) end
 ---@return axo.Terminal[]
 function Sandbox:list_terminals()
   return list(self, "terminal", terminal.wrap)
 end
 
+--- A terminal by its id.
+---
+---     local same = assert(sb:get_terminal(term.id))
+---     print(same:status())  --> running
 ---@param id string
 ---@return axo.Terminal? terminal, axo.Error? code "NOT_FOUND"
 function Sandbox:get_terminal(id)
@@ -180,6 +204,8 @@ function Sandbox:get_terminal(id)
 end
 
 --- Ends the program on a terminal, with all of its descendants.
+---
+---     print(assert(sb:kill_terminal(term.id)).state)
 ---@param id string
 ---@param callback fun(err: axo.Error?, status: axo.WorkStatus?)?
 ---@return axo.WorkStatus? status, axo.Error? code "NOT_FOUND"
@@ -190,6 +216,9 @@ function Sandbox:kill_terminal(id, callback)
 end
 
 --- Kills everything that runs in the session, whoever started it, and leaves the session.
+---
+---     assert(sb:kill_all())
+---     print(sb:exec { "true" })
 ---@param callback fun(err: axo.Error?, ok: true?)?
 ---@return true? ok, axo.Error?
 function Sandbox:kill_all(callback)
@@ -210,35 +239,53 @@ local function copy(from)
 end
 
 --- The session's id; of a container that was attached to, the name or id that was given.
+---
+---     print(sb:id())  --> demo
 ---@return string
 function Sandbox:id() return self.record.id end
 
 --- The session's directory: the same path outside and in the container.
+---
+---     print(sb:root())  --> /some/project
 ---@return string
 function Sandbox:root() return self.way.root end
 
 --- The container's name.
+---
+---     print(sb:container())  --> axo-ses-demo
 ---@return string
 function Sandbox:container() return self.record.container end
 
 --- The image that really runs.
+---
+---     print(sb:image())
 ---@return string
 function Sandbox:image() return self.record.image end
 
 --- The ports that are published.
+---
+---     for _, port in ipairs(sb:ports()) do print("http://127.0.0.1:" .. port) end
 ---@return integer[]
 function Sandbox:ports() return copy(self.record.ports) end
 
 --- What the project calls its ports, by port.
+---
+---     for port, label in pairs(sb:port_labels()) do print(port, label) end
 ---@return table<integer, string>
 function Sandbox:port_labels() return copy(self.record.port_labels or {}) end
 
 --- The limits, as read back from the container's cgroup; `verified` says whether they could be.
+---
+---     local limits = sb:limits()
+---     print(limits.verified, limits.memory and limits.memory.value)
 ---@return table
 function Sandbox:limits() return copy(self.record.limits) end
 
 --- What the container uses just now, read from its cgroup: CPU time, memory, processes. Does
 --- not wait.
+---
+---     local stats, err = sb:stats()
+---     print(stats and stats.memory or err.message)
 ---@return axo.Stats? stats, axo.Error? err code "GONE", "ENOTSUP", "STOPPED"
 function Sandbox:stats()
   if self.is_stopped then return nil, self.way:stopped_error "stats" end
@@ -246,10 +293,14 @@ function Sandbox:stats()
 end
 
 --- What the session had to do without, in the order in which it turned out.
+---
+---     for _, text in ipairs(sb:warnings()) do print(text) end
 ---@return string[]
 function Sandbox:warnings() return copy(self.record.warnings) end
 
 --- Which way commands go into the container.
+---
+---     print(sb:path())
 ---@return "portable"|"native"
 function Sandbox:path() return self.way.kind end
 
@@ -287,6 +338,8 @@ end
 
 --- Ends the session, whoever started it, and removes its container. Whatever is in flight ends
 --- with code "STOPPED". A container that was attached to is only let go of. Idempotent.
+---
+---     assert(sb:stop())
 ---@param callback fun(err: axo.Error?, ok: true?)?
 ---@return true? ok, axo.Error?
 function Sandbox:stop(callback)

@@ -112,6 +112,10 @@ end
 
 --- Removes the sessions whose host died, running or not. Never one that is known, whose owner
 --- is alive (or may be), or that somebody holds open.
+---
+---     local report = assert(axo.reap_orphans { "demo" })
+---     for _, it in ipairs(report.removed) do print("removed", it.id) end
+---     for _, it in ipairs(report.skipped) do print("left alone", it.id, it.reason) end
 ---@param known_ids string[]? ids to leave alone whatever their state
 ---@param callback fun(err: axo.Error?, report: axo.ReapReport?)?
 ---@return axo.ReapReport? report, axo.Error?

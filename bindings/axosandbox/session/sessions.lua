@@ -287,6 +287,9 @@ end
 ---
 --- Codes: "NOT_FOUND", "NOT_RUNNING", "PAUSED", "STARTING" (another process starts or removes it
 --- just now), "POLICY". An id that cannot be one raises.
+---
+---     local sb <close> = assert(axo.open "demo")
+---     print(assert(sb:exec { "pwd" }).stdout)
 ---@param id string|axo.SessionInfo what `axo.list` told just now: then podman is not asked again
 ---@param opts { policy: table? }? overrides for this handle, as in `axo.start`
 ---@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
@@ -318,6 +321,10 @@ end
 ---
 --- Codes: "NOT_FOUND", "STARTING" (another process starts or removes it just now). An id that
 --- cannot be one raises.
+---
+---     local sb = assert(axo.start { id = "example", dir = "/some/project" })
+---     assert(axo.stop "example")
+---     print(sb:exec { "true" })
 ---@param id string
 ---@param callback fun(err: axo.Error?, ok: true?)?
 ---@return true? ok, axo.Error?
@@ -380,6 +387,9 @@ end
 --- same one to it; one that was replaced by a symbolic link is none ("NO_ROOT").
 ---
 --- Codes: "NOT_FOUND", "NOT_RUNNING", "STARTING", "POLICY". A name or a path that cannot be one raises.
+---
+---     local sb <close> = assert(axo.attach("axo-ses-demo", "/some/project/src"))
+---     for _, entry in ipairs(assert(sb:list_dir())) do print(entry.name) end  --> main.lua
 ---@param container string name or id
 ---@param dir string absolute, in the container
 ---@param opts { policy: table? }?
@@ -403,6 +413,8 @@ end
 -- ---- all of them -----------------------------------------------------------------------
 
 --- This host's sessions (this user's: podman keeps each user's containers apart).
+---
+---     for _, it in ipairs(assert(axo.list())) do print(it.id, it.state, it.dir) end
 ---@param callback fun(err: axo.Error?, list: axo.SessionInfo[]?)?
 ---@return axo.SessionInfo[]? list, axo.Error?
 function sessions.list(callback)

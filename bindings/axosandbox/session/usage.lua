@@ -100,6 +100,10 @@ end
 
 --- Reads what each of the sessions that `axo.list` told of uses. Never waits, and asks podman for
 --- nothing.
+---
+---     for _, it in ipairs(axo.usage.read(assert(axo.list()))) do
+---       print(it.session.id, it.stats and it.stats.memory or it.err.message)
+---     end
 ---@param list axo.SessionInfo[]
 ---@return { session: axo.SessionInfo, stats: axo.Stats?, err: axo.Error? }[] readings
 function usage.read_all(list)
@@ -112,6 +116,11 @@ function usage.read_all(list)
 end
 
 --- The CPUs that were busy between two readings: 1.5 is one and a half.
+---
+---     local before = sb:stats()
+---     assert(sb:exec { "sh", "-c", "i=0; while [ $i -lt 10000 ]; do i=$((i + 1)); done" })
+---     local after = sb:stats()
+---     print(before and after and axo.usage.cpus(before, after))
 ---@param before axo.Stats
 ---@param after axo.Stats
 ---@return number? cpus nil when it cannot be told

@@ -404,6 +404,12 @@ end
 --- Further codes: "ENOENT" (no podman, no such directory), "POLICY", "LIMITS", "TIMEOUT",
 --- "CANCELLED", "CHANGED" (the directory was replaced meanwhile), "PODMAN" (with `class`, `stderr`,
 --- `exit_code`). A wrong option raises. With a callback, the returned handle has `:cancel()`.
+---
+---     local sb <close> = assert(axo.start {
+---       id = "example", dir = "/some/project",
+---       policy = { network = "none", limits = { memory = "1g" } },
+---     })
+---     print(assert(sb:exec { "echo", "hello" }).stdout)
 ---@param opts axo.StartOptions
 ---@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
 ---@return axo.Sandbox? sandbox, axo.Error? err

@@ -143,6 +143,9 @@ function request.find_directory(asked)
 end
 
 --- Looks at the directory of a session that is not asked for yet.
+---
+---     local ok, err = axo.check.directory "/some/project/src"
+---     print(ok or err.message)  --> true
 ---@param dir string absolute
 ---@return true? ok, axo.Error? err why no session can be started over it
 function request.check_directory(dir)

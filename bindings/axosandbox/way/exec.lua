@@ -66,6 +66,9 @@ end
 
 --- Ends the command, its whole tree: TERM, the grace, then KILL. The result comes with
 --- `cancelled` set, once nothing of it runs any more.
+---
+---     local h = sb:exec({ "sleep", "60" }, function(err, r) print(err, r and r.cancelled) end)
+---     h:cancel()
 function Exec:cancel()
   if is_later(self, function() self:cancel() end) or not self.process then return end
   audit_work.kill(self.way, { target = "exec", signal = "TERM" })
@@ -85,6 +88,8 @@ local function send(self, name, tree, done)
 end
 
 --- Sends a signal to the command's whole tree inside, or to its first process alone.
+---
+---     h:signal "INT"
 ---@param signal string|integer "INT", "SIGINT" or 2
 ---@param opts { tree: boolean? }? tree = false: the first process alone
 ---@param callback fun(err: axo.Error?, count: integer?)? count: the processes that it was sent to
@@ -102,6 +107,8 @@ function Exec:signal(signal, opts, callback)
 end
 
 --- Queues bytes for stdin; the exec must have been given `stdin = true`.
+---
+---     h:write "hello\n"
 ---@param bytes string
 ---@return integer? queued bytes that wait, axo.Error? code "EPIPE" once stdin is closed
 function Exec:write(bytes)
@@ -111,6 +118,8 @@ function Exec:write(bytes)
 end
 
 --- Closes stdin once what is queued has been written.
+---
+---     h:close_stdin()
 ---@return true? ok, axo.Error?
 function Exec:close_stdin()
   if is_later(self, function() self:close_stdin() end) or not self.process then return true end

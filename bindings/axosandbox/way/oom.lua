@@ -99,6 +99,9 @@ local function is_itself(ended)
 end
 
 --- What is to be said of the end of a command, a task or a terminal.
+---
+---     local r = assert(sb:exec { "sh", "-c", "exit 3" })
+---     print(axo.errors.memory(r, sb:limits(), "the command", "lua"))  --> nil
 ---@param ended axo.Result|axo.WorkStatus
 ---@param applied axo.Limits?
 ---@param what string "the command"

@@ -24,6 +24,9 @@ local Result = {}
 Result.__index = Result
 
 --- True when the command ended by itself with exit code 0.
+---
+---     local r = assert(sb:exec { "test", "-e", "missing" })
+---     print(r:ok(), r.code)  --> false	1
 ---@return boolean
 function Result:ok()
   return self.code == 0 and not (self.timed_out or self.cancelled or self.limit_hit)

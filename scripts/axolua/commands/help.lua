@@ -1,6 +1,19 @@
---- axolua help: the commands, or one of them.
+--- axolua help: the commands, one of them, a guide, or the Lua API.
 local cli = require "axolua.cli"
 local commands = require "axolua.commands"
+local pages = require "axolua.document.pages"
+
+local NOT_INSTALLED = "the guides and the API reference are not installed here"
+
+local function add_guides(lines)
+  local guides = pages.guides()
+  if #guides == 0 then return end
+  lines[#lines + 1] = "\nguides (axolua help NAME):"
+  for _, guide in ipairs(guides) do
+    lines[#lines + 1] = ("  %-20s %s"):format(guide.name, guide.title)
+  end
+  lines[#lines + 1] = ("  %-20s %s"):format("api [NAME]", "The Lua API: a page, or one function")
+end
 
 local function overview()
   local lines = {
@@ -18,15 +31,27 @@ local function overview()
   for _, code in ipairs(commands.exit_codes) do
     lines[#lines + 1] = ("  %-20s %s"):format(code[1], (code[2]:gsub("`", "")))
   end
+  add_guides(lines)
   lines[#lines + 1] = ""
   lines[#lines + 1] = "axolua help COMMAND, or axolua COMMAND --help, tells more.\n"
   return table.concat(lines, "\n")
 end
 
 local function parser()
-  local p = cli.parser("help", "Shows the commands, or one command's options.")
-  p:argument("command", "The command."):args "?"
+  local p = cli.parser("help", "Shows the commands, a command's options, a guide, or the Lua API.")
+  p:argument("command", "The command, the guide, or `api`."):args "?"
+  p:argument("name", "With `api`: a page, or a function such as sb:exec."):args "?"
   return p
+end
+
+local function show_api(p, name)
+  local text = pages.api(name)
+  if not text then
+    if not pages.api() then cli.abort(NOT_INSTALLED, "they are in scripts/guide of the source") end
+    cli.usage(p, ("the Lua API has no %q; axolua help api lists its pages"):format(name))
+  end
+  cli.print(text)
+  return 0
 end
 
 local function main(arguments)
@@ -36,17 +61,24 @@ local function main(arguments)
     cli.print(overview())
     return 0
   end
+  if args.command == "api" then return show_api(p, args.name) end
+  if args.name then cli.usage(p, "too many arguments") end
   for _, entry in ipairs(commands.built_in) do
     if entry[1]:match "^%S+" == args.command then
       cli.print(("axolua %s: %s\n"):format(entry[1], entry[2]))
       return 0
     end
   end
+  local guide = not commands.is_one(args.command) and pages.guide(args.command)
+  if guide then
+    cli.print(guide)
+    return 0
+  end
   if not commands.is_one(args.command) then
-    cli.usage(p, ("there is no command %q"):format(args.command))
+    cli.usage(p, ("there is no command %q, and no guide of that name"):format(args.command))
   end
   cli.print(commands.load(args.command).parser():get_help() .. "\n")
   return 0
 end
 
-return { summary = "show this, or one command's options", parser = parser, main = main }
+return { summary = "show this, one command's options, or a guide", parser = parser, main = main }

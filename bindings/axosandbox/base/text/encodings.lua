@@ -27,6 +27,8 @@ local function marked(bytes)
 end
 
 --- What a file is in.
+---
+---     print((axo.text.encoding_of "\xFF\xFEh\0"))  --> utf-16le
 ---@param bytes string its beginning
 ---@param asked string? one of NAMES
 ---@return string? encoding that core.decode knows; nil: bytes as they are

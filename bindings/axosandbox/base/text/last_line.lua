@@ -3,6 +3,8 @@
 local REACH = 4096
 
 --- The last line of a text that is not empty, to say why something failed.
+---
+---     print(axo.text.last_line "first\nthe reason\n\n")  --> the reason
 ---@param text string
 ---@return string? line without its end; at most its last 4 KiB; nil when there is none
 local function last_line(text)

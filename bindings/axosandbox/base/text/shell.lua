@@ -16,6 +16,8 @@ local function quote(word)
 end
 
 --- An argument vector as one would type it.
+---
+---     print(axo.text.command { "grep", "two words", "file" })  --> grep 'two words' file
 ---@param argv string[]
 ---@return string
 function shell.command(argv)

@@ -14,6 +14,8 @@ function unseen.replace(text, with)
 end
 
 --- A text with their bytes as \x1b.
+---
+---     print(axo.text.escape "red: \27[31m")  --> red: \x1b[31m
 ---@param text string
 ---@return string
 function unseen.escape(text)
@@ -21,6 +23,8 @@ function unseen.escape(text)
 end
 
 --- The same; line ends and tabs stay.
+---
+---     print((axo.text.escape_lines "a\tb\27"))  --> a	b\x1b
 ---@param text string
 ---@return string
 function unseen.escape_lines(text)

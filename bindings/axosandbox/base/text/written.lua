@@ -13,6 +13,8 @@ function written.is_needed(name)
 end
 
 --- A name in this notation.
+---
+---     print(axo.text.write_name "caf\xe9")  --> caf\xe9
 ---@param name string
 ---@return string
 function written.write(name)
@@ -20,6 +22,8 @@ function written.write(name)
 end
 
 --- The name that was written so.
+---
+---     print(axo.text.read_name("caf\\xe9") == "caf\xe9")  --> true
 ---@param text string
 ---@return string? name, string? problem
 function written.read(text)
@@ -59,6 +63,8 @@ end
 
 --- An object for JSON: names, texts and lists of them that are not UTF-8 are in this notation, and
 --- its member `escaped` says which those are.
+---
+---     print(axo.json.encode(axo.json.object { name = "caf\xe9" }))
 ---@param object table not changed
 ---@param only string? the one member that is to be looked at; all by default
 ---@return table

@@ -137,6 +137,10 @@ end
 --- the image's `grep` serves: with GNU's `-P` the dialect is the same; otherwise what extended
 --- regular expressions cannot say is refused, as are `context`, `gitignore`, `max_files` and
 --- `max_bytes` (code "UNSUPPORTED").
+---
+---     for _, it in ipairs(assert(sb:grep("TODO|FIXME", { glob = "*.lua" }))) do
+---       print(it.path, it.line, it.text)
+---     end  --> src/main.lua	1	-- TODO: say hello
 ---@param pattern string
 ---@param opts { path: string?, glob: string?, ignore_case: boolean?, fixed: boolean?, context: integer?, gitignore: boolean?, max: integer?, max_line: integer?, max_file: integer?, max_files: integer?, max_bytes: integer?, timeout: number? }? path: where; glob: only such files ("*.lua", or "src/**/*.c" from `path` on); context: lines before and after each match; gitignore: leave out what .gitignore says, and .git; max: matches in all, 1000 by default; max_line: bytes of a line that are shown, 16 KiB by default; max_file: larger files are not searched, 256 MiB by default; timeout: seconds, 30 by default, after which what was found is returned
 ---@param callback fun(err: axo.Error?, matches: axo.Matches?)?
@@ -163,6 +167,8 @@ end
 local GLOB_SHAPE = shape { hidden = "boolean" }
 
 --- Finds paths by a pattern: `*`, `?`, `[a-z]`, `{a,b}` and `**` (any number of directories).
+---
+---     for _, path in ipairs(assert(sb:glob "src/**/*.lua")) do print(path) end  --> src/main.lua
 ---@param pattern string relative to the session's directory, e.g. "src/**/*.lua"
 ---@param opts { max: integer?, hidden: boolean?, gitignore: boolean?, max_files: integer?, timeout: number? }? max: paths, 10000 by default; hidden: names that begin with "." too; gitignore: leave out what .gitignore says, and .git; timeout: seconds, 30 by default
 ---@param callback fun(err: axo.Error?, paths: string[]?)?

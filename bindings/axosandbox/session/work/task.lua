@@ -20,17 +20,24 @@ function task.wrap(work)
 end
 
 --- `running`, `exited (N)`, `killed (SIGNAL)` or `failed: reason`, and whether memory ran out.
+---
+---     print(task:status())  --> running
 ---@return string
 function Task:status()
   return self.work:describe()
 end
 
 --- The same in parts.
+---
+---     print(task:state().state)  --> running
 ---@return axo.WorkStatus
 function Task:state()
   return self.work:status()
 end
 
+--- Whether it runs.
+---
+---     print(task:is_running())  --> true
 ---@return boolean
 function Task:is_running()
   return self.work:is_running()
@@ -61,6 +68,8 @@ local function trim_end(bytes)
 end
 
 --- Trims a character that is cut at either end. What is not UTF-8 in the middle stays.
+---
+---     print(axo.text.whole_characters("caf\xc3", false))  --> caf
 ---@param bytes string
 ---@param is_cut boolean something came before `bytes`
 ---@return string
@@ -71,6 +80,9 @@ function task.whole_characters(bytes, is_cut)
 end
 
 --- Everything that the ring still holds of its output, stdout and stderr as they came.
+---
+---     local text = task:log { utf8 = true }
+---     print(#text <= 64 * 1024)  --> true
 ---@param opts { utf8: boolean? }? utf8: trims characters that are cut at either end
 ---@return string
 function Task:log(opts)
@@ -81,6 +93,9 @@ function Task:log(opts)
 end
 
 --- Reads from an offset on. Nothing new is "", and the same cursor.
+---
+---     local bytes, cursor = task:read()
+---     print(cursor == #bytes)  --> true
 ---@param cursor integer? 0 by default: from the very beginning
 ---@return string bytes, integer cursor the offset to read from next, integer dropped bytes lost in between
 function Task:read(cursor)
@@ -89,6 +104,10 @@ end
 
 --- Calls `fn` with what is held, then with what comes. Nothing is told at the end: `wait` for
 --- it.
+---
+---     local following = task:follow(function(bytes) io.write(bytes) end)
+---     task:write "hello\n"
+---     following:close()
 ---@param fn fun(bytes: string, cursor: integer, dropped: integer)
 ---@param opts { from: integer? }? from: the offset to begin at; by default the oldest byte held
 ---@return axo.Subscription
@@ -97,6 +116,9 @@ function Task:follow(fn, opts)
 end
 
 --- Waits for its end.
+---
+---     local status, err = task:wait(0.01)
+---     print(status, err.code)  --> nil	TIMEOUT
 ---@param timeout number? seconds
 ---@param callback fun(err: axo.Error?, status: axo.WorkStatus?)?
 ---@return axo.WorkStatus?, axo.Error? code "TIMEOUT"
@@ -105,6 +127,8 @@ function Task:wait(timeout, callback)
 end
 
 --- Sends a signal to the task's whole tree, or with `tree = false` to its first process.
+---
+---     print(assert(task:signal "HUP") >= 1)  --> true
 ---@param signal string|integer
 ---@param opts { tree: boolean? }?
 ---@param callback fun(err: axo.Error?, count: integer?)?
@@ -115,6 +139,8 @@ end
 
 --- Ends the task and all of its descendants: TERM, the grace, KILL. One that has ended already
 --- is not an error.
+---
+---     print(assert(task:stop()).state)
 ---@param opts { grace: number? }? seconds between TERM and KILL, 2 by default
 ---@param callback fun(err: axo.Error?, status: axo.WorkStatus?)?
 ---@return axo.WorkStatus? status once nothing of it runs any more, axo.Error?
@@ -123,6 +149,11 @@ function Task:stop(opts, callback)
 end
 
 --- Writes to its stdin; it must have been started by this process, with `stdin = true`.
+---
+---     local task = assert(sb:spawn_background("cat", { stdin = true }))
+---     assert(task:write "hello\n")
+---     assert(task:close_stdin())
+---     print(task:wait().state, task:log() == "hello\n")  --> exited	true
 ---@param bytes string
 ---@return true?, axo.Error? code "NO_STDIN", "EPIPE" once stdin or the task has ended, "ENOBUFS" when more than 1 MiB waits
 function Task:write(bytes)
@@ -133,6 +164,9 @@ function Task:write(bytes)
 end
 
 --- Ends its stdin once what was written has been taken.
+---
+---     assert(task:close_stdin())
+---     print(assert(task:wait()).code)  --> 0
 ---@return true?, axo.Error? code "NO_STDIN", "EPIPE"
 function Task:close_stdin()
   return self.work:close_stdin()

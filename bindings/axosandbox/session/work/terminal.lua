@@ -21,23 +21,32 @@ function terminal.wrap(work)
 end
 
 --- `running`, `exited (N)`, `killed (SIGNAL)` or `failed: reason`, and whether memory ran out.
+---
+---     print(term:status())  --> running
 ---@return string
 function Terminal:status()
   return self.work:describe()
 end
 
 --- The same in parts.
+---
+---     print(term:state().state)  --> running
 ---@return axo.WorkStatus
 function Terminal:state()
   return self.work:status()
 end
 
+--- Whether its program runs.
+---
+---     print(term:is_alive())  --> true
 ---@return boolean
 function Terminal:is_alive()
   return self.work:is_running()
 end
 
 --- Types bytes.
+---
+---     assert(term:write "ls\n")
 ---@param bytes string
 ---@return true?, axo.Error? code "EPIPE" once it has ended, "ENOBUFS" when too much waits
 function Terminal:write(bytes)
@@ -54,6 +63,8 @@ local function check_size(value, name)
 end
 
 --- Changes its size; the program inside gets SIGWINCH.
+---
+---     assert(term:resize(40, 120))
 ---@param rows integer
 ---@param cols integer
 ---@return true?, axo.Error? code "ESRCH" once it has ended
@@ -71,6 +82,11 @@ local SCREEN_SHAPE = {
 --- What a person would see who sat at it, full-screen programs included. It is followed from the
 --- first call on; then, and after this program was started anew, it is made of what the ring still
 --- holds, and `lost` says that this was not all. Does not wait.
+---
+---     local screen = assert(term:screen())
+---     for _, line in ipairs(screen.lines) do
+---       if line ~= "" then print(line) end
+---     end
 ---@param opts { scrollback: integer?, since: integer? }? scrollback: how many lines that have scrolled off come with it, none by default; since: those since that offset of the output, too. 2000 are kept
 ---@return axo.Screen? screen, axo.Error? code "EINVAL": above 500 rows or 1000 columns
 function Terminal:screen(opts)
@@ -81,12 +97,20 @@ function Terminal:screen(opts)
 end
 
 --- The whole scrollback: what the ring still holds.
+---
+---     local bytes = term:snapshot()
+---     print(#bytes <= 256 * 1024)  --> true
 ---@return string bytes
 function Terminal:snapshot()
   return self.work:held()
 end
 
 --- Reads from an offset on.
+---
+---     local _, cursor = term:read()
+---     assert(term:write "echo more\n")
+---     local bytes = term:read(cursor)
+---     print(type(bytes))  --> string
 ---@param cursor integer? 0 by default: from the very beginning
 ---@return string bytes, integer cursor the offset to read from next, integer dropped bytes lost in between
 function Terminal:read(cursor)
@@ -94,6 +118,9 @@ function Terminal:read(cursor)
 end
 
 --- Calls `fn` with the scrollback, then with what comes.
+---
+---     local watching = term:subscribe(function(bytes) io.write(bytes) end)
+---     watching:close()
 ---@param fn fun(bytes: string, cursor: integer, dropped: integer)
 ---@param opts { from: integer? }? from: the offset to begin at; by default the oldest byte held
 ---@return axo.Subscription
@@ -102,6 +129,9 @@ function Terminal:subscribe(fn, opts)
 end
 
 --- Waits for the program's end.
+---
+---     assert(term:write "exit 3\n")
+---     print(assert(term:wait(20)).code)  --> 3
 ---@param timeout number? seconds
 ---@param callback fun(err: axo.Error?, status: axo.WorkStatus?)?
 ---@return axo.WorkStatus?, axo.Error? code "TIMEOUT"
@@ -110,6 +140,8 @@ function Terminal:wait(timeout, callback)
 end
 
 --- Sends a signal to the program's whole tree, or with `tree = false` to its first process.
+---
+---     assert(term:signal "WINCH")
 ---@param signal string|integer
 ---@param opts { tree: boolean? }?
 ---@param callback fun(err: axo.Error?, count: integer?)?
@@ -119,6 +151,9 @@ function Terminal:signal(signal, opts, callback)
 end
 
 --- Ends the program inside and all of its descendants, then the terminal. The scrollback stays.
+---
+---     assert(term:close())
+---     print(term:is_alive())  --> false
 ---@param opts { grace: number? }? seconds between TERM and KILL, 2 by default
 ---@param callback fun(err: axo.Error?, status: axo.WorkStatus?)?
 ---@return axo.WorkStatus?, axo.Error?
