@@ -24,9 +24,9 @@ local function described(record, path)
   }
 end
 
-local function of_start(job, record, path)
-  local fields, decided = described(record, path), job.sandbox
-  fields.network, fields.env = record.network, names_of(job.asked.env)
+local function of_start(start, record, path)
+  local fields, decided = described(record, path), start.sandbox
+  fields.network, fields.env = record.network, names_of(start.asked.env)
   fields.policy = {
     network = decided.network, limits = decided.limits, user = decided.user,
     require_resource_limits = decided.require_resource_limits,
@@ -39,19 +39,19 @@ local function of_start(job, record, path)
 end
 
 --- A start has ended.
----@param job axo.Job
+---@param start axo.Start
 ---@param sb axo.Sandbox? nil when it failed
 ---@param err axo.Error?
-function audit_session.started(job, sb, err)
+function audit_session.started(start, sb, err)
   if not audit.is_on() then return end
   if not sb then
-    return audit.emit("session_failed", job.id, {
-      dir = job.asked.dir, image = job.asked.image, error = audit.error_fields(err),
+    return audit.emit("session_failed", start.id, {
+      dir = start.asked.dir, image = start.asked.image, error = audit.error_fields(err),
     })
   end
   local record = sb.record
   if record.kind ~= "started" then return audit_session.opened(record, sb) end
-  audit.emit("session_start", job.id, of_start(job, record, sb:path()))
+  audit.emit("session_start", start.id, of_start(start, record, sb:path()))
 end
 
 --- A session that runs already was opened, or a container attached to.

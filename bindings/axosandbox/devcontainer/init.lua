@@ -240,20 +240,20 @@ local function split(opts, callback)
   return opts, callback
 end
 
-local function step(job, begin)
+local function step(steps, begin)
   return await.call(function(done)
     local handle, err = begin(done)
-    job.current = handle
-    if handle and job.cancelled then handle:cancel() end
+    steps.current = handle
+    if handle and steps.cancelled then handle:cancel() end
     return handle, err
   end)
 end
 
-local function start_and_enter(job, description, opts)
-  local sb, err = step(job, function(done) return start.start(description.options, done) end)
+local function start_and_enter(steps, description, opts)
+  local sb, err = step(steps, function(done) return start.start(description.options, done) end)
   if not sb then return nil, err end
   local result
-  result, err = step(job, function(done) return lifecycle.enter(sb, description, opts, done) end)
+  result, err = step(steps, function(done) return lifecycle.enter(sb, description, opts, done) end)
   if result then return sb, result end
   -- One that ran before (`reuse`) goes on.
   sb:__close()
@@ -262,14 +262,14 @@ end
 
 local function cancellable(body, callback)
   return await.call(function(done)
-    local job = {}
+    local steps = {}
     await.defer(function()
-      await.spawn(function() return body(job) end, done)
+      await.spawn(function() return body(steps) end, done)
     end)
     return {
       cancel = function()
-        job.cancelled = true
-        if job.current then job.current:cancel() end
+        steps.cancelled = true
+        if steps.current then steps.current:cancel() end
       end,
     }
   end, callback)
@@ -294,7 +294,7 @@ function devcontainer.start(description, opts, callback)
   opts = options.check(SHAPE, opts, "axosandbox.devcontainer.start", 2)
   request.check(description.options, 2)
   policy_of(description.options.policy, 2)
-  return cancellable(function(job) return start_and_enter(job, description, opts) end, callback)
+  return cancellable(function(steps) return start_and_enter(steps, description, opts) end, callback)
 end
 
 --- Enters a session, started or opened, as its devcontainer.json has it. From now on its

@@ -33,9 +33,9 @@ local function local_reading(name)
   end
 end
 
-local function is_here(job, name)
-  local argv = core.argv.image_exists { podman = job.client.program, image = name }
-  return argv ~= nil and job:ask(argv, { op = "image" }) ~= nil
+local function is_here(start, name)
+  local argv = core.argv.image_exists { podman = start.client.program, image = name }
+  return argv ~= nil and start:ask(argv, { op = "image" }) ~= nil
 end
 
 ---@class axo.LocalImage
@@ -44,23 +44,23 @@ end
 
 --- The image of this machine that a short name may stand for, in a coroutine: podman's store is
 --- asked.
----@param job axo.Job
+---@param start axo.Start
 ---@param asked string?
 ---@return axo.LocalImage? found
-function image.find_local(job, asked)
+function image.find_local(start, asked)
   if not asked then return nil end
   local here, reference = local_reading(asked)
-  if not here or not is_here(job, here.text) then return nil end
-  return { reference = here, is_second = is_here(job, reference.text) }
+  if not here or not is_here(start, here.text) then return nil end
+  return { reference = here, is_second = is_here(start, reference.text) }
 end
 
 -- Two images have that name: whoever typed it is told which one runs.
-local function tell_apart(job, asked, found, decision)
+local function tell_apart(start, asked, found, decision)
   local name = found.reference.text
   if image.same(decision.image, name) then
-    job:warn(("the image %s is %s, which was made on this machine"):format(asked, name))
+    start:warn(("the image %s is %s, which was made on this machine"):format(asked, name))
   elseif image.same(decision.image, asked) then
-    job:warn(("the image %s is %s; %s is here, too: give that name to run it"):format(
+    start:warn(("the image %s is %s; %s is here, too: give that name to run it"):format(
       asked, decision.image, name))
   end
 end
@@ -88,12 +88,12 @@ end
 
 --- Asks the image policy, and says which image a short name stands for; in a coroutine.
 --- Raises what fails, and "POLICY" where the image is refused.
----@param job axo.Job with `client`, `set` and `asked`
+---@param start axo.Start with `client`, `set` and `asked`
 ---@return axo.policy.ImageDecision decision
-function image.decide(job)
-  local set, asked, optional = job.set, job.asked.image, job.asked.optional_image
+function image.decide(start)
+  local set, asked, optional = start.set, start.asked.image, start.asked.optional_image
   local reference = asked and must(core.reference.parse(asked))
-  local found = image.find_local(job, asked)
+  local found = image.find_local(start, asked)
   local request = question(set, asked, optional, reference, found)
   local decision = must(set:decide("image_trust", request))
   if decision.deny then denied(set, decision.deny) end
@@ -105,7 +105,7 @@ function image.decide(job)
     end
     decision.fallback = nil
   end
-  if found then tell_apart(job, asked, found, decision) end
+  if found then tell_apart(start, asked, found, decision) end
   return decision
 end
 

@@ -157,11 +157,11 @@ end
 
 --- Tells netavark what to write its rules with, where its own choice does not work. What made a
 --- network must take it down too, so that this goes for every request.
----@param driver "iptables"|"nftables"|nil nil: its own choice
-function Client:use_firewall(driver)
-  self.firewall = driver
+---@param firewall "iptables"|"nftables"|nil nil: its own choice
+function Client:use_firewall(firewall)
+  self.firewall = firewall
   self.env = host.podman_env {
-    NETAVARK_FW = driver, XDG_RUNTIME_DIR = self.dir, PATH = self.path,
+    NETAVARK_FW = firewall, XDG_RUNTIME_DIR = self.dir, PATH = self.path,
   }
 end
 
@@ -199,8 +199,8 @@ function podman.adaptations(program)
 end
 
 local function known_firewall(adaptations)
-  local driver = adaptations.firewall
-  return (driver == "iptables" or driver == "nftables") and driver or nil
+  local firewall = adaptations.firewall
+  return (firewall == "iptables" or firewall == "nftables") and firewall or nil
 end
 
 -- What it names depends on the current directory, which may be a session's.

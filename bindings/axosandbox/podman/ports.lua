@@ -110,23 +110,23 @@ function ports.verify(client, container, list, taken)
   end)
 end
 
---- Sets `job.ports` to what is really published; in a coroutine. Raises where one that may not be missing is.
----@param job axo.Job
-function ports.settle(job)
+--- Sets `start.ports` to what is really published; in a coroutine. Raises where one that may not be missing is.
+---@param start axo.Start
+function ports.settle(start)
   local missing
-  job.ports, missing =
-    ports.verify(job.client, job.plan.name, job.plan.ports, job.taken or {})
+  start.ports, missing =
+    ports.verify(start.client, start.plan.name, start.plan.ports, start.taken or {})
   if #missing == 0 then return end
   local message = "not published, though podman did not complain: " .. table.concat(missing, ", ")
   for _, port in ipairs(missing) do
-    if job.asked.required_ports[port] then
+    if start.asked.required_ports[port] then
       errors.raise {
         code = "PODMAN", op = "start", class = "PORT_CONFLICT", port = port, message = message,
         hint = "another program holds it: choose another port, or make it optional",
       }
     end
   end
-  job:warn(message, true)
+  start:warn(message, true)
 end
 
 return ports

@@ -107,23 +107,23 @@ function unmet.tell(record, kind, asked, decision)
 end
 
 --- Warns of what was asked for by `policy` fields and is decided otherwise.
----@param job axo.Job
+---@param start axo.Start
 ---@param decision axo.policy.SandboxDecision
-function unmet.tell_of_start(job, decision)
-  local list = of_sandbox(job.set:fields(), decision)
+function unmet.tell_of_start(start, decision)
+  local list = of_sandbox(start.set:fields(), decision)
   if not list[1] then return end
-  job:warn(("policy (%s) decides otherwise than was asked for: %s"):format(
-    job.set:source "sandbox", table.concat(list, "; ")), true)
+  start:warn(("policy (%s) decides otherwise than was asked for: %s"):format(
+    start.set:source "sandbox", table.concat(list, "; ")), true)
 end
 
 --- Warns where commands were allowed, and policy neither runs them nor says why.
----@param job { warn: fun(self: table, message: string, unmet: boolean?) }
+---@param teller { warn: fun(self: table, message: string, unmet: boolean?) }
 ---@param set axo.Policy
 ---@param decision axo.policy.PostCreateDecision
-function unmet.tell_of_commands(job, set, decision)
+function unmet.tell_of_commands(teller, set, decision)
   if decision.run or decision.ask or decision.warning then return end
   if not set:fields().allow_post_create then return end
-  job:warn(("policy (%s) does not run the project's commands, though allow_post_create was set")
+  teller:warn(("policy (%s) does not run the project's commands, though allow_post_create was set")
     :format(set:source "post_create"), true)
 end
 

@@ -1,4 +1,4 @@
---- How a handle lets go of its session, and how it ends one.
+--- How a session is let go of, and how it ends.
 local uv = require "luv"
 local await = require "axosandbox.base.await"
 local guest = require "axosandbox.way.native.guest"

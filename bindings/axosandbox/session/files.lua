@@ -133,7 +133,7 @@ end
 ---
 --- Codes of all file operations: "NOT_FOUND", "OUTSIDE" (also by a symbolic link), "NOT_A_FILE"
 --- (a directory, FIFO, device), "NOT_A_DIRECTORY", "TOO_LARGE", "PERMISSION", "INVALID", "IO",
---- "NO_ROOT" (the directory of the session, or of this handle, was removed, moved or replaced).
+--- "NO_ROOT" (the directory of the session, or the one attached to, was removed, moved or replaced).
 ---
 ---     local text = assert(sb:read_file "src/main.lua")
 ---     local two = assert(sb:read_file("src/main.lua", { first_line = 1, lines = 2, numbered = true }))

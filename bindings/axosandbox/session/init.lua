@@ -53,7 +53,7 @@ end
 ---@field timeout number? seconds; policy's default otherwise. 0: none
 ---@field grace number? seconds between TERM and KILL, 2 by default
 ---@field env table<string, string>? beside the session's own
----@field cwd string? absolute in the container, or relative to the session's directory; of a handle from `axo.attach`, inside its directory (code "OUTSIDE")
+---@field cwd string? absolute in the container, or relative to the session's directory; of a session from `axo.attach`, inside its directory (code "OUTSIDE")
 ---@field user string? NAME|UID[:GROUP|GID]
 ---@field stdin string|(fun(): string?)|nil bytes, or a function that returns some until it returns nil; with a callback, "pipe" leaves stdin open for h:write
 ---@field on_stdout fun(bytes: string)? gets the bytes as they come, instead of the result
@@ -64,7 +64,7 @@ end
 --- Runs a command and waits for its end. An exit code, a signal, a timeout are results, not
 --- errors: see `r:ok()`.
 ---
---- With a callback it returns a handle: `h:cancel()`, `h:signal("INT")`, `h:write(bytes)`,
+--- With a callback it returns the command: `h:cancel()`, `h:signal("INT")`, `h:write(bytes)`,
 --- `h:close_stdin()`. A timeout, a cancel and a limit end the command's whole tree inside the
 --- container, before the result comes. Codes: "NOT_FOUND", "NOT_EXECUTABLE", "NO_DIRECTORY",
 --- "NO_USER", "DENIED" and "POLICY", "CALLBACK" (a function of the options raised), "GONE" (the
@@ -185,7 +185,7 @@ function Sandbox:get_task(id)
 end
 
 --- The session's terminals, oldest first: those that are open, and the last that have ended.
---- Those of the user's other processes are among them; on the portable path only this handle's.
+--- Those of the user's other processes are among them; on the portable path only those of this one.
 ---
 ---     for _, term in ipairs(sb:list_terminals()) do print(term.id, term:status()) end
 ---@return axo.Terminal[]
@@ -306,7 +306,7 @@ function Sandbox:path() return self.way.kind end
 
 -- ---- the end ---------------------------------------------------------------------------
 
--- What is left to do for the container: closing a handle from `open` leaves it, and nothing
+-- What is left to do for the container: closing a session from `open` leaves it, and nothing
 -- removes one that was attached to.
 local function remover(self, is_closing)
   if self.record.kind == "attached" or is_closing and not self.record.owned then return nil end
@@ -346,7 +346,7 @@ function Sandbox:stop(callback)
   return finish(self, false, callback)
 end
 
---- At the end of a `<close>` variable's scope: as `stop` for a handle that started its session;
+--- At the end of a `<close>` variable's scope: as `stop` for a session that was started here;
 --- one from `open` ends what it started itself and lets go. Inside a callback nothing can wait:
 --- there the session goes on ending after the scope.
 function Sandbox:__close()

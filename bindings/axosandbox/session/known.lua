@@ -70,7 +70,7 @@ function known.record(client, set, session, container, at)
   return record
 end
 
---- Lets go of a record that nobody has a handle of; the session goes on.
+--- Lets go of a record that nobody holds a session of; its container goes on.
 ---@param record axo.Record
 function known.leave(record)
   local way, lock = record.entered, record.lock

@@ -282,8 +282,8 @@ local function check_id(id, where, level)
   if problem then error(where .. ": " .. problem, level + 1) end
 end
 
---- Opens a running session, for instance after its host was restarted. Closing the handle
---- leaves the session alone; `sb:stop()` ends it.
+--- Opens a running session, for instance after its host was restarted. Closing it
+--- leaves the container alone; `sb:stop()` ends it.
 ---
 --- Codes: "NOT_FOUND", "NOT_RUNNING", "PAUSED", "STARTING" (another process starts or removes it
 --- just now), "POLICY". An id that cannot be one raises.
@@ -291,7 +291,7 @@ end
 ---     local sb <close> = assert(axo.open "demo")
 ---     print(assert(sb:exec { "pwd" }).stdout)
 ---@param id string|axo.SessionInfo what `axo.list` told just now: then podman is not asked again
----@param opts { policy: table? }? overrides for this handle, as in `axo.start`
+---@param opts { policy: table? }? overrides for what is held here, as in `axo.start`
 ---@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
 ---@return axo.Sandbox? sandbox, axo.Error? err
 function sessions.open(id, opts, callback)
@@ -317,7 +317,7 @@ local function remove_found(client, id, found)
 end
 
 --- Ends a session by its id, whoever started it and whatever state it is in: running, paused or
---- exited. Removes its container and files; its handles find it gone. Policy is not asked.
+--- exited. Removes its container and files; who holds it finds it gone. Policy is not asked.
 ---
 --- Codes: "NOT_FOUND", "STARTING" (another process starts or removes it just now). An id that
 --- cannot be one raises.
@@ -378,7 +378,7 @@ local function attach_record(client, set, name, dir)
   return record
 end
 
---- A handle on an existing container, rooted at a directory in it (a git worktree, say). It
+--- A session in an existing container, rooted at a directory in it (a git worktree, say). It
 --- never removes the container. That of a session is entered by its guest, any other by
 --- `podman exec`.
 ---

@@ -17,7 +17,7 @@ local function take_back(stop)
   if type(stop) == "function" then await.protect(stop) end
 end
 
-local function wait_for_answer(job, question, done)
+local function wait_for_answer(asker, question, done)
   local stop, over, forget_deadline
   local function finish(agreed, why)
     if over then return end
@@ -33,38 +33,38 @@ local function wait_for_answer(job, question, done)
   forget_deadline = await.after(PATIENCE, function()
     give_up(("nobody answered in %d s"):format(PATIENCE))
   end)
-  job.current = { cancel = function() give_up "the start was cancelled" end }
+  asker.current = { cancel = function() give_up "the start was cancelled" end }
   local called = await.protect(function()
-    stop = job.asked.confirm(question, function(agreed)
+    stop = asker.asked.confirm(question, function(agreed)
       finish(agreed == true, "the answer was no")
     end)
   end)
   if not called then finish(false, "asking failed") end
   -- Cancelled before it had returned.
-  if job.cancelled then take_back(stop) end
+  if asker.cancelled then take_back(stop) end
   return true
 end
 
 --- Asks, in the start's coroutine. Nobody to ask, no answer and an error are a no, which is
 --- said in a warning.
----@param job axo.Job
+---@param asker axo.Start|axo.Entry
 ---@param question { op: string, commands: string[] }
 ---@return boolean agreed
-function confirm.ask(job, question)
+function confirm.ask(asker, question)
   if #question.commands == 0 then return false end
-  question.id, question.dir = job.id, job.asked.dir
+  question.id, question.dir = asker.id, asker.asked.dir
   local answer = { agreed = false, why = "nobody can be asked" }
-  if job.asked.confirm then
-    answer = job:off_the_clock(function()
-      return await.call(function(done) return wait_for_answer(job, question, done) end)
+  if asker.asked.confirm then
+    answer = asker:off_the_clock(function()
+      return await.call(function(done) return wait_for_answer(asker, question, done) end)
     end)
-    job.current = nil
+    asker.current = nil
   end
-  audit.emit("confirm", job.id, {
+  audit.emit("confirm", asker.id, {
     op = question.op, commands = question.commands, agreed = answer.agreed,
   })
   if not answer.agreed then
-    job:warn(("%s did not run, because policy asks first and %s"):format(
+    asker:warn(("%s did not run, because policy asks first and %s"):format(
       table.concat(question.commands, "; "), answer.why))
   end
   return answer.agreed

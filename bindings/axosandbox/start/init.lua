@@ -10,7 +10,7 @@ local hints = require "axosandbox.base.hints"
 local guest = require "axosandbox.way.native.guest"
 local host = require "axosandbox.host"
 local image = require "axosandbox.podman.image"
-local job_of = require "axosandbox.start.job"
+local under_way = require "axosandbox.start.under_way"
 local learnt = require "axosandbox.start.learnt"
 local leftovers = require "axosandbox.session.leftovers"
 local own_files = require "axosandbox.host.own_files"
@@ -32,7 +32,7 @@ local settle = require "axosandbox.start.settle"
 local tables = require "axosandbox.base.tables"
 local unmet = require "axosandbox.policy.unmet"
 
-local start = {}
+local starting = {}
 
 local must = errors.must
 
@@ -68,7 +68,7 @@ end
 ---@param asked axo.Asked with `source`
 ---@param remote_user string? whom its commands are to run as
 ---@return axo.policy.SandboxDecision? decision, axo.Error? err code "POLICY" or "OWN_FILES"
-function start.decide_sandbox(set, asked, remote_user)
+function starting.decide_sandbox(set, asked, remote_user)
   if asked.source then
     local ok, refusal = own_files.check(asked.source)
     if not ok then return nil, refusal end
@@ -77,15 +77,15 @@ function start.decide_sandbox(set, asked, remote_user)
 end
 
 -- A user that came with an image means nothing in another one.
-local function settle_user(job, sandbox, chosen)
-  local user = job.asked.user
+local function settle_user(start, sandbox, chosen)
+  local user = start.asked.user
   if not user then return end
-  local is_replaced = job.asked.image and not image.may_be(job.asked.image, chosen.image)
-  if is_replaced and sandbox.user == user and job.set:fields().user ~= user then
+  local is_replaced = start.asked.image and not image.may_be(start.asked.image, chosen.image)
+  if is_replaced and sandbox.user == user and start.set:fields().user ~= user then
     sandbox.user = nil
   end
   if sandbox.user == user then return end
-  job:warn(("the user %s was asked for, and the session runs as %s: %s"):format(
+  start:warn(("the user %s was asked for, and the session runs as %s: %s"):format(
     user, sandbox.user or "the image's own", is_replaced and "another image runs" or "policy"),
     true)
 end
@@ -104,40 +104,40 @@ local function check_way()
 end
 
 -- The native way needs our kernel under the container, and the guest's binary.
-local function guest_for(job)
-  if os.getenv "AXOSANDBOX_PATH" == "portable" or job.client:is_remote() or job.lost_guest then
+local function guest_for(start)
+  if os.getenv "AXOSANDBOX_PATH" == "portable" or start.client:is_remote() or start.lost_guest then
     return nil
   end
   local binary, err = guest.binary()
-  if err then job:warn("the portable path is used: " .. tostring(err)) end
+  if err then start:warn("the portable path is used: " .. tostring(err)) end
   return binary
 end
 
 -- What policy gives back of the floor is said aloud. Without root it is the shipped policy's answer
 -- that set-id bits may be set: what they lead to is the user, who has the directory anyway.
-local function warn_of_the_floor(job)
-  if job.plan.setuid and uv.getuid() == 0 then
-    job:warn("policy lets this session make set-id programs (setuid): one that it leaves in its "
+local function warn_of_the_floor(start)
+  if start.plan.setuid and uv.getuid() == 0 then
+    start:warn("policy lets this session make set-id programs (setuid): one that it leaves in its "
       .. "directory runs as root, whoever starts it")
   end
-  if job.plan.nested_namespaces then
-    job:warn("policy lets this session make namespaces of its own (nested_namespaces): it has "
+  if start.plan.nested_namespaces then
+    start:warn("policy lets this session make namespaces of its own (nested_namespaces): it has "
       .. "every capability in them, reaches much more of the kernel, and may leave programs with "
       .. "capabilities in its directory")
   end
 end
 
 -- Without a network no port is published: who asked for one gets it, or an error.
-local function tell_of_ports(job)
-  local asked, is_own = job.asked, job.set:fields().network == "none"
-  if #job.plan.ports == #asked.ports then return end
+local function tell_of_ports(start)
+  local asked, is_own = start.asked, start.set:fields().network == "none"
+  if #start.plan.ports == #asked.ports then return end
   local why = is_own and "no network was asked for"
     or "the sandbox policy gives this session no network"
   local required = {}
   for _, port in ipairs(asked.ports) do
     if asked.required_ports[port] then required[#required + 1] = tostring(port) end
   end
-  if not required[1] then return job:warn("no port is published: " .. why, true) end
+  if not required[1] then return start:warn("no port is published: " .. why, true) end
   errors.raise {
     code = is_own and "INVALID" or "POLICY", op = "start", port = tonumber(required[1]),
     message = ("the port %s was asked for and cannot be published: %s"):format(
@@ -146,50 +146,51 @@ local function tell_of_ports(job)
   }
 end
 
-local function make_plan(job)
-  local asked = job.asked
-  local sandbox = must(decide_sandbox(job.set, asked, asked.remote_user))
-  local chosen = image.decide(job)
-  if chosen.warning then job:warn(chosen.warning, asked.image ~= nil) end
-  settle_user(job, sandbox, chosen)
-  session_user.prefer(job, sandbox, chosen)
+local function make_plan(start)
+  local asked = start.asked
+  local sandbox = must(decide_sandbox(start.set, asked, asked.remote_user))
+  local chosen = image.decide(start)
+  if chosen.warning then start:warn(chosen.warning, asked.image ~= nil) end
+  settle_user(start, sandbox, chosen)
+  session_user.prefer(start, sandbox, chosen)
   -- From now on by the name that a short one stands for.
   if image.may_be(asked.image, chosen.image) then asked.image = chosen.image end
-  unmet.tell_of_start(job, sandbox)
+  unmet.tell_of_start(start, sandbox)
   local problem
-  job.plan, problem = plan.new({
-    guest = guest_for(job), search = not job.client:is_remote() and guest.search_binary() or nil,
+  start.plan, problem = plan.new({
+    guest = guest_for(start),
+    search = not start.client:is_remote() and guest.search_binary() or nil,
     owner = host.identity(), version = core.version,
-    place = job.place:path(), podman_dir = job.client:runtime_dir(),
+    place = start.place:path(), podman_dir = start.client:runtime_dir(),
     id = asked.id, dir = asked.dir, source = asked.source, image = asked.image,
-    root = not job.client:is_remote() and asked.identity or nil,
+    root = not start.client:is_remote() and asked.identity or nil,
     needs_image = asked.image ~= nil and not asked.optional_image, ports = asked.ports,
     required_ports = asked.required_ports, env = asked.env, keep = asked.keep,
     secret_names = next(asked.env_from) and tables.keys(asked.env_from) or nil,
   }, sandbox, chosen)
-  if not job.plan then errors.raise { code = "POLICY", op = "start", message = problem } end
-  tell_of_ports(job)
-  warn_of_the_floor(job)
-  job.sandbox = sandbox
-  job.pull_timeout = sandbox.timeouts and sandbox.timeouts.pull
-  job:set_deadline(sandbox.timeouts and sandbox.timeouts.start or DEFAULT_TIMEOUT)
+  if not start.plan then errors.raise { code = "POLICY", op = "start", message = problem } end
+  tell_of_ports(start)
+  warn_of_the_floor(start)
+  start.sandbox = sandbox
+  start.pull_timeout = sandbox.timeouts and sandbox.timeouts.pull
+  start:set_deadline(sandbox.timeouts and sandbox.timeouts.start or DEFAULT_TIMEOUT)
 end
 
 -- ---- the lock ------------------------------------------------------------------------
 
 -- False when somebody else holds it.
-local function take_lock(job)
-  local lock, err = session_lock.take(job.place, true)
+local function take_lock(start)
+  local lock, err = session_lock.take(start.place, true)
   if not lock and err.code ~= "EBUSY" then error(err, 0) end
-  job.lock = lock
+  start.lock = lock
   return lock ~= nil
 end
 
-local function lock(job)
-  if take_lock(job) then return end
+local function lock(start)
+  if take_lock(start) then return end
   errors.raise {
     code = "IN_USE", op = "start",
-    message = ("the session %q is in use: it is open somewhere, or being started"):format(job.id),
+    message = ("the session %q is in use: it is open somewhere, or being started"):format(start.id),
     hint = hints.TABLE.in_use.lua,
   }
 end
@@ -197,136 +198,136 @@ end
 -- ---- after podman run ----------------------------------------------------------------
 
 -- podman knows nothing of it, so it is in another store, and its files are in our place.
-local function rival(job)
+local function rival(start)
   errors.raise {
     code = "IN_USE", op = "start",
-    message = ("a session %q runs already, in another of podman's stores"):format(job.id),
+    message = ("a session %q runs already, in another of podman's stores"):format(start.id),
     hint = "choose another id, or stop it with the podman that started it",
   }
 end
 
-local function make_directory(job)
+local function make_directory(start)
   local err
-  job.dir, err = job.place:dir()
-  must(job.dir, err)
+  start.dir, err = start.place:dir()
+  must(start.dir, err)
 end
 
-local function run(job)
-  local container = session_user.run(job)
-  job.container = container
+local function run(start)
+  local container = session_user.run(start)
+  start.container = container
   -- The container is a new one: what an older one of this id left here means nothing any more.
-  if not leftovers.remove_directory(job.dir, container.instance) then rival(job) end
-  make_directory(job)
-  settle.verify(job)
-  settle.keep(job)
+  if not leftovers.remove_directory(start.dir, container.instance) then rival(start) end
+  make_directory(start)
+  settle.verify(start)
+  settle.keep(start)
 end
 
-local function record_of(job)
+local function record_of(start)
   return {
-    id = job.id,
-    container = job.plan.name,
-    container_id = job.container.id,
-    pid = job.container.pid,
-    instance = job.container.instance,
-    link_dir = job.container.link_dir,
-    dir = job.asked.dir,
-    mounted = root.known(job.asked.dir, job.plan.root),
-    image = job.plan.base_image or job.plan.image,
-    network = job.plan.network,
-    ports = job.ports,
-    limits = job.limits,
-    warnings = job.warnings,
-    client = job.client,
-    policy = job.set,
-    lock = job.lock,
-    place = job.place,
+    id = start.id,
+    container = start.plan.name,
+    container_id = start.container.id,
+    pid = start.container.pid,
+    instance = start.container.instance,
+    link_dir = start.container.link_dir,
+    dir = start.asked.dir,
+    mounted = root.known(start.asked.dir, start.plan.root),
+    image = start.plan.base_image or start.plan.image,
+    network = start.plan.network,
+    ports = start.ports,
+    limits = start.limits,
+    warnings = start.warnings,
+    client = start.client,
+    policy = start.set,
+    lock = start.lock,
+    place = start.place,
     kind = "started",
     owned = true,
-    exec = job.sandbox.exec or {},
-    timeouts = job.sandbox.timeouts or {},
-    user = job.sandbox.user,
-    runtime_dir = job.dir,
-    secrets = job.secrets,
+    exec = start.sandbox.exec or {},
+    timeouts = start.sandbox.timeouts or {},
+    user = start.sandbox.user,
+    runtime_dir = start.dir,
+    secrets = start.secrets,
   }
 end
 
 -- Their files and commands have deadlines of their own.
-local function resolve_secrets(job)
-  job.secrets = job:off_the_clock(secrets.resolve, job.asked.env_from, {
-    dirs = { job.asked.dir, job.asked.source },
-    on_process = function(process) job.current = process end,
+local function resolve_secrets(start)
+  start.secrets = start:off_the_clock(secrets.resolve, start.asked.env_from, {
+    dirs = { start.asked.dir, start.asked.source },
+    on_process = function(process) start.current = process end,
   })
 end
 
 -- ---- the sequence --------------------------------------------------------------------
 
-local function prepare(job)
+local function prepare(start)
   check_way()
-  must(request.find_directory(job.asked))
-  host.avoid(job.asked.source)
-  job.client = must(podman.client())
-  must(own_files.check(job.asked.source, job.client.program))
-  must(job.set, job.set_error)
-  job.place = must(place.own(job.id))
-  make_plan(job)
+  must(request.find_directory(start.asked))
+  host.avoid(start.asked.source)
+  start.client = must(podman.client())
+  must(own_files.check(start.asked.source, start.client.program))
+  must(start.set, start.set_error)
+  start.place = must(place.own(start.id))
+  make_plan(start)
 end
 
-local function start_anew(job)
-  resolve_secrets(job)
-  make_directory(job)
-  session_file.begin(job.dir)
-  learnt.apply(job)
-  provision.look_up(job)
-  run(job)
-  provision.apply(job, run)
-  local record = record_of(job)
+local function start_anew(start)
+  resolve_secrets(start)
+  make_directory(start)
+  session_file.begin(start.dir)
+  learnt.apply(start)
+  provision.look_up(start)
+  run(start)
+  provision.apply(start, run)
+  local record = record_of(start)
   must(secrets.keep(record))
-  provision.post_create(job, record)
-  job:check_cancelled()
-  must(session_lock.share(job.lock, job.id))
+  provision.post_create(start, record)
+  start:check_cancelled()
+  must(session_lock.share(start.lock, start.id))
   return record
 end
 
 -- Until there is a session to open, or none and the right to start it.
-local function reuse_or_lock(job)
+local function reuse_or_lock(start)
   while true do
-    local record, err = reuse.find(job)
+    local record, err = reuse.find(start)
     if record then return record end
     if err and err.code ~= "STARTING" then error(err, 0) end
-    if take_lock(job) then return nil end
-    job:check_stopped()
+    if take_lock(start) then return nil end
+    start:check_stopped()
     await.sleep(REUSE_PAUSE)
   end
 end
 
-local function join(job, record)
+local function join(start, record)
   local _ <close> = errors.finally(function(err)
     if err then reuse.leave(record) end
   end)
-  resolve_secrets(job)
-  job:check_cancelled()
-  reuse.apply(job, record)
+  resolve_secrets(start)
+  start:check_cancelled()
+  reuse.apply(start, record)
   return record
 end
 
-local function establish(job)
-  prepare(job)
-  if not job.asked.reuse then lock(job) end
-  local record = job.asked.reuse and reuse_or_lock(job)
-  return record and join(job, record) or start_anew(job)
+local function establish(start)
+  prepare(start)
+  if not start.asked.reuse then lock(start) end
+  local record = start.asked.reuse and reuse_or_lock(start)
+  return record and join(start, record) or start_anew(start)
 end
 
 -- A container that this start did not make, and its files, are left alone.
-local function abandon(job)
-  if job.container then
-    local ok, err = leftovers.remove(job.client, job.container.id)
-    if not ok then job:warn("a failed start left a container: " .. tostring(err)) end
-    leftovers.remove_directory(job.dir)
-    guest.forget(job.container.instance, job.dir)
-  elseif job.dir then
-    session_file.abandon(job.dir)
+local function abandon(start)
+  if start.container then
+    local ok, err = leftovers.remove(start.client, start.container.id)
+    if not ok then start:warn("a failed start left a container: " .. tostring(err)) end
+    leftovers.remove_directory(start.dir)
+    guest.forget(start.container.instance, start.dir)
+  elseif start.dir then
+    session_file.abandon(start.dir)
   end
-  if job.lock then session_lock.release(job.lock, job.place) end
+  if start.lock then session_lock.release(start.lock, start.place) end
 end
 
 -- The guest was run, and has ended without a word: the container went with it.
@@ -338,42 +339,42 @@ end
 local begin
 
 -- That the portable way is taken has been said already.
-local function begin_without_guest(job, record)
-  job.lost_guest = true
-  job.lock, job.container, job.dir = nil, nil, nil
+local function begin_without_guest(start, record)
+  start.lost_guest = true
+  start.lock, start.container, start.dir = nil, nil, nil
   local _, err = await.call(function(done) return ending.remove(record, done) end)
   if err then return nil, err end
-  return begin(job)
+  return begin(start)
 end
 
-function begin(job)
-  local ok, record = xpcall(establish, errors.trace, job)
+function begin(start)
+  local ok, record = xpcall(establish, errors.trace, start)
   if ok then
     local sb = sessions.session(record)
-    if has_lost_its_guest(sb, record) then return begin_without_guest(job, record) end
+    if has_lost_its_guest(sb, record) then return begin_without_guest(start, record) end
     return sb
   end
-  abandon(job)
-  if job.cancelled and errors.is_error(record) then return nil, job:stopped() end
+  abandon(start)
+  if start.cancelled and errors.is_error(record) then return nil, start:stopped() end
   return nil, errors.wrap(record, "start")
 end
 
-local function begin_on_record(job)
-  local sb, err = begin(job)
-  audit_session.started(job, sb, err)
+local function begin_on_record(start)
+  local sb, err = begin(start)
+  audit_session.started(start, sb, err)
   -- Not before: the error may hold what a command printed.
-  if not sb then secrets.release(job.secrets) end
+  if not sb then secrets.release(start.secrets) end
   return sb, err
 end
 
-local function new_job(opts, level)
+local function new_start(opts, level)
   local asked = request.check(opts, level + 1)
   local called, set, err = pcall(policy.new, opts.policy)
   if not called then error(set, level + 1) end
   if set then set.session = asked.id end
-  local job = job_of.new { id = asked.id, asked = asked, set = set, set_error = err }
-  job:set_deadline(DEFAULT_TIMEOUT)
-  return job
+  local start = under_way.new { id = asked.id, asked = asked, set = set, set_error = err }
+  start:set_deadline(DEFAULT_TIMEOUT)
+  return start
 end
 
 ---@class axo.StartOptions
@@ -397,7 +398,7 @@ end
 --- A stale container of this id is removed; one that a live host uses is an error with code
 --- "IN_USE", unless `reuse` is set and it has the same directory and image, no network where this
 --- start has none and no larger limits than `policy.limits`: then that session is opened. `env`
---- and `env_from` go to what this handle starts; a port that it does not publish, a network that it
+--- and `env_from` go to what is started here; a port that it does not publish, a network that it
 --- lacks, another limit, and `user`, `post_create` and a size of /dev/shm, which are a start's alone,
 --- are warnings.
 ---
@@ -413,19 +414,19 @@ end
 ---@param opts axo.StartOptions
 ---@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
 ---@return axo.Sandbox? sandbox, axo.Error? err
-function start.start(opts, callback)
-  local job = new_job(opts, 2)
+function starting.start(opts, callback)
+  local start = new_start(opts, 2)
   return await.call(function(done)
     await.defer(function()
-      await.spawn(function() return begin_on_record(job) end, done)
+      await.spawn(function() return begin_on_record(start) end, done)
     end)
-    return { cancel = function() job:cancel() end }
+    return { cancel = function() start:cancel() end }
   end, callback)
 end
 
 ---@class axo.Record what is known of a running container
 ---@field kind "started"|"opened"|"attached"
----@field owned boolean this handle started it: closing it ends the session
+---@field owned boolean started here: closing it ends the session
 ---@field id string
 ---@field container string its name
 ---@field container_id string
@@ -448,4 +449,4 @@ end
 ---@field defaults { env: table<string, string>?, cwd: string?, user: string? }? of its commands
 ---@field port_labels table<integer, string>?
 
-return start
+return starting

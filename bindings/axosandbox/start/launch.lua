@@ -26,9 +26,9 @@ local MAX_WAIT = 60
 
 -- ---- one attempt ---------------------------------------------------------------------
 
-local function spec_of(job, attempt)
-  return plan.spec(job.plan, {
-    podman = job.client.program,
+local function spec_of(start, attempt)
+  return plan.spec(start.plan, {
+    podman = start.client.program,
     seccomp = attempt.seccomp,
     cidfile = attempt.cidfile,
     pidfile = attempt.pidfile,
@@ -39,32 +39,32 @@ end
 
 --- Where the profile of system calls is written for one `podman run`. A podman that is elsewhere
 --- (a virtual machine that shares the homes) reads it from the user's cache.
----@param job axo.Job
+---@param start axo.Start
 ---@param instance string
 ---@return string path
-function launch.profile_path(job, instance)
-  local dir = job.client:is_remote() and must(host.cache_dir()) or job.dir
+function launch.profile_path(start, instance)
+  local dir = start.client:is_remote() and must(host.cache_dir()) or start.dir
   return ("%s/%s.seccomp.json"):format(dir, instance)
 end
 
 -- Without a place for its socket there is no guest.
-local function link_dir(job)
-  if not job.plan.guest then return nil end
-  local path, err = guest.make_link_dir(job.plan.instance, job.dir)
+local function link_dir(start)
+  if not start.plan.guest then return nil end
+  local path, err = guest.make_link_dir(start.plan.instance, start.dir)
   if path then return path end
-  job.plan.guest = nil
-  job:warn("the portable path is used: " .. tostring(err))
+  start.plan.guest = nil
+  start:warn("the portable path is used: " .. tostring(err))
 end
 
-local function new_attempt(job)
-  job.plan.instance = naming.token()
-  local base = job.dir .. "/" .. job.plan.instance
+local function new_attempt(start)
+  start.plan.instance = naming.token()
+  local base = start.dir .. "/" .. start.plan.instance
   return {
-    instance = job.plan.instance,
-    seccomp = launch.profile_path(job, job.plan.instance),
+    instance = start.plan.instance,
+    seccomp = launch.profile_path(start, start.plan.instance),
     cidfile = base .. ".cid",
-    pidfile = not job.client:is_remote() and base .. ".pid" or nil,
-    link_dir = link_dir(job),
+    pidfile = not start.client:is_remote() and base .. ".pid" or nil,
+    link_dir = link_dir(start),
   }
 end
 
@@ -83,16 +83,16 @@ end
 
 -- An image whose `sleep` is not one, a guest that cannot serve, or a container that was killed at
 -- once.
-local function check_alive(job, container)
+local function check_alive(start, container)
   if not container.pid or uv.fs_stat("/proc/" .. container.pid) then return container end
-  local found = job.plan.guest and job.client:inspect(container.id, "start")
+  local found = start.plan.guest and start.client:inspect(container.id, "start")
   local why = guest.ending(found and found.State and found.State.ExitCode)
-  leftovers.remove(job.client, container.id)
-  guest.forget(container.instance, job.dir)
+  leftovers.remove(start.client, container.id)
+  guest.forget(container.instance, start.dir)
   errors.raise {
     code = "PODMAN", op = "start", final = true, ended = true,
     message = why and why.message
-      or ("the container ended as soon as it was started (image %s)"):format(job.plan.image),
+      or ("the container ended as soon as it was started (image %s)"):format(start.plan.image),
     hint = why and why.hint or "the image must have a `sleep` command that waits",
   }
 end
@@ -101,48 +101,48 @@ end
 -- none of them quicker. The line is this process's.
 local starting = turns.new(3 * math.max(1, #(uv.cpu_info() or {})))
 
-local function run_once(job)
-  job:check_stopped()
-  local attempt = new_attempt(job)
-  local argv, err = core.argv.run(spec_of(job, attempt))
+local function run_once(start)
+  start:check_stopped()
+  local attempt = new_attempt(start)
+  local argv, err = core.argv.run(spec_of(start, attempt))
   if not argv then
     err.final = true
     error(err, 0)
   end
-  local p = job.plan
-  if p.firewall ~= job.client.firewall then job.client:use_firewall(p.firewall) end
-  job.taken = job.client:is_remote() and {} or ports.busy(p.publish_address, p.ports)
+  local p = start.plan
+  if p.firewall ~= start.client.firewall then start.client:use_firewall(p.firewall) end
+  start.taken = start.client:is_remote() and {} or ports.busy(p.publish_address, p.ports)
   local result
-  result, err = job:ask(argv, { op = "start" })
+  result, err = start:ask(argv, { op = "start" })
   uv.fs_unlink(attempt.seccomp)
   if not result then
-    leftovers.clean(job.client, attempt, err)
-    guest.forget(attempt.instance, job.dir)
+    leftovers.clean(start.client, attempt, err)
+    guest.forget(attempt.instance, start.dir)
     error(err, 0)
   end
-  return check_alive(job, container_of(attempt, result))
+  return check_alive(start, container_of(attempt, result))
 end
 
-local function wait_for_turn(job)
+local function wait_for_turn(start)
   local taken = await.call(function(done)
-    job.current = starting:request(done)
+    start.current = starting:request(done)
     return true
   end)
-  job.current = nil
+  start.current = nil
   return taken
 end
 
-local function run(job)
-  local has_turn = starting:try() or job:off_the_clock(wait_for_turn, job)
-  if not has_turn then error(job:stopped(), 0) end
-  return starting:use(run_once, job)
+local function run(start)
+  local has_turn = starting:try() or start:off_the_clock(wait_for_turn, start)
+  if not has_turn then error(start:stopped(), 0) end
+  return starting:use(run_once, start)
 end
 
-local function pull(job)
-  job:off_the_clock(function()
-    local argv, opts = image.pull_request(job.client, job.plan.image, job.pull_timeout)
-    job.plan.pulled = true
-    must(job:ask(argv, opts))
+local function pull(start)
+  start:off_the_clock(function()
+    local argv, opts = image.pull_request(start.client, start.plan.image, start.pull_timeout)
+    start.plan.pulled = true
+    must(start:ask(argv, opts))
   end)
 end
 
@@ -150,18 +150,18 @@ local STEPS = { run = run, pull = pull }
 
 -- ---- after a failure -----------------------------------------------------------------
 
-local function meaning_of(job, err)
+local function meaning_of(start, err)
   if err.code == "TIMEOUT" and err.op == "pull" then
     return { class = "REGISTRY_UNREACHABLE", subclass = "TIMEOUT" }
   end
-  return must(job.set:decide("retry", {
+  return must(start.set:decide("retry", {
     op = "classify", stderr = err.stderr or "", exit_code = err.exit_code,
   }))
 end
 
-local function ask_policy(job, meaning, err, attempt)
+local function ask_policy(start, meaning, err, attempt)
   local hard = core.hard_limits() or {}
-  return must(job.set:decide("retry", {
+  return must(start.set:decide("retry", {
     op = "retry",
     class = meaning.class,
     subclass = meaning.subclass,
@@ -170,15 +170,15 @@ local function ask_policy(job, meaning, err, attempt)
     exit_code = err.exit_code,
     stage = err.op == "pull" and "pull" or "run",
     attempt = attempt,
-    plan = plan.summary(job.plan),
+    plan = plan.summary(start.plan),
     host = { nofile = hard.nofile, nproc = hard.nproc, runtimes = podman.runtimes(),
       firewalls = podman.firewalls() },
-    fields = job.set:fields(),
+    fields = start.set:fields(),
   }))
 end
 
-local function give_up(job, err, meaning, decision)
-  local required = meaning.class == "CGROUP" and job.plan.require_limits
+local function give_up(start, err, meaning, decision)
+  local required = meaning.class == "CGROUP" and start.plan.require_limits
   errors.raise {
     code = required and "LIMITS" or "PODMAN",
     op = "start",
@@ -194,64 +194,65 @@ local function give_up(job, err, meaning, decision)
 end
 
 -- podman names the first busy port only; those that are known to be busy go with it.
-local function with_taken_ports(job, changes)
+local function with_taken_ports(start, changes)
   if type(changes.drop_ports) ~= "table" then return changes end
   local dropped = {}
   for _, port in ipairs(changes.drop_ports) do dropped[#dropped + 1] = port end
-  for port in pairs(job.taken or {}) do dropped[#dropped + 1] = port end
+  for port in pairs(start.taken or {}) do dropped[#dropped + 1] = port end
   return tables.merged(changes, { drop_ports = dropped })
 end
 
 -- Whether the change gives up something that was asked for.
-local function is_unmet(job, before, changed)
-  if changed.drop_limits ~= before.drop_limits then return job.set:fields().limits ~= nil end
+local function is_unmet(start, before, changed)
+  if changed.drop_limits ~= before.drop_limits then return start.set:fields().limits ~= nil end
   return changed.network ~= before.network or #changed.ports < #before.ports
 end
 
-local function apply(job, decision, meaning)
-  local before = job.plan
-  local changes = with_taken_ports(job, decision.changes or {})
+local function apply(start, decision, meaning)
+  local before = start.plan
+  local changes = with_taken_ports(start, decision.changes or {})
   local changed, problem = plan.apply(before, changes)
   if not changed then
     errors.raise { code = "POLICY", op = "start", message = problem, class = meaning.class }
   end
-  job.plan = changed
+  start.plan = changed
   local text = decision.warning or plan.difference(before, changed)
   if changed.image ~= before.image then
-    if text then job:mention(text, "fallback:" .. before.image) end
-    learnt.fallback(job, before.image, changed.image)
+    if text then start:mention(text, "fallback:" .. before.image) end
+    learnt.fallback(start, before.image, changed.image)
   elseif text then
-    job:warn(text, is_unmet(job, before, changed))
+    start:warn(text, is_unmet(start, before, changed))
   end
 end
 
-local function perform(job, decision, meaning, err)
+local function perform(start, decision, meaning, err)
   local changes = decision.changes or {}
-  if changes.pull and job.plan.pull == "never" then
-    give_up(job, err, meaning, {
+  if changes.pull and start.plan.pull == "never" then
+    give_up(start, err, meaning, {
       hint = "the image policy allows no pull: load the image yourself",
     })
   end
-  if changes.remove_stale then must(leftovers.remove_stale(job.client, job.id)) end
-  apply(job, decision, meaning)
+  if changes.remove_stale then must(leftovers.remove_stale(start.client, start.id)) end
+  apply(start, decision, meaning)
   if changes.wait then await.sleep(math.min(changes.wait, MAX_WAIT)) end
-  job.step = changes.pull and "pull" or "run"
+  start.step = changes.pull and "pull" or "run"
 end
 
 -- Failures that need no policy, because only one answer is right. False for all others.
-local function mend(job, meaning)
-  if learnt.blame(job, meaning) then return true end
-  if meaning.class == "IMAGE_NOT_FOUND" and job.plan.base_image then
-    return learnt.forget_cache(job)
+local function mend(start, meaning)
+  if learnt.blame(start, meaning) then return true end
+  if meaning.class == "IMAGE_NOT_FOUND" and start.plan.base_image then
+    return learnt.forget_cache(start)
   end
-  if image.is_embedded(job.plan.image) and not job.imported
+  if image.is_embedded(start.plan.image) and not start.imported
     and (meaning.class == "IMAGE_NOT_FOUND" or meaning.class == "REGISTRY_UNREACHABLE") then
-    job.imported = true
-    return must(embedded.ensure(job.client))
+    start.imported = true
+    return must(embedded.ensure(start.client))
   end
-  if meaning.class == "MACHINE_NOT_RUNNING" and not host.is_linux() and not job.machine_started then
-    job.machine_started = true
-    return must(job:off_the_clock(install.start_machine, job.client))
+  if meaning.class == "MACHINE_NOT_RUNNING" and not host.is_linux()
+    and not start.machine_started then
+    start.machine_started = true
+    return must(start:off_the_clock(install.start_machine, start.client))
   end
   return false
 end
@@ -265,45 +266,45 @@ end
 
 -- The guest could not be run (its file system is mounted noexec, a security module refused it):
 -- the portable way asks for less.
-local function without_guest(job, err, meaning)
+local function without_guest(start, err, meaning)
   local refused = err.ended or (meaning and meaning.class == "OCI_RUNTIME")
-  if not job.plan.guest or not refused or job.plan.mapped then return false end
-  job.plan.guest = nil
-  job:warn("the portable path is used, because the guest could not be run: " .. err.message)
+  if not start.plan.guest or not refused or start.plan.mapped then return false end
+  start.plan.guest = nil
+  start:warn("the portable path is used, because the guest could not be run: " .. err.message)
   return true
 end
 
 local NOT_THE_GUEST = { RLIMIT = true, NO_SUCH_USER = true }
 
 -- Raises where nothing is left to try.
-local function recover(job, err, attempt)
-  if err.ended and without_guest(job, err) then return end
+local function recover(start, err, attempt)
+  if err.ended and without_guest(start, err) then return end
   if is_final(err) then error(err, 0) end
-  local meaning = meaning_of(job, err)
-  if mend(job, meaning) then return end
-  if not NOT_THE_GUEST[meaning.subclass] and without_guest(job, err, meaning) then return end
-  local decision = ask_policy(job, meaning, err, attempt)
-  if decision.action ~= "retry" then give_up(job, err, meaning, decision) end
-  perform(job, decision, meaning, err)
+  local meaning = meaning_of(start, err)
+  if mend(start, meaning) then return end
+  if not NOT_THE_GUEST[meaning.subclass] and without_guest(start, err, meaning) then return end
+  local decision = ask_policy(start, meaning, err, attempt)
+  if decision.action ~= "retry" then give_up(start, err, meaning, decision) end
+  perform(start, decision, meaning, err)
 end
 
---- Starts the container of a job's plan, in a coroutine, or raises. Each change that it took is a
---- warning of the job; a failure leaves no container behind.
----@param job axo.Job
+--- Starts the container of a start's plan, in a coroutine, or raises. Each change that it took is a
+--- warning of the start; a failure leaves no container behind.
+---@param start axo.Start
 ---@return { id: string, pid: integer?, instance: string } container
-function launch.run(job)
-  job.step = "run"
+function launch.run(start)
+  start.step = "run"
   local last
   for attempt = 1, MAX_STEPS do
-    local step = job.step
-    job.step = "run"
-    local container, err = errors.try(STEPS[step], job)
+    local step = start.step
+    start.step = "run"
+    local container, err = errors.try(STEPS[step], start)
     if container then
-      learnt.keep(job)
+      learnt.keep(start)
       return container
     end
     last = err or last
-    if err then recover(job, err, attempt) end
+    if err then recover(start, err, attempt) end
   end
   errors.raise {
     code = "PODMAN", op = "start", message = ("gave up after %d attempts: %s"):format(

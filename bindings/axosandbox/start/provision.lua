@@ -29,28 +29,28 @@ local must = errors.must
 local COMMIT_TIMEOUT = 300
 local KEPT_OUTPUT = 256 * 1024
 
-local function decide(job)
-  return job.set:decide("provision", {
-    image = job.plan.image,
-    reference = core.reference.parse(job.plan.image),
-    network = job.plan.network,
-    embedded = image.is_embedded(job.plan.image),
-    id = job.id,
-    dir = job.asked.dir,
+local function decide(start)
+  return start.set:decide("provision", {
+    image = start.plan.image,
+    reference = core.reference.parse(start.plan.image),
+    network = start.plan.network,
+    embedded = image.is_embedded(start.plan.image),
+    id = start.id,
+    dir = start.asked.dir,
   })
 end
 
-local function cached_image(job, decision)
-  return naming.cached_image(decision.key, decision.commands, job.plan.image)
+local function cached_image(start, decision)
+  return naming.cached_image(decision.key, decision.commands, start.plan.image)
 end
 
 --- Puts the image that an earlier provisioning made in the place of the plan's, when there is
 --- one. An error of policy is left for `provision.apply` to report.
----@param job axo.Job
-function provision.look_up(job)
-  local decision = decide(job)
+---@param start axo.Start
+function provision.look_up(start)
+  local decision = decide(start)
   if decision and decision.run and decision.cache then
-    learnt.use_cache(job, cached_image(job, decision))
+    learnt.use_cache(start, cached_image(start, decision))
   end
 end
 
@@ -61,8 +61,8 @@ local function complaint_of(err)
   return tail and tail ~= err.message and ("%s (%s)"):format(err.message, tail) or err.message
 end
 
-local function builder_plan(job, decision)
-  local p = assert(plan.apply(job.plan, {}))
+local function builder_plan(start, decision)
+  local p = assert(plan.apply(start.plan, {}))
   local instance = naming.token()
   p.name = naming.BUILDER_PREFIX .. instance
   -- The user stays the image's: it becomes the new image's, and the commands run as root.
@@ -78,94 +78,94 @@ local function builder_plan(job, decision)
   return p, instance
 end
 
-local function start_builder(job, decision)
-  local p, instance = builder_plan(job, decision)
-  local attempt = { instance = instance, cidfile = ("%s/%s.cid"):format(job.dir, instance) }
-  local seccomp = launch.profile_path(job, instance)
+local function start_builder(start, decision)
+  local p, instance = builder_plan(start, decision)
+  local attempt = { instance = instance, cidfile = ("%s/%s.cid"):format(start.dir, instance) }
+  local seccomp = launch.profile_path(start, instance)
   local argv = must(core.argv.run(plan.spec(p, {
-    podman = job.client.program, seccomp = seccomp, cidfile = attempt.cidfile,
+    podman = start.client.program, seccomp = seccomp, cidfile = attempt.cidfile,
     hard_limits = core.hard_limits(),
   })))
-  local result, err = job:ask(argv, { op = "provision" })
+  local result, err = start:ask(argv, { op = "provision" })
   uv.fs_unlink(seccomp)
   if not result then
-    leftovers.clean(job.client, attempt, err)
+    leftovers.clean(start.client, attempt, err)
     error(err, 0)
   end
   uv.fs_unlink(attempt.cidfile)
   return result.stdout:match "%x+"
 end
 
-local function run_commands(job, container, decision)
+local function run_commands(start, container, decision)
   local deadline = await.now() + decision.timeout
   for _, command in ipairs(decision.commands) do
-    job:inform("provisioning: " .. command, { op = "provision" })
+    start:inform("provisioning: " .. command, { op = "provision" })
     local argv = must(core.argv.exec {
-      podman = job.client.program, container = container, user = "0",
+      podman = start.client.program, container = container, user = "0",
       command = shell.argv(command),
     })
-    must(job:ask(argv, {
+    must(start:ask(argv, {
       op = "provision", timeout = math.max(deadline - await.now(), 0.001),
       max_output = KEPT_OUTPUT,
     }))
   end
 end
 
-local function commit(job, container, decision)
-  local name = cached_image(job, decision)
+local function commit(start, container, decision)
+  local name = cached_image(start, decision)
   local argv = must(core.argv.commit {
-    podman = job.client.program, container = container, image = name,
+    podman = start.client.program, container = container, image = name,
   })
-  must(job:ask(argv, { op = "provision", timeout = COMMIT_TIMEOUT }))
-  learnt.keep_cache(job, name, true)
+  must(start:ask(argv, { op = "provision", timeout = COMMIT_TIMEOUT }))
+  learnt.keep_cache(start, name, true)
   return name
 end
 
-local function build(job, decision)
-  local container = start_builder(job, decision)
-  local _ <close> = errors.finally(function() leftovers.remove(job.client, container) end)
-  run_commands(job, container, decision)
-  return commit(job, container, decision)
+local function build(start, decision)
+  local container = start_builder(start, decision)
+  local _ <close> = errors.finally(function() leftovers.remove(start.client, container) end)
+  run_commands(start, container, decision)
+  return commit(start, container, decision)
 end
 
 -- The session's container gives way to one of the image that was just made.
-local function swap(job, name, run)
-  must(leftovers.remove(job.client, job.container.id))
-  guest.forget(job.container.instance, job.dir)
-  job.container = nil
-  job.plan.base_image, job.plan.image = job.plan.image, name
-  run(job)
+local function swap(start, name, run)
+  must(leftovers.remove(start.client, start.container.id))
+  guest.forget(start.container.instance, start.dir)
+  start.container = nil
+  start.plan.base_image, start.plan.image = start.plan.image, name
+  run(start)
 end
 
-local function provision_by_cache(job, decision, run)
-  if learnt.failed_lately(job, cached_image(job, decision)) then
-    job:warn "not provisioned: that failed a moment ago, and is tried again before long"
+local function provision_by_cache(start, decision, run)
+  if learnt.failed_lately(start, cached_image(start, decision)) then
+    start:warn "not provisioned: that failed a moment ago, and is tried again before long"
     return
   end
-  local name, err = errors.try(build, job, decision)
-  if name then return swap(job, name, run) end
-  job:check_cancelled()
-  learnt.keep_cache(job, cached_image(job, decision), false)
-  job:warn("provisioning failed, the container is as its image made it: " .. complaint_of(err))
+  local name, err = errors.try(build, start, decision)
+  if name then return swap(start, name, run) end
+  start:check_cancelled()
+  learnt.keep_cache(start, cached_image(start, decision), false)
+  start:warn("provisioning failed, the container is as its image made it: " .. complaint_of(err))
 end
 
-local function provision_in_place(job, decision)
-  local _, err = errors.try(run_commands, job, job.container.id, decision)
-  job:check_cancelled()
-  if err then job:warn("provisioning failed: " .. complaint_of(err)) end
+local function provision_in_place(start, decision)
+  local _, err = errors.try(run_commands, start, start.container.id, decision)
+  start:check_cancelled()
+  if err then start:warn("provisioning failed: " .. complaint_of(err)) end
 end
 
---- Provisions the job's fresh container, as policy says; in a coroutine. A failure is a
+--- Provisions the start's fresh container, as policy says; in a coroutine. A failure is a
 --- warning.
----@param job axo.Job
----@param run fun(job: axo.Job) starts the container of the job's plan
-function provision.apply(job, run)
-  if job.plan.base_image then return end
-  local decision = must(decide(job))
-  if decision.warning then job:warn(decision.warning) end
+---@param start axo.Start
+---@param run fun(start: axo.Start) starts the container of the start's plan
+function provision.apply(start, run)
+  if start.plan.base_image then return end
+  local decision = must(decide(start))
+  if decision.warning then start:warn(decision.warning) end
   if not decision.run or #decision.commands == 0 then return end
   local how = decision.cache and provision_by_cache or provision_in_place
-  job:off_the_clock(how, job, decision, run)
+  start:off_the_clock(how, start, decision, run)
 end
 
 -- ---- the repository's own commands -----------------------------------------------------
@@ -180,50 +180,51 @@ local function failure_of(command, err, result)
     tail and ": " .. tail or "")
 end
 
-local function run_one(job, path, decision, command)
-  job:inform("post-create: " .. command, { op = "post_create" })
+local function run_one(start, path, decision, command)
+  start:inform("post-create: " .. command, { op = "post_create" })
   local result, err = await.call(function(done)
-    local handle, problem = audit_work.exec({ id = job.id }, path, {
-      argv = shell.argv(command), cwd = job.asked.dir, timeout = decision.timeout,
-      secrets = job.secrets, max_output = KEPT_OUTPUT, on_limit = "truncate",
+    local work, problem = audit_work.exec({ id = start.id }, path, {
+      argv = shell.argv(command), cwd = start.asked.dir, timeout = decision.timeout,
+      secrets = start.secrets, max_output = KEPT_OUTPUT, on_limit = "truncate",
     }, done)
-    job.current = handle
-    return handle, problem
+    start.current = work
+    return work, problem
   end)
-  job.current = nil
+  start.current = nil
   return failure_of(command, err, result)
 end
 
-local function run_all(job, path, decision)
+local function run_all(start, path, decision)
   for _, command in ipairs(decision.commands) do
-    local problem = run_one(job, path, decision, command)
-    job:check_cancelled()
+    local problem = run_one(start, path, decision, command)
+    start:check_cancelled()
     if problem and decision.on_failure == "fail" then
       errors.raise {
         code = "POST_CREATE", op = "post_create", message = problem,
         hint = hints.TABLE.post_create.lua,
       }
     end
-    if problem then job:warn("post-create: " .. problem, true) end
+    if problem then start:warn("post-create: " .. problem, true) end
   end
 end
 
 --- Runs the commands that the repository wants run in a new session, as policy says; in a
 --- coroutine. Raises "POST_CREATE" where one failed and policy says that this counts.
----@param job axo.Job
+---@param start axo.Start
 ---@param record axo.Record
-function provision.post_create(job, record)
-  if #job.asked.post_create == 0 then return end
-  local decision = must(job.set:decide("post_create", {
-    commands = job.asked.post_create, image = job.plan.image, id = job.id, dir = job.asked.dir,
+function provision.post_create(start, record)
+  if #start.asked.post_create == 0 then return end
+  local decision = must(start.set:decide("post_create", {
+    commands = start.asked.post_create, image = start.plan.image, id = start.id,
+    dir = start.asked.dir,
   }))
-  if decision.warning then job:warn(decision.warning) end
-  unmet.tell_of_commands(job, job.set, decision)
+  if decision.warning then start:warn(decision.warning) end
+  unmet.tell_of_commands(start, start.set, decision)
   if decision.ask then
-    decision.run = confirm.ask(job, { op = "post_create", commands = decision.commands })
-    job:check_cancelled()
+    decision.run = confirm.ask(start, { op = "post_create", commands = decision.commands })
+    start:check_cancelled()
   end
-  if decision.run then job:off_the_clock(run_all, job, portable.new(record), decision) end
+  if decision.run then start:off_the_clock(run_all, start, portable.new(record), decision) end
 end
 
 return provision

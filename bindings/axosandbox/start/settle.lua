@@ -17,18 +17,18 @@ local session_file = require "axosandbox.session.record"
 
 local settle = {}
 
-local function verify_limits(job)
-  local container = job.container
-  local pid = not job.client:is_remote() and container.pid or nil
-  job.limits = limits.verify(job.plan.limits, pid, container.id)
-  local missing = limits.shortfall(job.limits)
+local function verify_limits(start)
+  local container = start.container
+  local pid = not start.client:is_remote() and container.pid or nil
+  start.limits = limits.verify(start.plan.limits, pid, container.id)
+  local missing = limits.shortfall(start.limits)
   if not missing then return end
-  local why = job.limits.verified and "this host does not enforce them"
+  local why = start.limits.verified and "this host does not enforce them"
     or "what the container's host enforces cannot be read from here"
-  if not job.plan.require_limits then
-    if not job.plan.drop_limits then
-      job:warn(("limits not in force (%s): %s"):format(missing, why),
-        job.set:fields().limits ~= nil)
+  if not start.plan.require_limits then
+    if not start.plan.drop_limits then
+      start:warn(("limits not in force (%s): %s"):format(missing, why),
+        start.set:fields().limits ~= nil)
     end
     return
   end
@@ -43,11 +43,11 @@ local function verify_limits(job)
 end
 
 -- Gives the container's table of mounts, where that can be read.
-local function verify_directory(job)
-  local asked = job.asked
+local function verify_directory(start)
+  local asked = start.asked
   local what = ("the directory %s is not the one that policy judged"):format(asked.dir)
-  if mounted.is_same(job.container, asked.dir, asked.source, asked.identity) then
-    local entries = mount_table.read(job.container.pid)
+  if mounted.is_same(start.container, asked.dir, asked.source, asked.identity) then
+    local entries = mount_table.read(start.container.pid)
     local new = places.unforeseen(entries, asked.dir, asked.places)
     if not new then return entries end
     what = ("%s was mounted in the session's directory after policy had judged it"):format(new)
@@ -60,38 +60,38 @@ end
 
 -- A wrapper may run podman as root for somebody else: policy and the floor would take it for
 -- rootless.
-local function verify_owner(job)
-  local pid = not job.client:is_remote() and job.container.pid
+local function verify_owner(start)
+  local pid = not start.client:is_remote() and start.container.pid
   if uv.getuid() == 0 or not pid or not id_map.inside(id_map.read(pid, "uid"), 0) then return end
   errors.raise {
     code = "PODMAN", op = "start",
     message = ("%s runs podman as root, and this process is not root: what is made for root's "
-      .. "containers would be missing"):format(job.client.program),
+      .. "containers would be missing"):format(start.client.program),
     hint = "let podman run as you, or all of it as root",
   }
 end
 
-local function warn_of_logout(job)
-  if not job.plan.keep or job.client:is_remote() or login.state() ~= "login" then return end
-  job:warn(("the session ends when this user logs out for the last time, though it is to be "
+local function warn_of_logout(start)
+  if not start.plan.keep or start.client:is_remote() or login.state() ~= "login" then return end
+  start:warn(("the session ends when this user logs out for the last time, though it is to be "
     .. "kept: `%s` lets it go on"):format(login.remedy()))
 end
 
-local function seal(job, entries)
+local function seal(start, entries)
   local warnings = {}
-  sealed.ensure(job.container, warnings, entries)
-  for _, text in ipairs(warnings) do job:warn(text) end
+  sealed.ensure(start.container, warnings, entries)
+  for _, text in ipairs(warnings) do start:warn(text) end
 end
 
 --- Compares the container that was started with what was decided, and seals it, before anything of
 --- ours runs in it. Raises "CHANGED", "LIMITS", or "PODMAN" for a port.
----@param job axo.Job gets `limits` and `ports`
-function settle.verify(job)
-  verify_owner(job)
-  seal(job, verify_directory(job))
-  verify_limits(job)
-  warn_of_logout(job)
-  ports.settle(job)
+---@param start axo.Start gets `limits` and `ports`
+function settle.verify(start)
+  verify_owner(start)
+  seal(start, verify_directory(start))
+  verify_limits(start)
+  warn_of_logout(start)
+  ports.settle(start)
 end
 
 -- As podman names it.
@@ -101,16 +101,16 @@ local function full_name(name)
 end
 
 --- Writes the session's file, so that who opens it need not ask podman. Losing it is no harm.
----@param job axo.Job
-function settle.keep(job)
-  local container, p = job.container, job.plan
-  local pid = not job.client:is_remote() and container.pid or nil
-  local ok, problem = session_file.keep(job.dir, {
+---@param start axo.Start
+function settle.keep(start)
+  local container, p = start.container, start.plan
+  local pid = not start.client:is_remote() and container.pid or nil
+  local ok, problem = session_file.keep(start.dir, {
     container_id = container.id, image = full_name(p.image), network = p.network,
-    ports = job.ports,
+    ports = start.ports,
     labels = plan.labels(p),
   }, pid)
-  if not ok then log.emit("debug", "no session file: " .. tostring(problem), { id = job.id }) end
+  if not ok then log.emit("debug", "no session file: " .. tostring(problem), { id = start.id }) end
 end
 
 return settle

@@ -58,8 +58,8 @@ local function id_of(pid, kind, status)
 end
 
 -- The user and the group of a container's first process; nil where they cannot be told.
-local function look(job, container)
-  local pid = not job.client:is_remote() and container.pid
+local function look(start, container)
+  local pid = not start.client:is_remote() and container.pid
   if not pid or not wait_for_program(pid) then return nil end
   local status = host.read_file(("/proc/%d/status"):format(pid)) or ""
   local user, group = id_of(pid, "uid", status), id_of(pid, "gid", status)
@@ -68,8 +68,8 @@ end
 
 -- ---- which numbers it should have -----------------------------------------------------
 
-local function may_turn(job, sandbox)
-  return sandbox.keep_id == true and uv.getuid() ~= 0 and not job.client:is_remote()
+local function may_turn(start, sandbox)
+  return sandbox.keep_id == true and uv.getuid() ~= 0 and not start.client:is_remote()
 end
 
 local function turned(found)
@@ -87,8 +87,8 @@ local function same_map(a, b)
   return true
 end
 
-local function key_of(job)
-  return ("user:%s %s"):format(job.plan.image, job.plan.user or "")
+local function key_of(start)
+  return ("user:%s %s"):format(start.plan.image, start.plan.user or "")
 end
 
 local function range_of(value)
@@ -97,17 +97,17 @@ local function range_of(value)
   return id and count and id >= 0 and id < count and { id = id, count = count } or nil
 end
 
-local function recall(job)
-  local known = host.recall(key_of(job), job.client.program)
+local function recall(start)
+  local known = host.recall(key_of(start), start.client.program)
   if type(known) ~= "table" then return nil end
   local users, groups = range_of(known.users), range_of(known.groups)
   return users and groups and { users = users, groups = groups }
 end
 
-local function use(job, map)
-  local changed = assert(plan.apply(job.plan, {}))
+local function use(start, map)
+  local changed = assert(plan.apply(start.plan, {}))
   changed.mapped = map
-  job.plan = changed
+  start.plan = changed
 end
 
 -- ---- what cannot be ------------------------------------------------------------------
@@ -118,106 +118,107 @@ local function can_write(found, stat)
   return stat.mode & 2 ~= 0
 end
 
-local function warn_where_it_cannot_write(job, found)
-  local stat = found and found.user.id ~= 0 and uv.fs_stat(job.asked.source)
+local function warn_where_it_cannot_write(start, found)
+  local stat = found and found.user.id ~= 0 and uv.fs_stat(start.asked.source)
   if not stat or can_write(found, stat) then return end
   local why = uv.getuid() == 0
     and ("it belongs to the user %d of this host"):format(stat.uid)
-    or job.unturned or "policy's keep_id is off"
-  job:warn(("the session runs as %s (uid %d), who cannot write its directory: %s"):format(
-    job.plan.user or "its image's user", found.user.id, why), job.asked.user ~= nil)
+    or start.unturned or "policy's keep_id is off"
+  start:warn(("the session runs as %s (uid %d), who cannot write its directory: %s"):format(
+    start.plan.user or "its image's user", found.user.id, why), start.asked.user ~= nil)
 end
 
 -- Back to what the container was before that user was preferred.
-local function give_up_remote_user(job)
-  if not job.own_user then return end
-  use(job, nil)
-  job.plan.user, job.sandbox.user = job.own_user.name, job.own_user.name
-  job.own_user = nil
+local function give_up_remote_user(start)
+  if not start.own_user then return end
+  use(start, nil)
+  start.plan.user, start.sandbox.user = start.own_user.name, start.own_user.name
+  start.own_user = nil
 end
 
 -- Whether there is something left to try after a failure.
-local function step_back(job, err)
-  if job:stopped() then return false end
-  if job.plan.mapped then
-    use(job, nil)
-    job.unturned = "a container with its numbers could not be started: " .. err.message
-    host.remember(key_of(job), nil, 0, job.client.program)
-    if job.own_user then job:warn(job.unturned) end
-    give_up_remote_user(job)
+local function step_back(start, err)
+  if start:stopped() then return false end
+  if start.plan.mapped then
+    use(start, nil)
+    start.unturned = "a container with its numbers could not be started: " .. err.message
+    host.remember(key_of(start), nil, 0, start.client.program)
+    if start.own_user then start:warn(start.unturned) end
+    give_up_remote_user(start)
     return true
   end
-  if not job.own_user or err.subclass ~= "NO_SUCH_USER" then return false end
-  job:warn(("remoteUser %s is not used: %s"):format(job.plan.user, err.message))
-  give_up_remote_user(job)
+  if not start.own_user or err.subclass ~= "NO_SUCH_USER" then return false end
+  start:warn(("remoteUser %s is not used: %s"):format(start.plan.user, err.message))
+  give_up_remote_user(start)
   return true
 end
 
 -- ---- starting ------------------------------------------------------------------------
 
-local function launch_once(job)
-  if not job.plan.mapped then return launch.run(job) end
-  job:inform "starting the container with this user's own number"
-  return job:off_the_clock(function()
-    local before = job.deadline
-    local _ <close> = errors.finally(function() job.deadline = before end)
-    job:set_deadline(COPY_TIMEOUT)
-    return launch.run(job)
+local function launch_once(start)
+  if not start.plan.mapped then return launch.run(start) end
+  start:inform "starting the container with this user's own number"
+  return start:off_the_clock(function()
+    local before = start.deadline
+    local _ <close> = errors.finally(function() start.deadline = before end)
+    start:set_deadline(COPY_TIMEOUT)
+    return launch.run(start)
   end)
 end
 
 -- The map that the container should have; false: as it is.
-local function other_map(job, found)
+local function other_map(start, found)
   if not found then return false end
   local wanted = nil
-  if found.user.id ~= 0 and may_turn(job, job.sandbox) and not job.unturned then
+  if found.user.id ~= 0 and may_turn(start, start.sandbox) and not start.unturned then
     wanted = turned(found)
   end
-  if same_map(wanted, job.plan.mapped) then return false end
+  if same_map(wanted, start.plan.mapped) then return false end
   return wanted
 end
 
 --- Prefers the user whom the session's commands will run as for the first process, too, where its
 --- numbers can be turned: whatever is written then belongs to whoever runs podman.
----@param job axo.Job
+---@param start axo.Start
 ---@param sandbox axo.policy.SandboxDecision its `user` may change
 ---@param chosen axo.policy.ImageDecision
-function session_user.prefer(job, sandbox, chosen)
-  local wanted = job.asked.remote_user
+function session_user.prefer(start, sandbox, chosen)
+  local asked = start.asked
+  local wanted = asked.remote_user
   if not wanted or sandbox.remote_user ~= wanted or sandbox.user == wanted then return end
-  if sandbox.user ~= job.asked.user then return end -- another one that policy decided on
-  if not may_turn(job, sandbox) or not image.may_be(job.asked.image, chosen.image) then return end
-  job.own_user = { name = sandbox.user }
+  if sandbox.user ~= asked.user then return end -- another one that policy decided on
+  if not may_turn(start, sandbox) or not image.may_be(asked.image, chosen.image) then return end
+  start.own_user = { name = sandbox.user }
   sandbox.user = wanted
 end
 
---- Starts the container of a job's plan so that its user can write the session's directory, or
+--- Starts the container of a start's plan so that its user can write the session's directory, or
 --- says that it cannot; in a coroutine. Raises where nothing could be started.
----@param job axo.Job
+---@param start axo.Start
 ---@return { id: string, pid: integer?, instance: string } container
-function session_user.run(job)
-  if may_turn(job, job.sandbox) and not job.unturned then use(job, recall(job)) end
+function session_user.run(start)
+  if may_turn(start, start.sandbox) and not start.unturned then use(start, recall(start)) end
   for attempt = 1, ATTEMPTS do
-    local container, err = errors.try(launch_once, job)
+    local container, err = errors.try(launch_once, start)
     if err then
-      if not step_back(job, err) then error(err, 0) end
+      if not step_back(start, err) then error(err, 0) end
     else
-      local found = look(job, container)
-      local map = other_map(job, found)
+      local found = look(start, container)
+      local map = other_map(start, found)
       if map == false or attempt == ATTEMPTS then
-        if job.plan.mapped then
-          host.remember(key_of(job), job.plan.mapped, WEEKS, job.client.program)
+        if start.plan.mapped then
+          host.remember(key_of(start), start.plan.mapped, WEEKS, start.client.program)
         else
-          warn_where_it_cannot_write(job, found)
+          warn_where_it_cannot_write(start, found)
         end
         return container
       end
-      errors.must(leftovers.remove(job.client, container.id))
-      guest.forget(container.instance, job.dir)
-      use(job, map)
+      errors.must(leftovers.remove(start.client, container.id))
+      guest.forget(container.instance, start.dir)
+      use(start, map)
     end
   end
-  return launch.run(job)
+  return launch.run(start)
 end
 
 return session_user

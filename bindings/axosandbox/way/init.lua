@@ -46,7 +46,7 @@ local MAX_WARNINGS = 100
 ---@field client axo.Client
 ---@field container string
 ---@field root string the session's directory
----@field base string? the real path of the directory that a handle of `axo.attach` is confined to
+---@field base string? the real path of the directory that a session of `axo.attach` is confined to
 ---@field is_open boolean false once the session was stopped or let go of: nothing begins any more
 ---@field memory axo.OomWatch
 ---@field works table<string, axo.Work> the tasks and terminals that this process looks after, by id
@@ -109,7 +109,7 @@ function Way:stopped_error(op)
   return failure(self, "STOPPED", op, "stopped")
 end
 
---- What runs on where this handle does not look any more.
+--- What runs on where this session does not look any more.
 ---@return axo.Error
 function Way:closed_error()
   return failure(self, "CLOSED", "wait", "closed here")

@@ -1,5 +1,5 @@
---- The directory that a handle's files and commands are in: what is checked of it before each
---- operation. `axo.attach` makes handles with a directory of their own, which confines them.
+--- The directory that a session's files and commands are in: what is checked of it before each
+--- operation. `axo.attach` makes sessions with a directory of their own, which confines them.
 local uv = require "luv"
 local await = require "axosandbox.base.await"
 local errors = require "axosandbox.base.errors"
@@ -38,7 +38,7 @@ function root.lost(way, op)
   }
 end
 
---- The error of a handle whose own directory is not there any more.
+--- The error of a session whose own directory is not there any more.
 ---@param way axo.Way
 ---@param op string
 ---@param why string?
@@ -51,7 +51,7 @@ function root.gone(way, op, why)
   }
 end
 
--- ---- handles with a directory of their own -----------------------------------------------
+-- ---- sessions with a directory of their own ----------------------------------------------
 
 local REAL = 'cd -P -- "$1" && printf %s. "$PWD"'
 local REAL_TIMEOUT = 30

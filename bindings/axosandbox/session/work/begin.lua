@@ -145,7 +145,7 @@ local function environment(record, own)
   return merged
 end
 
--- The directory of a handle that is confined to its own: absolute, and relative to that.
+-- The directory of a session that is confined to its own: absolute, and relative to that.
 local function confined(way, cwd, kind)
   local relative, err = files.confine(cwd or way.root, way.root, kind)
   if not relative then return nil, err end
@@ -213,7 +213,7 @@ function begin.exec(finish, self, argv, opts)
 end
 
 --- Begins a task or a terminal.
----@param done fun(err: axo.Error?, handle: axo.Task|axo.Terminal|nil)
+---@param done fun(err: axo.Error?, work: axo.Task|axo.Terminal|nil)
 ---@param self axo.Sandbox
 ---@param kind "task"|"terminal"
 ---@param argv string[]

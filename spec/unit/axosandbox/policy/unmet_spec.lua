@@ -40,11 +40,11 @@ describe("what policy takes away", function()
     local set = assert(policies.new(fields, { policies.dir { sandbox =
       ("return function(r, default) local d = default(r) %s return d end"):format(line) } }))
     local warnings = {}
-    local job = { set = set, warn = function(_, message, is_unmet)
+    local start = { set = set, warn = function(_, message, is_unmet)
       warnings[#warnings + 1] = message
       assert.is_true(is_unmet)
     end }
-    unmet.tell_of_start(job, assert(set:decide("sandbox", REQUEST)))
+    unmet.tell_of_start(start, assert(set:decide("sandbox", REQUEST)))
     return table.concat(warnings, "\n"), set
   end
 

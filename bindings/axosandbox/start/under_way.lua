@@ -7,7 +7,7 @@ local log = require "axosandbox.base.log"
 
 local DAY = 24 * 3600
 
----@class axo.Job
+---@class axo.Start
 ---@field id string
 ---@field client axo.Client
 ---@field set axo.Policy
@@ -16,35 +16,35 @@ local DAY = 24 * 3600
 ---@field lock userdata
 ---@field dir string the session's private directory
 ---@field deadline number seconds on the loop's clock
-local Job = {}
-Job.__index = Job
+local Start = {}
+Start.__index = Start
 
-local job = {}
+local under_way = {}
 
---- Makes a job.
+--- Makes one.
 ---@param fields table
----@return axo.Job
-function job.new(fields)
+---@return axo.Start
+function under_way.new(fields)
   fields.warnings = {}
-  return setmetatable(fields, Job)
+  return setmetatable(fields, Start)
 end
 
 --- Gives the start so many seconds from now.
 ---@param seconds number
-function Job:set_deadline(seconds)
+function Start:set_deadline(seconds)
   self.deadline = await.now() + seconds
 end
 
 --- Seconds left, at least a little: a request always has a bound.
 ---@return number
-function Job:remaining()
+function Start:remaining()
   return math.max(self.deadline - await.now(), 0.001)
 end
 
 --- Does something that has a deadline of its own, and does not count against the start's.
 ---@param fn function what follows are its arguments
 ---@return any ... what it returns
-function Job:off_the_clock(fn, ...)
+function Start:off_the_clock(fn, ...)
   local before = await.now()
   local _ <close> = errors.finally(function()
     self.deadline = self.deadline + await.now() - before
@@ -55,7 +55,7 @@ end
 --- Reports something that the session's user should know.
 ---@param message string
 ---@param unmet boolean? something that was asked for is not so
-function Job:warn(message, unmet)
+function Start:warn(message, unmet)
   self.warnings[#self.warnings + 1] = message
   log.emit("warn", message, { op = "start", id = self.id, unmet = unmet or nil })
   audit.emit("fallback", self.id, { message = message })
@@ -64,7 +64,7 @@ end
 --- Reports what stays so for long, and is no news at each start: to the log once a day.
 ---@param message string
 ---@param key string what it is about
-function Job:mention(message, key)
+function Start:mention(message, key)
   key = "said:" .. key
   if not host.recall(key, self.client.program) then
     host.remember(key, true, DAY, self.client.program)
@@ -77,7 +77,7 @@ end
 --- Reports progress.
 ---@param message string
 ---@param fields table?
-function Job:inform(message, fields)
+function Start:inform(message, fields)
   fields = fields or {}
   fields.op, fields.id = fields.op or "start", self.id
   log.emit("info", message, fields)
@@ -85,7 +85,7 @@ end
 
 --- The error of a start that was cancelled or has no time left; nil while it may go on.
 ---@return axo.Error?
-function Job:stopped()
+function Start:stopped()
   if self.cancelled then
     return errors.new { code = "CANCELLED", op = "start", message = "the start was cancelled" }
   end
@@ -98,21 +98,21 @@ function Job:stopped()
 end
 
 --- Raises where it may not go on.
-function Job:check_stopped()
+function Start:check_stopped()
   local err = self:stopped()
   if err then error(err, 0) end
 end
 
 --- Raises where it was cancelled, however much time is left.
-function Job:check_cancelled()
+function Start:check_cancelled()
   if self.cancelled then self:check_stopped() end
 end
 
---- Asks podman inside the job's coroutine; a cancel ends the request.
+--- Asks podman inside its coroutine; a cancel ends the request.
 ---@param argv string[]
 ---@param opts table as Client:request; without a timeout what remains of the start's
 ---@return table? result, axo.Error?
-function Job:ask(argv, opts)
+function Start:ask(argv, opts)
   local err = self:stopped()
   if err then return nil, err end
   opts.timeout = opts.timeout or self:remaining()
@@ -127,9 +127,9 @@ function Job:ask(argv, opts)
 end
 
 --- Cancels: what runs now is ended, and nothing more is begun. Idempotent.
-function Job:cancel()
+function Start:cancel()
   self.cancelled = true
   if self.current then self.current:cancel() end
 end
 
-return job
+return under_way
