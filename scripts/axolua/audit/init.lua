@@ -9,6 +9,7 @@ local here = require "axolua.cli.here"
 local output = require "axolua.view.output"
 local selection = require "axolua.cli.selection"
 local signals = require "axolua.cli.signals"
+local since = require "axolua.audit.since"
 
 -- README's table has them too: a spec compares the two.
 local EVENTS = {
@@ -25,6 +26,11 @@ local function parser()
   p:option("--session", "Only this session."):argname "ID":convert(cli.session_id)
   p:option("--event", "Only events of this name, such as exec or denied; may be repeated.")
     :argname "NAME":count "*":choices(EVENTS)
+  p:option("-n --tail", "Only the last N of them, and with -f what comes."):argname "N"
+    :convert(cli.number("--tail", 0, true))
+  p:option("--since", "Only what happened since: a time such as 2026-11-29, "
+    .. "2026-11-29T12:30:00Z (without Z: this machine's time), or how long ago, such as 90s, 10m, "
+    .. "2h, 3d."):argname "TIME":convert(since.read)
   p:option("--file", "Another log."):argname "FILE":convert(cli.name "--file")
   p:flag("--json", "The lines as they are, for scripts.")
   return p
@@ -34,6 +40,7 @@ end
 local function filter(args)
   local events = args.event and args.event[1] and selection.set(args.event)
   return function(event)
+    if args.since and tostring(event.time) < args.since then return false end
     if event.event == "lost" then return true end
     if args.session and event.session ~= args.session then return false end
     return not events or events[event.event] == true
@@ -77,15 +84,33 @@ local function follow(reader, writer, guard)
   return guard:code() or 0
 end
 
+-- Prints at once, or keeps the last ones until `release`.
+local function printer(args, writer)
+  local kept, first, last = args.tail and {} or nil, 1, 0
+  local function print_line(line) writer:write(line .. "\n") end
+  local function take(line)
+    if not kept then return print_line(line) end
+    last = last + 1
+    kept[last] = line
+    if last - first < args.tail then return end
+    kept[first], first = nil, first + 1
+  end
+  return take, function()
+    for i = first, last do print_line(kept[i]) end
+    kept = nil
+  end
+end
+
 local function main(arguments)
   local args = cli.parse(parser(), arguments)
   local path = path_of(args)
   local writer, guard, wanted = output.open(1), signals.guard(), filter(args)
+  local take, release = printer(args, writer)
   local reader = audit_reader.new(path, function(event, line)
-    if not wanted(event) then return end
-    writer:write((args.json and line or audit_text.line(event)) .. "\n")
+    if wanted(event) then take(args.json and line or audit_text.line(event)) end
   end)
   local ok, problem = reader:read()
+  release()
   local code = ok and 0 or cli.fail(problem)
   if ok and args.follow then code = follow(reader, writer, guard) end
   writer:flush(guard.signal and 1 or nil)

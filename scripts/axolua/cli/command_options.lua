@@ -1,5 +1,6 @@
 --- The options of a command in a session, and what they say.
 local cli = require "axolua.cli"
+local env_file = require "axolua.cli.env_file"
 local terminal = require "axolua.view.terminal"
 
 local command_options = {}
@@ -20,11 +21,19 @@ local function read_env(word)
   return { word, os.getenv(word) }
 end
 
---- --env
+-- An option that stands for many words.
+local function append_all(result, target, words)
+  for _, word in ipairs(words) do command_options.append(result, target, word) end
+end
+
+--- --env and --env-file
 ---@param parser table
 function command_options.env(parser)
   parser:option("-e --env", "A variable for the command; without a value, this shell's.")
     :argname "K[=V]":count "*":action(command_options.append):convert(read_env)
+  parser:option("--env-file", "A file of variables for the command, a line each: K=V, or K for "
+    .. "this shell's; may be repeated, and --env goes before it."):argname "FILE":count "*"
+    :action(append_all):convert(env_file.read)
 end
 
 --- --timeout
@@ -77,16 +86,25 @@ function command_options.add(parser)
   command_options.verbosity(parser)
 end
 
---- The variables that --env named.
----@param pairs_given { [1]: string, [2]: string? }[]?
+--- The variables that --env-file and --env named; of two of a name the later one counts.
+---@param args table
+---@return { [1]: string, [2]: string? }[]
+function command_options.variables(args)
+  local list = table.move(args.env_file or {}, 1, #(args.env_file or {}), 1, {})
+  return table.move(args.env or {}, 1, #(args.env or {}), #list + 1, list)
+end
+
+--- The same as a table. What has no value here is said.
+---@param args table
 ---@return table<string, string>
-function command_options.environment(pairs_given)
+function command_options.environment(args)
   local env = {}
-  for _, pair in ipairs(pairs_given or {}) do
+  for _, pair in ipairs(command_options.variables(args)) do
     if pair[2] == nil then
       cli.say(("warning: %s is not set here, so it is not set there either"):format(pair[1]))
+    else
+      env[pair[1]] = pair[2]
     end
-    env[pair[1]] = pair[2]
   end
   return env
 end

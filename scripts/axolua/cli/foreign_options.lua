@@ -41,7 +41,8 @@ local WORDS = {
   ["--restart"] = CONTAINER, ["--replace"] = CONTAINER, ["--pod"] = CONTAINER,
   ["--cidfile"] = CONTAINER, ["--stop-signal"] = CONTAINER, ["--stop-timeout"] = CONTAINER,
   ["-l"] = CONTAINER, ["--label"] = CONTAINER, ["--label-file"] = CONTAINER,
-  ["--systemd"] = CONTAINER, ["--health-cmd"] = CONTAINER, ["--no-healthcheck"] = CONTAINER,
+  ["--systemd"] = CONTAINER,
+  ["--health-cmd"] = CONTAINER, ["--health-interval"] = CONTAINER, ["--no-healthcheck"] = CONTAINER,
   ["-a"] = LOGS, ["--attach"] = LOGS, ["--log-driver"] = LOGS, ["--log-opt"] = LOGS,
   ["--sig-proxy"] = "a signal to axolua always ends the command",
   ["--detach-keys"] = "the keys to detach are fixed",
@@ -73,8 +74,31 @@ local VALUES = {
 }
 VALUES["--net"] = VALUES["--network"]
 
--- The commands that make or enter a container.
-local WHERE = { run = true, shell = true, mcp = true, exec = true }
+local AT_ONCE = "a session ends at once, with all that runs in it"
+local NO_TIMES = "a task's output is kept as it came, without times; `axolua audit` has when it "
+  .. "began and ended"
+local JSON = "--json has it all, for jq and the like; -q prints the ids alone"
+local ALL_OF_IT = "the sessions are listed in one table; --tasks shows what runs in them"
+
+local OF_STOP = {
+  ["-t"] = AT_ONCE, ["--time"] = AT_ONCE, ["--timeout"] = AT_ONCE, ["-s"] = AT_ONCE,
+  ["--signal"] = AT_ONCE, ["-f"] = AT_ONCE, ["--force"] = AT_ONCE, ["-v"] = AT_ONCE,
+  ["--volumes"] = AT_ONCE, ["-i"] = AT_ONCE, ["--ignore"] = AT_ONCE,
+}
+local OF_LOGS = {
+  ["-t"] = NO_TIMES, ["--timestamps"] = NO_TIMES, ["--since"] = NO_TIMES, ["--until"] = NO_TIMES,
+}
+local OF_PS = {
+  ["--format"] = JSON, ["-f"] = JSON, ["--filter"] = JSON, ["--no-trunc"] = JSON,
+  ["--noheading"] = JSON, ["--sort"] = JSON, ["-n"] = ALL_OF_IT, ["--last"] = ALL_OF_IT,
+  ["-l"] = ALL_OF_IT, ["--latest"] = ALL_OF_IT, ["-s"] = ALL_OF_IT, ["--size"] = ALL_OF_IT,
+}
+
+-- Whose commands' options: those of `run` where a container is made or entered.
+local OF = {
+  run = WORDS, shell = WORDS, mcp = WORDS, exec = WORDS,
+  stop = OF_STOP, logs = OF_LOGS, ps = OF_PS,
+}
 
 local function value_of(arguments, option)
   for i, word in ipairs(arguments) do
@@ -89,9 +113,10 @@ end
 ---@param arguments string[] the command line
 ---@return string? what, string? words
 function foreign_options.answer(command, complaint, arguments)
-  if not WHERE[command] then return nil end
+  local known = OF[command]
+  if not known then return nil end
   local name = complaint:match "^unknown option '(%-[^']*)'"
-  if name then return name, WORDS[name] or name:find "^%-%-health%-" and CONTAINER or nil end
+  if name then return name, known[name] end
   name = complaint:match "^argument for option '(%-[^']*)' must be one of"
   local value = VALUES[name] and value_of(arguments, name)
   if value then return name .. " " .. value, VALUES[name][value] or VALUES[name]["*"] end

@@ -3,16 +3,18 @@
 local axo = require "axosandbox"
 local bash = require "axolua.document.bash_completion"
 local cli = require "axolua.cli"
+local fish = require "axolua.document.fish_completion"
 local zsh = require "axolua.document.zsh_completion"
 
-local SCRIPTS = { bash = bash.script, zsh = zsh.script }
+local SCRIPTS = { bash = bash.script, zsh = zsh.script, fish = fish.script }
 
 local function parser()
   local p = cli.parser("completion", "Prints the completion script of a shell. For bash: "
     .. "source <(axolua completion bash). For zsh, after compinit: source <(axolua completion "
-    .. "zsh). The scripts ask for `sessions`, and for the `tasks` of a session.")
+    .. "zsh). For fish: axolua completion fish | source. The scripts ask for `sessions`, and for "
+    .. "the `tasks` of a session.")
   p:argument("what", "The shell, or what its script asks for.")
-    :choices { "bash", "zsh", "sessions", "tasks" }
+    :choices { "bash", "zsh", "fish", "sessions", "tasks" }
   p:argument("id", "The session, for tasks."):args "?":convert(cli.session_id)
   return p
 end

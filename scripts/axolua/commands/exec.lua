@@ -32,7 +32,7 @@ local function main(arguments)
   local code = guard:code() or attach.run(sb, command, {
     timeout = args.timeout, cwd = args.cwd, user = args.user, plain = args.no_terminal,
     json = args.json, goes_on = true,
-    env = command_options.environment(args.env),
+    env = command_options.environment(args),
   }, guard)
   guard:close()
   return code

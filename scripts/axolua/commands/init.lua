@@ -5,7 +5,7 @@ local commands = {}
 
 commands.names = {
   "run", "shell", "exec", "ps", "logs", "stats", "port", "stop", "reap", "audit", "policy", "mcp",
-  "doctor", "completion", "help",
+  "doctor", "completion", "version", "help",
 }
 
 -- Answered by axolua itself, without these scripts.

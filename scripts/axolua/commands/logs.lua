@@ -4,17 +4,25 @@ local cli = require "axolua.cli"
 local console = require "axolua.view.console"
 local output = require "axolua.view.output"
 local signals = require "axolua.cli.signals"
+local works = require "axolua.sandbox.works"
 
 local json = axo.json
+
+local function read_count(word)
+  if word == "all" then return math.huge end
+  return cli.number("--tail", 0, true)(word)
+end
 
 local function parser()
   local p = cli.parser("logs", "Prints what a background task, or a terminal, has printed and "
     .. "is still remembered. With -f goes on until it ends, or its reader does, and exits with "
     .. "its exit status.",
-    " ID TASK")
+    " ID [TASK]")
   p:argument("id", "The session."):convert(cli.session_id)
-  p:argument("task", "The task; `axolua ps --tasks` lists them.")
-    :convert(cli.name "the task")
+  p:argument("task", "The task, where there are several; `axolua ps --tasks` lists them.")
+    :args "?":convert(cli.name "the task")
+  p:option("-n --tail", "Only the last N lines of what is remembered, or all."):argname "N"
+    :convert(read_count)
   p:mutex(p:flag("-f --follow", "Go on printing as more comes."),
     p:flag("--json", "What is remembered, and how the task is, as JSON, for scripts."))
   return p
@@ -28,13 +36,13 @@ end
 
 -- Prints until the work ends, our reader goes away or we are told to stop. What of that came
 -- first is the result: the work's status, or the code to exit with.
-local function follow(sb, work, writer, guard)
+local function follow(sb, work, from, writer, guard)
   local function print_bytes(bytes, _, dropped)
     warn_lost(dropped)
     writer:write(bytes)
   end
   local subscribe = work.follow or work.subscribe
-  local subscription = subscribe(work, print_bytes, { from = 0 })
+  local subscription = subscribe(work, print_bytes, { from = from })
   local status, err = axo.async.first(function(finish)
     local function leave(code) finish(nil, { state = "exited", code = code }) end
     writer.on_broken = function() leave(cli.BROKEN_PIPE) end
@@ -51,10 +59,29 @@ local function follow(sb, work, writer, guard)
   return cli.fail_to_run { code = status.fault, message = status.reason }
 end
 
-local function print_once(work, writer)
-  local bytes, _, dropped = work:read(0)
-  warn_lost(dropped)
-  writer:write(bytes)
+-- Where the last lines of a text begin.
+local function tail_of(bytes, count)
+  local at = #bytes + 1
+  -- An end of the text is no line of its own.
+  if bytes:sub(-1) == "\n" then at = at - 1 end
+  for _ = 1, count do
+    repeat at = at - 1 until at < 1 or bytes:byte(at) == 10
+    if at < 1 then return 1 end
+  end
+  return at + 1
+end
+
+-- Prints what is remembered, or the last lines of it; returns where it goes on.
+local function print_held(work, count, writer)
+  local bytes, cursor, dropped = work:read(0)
+  local from = count and count < #bytes and tail_of(bytes, count) or 1
+  if from == 1 then warn_lost(dropped) end
+  writer:write(bytes:sub(from))
+  return cursor
+end
+
+local function print_once(work, count, writer)
+  print_held(work, count, writer)
   writer:flush()
   return 0
 end
@@ -70,21 +97,13 @@ local function print_record(sb, work)
   return 0
 end
 
-local function find(sb, name)
-  local task, err = sb:get_task(name)
-  local work = task or sb:get_terminal(name)
-  if work then return work end
-  err.hint = err.hint or "axolua ps --tasks lists them"
-  return nil, err
-end
-
 local function show(sb, args, guard)
-  local work, err = find(sb, args.task)
+  local work, err = works.find(sb, args.task)
   if not work then return cli.fail(err) end
   if args.json then return print_record(sb, work) end
   local writer = output.open(1)
-  if args.follow then return follow(sb, work, writer, guard) end
-  return print_once(work, writer)
+  if not args.follow then return print_once(work, args.tail, writer) end
+  return follow(sb, work, args.tail and print_held(work, args.tail, writer) or 0, writer, guard)
 end
 
 local function main(arguments)

@@ -11,7 +11,9 @@ local function parser()
   local p = cli.parser("ps", "Lists this user's sessions: what state they are in, and whether "
     .. "the process that started them is alive, gone, or has left them on purpose (kept).")
   p:flag("--tasks", "Their background tasks and terminals too.")
-  p:flag("--json", "As JSON, for scripts.")
+  p:mutex(p:flag("--json", "As JSON, for scripts."),
+    p:flag("-q --quiet", "Only their ids, a line each."))
+  p:flag("-a --all", "Always so: those that do not run are listed too.")
   return p
 end
 
@@ -115,6 +117,10 @@ local function main(arguments)
   console.open {}
   local found, err = axo.list()
   if not found then return cli.fail(err) end
+  if args.quiet then
+    for _, session in ipairs(found) do cli.print(session.id .. "\n") end
+    return 0
+  end
   local work
   if args.tasks then work, err = all_work(found) end
   if err then return cli.fail(err) end

@@ -67,17 +67,25 @@ local function read_line(answer)
   return stop
 end
 
+--- Puts a question to the person at the terminal.
+---@param question string it ends in " [y/N] "
+---@param answer fun(agreed: boolean)
+---@return fun()? stop
+function confirm.put(question, answer)
+  status.hold()
+  output.print(2, question)
+  return read_line(function(word)
+    local lower = word and word:lower()
+    answer(lower == "y" or lower == "yes")
+  end)
+end
+
 --- For the option `confirm` of `axo.start`.
 ---@param question axo.Question
 ---@param answer fun(agreed: boolean)
 ---@return fun()? stop
 function confirm.ask(question, answer)
-  status.hold()
-  output.print(2, confirm.text(question))
-  return read_line(function(word)
-    local lower = word and word:lower()
-    answer(lower == "y" or lower == "yes")
-  end)
+  return confirm.put(confirm.text(question), answer)
 end
 
 --- Whether there is a person to ask.

@@ -125,7 +125,9 @@ local function merge(options, description, args)
   for name, value in pairs(own.env) do
     if options.env[name] == nil then options.env[name] = value end
   end
-  for _, pair in ipairs(args.env or {}) do description.remote.env[pair[1]] = nil end
+  for _, pair in ipairs(command_options.variables(args)) do
+    description.remote.env[pair[1]] = nil
+  end
   local known = {}
   options.ports = options.ports or {}
   for _, port in ipairs(options.ports) do known[port] = true end

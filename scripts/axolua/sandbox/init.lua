@@ -49,7 +49,7 @@ function sandbox.start_options(args)
     image = args.image,
     ports = args.port,
     optional = { ports = args.optional_port },
-    env = command_options.environment(args.env),
+    env = command_options.environment(args),
     env_from = secret_sources(args.env_from),
     confirm = confirm.is_possible() and confirm.ask or nil,
     reuse = args.keep and args.id ~= nil or nil,

@@ -4,7 +4,7 @@ local janitor = require "spec.support.janitor"
 
 local COMMANDS = {
   "run", "shell", "exec", "ps", "logs", "stats", "port", "stop", "reap", "audit", "policy", "mcp",
-  "doctor", "completion", "help",
+  "doctor", "completion", "version", "help",
 }
 
 describe("axolua's command line", function()
@@ -52,9 +52,20 @@ describe("axolua's command line", function()
     { { "run", "--privilged", "--", "true" }, "unknown option" },
     { { "exec", "--", "true" }, "id" },
     { { "exec", "demo" }, "no command to run" },
-    { { "stop" }, "id" },
+    { { "stop" }, "which session%? give its id, or %-%-all" },
+    { { "stop", "--all", "demo" }, "not both" },
+    { { "stop", "--yes", "demo" }, "goes with %-%-all" },
+    { { "stop", "-t", "0", "demo" }, "^axolua: %-t: not here: .*at once" },
+    { { "ps", "-q", "--json" }, "can not be used together" },
+    { { "ps", "--format", "{{.ID}}" }, "^axolua: %-%-format: not here: .*%-%-json" },
+    { { "logs", "--timestamps", "demo" }, "^axolua: %-%-timestamps: not here: .*audit" },
+    { { "logs", "--tail", "some", "demo" }, "%-%-tail: .*whole number" },
+    { { "audit", "--since", "soon" }, "%-%-since: .*neither a time" },
+    { { "audit", "--tail", "-1" }, "%-%-tail: .*whole number" },
+    { { "run", "--env-file", "/axo/nowhere", "true" }, "%-%-env%-file: /axo/nowhere: No such" },
+    { { "run", "--env-file", "/", "true" }, "%-%-env%-file: /: Is a directory" },
     { { "stop", "-x" }, "unknown option" },
-    { { "logs", "demo" }, "task" },
+    { { "logs" }, "id" },
     { { "logs", "demo", "t", "-f", "--json" }, "can not be used together" },
     { { "stats", "--interval", "0" }, "interval" },
     { { "stats", "../x" }, "is not an id" },
@@ -115,6 +126,13 @@ describe("axolua's command line", function()
       assert.is_nil(result.stderr:find "traceback")
     end)
   end
+
+  it("tells its version in two ways", function()
+    local result = support.run { "version" }
+    assert.matches("^axolua %d+%.%d+%.%d+ ", result.stdout)
+    assert.equal(support.run({ "--version" }).stdout, result.stdout)
+    assert.matches('"version":"%d+%.%d+%.%d+"', support.run({ "version", "--json" }).stdout)
+  end)
 
   it("knows what it answers by itself", function()
     assert.equal(support.run({ "help", "env" }).stdout, support.run({ "env", "--help" }).stdout)

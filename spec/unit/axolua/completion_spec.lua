@@ -190,3 +190,52 @@ describe("completion in zsh", function()
     screen.wait()
   end)
 end)
+
+describe("completion in fish", function()
+  local mark
+  before_each(function() mark = janitor.mark() end)
+  after_each(function() janitor.sweep(mark) end)
+
+  local FISH = {
+    { "axolua st", { "stats", "stop" } },
+    { "axolua run --netw", { "--network" } },
+    { "axolua run --network ", { "bridge", "none" } },
+    { "axolua run -w /tmp --rm --netw", { "--network" } },
+    { "axolua help por", { "port" } },
+    { "axolua policy sh", { "show" } },
+    { "axolua policy show --di", { "--dir" } },
+    { "axolua stop ", { "demo" } },
+    { "axolua stop demo ", {} },
+    { "axolua exec demo mkfif", { "mkfifo" } },
+    { "axolua exec -e A=1 demo -- mkfif", { "mkfifo" } },
+    { "axolua run mkfif", { "mkfifo" } },
+    { "axolua run ls --netw", {} },
+    { "axolua exec --cwd ./spec/su", { "./spec/support/" } },
+  }
+  local SCRIPT = 'set PATH (dirname $AXOLUA) $PATH; axolua completion fish | source; '
+    .. 'complete -C $argv[1]'
+
+  for _, case in ipairs(FISH) do
+    it("of `" .. case[1] .. "`", function()
+      local env = host_with_a_session()
+      env.AXOLUA, env.HOME = support.axolua(), temp.dir()
+      local result = proc.run({ "fish", "--no-config", "-c", SCRIPT, case[1] },
+        { env = proc.environment(env) })
+      assert.equal("", result.stderr)
+      local words = {}
+      for line in result.stdout:gmatch "[^\n]+" do words[#words + 1] = line:match "^[^\t]*" end
+      assert.same(case[2], words)
+    end)
+  end
+
+  it("covers every option of every command", function()
+    local script = support.run({ "completion", "fish" }).stdout
+    for _, model in ipairs(grammar.flat()) do
+      for _, option in ipairs(model.options) do
+        local name = option.names[#option.names]
+        assert.truthy(script:find(("\\'%s\\'' .-%%-l %s ")
+          :format(model.name, (name:gsub("^%-+", ""):gsub("%p", "%%%0")))), model.name .. name)
+      end
+    end
+  end)
+end)
