@@ -58,20 +58,10 @@ void work_report(struct work *w, const struct sup_report *r) {
   if (r->idle) {
     w->sup = -1;
     kill_over(w);
-    if (w->lent)
-      lane_over(w);
   }
   work_settle(w);
   work_announce(w);
   work_tell(w);
-}
-
-bool work_hear(struct work *w, struct sup_report *r) {
-  if (lane_begin(w, r))
-    r->idle = 0;
-  bool is_free = r->idle;
-  work_report(w, r);
-  return is_free;
 }
 
 void work_output_over(struct work *w) {
@@ -136,10 +126,6 @@ static int kill_pass(struct work *w) {
 }
 
 int work_kill(struct work *w) {
-  if (w->sup < 0)
-    return 0;
-  if (w->lent)
-    lane_end(w);
   if (w->sup < 0)
     return 0;
   w->killing = true;

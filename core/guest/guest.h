@@ -9,11 +9,10 @@
  * list.c       what runs, for a host that asks
  * end.c        how work ends, and how it is killed
  * tell.c       events: who is told what about a piece of work
- * lane.c       supervisors lent to a host
  * pool.c       supervisors, as PID 1 keeps them
  * supervise.c  inside a supervisor: the small process that is parent of one work
  * spawn.c      the child: environment, descriptors, directory, program
- * schedule.c   how a supervisor on a lane is scheduled
+ * schedule.c   how the guest is scheduled
  * user.c       users and groups, as the container's files have them
  * work.c       the table of work
  * pump.c       output into shared rings
@@ -115,9 +114,6 @@ struct work {
   bool exit_known;
   bool spawn_failed;
   bool killing;
-  bool lane_wanted; /* the host asked for one */
-  bool lent; /* its supervisor is: it is a lane now, and runs until that is over */
-  bool lent_ending;     /* its supervisor knows that it is over */
   bool stuck;           /* the last kill ran out its time */
   bool shelved;         /* ended, and in the list of those */
   uint32_t kill_passes; /* of the kill that is going on */
@@ -128,7 +124,6 @@ struct work {
   int32_t pid;
   int out_fd; /* read end or master; -1 */
   int slave_fd;
-  int lane_fd;        /* the host's end of a lane, until the host has it; -1 */
   int next, previous; /* free: the next free one; ended: younger and older */
   int name_next;      /* in its bucket */
   uint32_t announced; /* a bit for each link that knows of it */
@@ -180,9 +175,6 @@ struct packet {
   int fd_count;
   bool fds_lost; /* this process may have no more open */
 };
-
-/* PID 1 to a supervisor, with one descriptor: a host's lane. */
-#define SUP_LANE 128
 
 /* What a supervisor tells PID 1. */
 enum sup_type { SUP_NOTHING, SUP_SPAWNED, SUP_FAILED, SUP_EXITED };
@@ -269,10 +261,6 @@ int packet_relay(int fd, const struct packet *p, const int *fds, int count);
 bool packet_is_request(const struct packet *p);
 /* Whether the host brings a task its stdin: its second descriptor. */
 bool spawn_has_stdin(const axo_spawn_t *fixed);
-/* Of those, the start of a foreground command. */
-bool packet_is_exec(const struct packet *p);
-/* The host's /dev/null: what may be done to it here is done to the host's device. */
-bool is_host_null(int fd);
 /* Parses the body into pointers; false when it is malformed. Not re-entrant. */
 bool spawn_parse(const struct packet *p, struct spawn_args *out);
 
@@ -326,8 +314,6 @@ void work_link_new(int link);
 
 /* ---- end.c */
 
-/* What its supervisor says; whether that is free then: not when it is lent. */
-bool work_hear(struct work *w, struct sup_report *r);
 void work_report(struct work *w, const struct sup_report *r);
 /* Its output has come to its end. */
 void work_output_over(struct work *w);
@@ -340,28 +326,16 @@ int work_kill(struct work *w);
 int work_signal(struct work *w, const struct packet *p);
 uint64_t works_due(uint64_t now);
 
-/* ---- lane.c */
-
-/* Lends the supervisor of an exec that has just ended, with nothing left, to its host.
- * False when that is not wanted, or cannot be. */
-bool lane_begin(struct work *w, const struct sup_report *r);
-/* The host has its end. */
-void lane_begun(struct work *w);
-/* Takes the supervisor back, as soon as nothing is left of what runs on it. */
-void lane_end(struct work *w);
-/* The host of what an exec has left running reads no more of it. */
-void sup_drain(const struct work *w);
-/* The supervisor is back, or lost. */
-void lane_over(struct work *w);
-
 /* ---- pool.c, supervise.c */
 
-/* Whom to tell what the supervisor of a work says, and of its loss: work_hear and
+/* Whom to tell what the supervisor of a work says, and of its loss: work_report and
  * work_sup_lost. */
-void sups_init(bool (*on_report)(struct work *w, struct sup_report *r),
+void sups_init(void (*on_report)(struct work *w, const struct sup_report *r),
                void (*on_lost)(struct work *w));
 /* Gives a spawn request to a supervisor: 0, or an errno. */
 int sup_start(struct work *w, const struct packet *p, const int fds[3]);
+/* The host of what an exec has left running reads no more of it. */
+void sup_drain(const struct work *w);
 /* Keeps one in hand: when the pids have run out, none can be made. */
 void sup_reserve(void);
 /* A process has ended somewhere: there may be room again. */
@@ -379,13 +353,6 @@ _Noreturn void supervise(int fd);
 
 /* PID 1: it soon gets its turn, however many others want theirs. */
 void schedule_guest(void);
-void schedule_init(void);
-/* As a batch while processors are free, and else as everybody. */
-void schedule_adapt(void);
-/* As everybody. */
-void schedule_plain(void);
-/* What it starts is, too: in the child, which shares its memory. */
-void schedule_child(void);
 
 /* ---- spawn.c, user.c */
 

@@ -163,7 +163,7 @@ static bool set_up(char **argv, char **env) {
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   links_init();
   works_init();
-  sups_init(work_hear, work_sup_lost);
+  sups_init(work_report, work_sup_lost);
   raise_limit();
   if (g.is_init) {
     leave_some(RLIMIT_SIGPENDING, PENDING_MOST);

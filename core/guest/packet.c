@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define STRINGS_MAX 65536
@@ -200,16 +199,6 @@ bool packet_is_request(const struct packet *p) {
   default:
     return false;
   }
-}
-
-bool packet_is_exec(const struct packet *p) {
-  return p->head.type == AXO_REQ_SPAWN && packet_is_request(p) &&
-         (p->fds_lost || ((const axo_spawn_t *)p->body)->kind == AXO_KIND_EXEC);
-}
-
-bool is_host_null(int fd) {
-  struct stat st;
-  return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
 }
 
 static char *next_string(const unsigned char **at, const unsigned char *end) {

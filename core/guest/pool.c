@@ -20,13 +20,13 @@ static int first_free;
 static int youngest, oldest, idle; /* those that are idle, and how many */
 static bool fork_failed;
 static uint64_t trim_due;
-/* Of a piece of work: what its supervisor says, whether that is free then; its loss. */
-static bool (*hear)(struct work *w, struct sup_report *r);
+/* Of a piece of work: what its supervisor says; its loss. */
+static void (*hear)(struct work *w, const struct sup_report *r);
 static void (*lose)(struct work *w);
 
 /* ---- the lists ------------------------------------------------------------------- */
 
-void sups_init(bool (*on_report)(struct work *w, struct sup_report *r),
+void sups_init(void (*on_report)(struct work *w, const struct sup_report *r),
                void (*on_lost)(struct work *w)) {
   hear = on_report;
   lose = on_lost;
@@ -154,6 +154,13 @@ int sup_start(struct work *w, const struct packet *p, const int fds[3]) {
   }
 }
 
+/* Where it cannot be told, what is left waits when its pipe is full. */
+void sup_drain(const struct work *w) {
+  axo_packet_t head = {AXO_PROTO_VERSION, AXO_REQ_FORGET, 0, 0, 0};
+  if (w->sup >= 0)
+    (void)packet_send(g.sups[w->sup].fd, &head, NULL, NULL, 0);
+}
+
 void sup_reserve(void) {
   if (youngest < 0 && !fork_failed)
     fork_failed = !sup_make();
@@ -185,7 +192,10 @@ static bool report(int index) {
     return false;
   }
   sup_retry();
-  if (s->work >= 0 && hear(&g.works[s->work], &r))
+  if (s->work < 0)
+    return true;
+  hear(&g.works[s->work], &r);
+  if (r.idle)
     idle_push(index);
   return true;
 }

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 static bool answer(int link, uint64_t id, uint8_t type, const void *body,
@@ -43,7 +45,13 @@ static void keep_command(struct work *w, const struct packet *p) {
   }
 }
 
-/* Ours in the place of the host's /dev/null. */
+/* The host's /dev/null: what may be done to it here is done to the host's device. */
+static bool is_host_null(int fd) {
+  struct stat st;
+  return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
+/* Ours in its place. */
 static int safe_stdin(int fd) { return is_host_null(fd) ? g.null : fd; }
 
 static int stdin_of(const struct work *w, const struct packet *p) {
@@ -87,7 +95,6 @@ static bool on_spawn(int link, struct packet *p) {
   struct work *w = work_new(link, p->head.id, fixed->kind, named ? p->fds[0] : -1);
   if (!w)
     return refuse(link, p->head.id, AXO_STAGE_LIMIT, ENOSPC);
-  w->lane_wanted = !named && fixed->flags & AXO_SPAWN_LANE;
   if (named) {
     p->fds[0] = -1; /* the work's now */
     w->rows = fixed->rows ? fixed->rows : 24;
@@ -170,9 +177,7 @@ static bool on_forget(int link, const struct packet *p) {
   struct work *w = work_by_id(link, p->head.id);
   if (w) {
     work_unsubscribe(w, link, p->head.id);
-    if (w->lent)
-      lane_end(w);
-    else if (w->kind == AXO_KIND_EXEC && w->exit_known)
+    if (w->kind == AXO_KIND_EXEC && w->exit_known)
       sup_drain(w);
     work_tell(w);
   }

@@ -1,27 +1,9 @@
-/* How a supervisor is scheduled. On a lane it is woken by a host that is about to
- * sleep. If it preempts the host, the program that it starts meets a processor with
- * somebody still on it, is sent to another one, and starts there with cold caches:
- * measured, an exec then takes 1.4 times what a local one takes, and else 1.15.
- * SCHED_BATCH does not preempt. But on a machine with more to run than processors it
- * waits for the others' slices, so there a supervisor is scheduled as everybody is. */
+/* How the guest is scheduled. */
 #include "guest.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* More than any machine has processors. */
-#define MANY 100000
-
-static int load = -1; /* /proc/loadavg; -1: left as it is */
-static int processors;
-static bool waits;
-
-static bool policy(int which) {
-  struct sched_param none = {0};
-  return syscall(SYS_sched_setscheduler, 0, which, &none) == 0;
-}
 
 /* sched_setattr(2), as linux/sched/types.h has it. */
 struct attributes {
@@ -46,42 +28,4 @@ void schedule_guest(void) {
   own.flags |= RESET_ON_FORK;
   own.runtime = SHORTEST_NS;
   syscall(SYS_sched_setattr, 0, &own, 0);
-}
-
-void schedule_init(void) {
-  processors = (int)sysconf(_SC_NPROCESSORS_ONLN);
-  if (syscall(SYS_sched_getscheduler, 0) == SCHED_OTHER)
-    load = open("/proc/loadavg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-}
-
-/* How many could run now: the number before the slash. 0 when it is not told. */
-static int runnable(void) {
-  char text[64];
-  int count = 0;
-  ssize_t n = pread(load, text, sizeof text, 0), at = 0;
-  while (at < n && text[at] != '/') {
-    bool is_digit = text[at] >= '0' && text[at] <= '9';
-    count = is_digit && count < MANY ? count * 10 + (text[at] - '0') : 0;
-    at++;
-  }
-  return at < n ? count : 0;
-}
-
-void schedule_adapt(void) {
-  int others = load >= 0 ? runnable() - 1 : -1; /* this one is running */
-  bool is_free = others >= 0 && others <= processors;
-  if (is_free == waits)
-    return;
-  if (policy(is_free ? SCHED_BATCH : SCHED_OTHER))
-    waits = is_free;
-}
-
-void schedule_child(void) {
-  if (waits)
-    policy(SCHED_OTHER);
-}
-
-void schedule_plain(void) {
-  schedule_child();
-  waits = false;
 }

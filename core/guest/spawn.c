@@ -157,7 +157,6 @@ static bool enter(const char *cwd, const struct identity *id, struct failure *f)
 _Noreturn static void child(const struct spawn_args *args, const struct identity *id,
                             const int fds[3], struct failure *f) {
   setsid();
-  schedule_child();
   if (!take_stdio(fds))
     fail(f, AXO_STAGE_FORK);
   if (args->fixed->kind == AXO_KIND_TERMINAL && ioctl(0, TIOCSCTTY, 0))

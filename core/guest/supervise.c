@@ -20,13 +20,9 @@
 #define DRAIN_PAUSE_MS 20
 
 struct state {
-  int fd;       /* to PID 1 */
-  int lane;     /* to a host; -1: none */
-  bool lent;    /* to that host, which may have closed the lane meanwhile */
-  bool leaving; /* PID 1 takes the lane back when nothing runs */
-  pid_t main;   /* 0: none running */
+  int fd;     /* to PID 1 */
+  pid_t main; /* 0: none running */
   bool busy;
-  uint64_t asked;  /* the request's id, when it came by the lane; else 0 */
   int held[2];     /* where the command writes; -1 */
   int rest[2];     /* the other ends of those, once it has ended and others go on; -1 */
   bool draining;   /* the host reads no more */
@@ -52,58 +48,6 @@ static void ended(struct sup_report *r, int status, const struct rusage *use) {
       .stime_us = micros(use->ru_stime),
       .maxrss_kb = (uint64_t)use->ru_maxrss,
   };
-}
-
-/* ---- the lane -------------------------------------------------------------------- */
-
-static void lane_close(struct state *s) {
-  if (s->lane >= 0)
-    close(s->lane);
-  s->lane = -1;
-}
-
-static void give_back(struct state *s) {
-  struct sup_report r = {.type = SUP_NOTHING, .idle = 1};
-  lane_close(s);
-  s->lent = s->leaving = false;
-  schedule_plain();
-  tell(s, &r);
-}
-
-/* A host that has gone hears nothing, and PID 1 sees to the rest. One that cannot be
- * told now (it does not read, or the kernel is short of memory) would wait for ever:
- * PID 1 tells it of our end. */
-static void lane_tell(const struct state *s, struct sup_report *r) {
-  axo_packet_t head = {AXO_PROTO_VERSION, AXO_EV_EMPTY, 0, 0, s->asked};
-  const void *body = NULL;
-  if (r->type == SUP_EXITED) {
-    head.type = AXO_EV_EXITED;
-    head.length = sizeof r->exited;
-    r->exited.left = !r->idle;
-    body = &r->exited;
-  } else if (r->type == SUP_FAILED) {
-    head.type = AXO_EV_FAILED;
-    head.length = sizeof r->failed;
-    body = &r->failed;
-  }
-  int error = packet_send(s->lane, &head, body, NULL, 0);
-  if (error && !is_dead(error))
-    _exit(1);
-}
-
-/* ---- what has ended -------------------------------------------------------------- */
-
-static void report(struct state *s, struct sup_report *r) {
-  if (!s->asked) {
-    tell(s, r);
-    return;
-  }
-  lane_tell(s, r);
-  if (!r->idle)
-    return;
-  s->asked = 0;
-  if (s->leaving)
-    give_back(s);
 }
 
 static void close_both(int fds[2]) {
@@ -159,13 +103,11 @@ static void reap(struct state *s) {
   if (s->main == 0 && s->busy)
     keep_rest(s);
   if (r.type || r.idle)
-    report(s, &r);
+    tell(s, &r);
   if (s->main == 0)
     close_both(s->held);
   if (r.idle)
     close_both(s->rest);
-  if (r.idle && s->lane >= 0)
-    schedule_adapt();
 }
 
 /* ---- what is asked --------------------------------------------------------------- */
@@ -185,11 +127,8 @@ static void start(struct state *s, struct packet *p) {
   struct spawn_args args = {0};
   r.failed.stage = p->fds_lost ? AXO_STAGE_LIMIT : AXO_STAGE_REQUEST;
   r.failed.error = p->fds_lost ? EMFILE : EINVAL;
-  if (p->fd_count >= 3 && spawn_parse(p, &args)) {
-    bool is_device = s->asked && is_host_null(p->fds[0]);
-    int fds[3] = {is_device ? g.null : p->fds[0], p->fds[1], p->fds[2]};
-    s->main = spawn_child(&args, fds, &r.failed);
-  }
+  if (p->fd_count >= 3 && spawn_parse(p, &args))
+    s->main = spawn_child(&args, p->fds, &r.failed);
   s->busy = s->main > 0;
   s->draining = false;
   s->rested = 0;
@@ -200,49 +139,13 @@ static void start(struct state *s, struct packet *p) {
   r.type = s->busy ? SUP_SPAWNED : SUP_FAILED;
   r.idle = !s->busy;
   r.pid = s->main;
-  report(s, &r);
+  tell(s, &r);
 }
 
-/* A host that sends anything else is not the one that this was lent to: PID 1 hears of
- * our end, and tells it. */
-static void lane_request(struct state *s) {
-  struct packet p;
-  if (s->lane < 0 || s->busy)
-    return;
-  int got = packet_receive(s->lane, &p);
-  if (got < 0)
-    lane_close(s);
-  if (got <= 0)
-    return;
-  if (!packet_is_exec(&p))
-    _exit(1);
-  s->asked = p.head.id;
-  start(s, &p);
-  packet_release(&p);
-}
-
-/* Exact: what we have not reaped cannot have been reused. The host sent it after the
- * command, which may still lie in the lane. */
-static void pass_on(struct state *s, axo_signal_t how) {
-  lane_request(s);
+/* Exact: what we have not reaped cannot have been reused. */
+static void pass_on(const struct state *s, const axo_signal_t *how) {
   if (s->main > 0)
-    kill(how.tree ? -s->main : s->main, how.signal);
-}
-
-static void lane_leave(struct state *s) {
-  lane_request(s);
-  s->leaving = true;
-  if (!s->busy)
-    give_back(s);
-}
-
-/* What a host has sent there already is lost with it, if there is no room for it. */
-static void take_lane(struct state *s, struct packet *p) {
-  if (p->fd_count != 1)
-    _exit(1);
-  s->lane = p->fds[0];
-  s->lent = true;
-  p->fds[0] = -1;
+    kill(how->tree ? -s->main : s->main, how->signal);
 }
 
 static void request(struct state *s) {
@@ -252,17 +155,12 @@ static void request(struct state *s) {
     _exit(0);
   if (got == 0)
     return;
-  if (p.head.type == AXO_REQ_SPAWN && !s->busy) {
+  if (p.head.type == AXO_REQ_SPAWN && !s->busy)
     start(s, &p);
-  } else if (p.head.type == AXO_REQ_SIGNAL && p.head.length == sizeof(axo_signal_t)) {
-    pass_on(s, *(const axo_signal_t *)p.body);
-  } else if (p.head.type == AXO_REQ_FORGET) {
+  else if (p.head.type == AXO_REQ_SIGNAL && p.head.length == sizeof(axo_signal_t))
+    pass_on(s, (const axo_signal_t *)p.body);
+  else if (p.head.type == AXO_REQ_FORGET)
     s->draining = true;
-    if (s->lent)
-      lane_leave(s);
-  } else if (p.head.type == SUP_LANE) {
-    take_lane(s, &p);
-  }
   packet_release(&p);
 }
 
@@ -298,19 +196,16 @@ static int prepare(int fd) {
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  int low = fd < g.null ? fd : g.null, high = fd < g.null ? g.null : fd;
-  close_from(3, low - 1);
-  close_from(low + 1, high - 1);
-  close_from(high + 1, INT32_MAX);
+  close_from(3, fd - 1);
+  close_from(fd + 1, INT32_MAX);
   sigset_t chld;
   sigemptyset(&chld);
   sigaddset(&chld, SIGCHLD);
-  schedule_init();
   go_first();
   return signalfd(-1, &chld, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-enum { FROM_GUEST, FROM_KERNEL, FROM_LANE, FROM_REST, SOURCES = FROM_REST + 2 };
+enum { FROM_GUEST, FROM_KERNEL, FROM_REST, SOURCES = FROM_REST + 2 };
 
 /* Until the pause is over, whatever else happens meanwhile; -1: there is none. */
 static int pause_left(struct state *s) {
@@ -324,7 +219,6 @@ static int pause_left(struct state *s) {
 static void await(struct state *s, struct pollfd fds[SOURCES]) {
   int left = pause_left(s);
   bool drains = s->draining && s->main == 0 && left < 0;
-  fds[FROM_LANE].fd = s->busy ? -1 : s->lane; /* one at a time */
   for (int i = 0; i < 2; i++)
     fds[FROM_REST + i] = (struct pollfd){drains ? s->rest[i] : -1, POLLIN, 0};
   nfds_t count = drains ? SOURCES : FROM_REST;
@@ -337,12 +231,9 @@ static void await(struct state *s, struct pollfd fds[SOURCES]) {
 }
 
 _Noreturn void supervise(int fd) {
-  struct state s = {.fd = fd, .lane = -1, .held = {-1, -1}, .rest = {-1, -1}};
-  struct pollfd fds[SOURCES] = {{fd, POLLIN, 0},
-                                {prepare(fd), POLLIN, 0},
-                                {-1, POLLIN, 0},
-                                {-1, POLLIN, 0},
-                                {-1, POLLIN, 0}};
+  struct state s = {.fd = fd, .held = {-1, -1}, .rest = {-1, -1}};
+  struct pollfd fds[SOURCES] = {
+      {fd, POLLIN, 0}, {prepare(fd), POLLIN, 0}, {-1, POLLIN, 0}, {-1, POLLIN, 0}};
   if (fds[FROM_KERNEL].fd < 0)
     _exit(1);
   for (;;) {
@@ -354,8 +245,6 @@ _Noreturn void supervise(int fd) {
     }
     if (fds[FROM_GUEST].revents)
       request(&s);
-    if (fds[FROM_LANE].fd >= 0 && fds[FROM_LANE].revents)
-      lane_request(&s);
     for (int i = 0; i < 2; i++)
       if (fds[FROM_REST + i].revents && s.rest[i] >= 0)
         drain(&s, i);

@@ -18,9 +18,8 @@ static bool tell_failed(const struct work *w, const struct sub *s) {
 static bool tell_exited(const struct work *w, struct sub *s) {
   axo_packet_t head = {AXO_PROTO_VERSION, AXO_EV_EXITED, 0, sizeof w->exited, s->id};
   axo_exited_t body = w->exited;
-  body.lane = w->lane_fd >= 0;
-  body.left = w->sup >= 0 && !body.lane;
-  if (!link_tell(s->link, &head, &body, &w->lane_fd, (int)body.lane))
+  body.left = w->sup >= 0;
+  if (!link_tell(s->link, &head, &body, NULL, 0))
     return false;
   if (body.left)
     s->told |= TOLD_LEFT;
@@ -78,8 +77,6 @@ void work_tell(struct work *w) {
   for (int i = 0; i < SUBS_MAX; i++)
     if (w->subs[i].link >= 0)
       tell_one(w, &w->subs[i]);
-  if (w->lane_fd >= 0 && work_all_told(w))
-    lane_begun(w);
   if (w->state != AXO_WORK_ENDED || w->sup >= 0)
     return;
   if (is_listed(w))

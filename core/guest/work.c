@@ -197,7 +197,7 @@ struct work *work_new(int link, uint64_t id, uint32_t kind, int bell) {
   w->kind = (uint8_t)kind;
   w->number = g.next_work++;
   w->started_ms = wall_ms();
-  w->sup = w->out_fd = w->slave_fd = w->lane_fd = w->ring.fd = -1;
+  w->sup = w->out_fd = w->slave_fd = w->ring.fd = -1;
   for (int s = 0; s < SUBS_MAX; s++)
     w->subs[s].link = w->subs[s].bell = -1;
   work_subscribe(w, link, id, bell);
@@ -211,8 +211,6 @@ void work_free(struct work *w) {
   pump_close(w);
   if (w->slave_fd >= 0)
     close(w->slave_fd);
-  if (w->lane_fd >= 0)
-    close(w->lane_fd);
   for (int i = 0; i < SUBS_MAX; i++)
     if (w->subs[i].link >= 0)
       sub_close(w, &w->subs[i]);

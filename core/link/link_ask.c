@@ -177,7 +177,6 @@ int axo_link_list(axo_link_t *link, const char *name, axo_answer_cb cb, void *da
 
 int axo_link_kill_all(axo_link_t *link, axo_answer_cb cb, void *data, axo_err_t *err) {
   request_t r = {AXO_REQ_KILL_ALL, AXO_EV_DONE, NULL, 0, "kill everything"};
-  axo__lanes_retire(link);
   return ask(link, &r, cb, data, err);
 }
 
@@ -187,9 +186,6 @@ int axo__link_signal(axo__call_t *call, int signum, bool tree, axo_answer_cb cb,
   request_t r = {AXO_REQ_SIGNAL, AXO_EV_SIGNALLED, &body, sizeof body, "signal"};
   if (call->id == 0)
     return axo__err_set(err, UV_ESRCH, "signal", NULL, "it has ended");
-  call->spent |= signum != 0;
-  if (call->lane)
-    body.work = call->lane->lease.id;
   if (cb)
     return ask(call->link, &r, cb, data, err);
   int rc =

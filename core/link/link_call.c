@@ -47,14 +47,6 @@ bool axo__call_begin(axo_link_t *link, axo__call_t *call) {
   return false;
 }
 
-void axo__call_move(axo__call_t *from, axo__call_t *to) {
-  uint64_t id = from->id;
-  to->link = from->link;
-  axo__call_end(from);
-  to->id = id;
-  to->link->calls[id % AXO__CALLS_MAX] = to;
-}
-
 void axo__call_hold(axo__call_t *call, bool hold) {
   axo_link_t *link = call->link;
   if (call->id == 0 || call->holds == hold)
@@ -89,8 +81,6 @@ void axo__call_end(axo__call_t *call) {
   axo__call_answered(call);
   call->link->calls[call->id % AXO__CALLS_MAX] = NULL;
   call->id = 0;
-  if (call->lane)
-    call->lane->done(call->lane);
 }
 
 /* ---- how long they may take ---------------------------------------------------- */

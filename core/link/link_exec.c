@@ -44,19 +44,6 @@ static int send_signal(remote_t *r, int signum) {
 
 /* ---- what the guest says --------------------------------------------------------- */
 
-/* By the link alone, and when nothing is left. One that did not arrive is given back,
- * and so is one that a signal for this command could still meet. */
-static void take_lane(remote_t *r, axo__packet_t *packet) {
-  if (r->call.lane || r->left || r->call.id == 0)
-    return;
-  if (packet->fd_count == 0 || r->call.spent) {
-    axo__link_forget(&r->call);
-    return;
-  }
-  axo__lane_adopt(&r->call, packet->fds[0]);
-  packet->fds[0] = -1;
-}
-
 /* Whatever wrote has ended: all that it wrote is there. */
 static void on_empty(remote_t *r) {
   r->left = false;
@@ -69,17 +56,12 @@ static void on_empty(remote_t *r) {
     axo__process_settle(r->p);
 }
 
-static void on_exited(remote_t *r, axo__packet_t *packet) {
-  const axo_exited_t *body = packet->body;
-  if (!r->p || r->p->exited) { /* its lane is lost, with what was left there */
-    on_empty(r);
+static void on_exited(remote_t *r, const axo_exited_t *body) {
+  if (!r->p || r->p->exited)
     return;
-  }
   r->left = body->left != 0;
   axo__call_answered(&r->call);
   axo__call_hold(&r->call, r->left);
-  if (body->lane)
-    take_lane(r, packet);
   if (!r->left)
     axo__process_take_rest(r->p);
   if (r->p)
@@ -124,7 +106,7 @@ static void on_packet(axo__call_t *call, axo__packet_t *packet) {
   if (!packet)
     on_gone(r);
   else if (packet->head.type == AXO_EV_EXITED)
-    on_exited(r, packet);
+    on_exited(r, packet->body);
   else if (packet->head.type == AXO_EV_EMPTY)
     on_empty(r);
   else if (packet->head.type == AXO_EV_STUCK)
@@ -222,11 +204,6 @@ static int send_spawn(const start_t *s, remote_t *r, const int fds[3]) {
   int ends[3] = {in, fds[1], fds[2] >= 0 ? fds[2] : fds[1]};
   axo__message_t message = {AXO_REQ_SPAWN, s->body.bytes, s->body.len, ends, 3};
   open_to_all(s->link, fds);
-  int rc = axo__lane_send(&r->call, &message);
-  if (rc != UV_EAGAIN)
-    return rc;
-  if (s->link->idle_count == 0 && s->link->lane_count < AXO__LANES_MAX)
-    ((axo_spawn_t *)(void *)s->body.bytes)->flags |= AXO_SPAWN_LANE;
   return axo__link_send(s->link, &r->call, &message);
 }
 

@@ -30,10 +30,8 @@ typedef struct axo__packet {
 typedef struct axo__call {
   uint64_t id; /* 0: not in flight */
   axo_link_t *link;
-  struct axo__lane *lane; /* by which it went; NULL: by the link */
-  uint64_t deadline;      /* uv_now; 0: it has none */
+  uint64_t deadline; /* uv_now; 0: it has none */
   bool holds;
-  bool spent; /* what ends it may come late: no other command goes where it ran */
   void (*on_packet)(struct axo__call *call, axo__packet_t *packet);
 } axo__call_t;
 
@@ -60,8 +58,7 @@ int axo__link_signal(axo__call_t *call, int signum, bool tree, axo_answer_cb cb,
                      void *data, axo_err_t *err);
 /* Whether the call keeps the loop running while it is in flight; not at first. */
 void axo__call_hold(axo__call_t *call, bool hold);
-/* Forgets the call: answers that still come are dropped. Nothing is left of its work: a
- * lane takes the next. */
+/* Forgets the call: answers that still come are dropped. */
 void axo__call_end(axo__call_t *call);
 /* The guest has `ms` to answer: then `on_packet` gets a FAILED whose body is
  * axo__silence. Again: from now on. */
@@ -80,23 +77,6 @@ typedef struct axo__outgoing {
   int fd_count;
   char body[];
 } axo__outgoing_t;
-
-/* How many lanes one link has. */
-#define AXO__LANES_MAX 64
-
-/* A socket straight to a supervisor, for one command after the other. `lease` has the
- * id by which the guest knows it: signals and FORGET go by the link and name that. What
- * goes by the lane itself has the id of `running`. It is there as long as its lease or
- * its handle. */
-typedef struct axo__lane {
-  axo__call_t lease;
-  uv_poll_t poll;
-  axo__call_t *running; /* NULL: idle */
-  int fd;
-  bool is_open; /* fd and poll are */
-  unsigned refs;
-  void (*done)(struct axo__lane *lane); /* nothing is left of what ran on it */
-} axo__lane_t;
 
 /* One connection of the guest; freed by its close callback. */
 typedef struct axo__peer {
@@ -127,8 +107,6 @@ struct axo_link {
   uint64_t next_id;
   axo__call_t *calls[AXO__CALLS_MAX];
   unsigned next_slot;
-  axo__lane_t *idle[AXO__LANES_MAX]; /* the last one is the next to be used */
-  unsigned idle_count, lane_count;
   axo__outgoing_t *outbox, **outbox_end;
   unsigned outbox_len;
   uv_poll_cb on_peer;                 /* takes what the peer sends */
@@ -156,20 +134,6 @@ bool axo__link_take_peer(axo_link_t *link, int fd);
 /* The socket goes, too: whoever it was meant for is there, or will not come. */
 void axo__link_unlisten(axo_link_t *link);
 
-/* link_lane.c */
-
-/* `fd` came with the end of the command of `call`, whose id is the lane's now. */
-void axo__lane_adopt(axo__call_t *call, int fd);
-/* Starts a command on an idle lane. UV_EAGAIN when there is none: it goes by the link.
- */
-int axo__lane_send(axo__call_t *call, const axo__message_t *message);
-/* Gives it back to the guest, also while something runs on it. */
-void axo__lane_drop(axo__lane_t *lane);
-/* What is sent by the link now comes before what runs next: no lane is used again. */
-void axo__lanes_retire(axo_link_t *link);
-/* Drops the work of `call`: it goes on, and nobody here hears of it. A lane with it. */
-void axo__link_forget(axo__call_t *call);
-
 /* link_end.c */
 
 /* It is over, because of what the guest sent. Before its greeting a guest may try
@@ -187,9 +151,8 @@ void axo__link_watch(axo_link_t *link);
  * link: the caller holds it. */
 int axo__outbox_flush(axo_link_t *link);
 void axo__outbox_clear(axo_link_t *link);
-/* The guest is to forget the work of `call`, which went by the link: it goes on, and
- * nobody here hears of it. */
-void axo__call_drop(axo__call_t *call);
+/* Drops the work of `call`: it goes on, and nobody here hears of it. */
+void axo__link_forget(axo__call_t *call);
 
 /* link_call.c */
 
@@ -201,8 +164,6 @@ void axo__clock_init(axo_link_t *link, void (*catch_up)(axo_link_t *link));
 void axo__clock_close(axo_link_t *link);
 /* Gives the call an id. False when too much is in flight. */
 bool axo__call_begin(axo_link_t *link, axo__call_t *call);
-/* The id goes from one call to another, which nobody waits for. */
-void axo__call_move(axo__call_t *from, axo__call_t *to);
 /* The call of this id; NULL when it is not in flight. */
 axo__call_t *axo__call_of(const axo_link_t *link, uint64_t id);
 /* Whether there ever was one of this id. */

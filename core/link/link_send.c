@@ -169,7 +169,7 @@ int axo__link_tell(axo_link_t *link, const axo__message_t *m) {
   return send_message(link, 0, m);
 }
 
-void axo__call_drop(axo__call_t *call) {
+void axo__link_forget(axo__call_t *call) {
   if (call->id == 0)
     return;
   send_message(call->link, call->id, &(axo__message_t){.type = AXO_REQ_FORGET});

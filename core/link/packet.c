@@ -93,7 +93,7 @@ static const struct kind {
     {AXO_EV_HELLO, sizeof(axo_hello_t), 0, 0},
     {AXO_EV_SPAWNED, sizeof(axo_spawned_t), 1, 2},
     {AXO_EV_FAILED, sizeof(axo_failed_t), 0, 0},
-    {AXO_EV_EXITED, sizeof(axo_exited_t), 0, 1},
+    {AXO_EV_EXITED, sizeof(axo_exited_t), 0, 0},
     {AXO_EV_OPENED, 0, 1, 1},
     {AXO_EV_LISTED, UINT32_MAX, 0, 1},
     {AXO_EV_DONE, 0, 0, 0},

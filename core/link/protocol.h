@@ -5,13 +5,6 @@
  * then a body. Both run on one machine, so integers are native. Each treats the other
  * as hostile: a packet of the wrong version, an unknown type, a length that does not
  * fit or a wrong number of descriptors ends the link.
- *
- * A host that runs commands one after the other gets a *lane*: a socket straight to the
- * supervisor that ran the last one. SPAWN of an exec goes there, and EXITED, FAILED and
- * EMPTY come back on it, one command at a time; neither wakes the guest. To the guest
- * the lane is a piece of work with the id of the exec that it came of: SIGNAL and
- * FORGET name that, and its EXITED says that the lane is over. What goes by the link
- * and what goes by a lane may overtake each other.
  */
 #ifndef AXO_PROTOCOL_H
 #define AXO_PROTOCOL_H
@@ -76,7 +69,7 @@ enum axo_packet_type {
   /* Tasks and terminals only: axo_spawned_t; the ring, and a terminal's master */
   AXO_EV_SPAWNED = 65,
   AXO_EV_FAILED = 66, /* axo_failed_t: the request came to nothing */
-  AXO_EV_EXITED = 67, /* axo_exited_t; with a lane, its descriptor */
+  AXO_EV_EXITED = 67, /* axo_exited_t */
   AXO_EV_OPENED = 68, /* a descriptor */
   AXO_EV_LISTED = 69, /* axo_entry_t each; always in a memfd unless empty */
   AXO_EV_DONE = 70,
@@ -106,9 +99,8 @@ typedef struct axo_spawn {
   char name[AXO_NAME_MAX]; /* tasks and terminals: the host's id, NUL-terminated */
 } axo_spawn_t;
 
-/* Those that are not known are ignored. */
+/* Those that are not known are ignored. An older host may set 1. */
 enum axo_spawn_flags {
-  AXO_SPAWN_LANE = 1,  /* exec: a lane is welcome when it has ended */
   AXO_SPAWN_STDIN = 2, /* task: a second descriptor is its stdin */
 };
 
@@ -186,7 +178,7 @@ typedef struct axo_exited {
   /* 1: something that it started may still run. 0: all that it wrote is in the pipes,
    * though their other ends may not be closed yet. */
   uint32_t left;
-  uint32_t lane; /* 1: a lane comes with it; only when nothing is left */
+  uint32_t reserved;
 } axo_exited_t;
 
 enum axo_work_state { AXO_WORK_STARTING = 1, AXO_WORK_RUNNING, AXO_WORK_ENDED };

@@ -65,6 +65,32 @@ static void runs_many_at_once(void **state) {
   host_close(&host);
 }
 
+/* What closes its output is not thereby over: the host would wake for nothing. */
+static void holds_the_output_open_to_the_end(void **state) {
+  (void)state;
+  host_t host = host_open("a.sock");
+  exec_t exec = shell_begin(&host, "echo x; exec >&- 2>&-; read line");
+  assert_string_equal(exec_line(&exec), "x");
+  assert_false(is_readable(exec.out, 100));
+  assert_int_equal(write(exec.in, "\n", 1), 1);
+  expect_exit(&host, exec.id, 0, 0);
+  assert_string_equal(exec_output(&exec), "");
+  exec_close(&exec);
+  host_close(&host);
+}
+
+/* One that asks for what the guest no longer has. */
+static void serves_an_older_host(void **state) {
+  (void)state;
+  host_t host = host_open("a.sock");
+  exec_t exec = exec_begin(&host, (spawn_t){.argv = {"/bin/true"}, .flags = 1});
+  event_t ev = expect_exit(&host, exec.id, 0, 0);
+  assert_int_equal(ev.body.exited.reserved, 0);
+  assert_int_equal(ev.fd_count, 0);
+  exec_close(&exec);
+  host_close(&host);
+}
+
 /* ---- failing --------------------------------------------------------------------- */
 
 static void expect_refusal(host_t *host, spawn_t s, uint32_t stage, int error) {
@@ -280,6 +306,8 @@ int main(void) {
       GUEST_TEST(tells_a_signal_from_a_code),
       GUEST_TEST(uses_one_supervisor_again),
       GUEST_TEST(runs_many_at_once),
+      GUEST_TEST(holds_the_output_open_to_the_end),
+      GUEST_TEST(serves_an_older_host),
       GUEST_TEST(names_the_stage_that_failed),
       GUEST_TEST(finds_commands_by_the_path_of_the_command),
       GUEST_TEST(gives_directory_and_environment),

@@ -187,7 +187,7 @@ static void refuses_wrong_numbers_of_descriptors(void **state) {
   } types[] = {{AXO_EV_HELLO, sizeof(axo_hello_t), 0, 0},
                {AXO_EV_SPAWNED, sizeof(axo_spawned_t), 1, 2},
                {AXO_EV_FAILED, sizeof(axo_failed_t), 0, 0},
-               {AXO_EV_EXITED, sizeof(axo_exited_t), 0, 1},
+               {AXO_EV_EXITED, sizeof(axo_exited_t), 0, 0},
                {AXO_EV_OPENED, 0, 1, 1},
                {AXO_EV_LISTED, 0, 0, 0},
                {AXO_EV_DONE, 0, 0, 0},

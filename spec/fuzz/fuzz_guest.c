@@ -76,7 +76,6 @@ static void add_spawn(request_t *r, input_t *in) {
                        .argc = 1 + counts % 4,
                        .envc = counts / 4 % 4,
                        .ring = how & 8 ? draw32(in) : 4096,
-                       .flags = how & 8 ? AXO_SPAWN_LANE : 0,
                        .rows = how & 16,
                        .cols = how & 32};
   draw_name(in, fixed.name);

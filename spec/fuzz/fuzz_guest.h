@@ -86,7 +86,7 @@ int files_path(const axo_path_t *how, const char *from, const char *to,
 #define POOL_MAX 6
 
 /* What a supervisor has told so far. */
-enum phase { STARTING, RUNNING, OVER, LENT };
+enum phase { STARTING, RUNNING, OVER };
 
 static struct pool {
   int far; /* the supervisor's end of its socket */
@@ -160,6 +160,12 @@ int sup_start(struct work *w, const struct packet *p, const int fds[3]) {
   return 0;
 }
 
+void sup_drain(const struct work *w) {
+  axo_packet_t head = {AXO_PROTO_VERSION, AXO_REQ_FORGET, 0, 0, 0};
+  if (w->sup >= 0)
+    CHECK(packet_send(g.sups[w->sup].fd, &head, NULL, NULL, 0) == 0);
+}
+
 bool sup_owns(pid_t pid) { return pid == 2; }
 
 void sup_abandon(int index) {
@@ -179,7 +185,7 @@ void sups_abandon(void) {
 static struct sup_report drawn_report(const struct work *w, struct pool *sup) {
   struct sup_report r = {.type = SUP_NOTHING, .idle = 1};
   uint8_t how = draw8(source);
-  if (sup->phase >= OVER)
+  if (sup->phase == OVER)
     return r;
   if (sup->phase == STARTING && how & 1) {
     r.type = SUP_FAILED;
@@ -202,25 +208,17 @@ static void sup_reports(int index) {
     return;
   struct work *w = &g.works[g.sups[index].work];
   struct sup_report r = drawn_report(w, &pool[index]);
-  bool is_lent = pool[index].phase == LENT;
-  if (lane_begin(w, &r)) {
-    CHECK(!is_lent);
-    pool[index].phase = LENT;
-    r.idle = 0;
-  }
   if (r.idle)
     pool_close(index);
   work_report(w, &r);
 }
 
-/* After its start it gets signals, and when it is lent, the lane and the end of it; or
- * the word that its host reads no more of what a command has left. */
+/* After its start it gets signals; or the word that its host reads no more of what a
+ * command has left. */
 static void sup_reads(int index) {
   struct packet p;
   while (g.sups[index].fd >= 0 && packet_receive(pool[index].far, &p) > 0) {
-    if (p.head.type == SUP_LANE)
-      CHECK(p.fd_count == 1 && pool[index].phase == LENT);
-    else if (p.head.type == AXO_REQ_FORGET)
+    if (p.head.type == AXO_REQ_FORGET)
       CHECK(p.fd_count == 0);
     else
       CHECK(p.head.type == AXO_REQ_SIGNAL && packet_is_request(&p));

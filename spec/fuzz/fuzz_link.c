@@ -273,10 +273,8 @@ static void turn(input_t *in) {
     guest_spoil_ring(in);
   else if (op == 8)
     guest_leave();
-  else if (op == 9 && draw8(in) & 1)
-    lane_close();
   else
-    guest_send(in, op <= 10);
+    guest_send(in);
   if (op == 7)
     return;
   if (how < 0xc0) /* a guest may take its time */

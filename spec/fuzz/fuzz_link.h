@@ -10,41 +10,20 @@
 #define IDS 8
 
 static int guest;         /* its end; -1: closed */
-static int lane = -1;     /* the supervisor's end of the latest lane; -1: none */
 static int terminal = -1; /* a master, to be passed off as its own */
 static int ring_fd;       /* the latest ring, as it still holds it; -1: none */
 static uint64_t ids[IDS]; /* of the latest requests */
 static unsigned id_count;
 
-static void read_all_from(int fd, bool (*is_good)(const struct packet *p)) {
+/* What the host has sent is what a guest takes. */
+static void guest_read(void) {
   struct packet p;
-  while (fd >= 0 && packet_receive(fd, &p) > 0) {
-    CHECK(is_good(&p));
+  while (guest >= 0 && packet_receive(guest, &p) > 0) {
+    CHECK(packet_is_request(&p));
     if (p.head.id)
       ids[id_count++ % IDS] = p.head.id;
     packet_release(&p);
   }
-}
-
-/* What the host has sent is what a guest takes, and a supervisor. */
-static void guest_read(void) {
-  read_all_from(guest, packet_is_request);
-  read_all_from(lane, packet_is_exec);
-}
-
-static void lane_close(void) {
-  if (lane >= 0)
-    close(lane);
-  lane = -1;
-}
-
-static int lane_open(void) {
-  int pair[2];
-  CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) ==
-        0);
-  lane_close();
-  lane = pair[1];
-  return pair[0];
 }
 
 static int ring_file(input_t *in) {
@@ -73,7 +52,7 @@ static int entries_file(input_t *in, int seals) {
 
 static int draw_fd(input_t *in) {
   int pair[2];
-  switch (draw8(in) % 10) {
+  switch (draw8(in) % 9) {
   case 0:
     return open("/dev/null", O_RDWR | O_CLOEXEC);
   case 1:
@@ -90,12 +69,10 @@ static int draw_fd(input_t *in) {
     return open("/proc/self/status", O_RDONLY | O_CLOEXEC);
   case 7: /* a ring of any bytes */
     return memory(in->at, in->left < 128 ? in->left : 128, SEALED);
-  case 8:
+  default:
     CHECK(pipe(pair) == 0);
     close(pair[1]);
     return pair[0];
-  default:
-    return lane_open();
   }
 }
 
@@ -145,8 +122,7 @@ static size_t draw_packet(input_t *in, unsigned char buf[512]) {
   return sizeof head + len;
 }
 
-/* By the lane, which may be one that it makes right now, or else by the link. */
-static void guest_send(input_t *in, bool by_lane) {
+static void guest_send(input_t *in) {
   unsigned char buf[512];
   int fds[SEND_FDS_MAX];
   if (guest < 0)
@@ -155,7 +131,7 @@ static void guest_send(input_t *in, bool by_lane) {
   size_t count = draw8(in) % (SEND_FDS_MAX + 1);
   for (size_t i = 0; i < count; i++)
     CHECK((fds[i] = draw_fd(in)) >= 0);
-  send_raw(by_lane && lane >= 0 ? lane : guest, buf, len, fds, count);
+  send_raw(guest, buf, len, fds, count);
   for (size_t i = 0; i < count; i++)
     close(fds[i]);
 }
@@ -178,7 +154,6 @@ static void guest_spoil_ring(input_t *in) {
 }
 
 static void guest_leave(void) {
-  lane_close();
   if (guest >= 0)
     close(guest);
   guest = -1;

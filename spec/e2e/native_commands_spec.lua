@@ -52,22 +52,18 @@ describe("commands that follow each other", function()
   end)
 
   -- Twenty times what a pipe holds, on both streams, long after the command and its handle.
-  it("let what one left running write as it likes, and are not disturbed", function()
-    parent()
+  it("let what one left running write as it likes", function()
     local r = assert(sb:exec { "sh", "-c", [[
       rm -f go done; mkfifo go
       (read line <go; head -c 1300000 /dev/zero; head -c 1300000 /dev/zero >&2; echo $? >done) &
     ]] })
     assert.equal(1, r.left_running)
-    local first = parent()
-    assert.equal(first, parent())
     assert(sb:exec { "sh", "-c", "echo >go" })
     local status = e2e.eventually(function()
       local text = sb:read_file "done"
       return text ~= "" and text
     end, "its end")
     assert.equal("0\n", status)
-    assert.equal(first, parent())
   end)
 
   it("end what they left when they are cancelled", function()
@@ -83,7 +79,7 @@ describe("commands that follow each other", function()
     assert.equal(0, #view.find("sleep " .. mark))
   end)
 
-  it("are told of a supervisor that was killed under one, and go on", function()
+  it("hear of a supervisor that was killed under one, and go on", function()
     local err, r
     assert(sb:exec({ "sh", "-c", "echo $PPID >parent; exec sleep 1000" }, {},
       function(...) err, r = ... end))
@@ -113,21 +109,6 @@ describe("commands that follow each other", function()
     end
   end)
 
-  it("die with a host that has run some before", function()
-    local mark = e2e.probe.unique_sleep()
-    local host = native.host([[
-      local sb = check(axo.open(options.id))
-      for _ = 1, 5 do check(sb:exec { "true" }) end
-      check(sb:exec({ "sleep", options.mark }, {}, function() end))
-      say "begun"
-      hold()
-    ]], { id = sb:id(), mark = mark })
-    host:wait_for "begun"
-    view.await(mark)
-    native.kill(host)
-    view.await_gone(mark)
-  end)
-
   it("leave no more processes than one does", function()
     local pids = native.pid_counter(view)
     parent()
@@ -145,17 +126,5 @@ describe("commands that follow each other", function()
     end
     e2e.eventually(function() return ended == 100 end, "a hundred ends")
     e2e.eventually(function() return pids() < 12 end, "few processes again")
-  end)
-
-  it("are as well off in a session that several hosts use", function()
-    local mine = parent()
-    do
-      local other <close> = native.open(sb:id())
-      for _ = 1, 10 do
-        assert.not_equal(mine, assert(other:exec(PARENT)).stdout)
-        assert.equal(mine, parent())
-      end
-    end
-    assert.equal(mine, parent())
   end)
 end)
