@@ -5,7 +5,9 @@ local cli = require "axolua.cli"
 local audit_log = {}
 
 -- Commands that do something in sessions or to them.
-local RECORDED = { run = true, shell = true, exec = true, stop = true, reap = true, mcp = true }
+local RECORDED = {
+  run = true, shell = true, exec = true, attach = true, stop = true, reap = true, mcp = true,
+}
 
 --- The file: `$AXOSANDBOX_AUDIT`, else the default one.
 ---@param is_read boolean? nothing is to be made there

@@ -73,7 +73,7 @@ end
 --- Says that -t has no effect where it has none.
 ---@param args table
 function command_options.explain_streams(args)
-  if not args.tty or args.quiet or terminal.is_there() then return end
+  if not args.tty or args.quiet or args.detach or terminal.is_there() then return end
   cli.say "warning: -t: stdin or stdout is no terminal here, so the command has none"
 end
 

@@ -3,6 +3,7 @@ local axo = require "axosandbox"
 local attach = require "axolua.sandbox.attach"
 local cli = require "axolua.cli"
 local command_options = require "axolua.cli.command_options"
+local detached = require "axolua.sandbox.detached"
 local console = require "axolua.view.console"
 local record = require "axolua.view.record"
 local signals = require "axolua.cli.signals"
@@ -16,11 +17,37 @@ local function parser()
   command_options.add(p)
   p:flag("--json", "How it ended and what it printed, as JSON on stdout, for scripts.")
   p:flag("-T --no-terminal", "No terminal for the command, even if we are on one.")
+  p:flag("-d --detach", "Leave it running as a task, on a terminal with -t, and print its id: "
+    .. "`axolua logs` and `axolua attach` show it.")
   return p
 end
 
+local function start(sb, command, args)
+  local work, code = detached.start(sb, command, {
+    tty = args.tty and not args.no_terminal, cwd = args.cwd, user = args.user,
+    env = command_options.environment(args),
+  })
+  if not work then return code end
+  if args.json then
+    cli.print_json { id = args.id, task = work.id, command = axo.json.array(command) }
+  else
+    cli.print(work.id .. "\n")
+  end
+  return 0
+end
+
+local function run(sb, command, args, guard)
+  return attach.run(sb, command, {
+    timeout = args.timeout, cwd = args.cwd, user = args.user, plain = args.no_terminal,
+    json = args.json, goes_on = true,
+    env = command_options.environment(args),
+  }, guard)
+end
+
 local function main(arguments)
-  local args, command = cli.parse_with_command(parser(), arguments)
+  local p = parser()
+  local args, command = cli.parse_with_command(p, arguments)
+  detached.check(p, args)
   console.open(args)
   command_options.explain_streams(args)
   local guard = signals.guard(terminal.restore)
@@ -29,11 +56,8 @@ local function main(arguments)
     if args.json then record.failure(err) end
     return cli.fail(err)
   end
-  local code = guard:code() or attach.run(sb, command, {
-    timeout = args.timeout, cwd = args.cwd, user = args.user, plain = args.no_terminal,
-    json = args.json, goes_on = true,
-    env = command_options.environment(args),
-  }, guard)
+  local work = args.detach and start or run
+  local code = guard:code() or work(sb, command, args, guard)
   guard:close()
   return code
 end

@@ -2,6 +2,7 @@
 local axo = require "axosandbox"
 local cli = require "axolua.cli"
 local console = require "axolua.view.console"
+local follow = require "axolua.sandbox.follow"
 local output = require "axolua.view.output"
 local signals = require "axolua.cli.signals"
 local works = require "axolua.sandbox.works"
@@ -28,37 +29,6 @@ local function parser()
   return p
 end
 
-local function warn_lost(dropped)
-  if dropped and dropped > 0 then
-    cli.say(("warning: %d bytes came too fast or too long ago, and are lost"):format(dropped))
-  end
-end
-
--- Prints until the work ends, our reader goes away or we are told to stop. What of that came
--- first is the result: the work's status, or the code to exit with.
-local function follow(sb, work, from, writer, guard)
-  local function print_bytes(bytes, _, dropped)
-    warn_lost(dropped)
-    writer:write(bytes)
-  end
-  local subscribe = work.follow or work.subscribe
-  local subscription = subscribe(work, print_bytes, { from = from })
-  local status, err = axo.async.first(function(finish)
-    local function leave(code) finish(nil, { state = "exited", code = code }) end
-    writer.on_broken = function() leave(cli.BROKEN_PIPE) end
-    writer:watch_reader()
-    guard:on_signal(function() leave(guard:code()) end)
-    return work:wait(nil, finish)
-  end)
-  subscription:close()
-  guard:on_signal(nil)
-  if not status then return cli.fail(err) end
-  writer:flush(guard.signal and 1 or nil)
-  cli.say_oom(status, sb, work.id)
-  if status.state ~= "failed" then return status.code or 0 end
-  return cli.fail_to_run { code = status.fault, message = status.reason }
-end
-
 -- Where the last lines of a text begin.
 local function tail_of(bytes, count)
   local at = #bytes + 1
@@ -75,7 +45,7 @@ end
 local function print_held(work, count, writer)
   local bytes, cursor, dropped = work:read(0)
   local from = count and count < #bytes and tail_of(bytes, count) or 1
-  if from == 1 then warn_lost(dropped) end
+  if from == 1 then follow.warn_lost(dropped) end
   writer:write(bytes:sub(from))
   return cursor
 end
@@ -103,7 +73,8 @@ local function show(sb, args, guard)
   if args.json then return print_record(sb, work) end
   local writer = output.open(1)
   if not args.follow then return print_once(work, args.tail, writer) end
-  return follow(sb, work, args.tail and print_held(work, args.tail, writer) or 0, writer, guard)
+  local from = args.tail and print_held(work, args.tail, writer) or 0
+  return (follow.to_end(sb, work, { from = from }, writer, guard))
 end
 
 local function main(arguments)

@@ -1,7 +1,9 @@
 --- axolua run: one command in a sandbox of its own.
+local axo = require "axosandbox"
 local attach = require "axolua.sandbox.attach"
 local cli = require "axolua.cli"
 local command_options = require "axolua.cli.command_options"
+local detached = require "axolua.sandbox.detached"
 local sandbox = require "axolua.sandbox"
 local start_options = require "axolua.sandbox.options"
 
@@ -11,6 +13,8 @@ local function parser()
     .. "--timeout, 125 when axolua itself failed.", " [--] COMMAND [ARGS...]")
   start_options.add(p)
   start_options.add_command(p)
+  p:flag("-d --detach", "Leave it running as a task, on a terminal with -t, in a session that is "
+    .. "kept, and print the session's id: `axolua logs` and `axolua attach` show the task.")
   p:flag("--json", "How it ended and what it printed, as JSON on stdout, for scripts.")
   return p
 end
@@ -21,10 +25,31 @@ local function explain_images(args, command)
   cli.say(("if %s is an image: axolua run --image %s COMMAND"):format(command[1], command[1]))
 end
 
+local function start(sb, command, args)
+  local work, code = detached.start(sb, command, { tty = args.tty, cwd = args.cwd })
+  if not work then
+    args.keep = false
+    return code
+  end
+  if args.json then
+    cli.print_json { id = sb:id(), task = work.id, command = axo.json.array(command) }
+  else
+    cli.print(sb:id() .. "\n")
+  end
+  if not args.quiet then detached.explain(sb:id(), work) end
+  return 0
+end
+
 local function main(arguments)
-  local args, command, with_dashes = cli.parse_with_command(parser(), arguments)
+  local p = parser()
+  local args, command, with_dashes = cli.parse_with_command(p, arguments)
   args.with_dashes = with_dashes
+  detached.check(p, args)
   command_options.explain_streams(args)
+  if args.detach then
+    args.keep = true
+    return sandbox.with(args, function(sb) return start(sb, command, args) end)
+  end
   return sandbox.with(args, function(sb, guard, notices)
     local code = attach.run(sb, command, {
       timeout = args.timeout, json = args.json, notices = notices, goes_on = args.keep,

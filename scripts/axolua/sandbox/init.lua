@@ -88,10 +88,16 @@ local function stop(sb, log)
   cli.say("the session may still run; `axolua ps` shows it and `axolua stop ID` removes it")
 end
 
+-- What was to be kept and is not goes on where it went on before us.
+local function let_go(sb)
+  local _ <close> = sb
+end
+
 local function finish(sb, args, id, log)
+  if args.keep == false then return let_go(sb) end
   if not args.keep then return stop(sb, log) end
   if args.quiet then return end
-  cli.say(("the session %s goes on: axolua exec %s -- COMMAND; axolua stop %s"):format(id, id, id))
+  cli.say(("the session %s goes on: axolua exec %s COMMAND; axolua stop %s"):format(id, id, id))
 end
 
 --- What the project's devcontainer.json wants besides, put into the options.
@@ -121,7 +127,7 @@ local function refuse(session)
     op = "start",
     message = ("the session %s runs already, over %s, and would be lost"):format(
       session.id, session.dir),
-    hint = ("axolua exec %s -- COMMAND uses it, run --keep with its --id and --dir too; "
+    hint = ("axolua exec %s COMMAND uses it, run --keep with its --id and --dir too; "
       .. "axolua stop %s ends it"):format(session.id, session.id),
   }
 end

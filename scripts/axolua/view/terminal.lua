@@ -2,12 +2,14 @@
 --- followed, and put back as it was on every way out.
 local uv = require "luv"
 local async = require("axosandbox").async
+local detach_keys = require "axolua.view.detach_keys"
 local modes = require "axolua.view.modes"
 local output = require "axolua.view.output"
 
 local terminal = {}
 
-local MODE_NORMAL, MODE_RAW = 0, 2
+-- Keys as they come; the last one leaves the program's output as it is.
+local MODE_NORMAL, MODE_KEYS, MODE_RAW = 0, 1, 2
 local RETRY_MS = 5
 
 --- True when both our stdin and our stdout are a terminal.
@@ -58,12 +60,27 @@ function Attachment:type(bytes)
   end)
 end
 
+-- Of one that is ours the keys mean nothing.
+function Attachment:receive(bytes)
+  local is_over = false
+  if self.keys then bytes, is_over = self.keys:feed(bytes) end
+  if bytes ~= "" then self:type(bytes) end
+  if is_over then self:leave() end
+end
+
+-- We go: with us what is ours, and what is shared goes on.
+function Attachment:leave()
+  if not self.keys then return self.term:close(function() end) end
+  self.is_left = true
+  if self.finish then self.finish(nil, { state = "left" }) end
+end
+
 function Attachment:read()
   self.tty:read_start(function(err, bytes)
     async.protect(function()
       if self.closed then return end
-      if err or not bytes then return self.term:close(function() end) end
-      self:type(bytes)
+      if err or not bytes then return self:leave() end
+      self:receive(bytes)
     end)
   end)
 end
@@ -86,10 +103,34 @@ function Attachment:open()
     self.tty:set_mode(MODE_RAW)
     self.term:resize(size_of(self.tty))
   end)
-  self.subscription = self.term:subscribe(function(bytes)
-    self.modes:feed(bytes)
-    self.writer:write(bytes)
-  end, { from = 0 })
+  local from = self.keys and self:paint() or 0
+  self.subscription = self.term:subscribe(function(bytes) self:show(bytes) end, { from = from })
+  if self.keys then self:fit() end
+end
+
+function Attachment:show(bytes)
+  self.modes:feed(bytes)
+  self.writer:write(bytes)
+end
+
+-- What stands on a terminal that others have used, and not all that led to it: a question of the
+-- program's that was answered long ago would be answered again, by typing. Where it is too large
+-- to be known, it begins empty.
+function Attachment:paint()
+  local seen = self.term:screen()
+  if not seen then return select(2, self.term:read(0)) end
+  self:show((seen.alternate and "\27[?1049h" or "") .. "\27[H\27[2J"
+    .. table.concat(seen.lines, "\r\n")
+    .. ("\27[%d;%dH"):format(seen.cursor.row, seen.cursor.col)
+    .. (seen.cursor.visible and "" or "\27[?25l"))
+  return seen.offset
+end
+
+-- Its program draws everything anew where the size changes.
+function Attachment:fit()
+  local rows, cols = size_of(self.tty)
+  self.term:resize(math.max(1, rows - 1), cols)
+  self.term:resize(rows, cols)
 end
 
 function Attachment:close()
@@ -107,28 +148,55 @@ end
 
 --- Connects our terminal with a program's until that ends; in a coroutine.
 ---@param term axo.Terminal
----@param guard cli.Guard signals that come meanwhile end the program
----@return { code: integer?, signal: string? }? result, axo.Error?
-function terminal.attach(term, guard)
+---@param guard cli.Guard signals that come meanwhile end the program, or leave one that is shared
+---@param is_shared boolean? it is others', too: it goes on when we leave it, by keys as well
+---@return { code: integer?, signal: string? }? result, axo.Error? err, boolean? is_left
+function terminal.attach(term, guard, is_shared)
   local self = setmetatable({
     term = term, signals = {}, writer = output.open(1), modes = modes.new(),
+    keys = is_shared and detach_keys.new() or nil,
   }, Attachment)
-  self.writer.on_broken = function() term:close(function() end) end
-  guard:on_signal(function() term:close(function() end) end)
+  self.writer.on_broken = function() self:leave() end
+  guard:on_signal(function() self:leave() end)
   local ok, result, err = xpcall(function()
     self:open()
-    local ended, problem = term:wait()
+    local ended, problem = async.first(function(finish)
+      self.finish = finish
+      if self.is_left then finish(nil, { state = "left" }) end
+      return term:wait(nil, finish)
+    end)
     self.writer:flush(2)
     return ended, problem
   end, debug.traceback)
   guard:on_signal(nil)
-  if not ok or not result or result.signal or guard.signal then
+  if not ok or not result or result.signal or guard.signal or self.is_left then
     self.writer:write(self.modes:undo())
     self.writer:flush(2)
   end
   self:close()
   if not ok then error(result, 0) end
-  return result, err
+  return result, err, self.is_left
+end
+
+--- Waits for the keys that leave what is only looked at: ctrl-c, ctrl-\, and those that detach.
+---@param fn fun(how: "interrupted"|"detached")
+---@return fun() forget
+function terminal.watch_keys(fn)
+  local tty, keys = new_tty(0), detach_keys.new()
+  tty:set_mode(MODE_KEYS)
+  tty:read_start(function(err, bytes)
+    async.protect(function()
+      local typed, is_detached = keys:feed(bytes or "")
+      if typed:find "[\3\28]" then return fn "interrupted" end
+      if is_detached or err or not bytes then fn "detached" end
+    end)
+  end)
+  return function()
+    if tty:is_closing() then return end
+    pcall(tty.set_mode, tty, MODE_NORMAL)
+    tty:close()
+    terminal.restore()
+  end
 end
 
 return terminal
