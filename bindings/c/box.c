@@ -190,22 +190,38 @@ static int finish(lua_State *L, laxo_box_t *box, const laxo_entry_t *entry,
   return told;
 }
 
+/* Has a budget of its own, also in the middle of a decision: what is shipped is loaded
+ * when it is first asked. */
+static int load(lua_State *L, laxo_box_t *box, laxo_entry_t *entry) {
+  bool pauses = box->entry && !box->budget.paused;
+  if (pauses)
+    laxo_box_pause(box);
+  laxo_budget_t before = box->budget;
+  laxo_box_begin(box, box->loading_time_ns);
+  int status = enter(box, entry, laxo_box_load_file);
+  int told = LUA_OK;
+  if (status == LUA_OK)
+    leave(box, status);
+  else
+    told = finish(L, box, entry, status);
+  box->budget = before;
+  if (pauses)
+    laxo_box_go_on(box);
+  return told == LUA_OK ? status : lua_error(L);
+}
+
 /* box:load(text, name, part) -> reference, line | nil, failure */
 static int box_load(lua_State *L) {
   laxo_box_t *box = check_box(L);
   luaL_checktype(L, 2, LUA_TSTRING);
   luaL_checktype(L, 3, LUA_TSTRING);
   luaL_checktype(L, 4, LUA_TFUNCTION);
-  luaL_argcheck(L, !box->entry, 1, "it runs");
   lua_settop(L, 4);
   laxo_entry_t entry = {
       .host = L, .reference = LUA_NOREF, .value = 2, .name = 3, .callback = 4};
   size_t before = box->used;
-  laxo_box_begin(box, box->loading_time_ns);
-  int status = enter(box, &entry, laxo_box_load_file);
-  if (status != LUA_OK)
-    return finish(L, box, &entry, status) == LUA_OK ? lua_gettop(L) - 1 : lua_error(L);
-  leave(box, status);
+  if (load(L, box, &entry) != LUA_OK)
+    return lua_gettop(L) - 1;
   /* The host's collector does not see what a box takes. */
   if (lua_gc(L, LUA_GCISRUNNING) && box->used > before)
     lua_gc(L, LUA_GCSTEP, (int)((box->used - before) / 1024));

@@ -15,7 +15,10 @@ local options = require "axosandbox.base.options"
 local redact = require "axosandbox.audit.redact"
 local written = require "axosandbox.base.text.written"
 
-local audit = {}
+local audit = {
+  --- Whether anybody wants events.
+  is_on = false,
+}
 
 local FILE = "audit.jsonl"
 local MAX_SIZE = 10 * 1024 * 1024
@@ -75,12 +78,6 @@ local function complete(event, session, fields)
   made.time, made.event, made.session = now(), event, session
   made.pid, made.uid = own_pid, own_uid
   return made
-end
-
---- Whether anybody wants events.
----@return boolean
-function audit.is_on()
-  return sink ~= nil
 end
 
 --- Records an event; does nothing when the log is off.
@@ -160,7 +157,7 @@ end
 
 local function replace(new)
   local old = sink
-  sink = new
+  sink, audit.is_on = new, new ~= nil
   if old then old.close() end
   return true
 end

@@ -43,7 +43,7 @@ end
 ---@param sb axo.Sandbox? nil when it failed
 ---@param err axo.Error?
 function audit_session.started(start, sb, err)
-  if not audit.is_on() then return end
+  if not audit.is_on then return end
   if not sb then
     return audit.emit("session_failed", start.id, {
       dir = start.asked.dir, image = start.asked.image, error = audit.error_fields(err),
@@ -58,7 +58,7 @@ end
 ---@param record axo.Record
 ---@param sb axo.Sandbox
 function audit_session.opened(record, sb)
-  if not audit.is_on() then return end
+  if not audit.is_on then return end
   local event = record.kind == "attached" and "session_attach" or "session_open"
   local fields = described(record, sb:path())
   fields.env = names_of(record.env)
@@ -71,7 +71,7 @@ end
 ---@param container string
 ---@param err axo.Error?
 function audit_session.stopped(id, container, err)
-  if not audit.is_on() then return end
+  if not audit.is_on then return end
   audit.emit("session_stop", id, {
     container = container, error = err and audit.error_fields(err) or nil,
   })

@@ -81,7 +81,7 @@ end
 ---@param way axo.Way?
 ---@param fields { target: string, id: string?, signal: string? }
 function audit_work.kill(way, fields)
-  if audit.is_on() then audit.emit("kill", way and way.record.id, fields) end
+  if audit.is_on then audit.emit("kill", way and way.record.id, fields) end
 end
 
 --- Changes a file by `begin(done)`, and records that, or why it could not be done.

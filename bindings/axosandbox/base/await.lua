@@ -104,12 +104,6 @@ local function resume(co, ...)
   if not ok then log.uncaught(debug.traceback(co, tostring(err))) end
 end
 
--- What the caller gets of what an operation is done with.
-local function outcome(err, ...)
-  if err ~= nil then return nil, err end
-  return ...
-end
-
 local function by_callback(start, callback, ...)
   local fired = false
   return start(function(...)
@@ -119,50 +113,17 @@ local function by_callback(start, callback, ...)
   end, ...)
 end
 
--- Whoever else resumes the coroutine is not heard.
-local function wait_for(done, who, ...)
-  if who == done then return outcome(...) end
-  return wait_for(done, coroutine.yield())
-end
-
-local function by_coroutine(start, ...)
-  local co = coroutine.running()
-  local state, early = "starting", nil
-  local function done(...)
-    if state == "over" then return twice() end
-    if state == "starting" then early = table.pack(...) end
-    local was_waiting = state == "waiting"
-    state = "over"
-    if was_waiting then resume(co, done, ...) end
-  end
-  local handle, err = start(done, ...)
-  if handle == nil then return nil, err end
-  if early then return outcome(table.unpack(early, 1, early.n)) end
-  state = "waiting"
-  return wait_for(done)
-end
-
-local function by_loop(start, ...)
-  if uv.loop_mode() then
-    error("axosandbox: this call would wait inside a callback of the running loop; "
-      .. "pass a callback, or call it in a coroutine", 4)
-  end
-  local result
-  local handle, err = start(function(...)
-    if result then return twice() end
-    result = table.pack(...)
-  end, ...)
-  if handle == nil then return nil, err end
-  while not result do
-    if not uv.run "once" and not result then
-      return nil, errors.new {
+-- Runs the loop until `is_done`.
+local function run_until(is_done)
+  while not is_done() do
+    if not uv.run "once" and not is_done() then
+      return errors.new {
         code = "INTERNAL", op = "await",
         message = "the event loop ran empty before the operation completed",
       }
     end
   end
   uv.run "nowait" -- finishes what is closing
-  return outcome(table.unpack(result, 1, result.n))
 end
 
 --- Performs an asynchronous operation in the style that the caller chose.
@@ -190,8 +151,27 @@ function await.call(start, callback, ...)
     end
     return by_callback(start, callback, ...)
   end
-  if coroutine.isyieldable() then return by_coroutine(start, ...) end
-  return by_loop(start, ...)
+  local co = coroutine.isyieldable() and coroutine.running()
+  if not co and uv.loop_mode() then
+    error("axosandbox: this call would wait inside a callback of the running loop; "
+      .. "pass a callback, or call it in a coroutine", 3)
+  end
+  local results, is_waiting
+  local handle, err = start(function(...)
+    if results then return twice() end
+    results = table.pack(...)
+    if is_waiting then resume(co) end
+  end, ...)
+  if handle == nil then return nil, err end
+  if co then
+    is_waiting = true
+    while not results do coroutine.yield() end -- whoever else resumes is not heard
+  else
+    err = run_until(function() return results end)
+    if err then return nil, err end
+  end
+  if results[1] ~= nil then return nil, results[1] end
+  return table.unpack(results, 2, results.n)
 end
 
 --- The same for what several things may end: `done` may be called again, and before `start` has
@@ -252,13 +232,13 @@ function await.sequence(body, callback)
   end, callback)
 end
 
---- Sleeps on the loop; only inside a coroutine.
+--- Sleeps on the loop.
 ---
 ---     axo.async.sleep(0.1)
 ---@param seconds number
 ---@return true over
 function await.sleep(seconds)
-  return by_coroutine(function(done)
+  return await.call(function(done)
     await.after(seconds, function() done(nil, true) end)
     return true
   end)

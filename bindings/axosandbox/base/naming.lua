@@ -33,14 +33,21 @@ function naming.check_container(name)
   end
 end
 
---- What is wrong with the name of an environment variable; nil when nothing is.
----@param name string
+--- What is wrong with the names of environment variables; nil when nothing is.
+---@param names string[]
 ---@return string? problem
-function naming.check_env_name(name)
-  if not name:find "^[A-Za-z_][A-Za-z0-9_]*$" then
-    return ("%q is not the name of an environment variable"):format(name)
+function naming.check_env_names(names)
+  for _, name in ipairs(names) do
+    if not name:find "^[A-Za-z_][A-Za-z0-9_]*$" then
+      return ("%q is not the name of an environment variable"):format(name)
+    end
   end
 end
+
+--- The same of one.
+---@param name string
+---@return string? problem
+function naming.check_env_name(name) return naming.check_env_names { name } end
 
 --- What is wrong with NAME|UID[:GROUP|GID]; nil when nothing is.
 ---@param user string

@@ -12,22 +12,29 @@ local tables = require "axosandbox.base.tables"
 
 local options = {}
 
-local function type_of(value)
-  if math.type(value) == "integer" then return "integer" end
-  if math.type(value) == "float" and value == math.floor(value) then return "integral" end
-  return type(value)
+local math_type, type = math.type, type
+
+-- What Lua calls the values of a type; "integer" takes a float without a fraction as well.
+local KINDS = {
+  number = { "integer", "float" },
+  any = { "string", "boolean", "integer", "float", "table", "function", "userdata", "thread" },
+}
+
+local function kinds_of(names)
+  local kinds = {}
+  for name in names:gmatch "[^|]+" do
+    for _, kind in ipairs(KINDS[name] or { name }) do kinds[kind] = true end
+  end
+  return kinds
 end
 
 local function is_type(value, names)
-  local actual = type_of(value)
-  for name in names:gmatch "[^|]+" do
-    if name == "any" or name == actual or name == type(value) then return true end
-    if name == "integer" and actual == "integral" then return true end
-  end
-  return false
+  local kinds = kinds_of(names)
+  if kinds[math_type(value) or type(value)] then return true end
+  return kinds.integer and math_type(value) == "float" and value == math.floor(value)
 end
 
-local check_rule, fitting
+local check_rule, is_right
 
 local function check_items(rule, value, where)
   local n = 0
@@ -38,9 +45,8 @@ local function check_items(rule, value, where)
     end
   end
   if n ~= #value then return where .. ": a sequence must not have holes" end
-  local fits = fitting(rule)
   for i, item in ipairs(value) do
-    local problem = not fits(item) and check_rule(rule, item, ("%s[%d]"):format(where, i))
+    local problem = check_rule(rule, item, ("%s[%d]"):format(where, i))
     if problem then return problem end
   end
 end
@@ -80,11 +86,8 @@ local function check_table(rule, value, where)
 end
 
 function check_rule(rule, value, where)
-  if type(rule) == "string" then
-    if type(value) == rule and value == value then return end
-    rule = { type = rule }
-  end
-  if rule.type and type(value) ~= rule.type and not is_type(value, rule.type) then
+  if type(rule) == "string" then rule = { type = rule } end
+  if rule.type and not is_type(value, rule.type) then
     return ("%s: expected %s, got %s"):format(where, (rule.type:gsub("|", " or ")), type(value))
   end
   return type(value) == "number" and check_bounds(rule, value, where)
@@ -96,104 +99,99 @@ end
 
 -- ---- what is plainly right ----------------------------------------------------------------
 
--- Almost everything is right, and then there is nothing to word. So each rule has a function that
--- knows it quickly; a value that it does not take may be right all the same.
+-- Almost everything is right, and then there is nothing to word. So each rule has a form in which
+-- that is seen quickly: which kinds of values it takes, and whether there is more to look at. What
+-- is not seen to be right there may be right all the same.
 
-local PLAIN = { type = true, required = true, check = true }
-local BOUNDED = { type = true, required = true, min = true, max = true }
+---@class axo.options.Form
+---@field kinds table<string, true>
+---@field low number? of what can only be a number
+---@field high number?
+---@field rule table? when there is more to look at
+---@field items axo.options.Form?
 
-local function has_only(rule, keys)
-  for key in pairs(rule) do
-    if not keys[key] then return false end
+---@type fun(rule: string|table): axo.options.Form
+local form_of
+
+local function new_form(rule)
+  if type(rule) == "string" then rule = { type = rule } end
+  local kinds = kinds_of(rule.type or "any")
+  local more = rule.one_of or rule.shape or rule.items or rule.values or rule.check
+  if rule.type == "integer" or rule.type == "number" then
+    return {
+      kinds = kinds, rule = more and rule,
+      low = rule.min or -math.huge, high = rule.max or math.huge,
+    }
   end
-  return true
+  return {
+    kinds = kinds, rule = (more or kinds.integer) and rule,
+    items = rule.items and form_of(rule.items),
+  }
 end
 
-local math_type, type = math.type, type
+local forms = setmetatable({}, { __mode = "k" })
 
-local function fits_type(name, check)
-  if not check then return function(value) return type(value) == name end end
-  return function(value) return type(value) == name and not check(value) end
+function form_of(rule)
+  local form = forms[rule]
+  if not form then
+    form = new_form(rule)
+    forms[rule] = form
+  end
+  return form
 end
 
-local function fits_bounds(rule)
-  local low, high = rule.min or -math.huge, rule.max or math.huge
-  if rule.type == "integer" then
-    return function(value)
-      return math_type(value) == "integer" and value >= low and value <= high
+local function are_right(form, list)
+  local count = 0
+  for _ in pairs(list) do count = count + 1 end
+  if count ~= #list then return false end
+  for i = 1, count do
+    local item = list[i]
+    if not form.kinds[math_type(item) or type(item)]
+      or form.low and not (item >= form.low and item <= form.high)
+      or form.rule and not is_right(form, item) then
+      return false
     end
   end
-  return function(value) return type(value) == "number" and value >= low and value <= high end
-end
-
-local PLAIN_TYPES = { string = true, boolean = true, table = true, ["function"] = true }
-
-local function new_fitting(rule)
-  local of = type(rule) == "table" and rule or { type = rule }
-  if PLAIN_TYPES[of.type] and has_only(of, PLAIN) then return fits_type(of.type, of.check) end
-  if of.type == "number" or of.type == "integer" then
-    if has_only(of, BOUNDED) then return fits_bounds(of) end
-  end
-  return function(value) return not check_rule(rule, value, "") end
-end
-
-local known = setmetatable({}, { __mode = "k" })
-
-function fitting(rule)
-  local fits = known[rule]
-  if not fits then
-    fits = new_fitting(rule)
-    known[rule] = fits
-  end
-  return fits
-end
-
-local required_keys = setmetatable({}, { __mode = "k" })
-
-local function required_of(shape)
-  local keys = required_keys[shape]
-  if keys then return keys end
-  keys = {}
-  for key, rule in pairs(shape) do
-    if type(rule) == "table" and rule.required then keys[#keys + 1] = key end
-  end
-  required_keys[shape] = keys
-  return keys
-end
-
-local function is_valid(shape, value)
-  for key, item in pairs(value) do
-    local rule = shape[key]
-    if rule == nil or not (known[rule] or fitting(rule))(item) then return false end
-  end
-  local required = required_of(shape)
-  for i = 1, #required do
-    if value[required[i]] == nil then return false end
-  end
   return true
 end
 
---- Splits `opts?, callback?`: the callback is the last argument.
----@param opts any
----@param callback function?
----@return any opts, function? callback
-function options.arguments(opts, callback)
-  if type(opts) == "function" and callback == nil then return nil, opts end
-  return opts, callback
+-- Of a value whose kind is right.
+function is_right(form, value)
+  local rule = form.rule
+  if type(value) == "number" then
+    local low, high = rule.min or -math.huge, rule.max or math.huge
+    if not (value >= low and value <= high) then return false end
+  elseif type(value) == "table" then
+    if form.items and not are_right(form.items, value) then return false end
+    if (rule.shape or rule.values) and check_table(rule, value, "") then return false end
+  end
+  if rule.one_of and check_one_of(rule, value, "") then return false end
+  return not (rule.check and rule.check(value))
+end
+
+local function new_forms(shape)
+  local rules, required = {}, {}
+  for key, rule in pairs(shape) do
+    rules[key] = form_of(rule)
+    if type(rule) == "table" and rule.required then required[#required + 1] = key end
+  end
+  return { rules = rules, required = required }
+end
+
+local shapes = setmetatable({}, { __mode = "k" })
+
+local function forms_of(shape)
+  local known = shapes[shape]
+  if not known then
+    known = new_forms(shape)
+    shapes[shape] = known
+  end
+  return known
 end
 
 -- ---- checking -----------------------------------------------------------------------------
 
---- Checks `value` against `shape`.
----@param shape table<string, any>
----@param value any
----@param where string how to name the value in a message
----@return string? problem
-function options.validate(shape, value, where)
-  if type(value) ~= "table" then
-    return ("%s: expected a table, got %s"):format(where, type(value))
-  end
-  if is_valid(shape, value) then return end
+local function problem_of(shape, value, where)
   for _, key in ipairs(tables.keys(value)) do
     if shape[key] == nil then
       return ("%s: unknown key %q (known: %s)"):format(
@@ -211,20 +209,56 @@ function options.validate(shape, value, where)
   end
 end
 
+--- Checks `value` against `shape`.
+---@param shape table<string, any>
+---@param value any
+---@param where string how to name the value in a message
+---@return string? problem
+function options.validate(shape, value, where)
+  if type(value) ~= "table" then
+    return ("%s: expected a table, got %s"):format(where, type(value))
+  end
+  local known = shapes[shape] or forms_of(shape)
+  for key, item in pairs(value) do
+    local form = known.rules[key]
+    if not form or not form.kinds[math_type(item) or type(item)]
+      or form.low and not (item >= form.low and item <= form.high)
+      or form.rule and not is_right(form, item) then
+      return problem_of(shape, value, where)
+    end
+  end
+  for _, key in ipairs(known.required) do
+    if value[key] == nil then return problem_of(shape, value, where) end
+  end
+end
+
 --- The same for the options of a call: a mistake there is the programmer's and raises.
 ---@param shape table<string, any>
 ---@param value any
 ---@param where string the call, for a mistake in it
----@param level integer whose mistake it is, as of `error`
+---@param level integer? whose mistake it is, as of `error`
 ---@return table # `value`, or an empty table for nil
 function options.check(shape, value, where, level)
-  if value == nil then
-    if #required_of(shape) == 0 then return {} end
-    value = {}
-  end
+  if value == nil then value = {} end
   local problem = options.validate(shape, value, where)
   if problem then error(problem, (level or 1) + 1) end
   return value
+end
+
+--- The options and the callback that end a call's arguments; either may be missing.
+---@param shape table<string, any>
+---@param opts any
+---@param callback any
+---@param where string the call, for a mistake in it
+---@param level integer? whose mistake it is; 2 by default
+---@return table opts checked
+---@return function? callback
+function options.arguments(shape, opts, callback, where, level)
+  if type(opts) == "function" and callback == nil then opts, callback = nil, opts end
+  if opts == nil then return {}, callback end
+  local problem = options.validate(shape, opts, where)
+  if problem then error(problem, (level or 2) + 1) end
+  return opts, callback
 end
 
 return options

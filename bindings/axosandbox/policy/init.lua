@@ -229,21 +229,14 @@ local function is_beneath(path, dir)
   return dir == "/" or path == dir or path:sub(1, #dir + 1) == dir .. "/"
 end
 
-local function check_file(one, dirs)
-  for _, dir in pairs(dirs) do
-    if is_beneath(one.path, dir) or is_beneath(one.real, dir) then
-      return failure(
-        ("%s:1: refused, because it lies in the session's directory"):format(one.path),
-        "move policy to a directory that no session mounts")
-    end
-  end
-end
-
-local function check_chain(layers, dirs)
-  for _, layer in ipairs(layers) do
-    for _, one in ipairs(not layer.shipped and layer.files or {}) do
-      local err = check_file(one, dirs)
-      if err then return err end
+local function check_files(files, dirs)
+  for _, one in ipairs(files) do
+    for _, dir in pairs(dirs) do
+      if is_beneath(one.path, dir) or is_beneath(one.real, dir) then
+        return failure(
+          ("%s:1: refused, because it lies in the session's directory"):format(one.path),
+          "move policy to a directory that no session mounts")
+      end
     end
   end
 end
@@ -252,11 +245,13 @@ end
 --- directory, answers for all chains.
 local function check_outside(self, request)
   local dir = request.dir
-  if type(dir) ~= "string" or self.outside[dir] then return end
+  if type(dir) ~= "string" then return end
   local dirs = { dir, request.dir_real, file.real_path(dir) }
-  for _, name in ipairs(shapes.names) do
-    local err = check_chain(self.layers[name], dirs)
-    if err then return err end
+  for _, layers in pairs(self.layers) do
+    for _, layer in ipairs(layers) do
+      local err = layer.files and not layer.shipped and check_files(layer.files, dirs)
+      if err then return err end
+    end
   end
   if request.dir_real == nil then self.outside[dir] = true end
 end
@@ -264,7 +259,7 @@ end
 -- The error of an answer that is none; of a file, at the line that returned it.
 local function blame(layers, layer, problem)
   local path, line
-  if layer.reference then path, line = layers.box:returned() end
+  if not layer.fn then path, line = layers.box:returned() end
   return failure(("%s: %s"):format(path and ("%s:%d"):format(path, line) or layer.where, problem))
 end
 
@@ -313,6 +308,8 @@ local function ask_host(run, i, layer, request)
 end
 
 local function ask_file(run, i, layer, request)
+  local unusable = layer.text and policy_load.load(run.layers.box, layer)
+  if unusable then return nil, unusable end
   local begins = not run.is_begun
   run.is_begun = true
   local decision, failed = run.layers.box:ask(layer.reference, i, request, run.next, begins)
@@ -331,34 +328,21 @@ end
 function ask(run, i, request)
   local layer = run.layers[i]
   run.requests[i] = request
-  local decision, failed = (layer.reference and ask_file or ask_host)(run, i, layer, request)
-  if errors.is_error(failed) then return nil, failed end
-  local problem = failed
-    and ("%s decision: %s, which is not plain data"):format(run.name, failed.problem)
-    or shapes.check(run.name, request.op, decision)
+  local decision, failed = (layer.fn and ask_host or ask_file)(run, i, layer, request)
+  local problem
+  if not failed then
+    problem = shapes.check(run.name, request.op, decision)
+  elseif errors.is_error(failed) then
+    return nil, failed
+  else
+    problem = ("%s decision: %s, which is not plain data"):format(run.name, failed.problem)
+  end
   if problem then return nil, blame(run.layers, layer, problem) end
   return decision
 end
 
--- A file may keep its `default` for a later decision: it asks the next one then.
-local function new_run(name, layers)
-  local run = { name = name, layers = layers, requests = {} }
-  function run.next(i, changed)
-    if not layers[i + 1] then return nil, NO_DEFAULT end
-    return ask(run, i + 1, changed or run.requests[i])
-  end
-  return run
-end
-
---- Completes a request: `fields` (the plain fields), the end of a long complaint, and for a retry
---- `tried` (the changes decided since attempt 1), unless it brings its own. Then nobody may change it:
---- what is in there is the set's.
----@param name string
----@param request table
----@return table # `request`
-function Policy:complete(name, request)
-  request.fields = request.fields or self.plain_fields
-  if name ~= "retry" then return request end
+-- The end of a long complaint, and the changes decided since attempt 1, unless it brings its own.
+local function complete_retry(self, request)
   local text = request.stderr
   if type(text) == "string" and #text > policy.MAX_COMPLAINT then
     request.stderr = text:sub(-policy.MAX_COMPLAINT)
@@ -367,30 +351,38 @@ function Policy:complete(name, request)
     if (request.attempt or 1) <= 1 then self.tried = {} end
     request.tried = request.tried or self.tried
   end
-  return request
 end
 
--- What becomes of a command is recorded with the command; a reading of podman's words is no
--- decision.
+-- A reading of podman's words is no decision.
 local function audit_decision(self, name, request, decision, err)
-  if decision and name == "exec" or not audit.is_on() then return end
-  if decision and request.op == "classify" then return end
+  if not audit.is_on or decision and request.op == "classify" then return end
   audit.emit("policy", request.id or self.session, {
     decision = name, by = self:source(name), outcome = decision,
     error = err and audit.error_fields(err) or nil,
   })
 end
 
---- Decides about a complete request, which nobody changes meanwhile.
+--- Decides about a request that is the set's own from now on: it is completed (`fields`, the plain
+--- fields; of a retry what was `tried`), and nobody may change it.
 ---@param name "sandbox"|"image_trust"|"post_create"|"provision"|"exec"|"retry"
 ---@param request table plain data
 ---@return table? decision checked against its shape
 ---@return axo.Error? err code "POLICY"; the message begins with the file and line
-function Policy:decide_complete(name, request)
-  local refused = check_outside(self, request)
+function Policy:decide_own(name, request)
+  request.fields = request.fields or self.plain_fields
+  if name == "retry" then complete_retry(self, request) end
+  local refused = not self.outside[request.dir] and check_outside(self, request)
   if refused then return nil, refused end
-  local decision, err = ask(new_run(name, self.layers[name]), 1, request)
-  audit_decision(self, name, request, decision, err)
+  local layers = self.layers[name]
+  local run = { name = name, layers = layers, requests = {} }
+  -- A file may keep its `default` for a later decision: it asks the next one then.
+  function run.next(i, changed)
+    if not layers[i + 1] then return nil, NO_DEFAULT end
+    return ask(run, i + 1, changed or run.requests[i])
+  end
+  local decision, err = ask(run, 1, request)
+  -- What becomes of a command is recorded with the command.
+  if err or name ~= "exec" then audit_decision(self, name, request, decision, err) end
   if not decision then return nil, err end
   if name == "retry" and decision.action == "retry" then
     self.tried[#self.tried + 1] = plain.copy(decision.changes)
@@ -413,7 +405,7 @@ function Policy:decide(name, request)
   if type(request) ~= "table" then error("policy: the request must be a table", 2) end
   local copy, problem = plain.copy(request)
   if not copy then error("policy: the request must be plain data: it holds " .. problem, 2) end
-  return self:decide_complete(name, self:complete(name, copy))
+  return self:decide_own(name, copy)
 end
 
 return policy

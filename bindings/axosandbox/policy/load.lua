@@ -7,6 +7,7 @@ local policy_load = {}
 ---@class axo.policy.Layer
 ---@field fn (fun(request: table, default: fun(request: table?): table): table)? of the host's
 ---@field reference integer? of a file's function, in the box
+---@field text string? of a file that is loaded when it is first asked
 ---@field path string? of a file
 ---@field files { path: string, real: string }[] the file and its parts; real: without symbolic links
 ---@field where string file and line of the function
@@ -65,23 +66,35 @@ local function read_part(layer, name)
     layer.path .. " needs it as a part")
 end
 
---- Loads a file.
+--- Reads a file. One of an operator's is loaded at once, so that nothing begins with one that cannot
+--- be used; a shipped one when it is first asked.
 ---@param box axo.core.Box
 ---@param path string absolute
 ---@param shipped boolean?
 ---@return axo.policy.Layer? layer nil when it failed, or when there is no such file
 ---@return axo.Error? err
 function policy_load.file(box, path, shipped)
-  local layer = { path = path, shipped = shipped, files = {} }
+  local layer = { path = path, shipped = shipped, files = {}, where = path .. ":1" }
   local text, err = read(layer, path)
   if not text then return nil, err end
-  local reference, line = box:load(text, "@" .. path, function(name)
+  layer.text = text
+  if shipped then return layer end
+  err = policy_load.load(box, layer)
+  if err then return nil, err end
+  return layer
+end
+
+--- Loads a file that was read, with its parts.
+---@param box axo.core.Box
+---@param layer axo.policy.Layer
+---@return axo.Error? err
+function policy_load.load(box, layer)
+  local reference, line = box:load(layer.text, "@" .. layer.path, function(name)
     return read_part(layer, name)
   end)
-  if not reference then return nil, policy_load.error_of_run(line, path .. ":1") end
-  layer.reference = reference
-  layer.where = ("%s:%d"):format(path, line)
-  return layer
+  if not reference then return policy_load.error_of_run(line, layer.where) end
+  layer.text, layer.reference = nil, reference
+  layer.where = ("%s:%d"):format(layer.path, line)
 end
 
 return policy_load

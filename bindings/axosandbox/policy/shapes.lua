@@ -182,17 +182,18 @@ local address = { type = "string", check = check_address }
 local commands = { type = "table", items = text, required = true }
 local port = { type = "integer", min = 1, max = 65535 }
 
--- A name, or the beginning of one before a star.
-local function check_env_pattern(value)
-  local name = value:gsub("%*$", "")
-  return name ~= "" and naming.check_env_name(name) or nil
+-- Names, or beginnings of names before a star.
+local function check_env_patterns(patterns)
+  local names = {}
+  for _, pattern in ipairs(patterns) do
+    local name = pattern:gsub("%*$", "")
+    if name ~= "" then names[#names + 1] = name end
+  end
+  return naming.check_env_names(names)
 end
 
-local env_names = {
-  type = "table", items = { type = "string", check = naming.check_env_name },
-}
-
-local env_patterns = { type = "table", items = { type = "string", check = check_env_pattern } }
+local env_names = { type = "table", items = "string", check = naming.check_env_names }
+local env_patterns = { type = "table", items = "string", check = check_env_patterns }
 
 local limits = {
   memory = { type = "string|integer|boolean", check = check_size },
@@ -368,11 +369,6 @@ local retry = {
 
 shapes.names = { "sandbox", "image_trust", "post_create", "provision", "exec", "retry" }
 
-local function shape_of(name, op)
-  if name ~= "retry" then return decisions[name] end
-  return op == "classify" and complaint or retry
-end
-
 local function without_required(shape)
   local copy = {}
   for key, rule in pairs(shape) do
@@ -397,7 +393,7 @@ for _, name in ipairs(shapes.names) do titles[name] = name .. " decision" end
 ---@param decision any
 ---@return string? problem
 function shapes.check(name, op, decision)
-  local shape = shape_of(name, op)
+  local shape = decisions[name] or (op == "classify" and complaint or retry)
   -- A refusal needs nothing else.
   if type(decision) == "table" and decision.deny ~= nil then shape = without_required(shape) end
   local problem = options.validate(shape, decision, titles[name])

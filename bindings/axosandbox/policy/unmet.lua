@@ -69,7 +69,8 @@ end
 local function of_sandbox(fields, decision)
   local list = {}
   for _, field in ipairs(FIELDS) do
-    local asked = value_at(fields, field.at)
+    local asked = fields[field.at[1]]
+    if asked ~= nil then asked = value_at(fields, field.at) end
     if asked ~= nil then
       list[#list + 1] = compare_one(field, asked, value_at(decision, field.at))
     end

@@ -90,7 +90,7 @@ local function operate(self, spec, callback)
     return spec.start(relative, done)
   end
   return await.call(function(done)
-    if spec.changes and audit.is_on() then
+    if spec.changes and audit.is_on then
       return audit_work.file(self.record, spec, begin, done)
     end
     return begin(done)
@@ -143,8 +143,7 @@ end
 ---@param callback fun(err: axo.Error?, bytes: string?, span: axo.Span?)?
 ---@return string? bytes, axo.Span|axo.Error|nil span of text; also code "NOT_TEXT" (text was wanted, and there is a NUL in its first 64 KiB) and "TIMEOUT"
 function methods:read_file(path, opts, callback)
-  opts, callback = options.arguments(opts, callback)
-  opts = options.check(READ_SHAPE, opts, "sandbox:read_file", 2)
+  opts, callback = options.arguments(READ_SHAPE, opts, callback, "sandbox:read_file")
   if opts.offset and wants_text(opts) then
     error("sandbox:read_file: offset counts bytes; of text, give first_line", 2)
   end
@@ -159,6 +158,8 @@ function methods:read_file(path, opts, callback)
   }, callback)
 end
 
+local STAT_SHAPE, MKDIR_SHAPE = { follow = "boolean" }, { parents = "boolean" }
+local REMOVE_SHAPE = { recursive = "boolean" }
 local WRITE_SHAPE = {
   parents = "boolean",
   -- No bit lets a file run as its owner: whoever is outside of the session could run it, too.
@@ -181,8 +182,7 @@ local WRITE_SHAPE = {
 ---@param callback fun(err: axo.Error?, ok: true?)?
 ---@return true? ok, axo.Error? also code "NO_SPACE", "READ_ONLY", "METADATA"
 function methods:write_file(path, bytes, opts, callback)
-  opts, callback = options.arguments(opts, callback)
-  opts = options.check(WRITE_SHAPE, opts, "sandbox:write_file", 2)
+  opts, callback = options.arguments(WRITE_SHAPE, opts, callback, "sandbox:write_file")
   check_string(bytes, "the content", "sandbox:write_file")
   return operate(self, {
     op = "write_file", path = path, changes = { bytes = #bytes },
@@ -221,8 +221,7 @@ local EDIT_SHAPE = { replace_all = "boolean", expected = "string", encoding = EN
 ---@param callback fun(err: axo.Error?, count: integer?)?
 ---@return integer? count how many were replaced, axo.Error? also code "NO_MATCH", "AMBIGUOUS", "CHANGED" (it is not the expected one, or somebody else wrote it meanwhile), "ENCODING"
 function methods:edit_file(path, old, new, opts, callback)
-  opts, callback = options.arguments(opts, callback)
-  opts = options.check(EDIT_SHAPE, opts, "sandbox:edit_file", 2)
+  opts, callback = options.arguments(EDIT_SHAPE, opts, callback, "sandbox:edit_file")
   check_string(old, "the old text", "sandbox:edit_file")
   check_string(new, "the new text", "sandbox:edit_file")
   if old == "" then error("sandbox:edit_file: the old text is empty", 2) end
@@ -255,7 +254,7 @@ end
 ---@param callback fun(err: axo.Error?, entries: axo.Entry[]?)?
 ---@return axo.Entry[]? entries with `truncated` set when there are more, axo.Error?
 function methods:list_dir(path, callback)
-  path, callback = options.arguments(path, callback)
+  if type(path) == "function" then path, callback = nil, path end
   return operate(self, {
     op = "list_dir", path = path or ".",
     start = function(relative, done)
@@ -273,8 +272,7 @@ end
 ---@param callback fun(err: axo.Error?, entry: axo.Entry?)?
 ---@return axo.Entry? entry, axo.Error?
 function methods:stat(path, opts, callback)
-  opts, callback = options.arguments(opts, callback)
-  opts = options.check({ follow = "boolean" }, opts, "sandbox:stat", 2)
+  opts, callback = options.arguments(STAT_SHAPE, opts, callback, "sandbox:stat")
   return operate(self, {
     op = "stat", path = path,
     start = function(relative, done)
@@ -291,8 +289,7 @@ end
 ---@param callback fun(err: axo.Error?, ok: true?)?
 ---@return true? ok, axo.Error? also code "EXISTS"
 function methods:mkdir(path, opts, callback)
-  opts, callback = options.arguments(opts, callback)
-  opts = options.check({ parents = "boolean" }, opts, "sandbox:mkdir", 2)
+  opts, callback = options.arguments(MKDIR_SHAPE, opts, callback, "sandbox:mkdir")
   return operate(self, {
     op = "mkdir", path = path, changes = {},
     start = function(relative, done)
@@ -310,8 +307,7 @@ end
 ---@param callback fun(err: axo.Error?, ok: true?)?
 ---@return true? ok, axo.Error? also code "NOT_EMPTY"
 function methods:remove(path, opts, callback)
-  opts, callback = options.arguments(opts, callback)
-  opts = options.check({ recursive = "boolean" }, opts, "sandbox:remove", 2)
+  opts, callback = options.arguments(REMOVE_SHAPE, opts, callback, "sandbox:remove")
   return operate(self, {
     op = "remove", path = path, not_root = true, changes = { recursive = opts.recursive },
     start = function(relative, done)

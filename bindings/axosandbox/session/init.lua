@@ -17,8 +17,6 @@ local usage = require "axosandbox.session.usage"
 
 local session = {}
 
-local NONE = {}
-
 -- Seconds that the end of a session waits for the audit log.
 local FLUSH = 1
 
@@ -78,8 +76,7 @@ end
 ---@param callback fun(err: axo.Error?, result: axo.Result?)?
 ---@return axo.Result|axo.Exec|nil result, axo.Error?
 function Sandbox:exec(argv, opts, callback)
-  opts, callback = options.arguments(opts, callback)
-  opts = opts == nil and NONE or options.check(begin.EXEC, opts, "sandbox:exec", 2)
+  opts, callback = options.arguments(begin.EXEC, opts, callback, "sandbox:exec")
   argv = begin.words(argv, "sandbox:exec", 2)
   if callback and opts.stdin == "pipe" then
     local open = {}
@@ -99,8 +96,7 @@ end
 ---@param callback fun(err: axo.Error?, result: axo.Result?)?
 ---@return axo.Result|axo.Exec|nil result, axo.Error?
 function Sandbox:exec_stdin(argv, bytes, opts, callback)
-  opts, callback = options.arguments(opts, callback)
-  opts = options.check(begin.EXEC, opts, "sandbox:exec_stdin", 2)
+  opts, callback = options.arguments(begin.EXEC, opts, callback, "sandbox:exec_stdin")
   argv = begin.words(argv, "sandbox:exec_stdin", 2)
   if type(bytes) ~= "string" then
     error("sandbox:exec_stdin: the bytes must be a string, got " .. type(bytes), 2)
@@ -128,8 +124,7 @@ end
 ---@param callback fun(err: axo.Error?, task: axo.Task?)?
 ---@return axo.Task? task, axo.Error? code "LIMIT" when too many run
 function Sandbox:spawn_background(command, opts, callback)
-  opts, callback = options.arguments(opts, callback)
-  opts = options.check(begin.TASK, opts, "sandbox:spawn_background", 2)
+  opts, callback = options.arguments(begin.TASK, opts, callback, "sandbox:spawn_background")
   local argv = begin.command(command, "sandbox:spawn_background", 2)
   return await.call(begin.work, callback, self, "task", argv, opts, task.wrap)
 end
@@ -144,8 +139,7 @@ end
 ---@param callback fun(err: axo.Error?, terminal: axo.Terminal?)?
 ---@return axo.Terminal? terminal, axo.Error? code "LIMIT" when too many are open
 function Sandbox:spawn_pty(command, opts, callback)
-  opts, callback = options.arguments(opts, callback)
-  opts = options.check(begin.TERMINAL, opts, "sandbox:spawn_pty", 2)
+  opts, callback = options.arguments(begin.TERMINAL, opts, callback, "sandbox:spawn_pty")
   local argv = begin.command(command, "sandbox:spawn_pty", 2)
   return await.call(begin.work, callback, self, "terminal", argv, opts, terminal.wrap)
 end
@@ -317,7 +311,7 @@ end
 
 -- Who has stopped a session may rely on its events being written.
 local function over(self, is_removed, err, done)
-  if not audit.is_on() or self.was_audited then return done(err, not err or nil) end
+  if not audit.is_on or self.was_audited then return done(err, not err or nil) end
   self.was_audited = not err
   audit.emit(is_removed and "session_stop" or "session_close", self.record.id,
     { container = self.record.container, error = err and audit.error_fields(err) or nil })

@@ -23,6 +23,9 @@ local result = {}
 local Result = {}
 Result.__index = Result
 
+--- The class, for who has all of its fields.
+result.Result = Result
+
 --- True when the command ended by itself with exit code 0.
 ---
 ---     local r = assert(sb:exec { "test", "-e", "missing" })
@@ -60,17 +63,6 @@ function result.new(raw, is_cut)
     stdout_total = raw.stdout_total or 0, stderr_total = raw.stderr_total or 0,
     left_running = raw.left_running, left_output = (raw.left_running or 0) > 0 and "closed" or nil,
   }, Result)
-end
-
---- Makes one of what a guest reported: it knows a signal from an exit code.
----@param raw table as link:exec gives it; it becomes the result
----@return axo.Result
-function result.exact(raw)
-  raw.drain_cut = nil
-  raw.left_output = (raw.left_running or 0) > 0 and "dropped" or nil
-  if raw.code == -1 then raw.code = nil end
-  if raw.signal then raw.code = signals.code_of(raw.signal) end
-  return setmetatable(raw, Result)
 end
 
 return result

@@ -141,7 +141,7 @@ end
 ---@param callback function?
 ---@return axo.WorkStatus?, axo.Error? code "TIMEOUT"
 function Work:wait(timeout, callback)
-  timeout, callback = options.arguments(timeout, callback)
+  if type(timeout) == "function" then timeout, callback = nil, timeout end
   local problem = timeout ~= nil and await.check_seconds(timeout)
   if problem then error("axosandbox: wait: " .. problem, 3) end
   return await.call(function(done)
@@ -160,8 +160,7 @@ end
 ---@param where string
 ---@return integer? count, axo.Error? code "ESRCH" when it has ended
 function Work:signal(signal, opts, callback, where)
-  opts, callback = options.arguments(opts, callback)
-  opts = options.check(SIGNAL_SHAPE, opts, where, 3)
+  opts, callback = options.arguments(SIGNAL_SHAPE, opts, callback, where, 3)
   local name = signals.name(signal, 3)
   audit_work.kill(self.way, { target = self.kind, id = self.id, signal = name })
   return await.call(function(done)
@@ -175,8 +174,7 @@ end
 ---@param where string
 ---@return axo.WorkStatus?, axo.Error?
 function Work:stop(opts, callback, where)
-  opts, callback = options.arguments(opts, callback)
-  opts = options.check(STOP_SHAPE, opts, where, 3)
+  opts, callback = options.arguments(STOP_SHAPE, opts, callback, where, 3)
   audit_work.kill(self.way, { target = self.kind, id = self.id, signal = "TERM" })
   return await.call(function(done)
     return self:end_tree(opts.grace, function(err) done(err, self:status()) end)

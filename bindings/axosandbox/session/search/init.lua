@@ -146,8 +146,7 @@ end
 ---@param callback fun(err: axo.Error?, matches: axo.Matches?)?
 ---@return axo.Matches? matches by path and line, axo.Error? also code "PATTERN" (with `offset`, the bytes before what is wrong) and "UNSUPPORTED"
 function methods:grep(pattern, opts, callback)
-  opts, callback = options.arguments(opts, callback)
-  opts = options.check(GREP_SHAPE, opts, "sandbox:grep", 2)
+  opts, callback = options.arguments(GREP_SHAPE, opts, callback, "sandbox:grep")
   check_string(pattern, "the pattern", "sandbox:grep")
   local wanted, problem = wanted_files(opts.glob)
   if not wanted then error("sandbox:grep: " .. problem, 2) end
@@ -174,8 +173,7 @@ local GLOB_SHAPE = shape { hidden = "boolean" }
 ---@param callback fun(err: axo.Error?, paths: string[]?)?
 ---@return string[]? paths sorted, with `truncated`, `stopped` and `unsearched` as grep's matches have them, axo.Error?
 function methods:glob(pattern, opts, callback)
-  opts, callback = options.arguments(opts, callback)
-  opts = options.check(GLOB_SHAPE, opts, "sandbox:glob", 2)
+  opts, callback = options.arguments(GLOB_SHAPE, opts, callback, "sandbox:glob")
   check_string(pattern, "the pattern", "sandbox:glob")
   if pattern:sub(1, 1) == "/" then
     pattern = files.strip_root(pattern, self.way.root)

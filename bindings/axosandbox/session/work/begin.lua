@@ -121,11 +121,11 @@ local NONE = {}
 local function permit(self, spec, kind)
   local record = self.record
   local own = kind == "exec" and record.exec or NONE
-  local decision, err = record.policy:decide_complete("exec", record.policy:complete("exec", {
+  local decision, err = record.policy:decide_own("exec", {
     argv = spec.argv, kind = kind, cwd = spec.cwd, user = spec.user or record.user,
     env_names = spec.env and names_of(spec.env) or {}, id = record.id, dir = record.dir,
     timeout = spec.timeout or own.timeout, max_output = spec.max_output or own.max_output,
-  }))
+  })
   if not decision then return nil, err end
   if not decision.allow then return denied(record, spec, kind, decision.reason) end
   if spec.timeout or spec.max_output then unmet.tell(record, kind, spec, decision) end
@@ -208,7 +208,7 @@ function begin.exec(finish, self, argv, opts)
   local function done(problem, result)
     finish(problem and named(problem, spec, way.root), result)
   end
-  if audit.is_on() then return audit_work.exec(self.record, way, spec, done) end
+  if audit.is_on then return audit_work.exec(self.record, way, spec, done) end
   return way:exec(spec, done)
 end
 
@@ -226,12 +226,12 @@ function begin.work(done, self, kind, argv, opts, wrap)
   local way = self.way
   local function finish(problem, work)
     problem = problem and named(problem, spec, way.root)
-    if audit.is_on() then audit_work.started(self.record, kind, spec, problem, work) end
+    if audit.is_on then audit_work.started(self.record, kind, spec, problem, work) end
     done(problem, work and wrap(work))
   end
   local started
   started, err = way:start(kind, spec, finish)
-  if not started and audit.is_on() then audit_work.started(self.record, kind, spec, err) end
+  if not started and audit.is_on then audit_work.started(self.record, kind, spec, err) end
   return started, err
 end
 

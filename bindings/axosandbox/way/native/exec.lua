@@ -1,8 +1,8 @@
 --- A command in the foreground on the native way.
-local environment = require "axosandbox.way.native.env"
 local exec = require "axosandbox.way.exec"
 local faults = require "axosandbox.way.native.faults"
 local result = require "axosandbox.way.result"
+local signals = require "axosandbox.base.signals"
 
 local native_exec = {}
 
@@ -20,33 +20,47 @@ function Exec:send_signal(name, tree, done)
   return true
 end
 
-local function options_of(self)
-  local spec = self.spec
-  local opts = {
-    cwd = spec.cwd or self.way.root, timeout = spec.timeout, grace = spec.grace or GRACE,
-    max_output = spec.max_output, on_limit = spec.on_limit,
-  }
-  opts.env = (spec.env or spec.secrets) and environment.list(spec.env, spec.secrets)
-  opts.user = spec.user
-  if spec.stdin or spec.on_stdout or spec.on_stderr then return self:streams(opts) end
-  return opts
+--- An environment as the guest takes it: variables as "K=V".
+---@param env table<string, string>?
+---@param secrets axo.Secrets? `env` goes before them
+---@return string[]? # nil when there are none
+function native_exec.environment(env, secrets)
+  if not env and not secrets then return nil end
+  local list = {}
+  for name, value in pairs(env or {}) do list[#list + 1] = name .. "=" .. value end
+  for name, value in pairs(secrets and secrets.values or {}) do
+    if not (env and env[name]) then list[#list + 1] = name .. "=" .. value end
+  end
+  table.sort(list)
+  return list
 end
 
+-- What a guest reports becomes the result: it knows a signal from an exit code.
 local function verdict(self, raw)
   local failure = self.callback_error and self:callback_failure()
   if failure then return failure end
   if not self.way.is_open then return self.way:stopped_error "exec" end
   if raw.failure then return faults.of(raw.failure, self.way, "exec", self.spec.argv[1]) end
-  local ended = result.exact(raw)
-  if ended.code ~= 0 then ended.oom_killed = self.way.memory:cause(self.mark) end
-  return nil, ended
+  raw.drain_cut = nil
+  raw.left_output = (raw.left_running or 0) > 0 and "dropped" or nil
+  if raw.code == -1 then raw.code = nil end
+  if raw.signal then raw.code = signals.code_of(raw.signal) end
+  if raw.code ~= 0 then raw.oom_killed = self.way.memory:cause(self.mark) end
+  return nil, setmetatable(raw, result.Result)
 end
 
 local function begin(self, done)
-  local process, err = self.way.link:exec(self.spec.argv, options_of(self), function(raw)
+  local spec, way = self.spec, self.way
+  local opts = {
+    cwd = spec.cwd or way.root, user = spec.user, timeout = spec.timeout,
+    grace = spec.grace or GRACE, max_output = spec.max_output, on_limit = spec.on_limit,
+    env = native_exec.environment(spec.env, spec.secrets),
+  }
+  if spec.stdin or spec.on_stdout or spec.on_stderr then self:streams(opts) end
+  local process, err = way.link:exec(spec.argv, opts, function(raw)
     return done(verdict(self, raw))
   end)
-  if not process then return nil, faults.of(err, self.way) end
+  if not process then return nil, faults.of(err, way) end
   self.process = process
   if self.next_input then self:feed() end
   return self
@@ -58,6 +72,11 @@ end
 ---@param done fun(err: axo.Error?, result: axo.Result?)
 ---@return axo.Exec? exec, axo.Error?
 function native_exec.start(way, spec, done)
+  if way.is_down or not way.is_open or spec.user or spec.argv[1] == "" then
+    local err, is_for_podman = way:check("exec", spec)
+    if err then return nil, err end
+    if is_for_podman then return way.podman:exec(spec, done) end
+  end
   local self = setmetatable({
     way = way, spec = spec, process = false, mark = way.memory:mark(),
   }, Exec)

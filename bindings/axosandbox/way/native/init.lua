@@ -111,10 +111,12 @@ local function refusal(self, op)
   return self.is_down and self:gone() or nil
 end
 
--- Refuses what podman would be refused: there is one grammar of users, and a program has a name.
--- Only a guest that is root can become somebody else; podman always can.
+--- Refuses what podman would be refused: there is one grammar of users, and a program has a name.
+--- Only a guest that is root can become somebody else; podman always can.
+---@param op string
+---@param spec axo.ExecSpec
 ---@return axo.Error? err, boolean? is_for_podman
-local function check(self, op, spec)
+function Native:check(op, spec)
   if self.is_down or not self.is_open then return refusal(self, op) end
   local user = spec.user
   if not user and spec.argv[1] ~= "" then return nil end
@@ -125,15 +127,10 @@ local function check(self, op, spec)
   return problem, user and user ~= self.record.user and self.link:uid() ~= 0
 end
 
-function Native:exec(spec, done)
-  local err, is_for_podman = check(self, "exec", spec)
-  if err then return nil, err end
-  if is_for_podman then return self.podman:exec(spec, done) end
-  return exec.start(self, spec, done)
-end
+Native.exec = exec.start
 
 function Native:begin(kind, spec, done)
-  local err, is_for_podman = check(self, kind, spec)
+  local err, is_for_podman = self:check(kind, spec)
   if err then return nil, err end
   if is_for_podman then return self.podman:begin(kind, spec, done) end
   return work.start(self, kind, spec, done)

@@ -6,7 +6,7 @@ local hints = require "axosandbox.base.hints"
 local naming = require "axosandbox.base.naming"
 local faults = require "axosandbox.way.native.faults"
 local gate = require "axosandbox.base.gate"
-local environment = require "axosandbox.way.native.env"
+local exec = require "axosandbox.way.native.exec"
 local signals = require "axosandbox.base.signals"
 local stdin = require "axosandbox.way.task_stdin"
 local work = require "axosandbox.way.work"
@@ -178,7 +178,7 @@ local function environment_of(kind, spec)
     env = { TERM = work.TERM }
     for name, value in pairs(spec.env or {}) do env[name] = value end
   end
-  return environment.list(env, spec.secrets)
+  return exec.environment(env, spec.secrets)
 end
 
 --- Starts one.

@@ -52,7 +52,7 @@ describe("the audit log", function()
   end)
 
   it("is off until it is asked for", function()
-    assert.is_false(audit.is_on())
+    assert.is_false(audit.is_on)
     audit.emit("test", "s", {})
   end)
 
@@ -155,7 +155,7 @@ describe("the audit log", function()
         assert.is_false(ok)
         assert.matches(problem, err)
       end
-      assert.is_false(audit.is_on())
+      assert.is_false(audit.is_on)
     end)
 
     it("rotates by size, keeps so many, and loses nothing that it keeps", function()

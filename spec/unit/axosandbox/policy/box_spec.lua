@@ -36,7 +36,7 @@ describe("a box", function()
   local HOGS = {
     "for i = 1, 5 do kept[i] = BIG .. i end return table.pack(BIG:byte(1, 900000))",
     "for i = 1, 20 do kept[i] = BIG .. i end return { table.unpack(kept, 1, 900000) }",
-    "for i = 1, 5 do kept[i] = BIG .. i end return (function(...) return { ... } end)"
+    "for i = 1, 16 do kept[i] = BIG .. i end return (function(...) return { ... } end)"
       .. "(table.unpack({}, 1, 490000))",
     "while true do kept[#kept + 1] = BIG .. #kept end",
     "while true do kept[#kept + 1] = table.pack(table.unpack(kept, 1, 60000)) end",
