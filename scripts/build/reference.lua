@@ -98,7 +98,7 @@ end
 -- ---- a page -------------------------------------------------------------------------------
 
 -- A file of the library says which methods are the library's own.
-local OWN = { complete = true, decide_complete = true, sweep = true, soon = true,
+local OWN = { decide_own = true, sweep = true, soon = true,
   begin_within = true, streams = true, feed = true, new = true, wrap = true }
 
 local function add_class(list, class, variable)
