@@ -1,8 +1,9 @@
 -- Which image a session really runs, and whether it may be downloaded.
 --
 -- An image is a program that somebody else made. Only the default image is used, unless the
--- calling program trusts all of them (`allow_untrusted_image = true`) or the image is on the
--- list below or on the calling program's list (`allow_images`). A name without a registry is the
+-- calling program trusts all of them (`allow_untrusted_image = true`), the image is on the list
+-- below or on the calling program's list (`allow_images`), or the operator agreed to it on this
+-- machine (`request.agreed`). A name without a registry is the
 -- registry's image, or the one of that name that was built on this machine; whichever it is runs
 -- only if its own name is trusted. Any other image is refused: who asks for one image must not
 -- get another. Only where it need not be that one (`request.optional`: a project's
@@ -18,6 +19,10 @@
 --   localhost/NAME where NAME, without a registry, was asked for and of the two only that one is
 --   on this machine, default (the default image), embedded (the name of the image that this
 --   machine builds for itself where no registry can be reached),
+--   agreed = what the operator agreed to about the image of that name that is on this machine, by
+--   its digest: "made" (it was made here: `axolua image make`), "project" (it is the one for the
+--   session's directory: `axolua image use`); or why that does not count: "changed" (by now
+--   another image has the name), "gone" (none has),
 --   fields = what the calling program set in its `policy` table.
 -- The answer: { image, pull = "missing" | "never", fallback, warning } or { deny = "reason" }.
 -- `fallback` is the local image to use when a download fails and no image, or an optional one,
@@ -117,6 +122,24 @@ local function use(reference)
   return { image = reference.text, pull = is_local and "never" or "missing" }
 end
 
+local AGREED = { made = true, project = true }
+local DISAGREED = {
+  changed = "is another image by now than the one that was agreed to for this directory",
+  gone = "was agreed to for this directory and is no longer on this machine",
+}
+
+-- What is to be typed. That it is not here is known only of what was agreed to.
+local function how_to_allow(reference, request)
+  local name = reference.text
+  local use_it = ("`axolua image use %s` allows it in this directory"):format(name)
+  if request.agreed == "changed" then return use_it end
+  if reference.registry ~= "localhost" then
+    use_it = use_it .. (" (after `axolua image pull %s`)"):format(name)
+  end
+  return use_it .. ", --allow-untrusted-image (allow_untrusted_image = true) once, "
+    .. "allow_images in a policy file everywhere"
+end
+
 return function(request)
   local fields, reference = request.fields or {}, request.reference
   if not request.image then return use_default(request) end
@@ -134,10 +157,11 @@ return function(request)
     return { image = embedded_name(request), pull = "never" }
   end
   if fields.allow_untrusted_image or is_trusted(reference) then return use(reference) end
-  local how = "to run it, set allow_untrusted_image = true in the policy table "
-    .. "(axolua run --allow-untrusted-image), or list it in allow_images"
+  if AGREED[request.agreed] then return { image = reference.text, pull = "never" } end
+  local how = how_to_allow(reference, request)
   if not request.optional then
-    return { deny = ("%s is not trusted here; %s"):format(reference.text, how) }
+    local what = DISAGREED[request.agreed] or "is not trusted here"
+    return { deny = ("%s %s; %s"):format(reference.text, what, how) }
   end
   return use_default(request, ("the image %s is not trusted here, so %s runs instead; %s"):format(
     reference.text, DEFAULT.text, how))

@@ -78,6 +78,17 @@ axo.podman = deferred {
   same_image = { "axosandbox.podman.image", "same" },
 }
 
+-- Images on this machine: making them, and which of them the operator agrees to.
+axo.images = deferred {
+  list = { "axosandbox.podman.images", "list" },
+  use = { "axosandbox.podman.images", "use" },
+  of = { "axosandbox.podman.images", "of" },
+  forget = { "axosandbox.podman.images", "forget" },
+  remove = { "axosandbox.podman.images", "remove" },
+  pull = { "axosandbox.podman.images.pull", "pull" },
+  make = { "axosandbox.podman.images.make", "make" },
+}
+
 -- What is wrong with something before it is used.
 axo.check = deferred {
   id = { "axosandbox.base.naming", "check_id" },

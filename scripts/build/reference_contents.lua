@@ -73,6 +73,12 @@ write one.]],
       .. "that runs where no registry can be reached.",
   },
   {
+    name = "images", title = "axo.images: images on this machine", modules = { "axo.images" },
+    types = { "axo.ImageInfo", "axo.AgreedImage", "axo.MadeImageInfo" },
+    about = "What `axolua image` does: listing, choosing, pulling and making them. An image is "
+      .. "trusted by its digest; the guide `images` says more.",
+  },
+  {
     name = "host", title = "axo.host: this machine and this user", modules = { "axo.host" },
     about = "Directories, the login, and the profile of system calls.",
   },

@@ -43,6 +43,17 @@ axo.podman = {
   same_image = require("axosandbox.podman.image").same,
 }
 
+---Images on this machine: making them, and which of them the operator agrees to.
+axo.images = {
+  list = require("axosandbox.podman.images").list,
+  use = require("axosandbox.podman.images").use,
+  of = require("axosandbox.podman.images").of,
+  forget = require("axosandbox.podman.images").forget,
+  remove = require("axosandbox.podman.images").remove,
+  pull = require("axosandbox.podman.images.pull").pull,
+  make = require("axosandbox.podman.images.make").make,
+}
+
 ---What is wrong with something before it is used.
 axo.check = {
   id = require("axosandbox.base.naming").check_id,

@@ -1,5 +1,7 @@
 --- Which image a session runs, and getting it.
+local cjson = require "cjson.safe"
 local core = require "axosandbox.core"
+local consent = require "axosandbox.podman.images.consent"
 local errors = require "axosandbox.base.errors"
 local log = require "axosandbox.base.log"
 local naming = require "axosandbox.base.naming"
@@ -65,14 +67,54 @@ local function tell_apart(start, asked, found, decision)
   end
 end
 
+-- ---- what was agreed to ---------------------------------------------------------------
+
+--- The digest in what podman says of an image, "sha256:" and 64 hexadecimal digits.
+---@param description any
+---@return string?
+function image.digest_of(description)
+  local id = type(description) == "table" and description.Id
+  id = type(id) == "string" and id:match "%x+$"
+  return id and #id == 64 and "sha256:" .. id or nil
+end
+
+--- The digest of an image that is here: of its configuration, and so of all of it. In a coroutine.
+---@param asker { client: axo.Client, ask: fun(self: any, argv: string[], opts: table): table?, axo.Error? }
+---@param name string
+---@return string? digest
+function image.digest(asker, name)
+  local argv = core.argv.inspect { podman = asker.client.program, kind = "image", name = name }
+  local answer = argv and asker:ask(argv, { op = "image" })
+  local list = answer and cjson.decode(answer.stdout)
+  return type(list) == "table" and image.digest_of(list[1]) or nil
+end
+
+-- Of the image that would run: a name that is not here is nobody's.
+local function agreement(start, reference, found)
+  local dir = start.asked.source
+  if not reference or not dir or not consent.may_know(dir) then return nil end
+  local name = found and not found.is_second and found.reference.text or reference.text
+  if image.same(name, image.DEFAULT) or image.is_embedded(name) then return nil end
+  return consent.about(name, image.digest(start, name), dir)
+end
+
 -- ---- deciding ------------------------------------------------------------------------
 
-local function question(set, asked, optional, reference, found)
+--- What the image policy is asked.
+---@param set axo.Policy
+---@param asked string?
+---@param optional boolean?
+---@param reference axo.Reference? what `asked` says
+---@param found axo.LocalImage?
+---@param agreed string? as `consent.about` tells it
+---@return table request
+function image.question(set, asked, optional, reference, found, agreed)
   return {
     image = asked,
     optional = optional or nil,
     reference = reference,
     local_reference = found and not found.is_second and found.reference or nil,
+    agreed = agreed,
     default = image.DEFAULT,
     embedded = naming.EMBEDDED_IMAGE,
     fields = set:fields(),
@@ -94,7 +136,8 @@ function image.decide(start)
   local set, asked, optional = start.set, start.asked.image, start.asked.optional_image
   local reference = asked and must(core.reference.parse(asked))
   local found = image.find_local(start, asked)
-  local request = question(set, asked, optional, reference, found)
+  local request = image.question(set, asked, optional, reference, found,
+    agreement(start, reference, found))
   local decision = must(set:decide("image_trust", request))
   if decision.deny then denied(set, decision.deny) end
   if not asked then return decision end

@@ -5,8 +5,13 @@ local IMAGES = "images are podman's: podman %s; axolua run --image REF uses one"
 local PROGRAM = "that is podman's: podman %s"
 
 local ANSWERS = {
-  images = IMAGES, pull = IMAGES, push = IMAGES, build = IMAGES, rmi = IMAGES, tag = IMAGES,
-  history = IMAGES, search = IMAGES, save = IMAGES, load = IMAGES, import = IMAGES, image = IMAGES,
+  images = "axolua image ls lists the images that sessions may run",
+  pull = "axolua image pull NAME; axolua image use NAME then allows it in a project",
+  rmi = "axolua image rm NAME removes an image",
+  build = "axolua image make NAME --packages python3,git makes an image; podman build one of a "
+    .. "Containerfile",
+  push = IMAGES, tag = IMAGES, history = IMAGES, search = IMAGES, save = IMAGES, load = IMAGES,
+  import = IMAGES,
   login = PROGRAM, logout = PROGRAM, info = "axolua doctor says what this machine can do",
   ls = "axolua ps lists the sessions", list = "axolua ps lists the sessions",
   container = "sessions are listed by axolua ps, entered by axolua exec, ended by axolua stop",

@@ -124,6 +124,11 @@ local LISTS = {
     local built = samples.image "mine:1"
     built.local_reference = axo.parse_reference "localhost/mine:1"
     list[#list + 1] = { "mine:1, which was built here", built }
+    for _, agreed in ipairs { "made", "project", "changed", "gone" } do
+      local request = samples.image "localhost/mine:1"
+      request.agreed = agreed
+      list[#list + 1] = { "localhost/mine:1, agreed to: " .. agreed, request }
+    end
     local optional = samples.image "debian:12"
     optional.optional = true
     list[#list + 1] = { "debian:12, a project's wish", optional }

@@ -38,6 +38,12 @@ local function has_limits(args)
   return args.memory or args.cpus or args.pids
 end
 
+-- The project's own (`axolua image use`); a file of the project that was chosen has one itself.
+local function agreed_image(dir, args)
+  local agreed = not args.devcontainer and axo.images.of(dir)
+  return agreed and agreed.image or nil
+end
+
 --- The options of `axo.start` for a parsed command line.
 ---@param args table
 ---@return table
@@ -46,7 +52,7 @@ function sandbox.start_options(args)
   return {
     id = args.id or new_id(dir),
     dir = dir,
-    image = args.image,
+    image = args.image or agreed_image(dir, args),
     ports = args.port,
     optional = { ports = args.optional_port },
     env = command_options.environment(args),

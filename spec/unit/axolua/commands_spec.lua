@@ -3,8 +3,8 @@ local temp = require "spec.support.temp"
 local janitor = require "spec.support.janitor"
 
 local COMMANDS = {
-  "run", "shell", "exec", "attach", "ps", "logs", "stats", "port", "stop", "reap", "audit",
-  "policy", "mcp", "doctor", "completion", "version", "help",
+  "run", "shell", "exec", "attach", "ps", "logs", "stats", "port", "stop", "reap", "image",
+  "audit", "policy", "mcp", "doctor", "completion", "version", "help",
 }
 
 describe("axolua's command line", function()
@@ -115,7 +115,7 @@ describe("axolua's command line", function()
     { { "run", "-d", "--rm", "x" }, "%-d and %-%-rm: .*axolua stop ID" },
     { { "exec", "-d", "--timeout", "3", "demo", "x" }, "%-d and %-%-timeout: .*`timeout S`" },
     { { "attach" }, "id" },
-    { { "images" }, 'no command "images": .*podman images; ' },
+    { { "images" }, 'no command "images": .*axolua image ls ' },
     { { "rm", "demo" }, 'no command "rm": axolua stop ID' },
     { { "run", "--env-from", "PATH=file:/x", "--", "true" }, "^axolua: %-%-env%-from: PATH" },
   }

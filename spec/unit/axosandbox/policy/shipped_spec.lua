@@ -264,11 +264,11 @@ describe("image_trust.lua", function()
   local DEFAULT, EMBEDDED = "docker.io/library/alpine:3.20", "localhost/axosandbox/base"
   local DIGEST = "sha256:" .. ("a"):rep(64)
 
-  local function trust(image, fields, optional, built)
+  local function trust(image, fields, optional, built, agreed)
     return decide("image_trust", {
       image = image, reference = image and assert(core.reference.parse(image)),
       local_reference = built and assert(core.reference.parse(built)),
-      default = DEFAULT, embedded = EMBEDDED, optional = optional,
+      default = DEFAULT, embedded = EMBEDDED, optional = optional, agreed = agreed,
     }, fields)
   end
 
@@ -314,6 +314,24 @@ describe("image_trust.lua", function()
       trust("localhost/mine:1", { allow_untrusted_image = true }))
     assert.equal("missing",
       trust("localhost:5000/mine:1", { allow_untrusted_image = true }).pull)
+  end)
+
+  it("takes what the operator agreed to, from this machine alone", function()
+    for _, agreed in ipairs { "made", "project" } do
+      assert.same({ image = "docker.io/library/debian:12", pull = "never" },
+        trust("debian:12", nil, nil, nil, agreed))
+      assert.same({ image = "localhost/mine:1", pull = "never" },
+        trust("mine:1", nil, nil, "localhost/mine:1", agreed))
+    end
+  end)
+
+  it("refuses what was agreed to when it was another image, and says what to type", function()
+    local changed = trust("debian:12", nil, nil, nil, "changed").deny
+    assert.matches("debian:12 is another image by now", changed, 1, true)
+    assert.matches("; `axolua image use docker.io/library/debian:12`", changed, 1, true)
+    assert.is_nil(changed:find("pull", 1, true))
+    local gone = trust("debian:12", nil, nil, nil, "gone").deny
+    assert.matches("is no longer on this machine; .*axolua image pull", gone)
   end)
 
   it("takes what was built here by its short name, and in no trusted image's place", function()
