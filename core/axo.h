@@ -663,7 +663,7 @@ typedef enum axo_podman_fault {
 typedef struct axo_exec_outcome {
   int code;
   const char *argv0;    /* the command that was asked for */
-  const char *err_text; /* what arrived on stderr (NUL-terminated) */
+  const char *err_text; /* what arrived on stderr, without lines of podman's log */
   size_t err_len;
   uint64_t out_total; /* bytes that arrived on stdout */
 } axo_exec_outcome_t;
@@ -673,12 +673,6 @@ typedef struct axo_exec_outcome {
  * stderr is podman's complaint and nothing came on stdout. */
 AXO_EXTERN axo_podman_fault_t axo_podman_judge(const axo_exec_outcome_t *outcome,
                                                axo_err_t *err);
-
-/* Copies the line (and what belongs to it) that carries podman's cause out of its
- * stderr: the last "Error:" line, never a warning or a retry line. Returns the length
- * written. */
-AXO_EXTERN size_t axo_podman_cause(const char *stderr_text, size_t len, char *buf,
-                                   size_t size);
 
 /* ---- the host (host.c) ----------------------------------------------------------- */
 

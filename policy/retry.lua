@@ -1,7 +1,7 @@
 -- What podman's complaint means, and what to change before trying again. Asked in two ways:
 --
--- request.op == "classify": request.stderr is what podman printed, request.exit_code how it
---   ended. The answer: { class, subclass, port, alternatives }; see retry/classify.lua.
+-- request.op == "classify": request.stderr is what podman printed, request.parts the same by
+--   the kind of its lines, request.exit_code how it ended. The answer: { class, subclass, port, alternatives }; see retry/classify.lua.
 -- request.op == "retry": a start has failed. The request holds class, subclass, port, stderr,
 --   exit_code, attempt (1 after the first failure), tried (the changes made so far), plan (what
 --   was attempted: image, fallback, pull, network, ports, required_ports, limits, ulimits,

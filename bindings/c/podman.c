@@ -75,19 +75,8 @@ static int podman_judge(lua_State *L) {
   return 1;
 }
 
-static int podman_cause(lua_State *L) {
-  size_t len;
-  const char *text = luaL_checklstring(L, 1, &len);
-  char cause[AXO_MESSAGE_MAX];
-  size_t count = axo_podman_cause(text, len, cause, sizeof cause);
-  lua_pushlstring(L, cause, count);
-  return 1;
-}
-
-static const luaL_Reg functions[] = {{"find", podman_find},
-                                     {"judge", podman_judge},
-                                     {"cause", podman_cause},
-                                     {NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"find", podman_find}, {"judge", podman_judge}, {NULL, NULL}};
 
 void laxo_podman_register(lua_State *L) {
   luaL_newlib(L, functions);

@@ -1,4 +1,4 @@
-#include "podman/podman_text.h"
+#include "base/internal.h"
 
 #include <string.h>
 
@@ -8,7 +8,36 @@
  * command's. */
 
 #define OP "exec"
-#define CAUSE_BYTES 512
+#define CAUSE_BYTES 511
+
+/* Text that is not NUL-terminated. */
+typedef struct text {
+  const char *at;
+  size_t len;
+} text_t;
+
+static bool text_starts(text_t text, const char *prefix) {
+  size_t n = strlen(prefix);
+  return text.len >= n && memcmp(text.at, prefix, n) == 0;
+}
+
+static bool text_ends(text_t text, const char *suffix) {
+  size_t n = strlen(suffix);
+  return text.len >= n && memcmp(text.at + text.len - n, suffix, n) == 0;
+}
+
+/* The text after its first `n` bytes. */
+static text_t text_after(text_t text, size_t n) {
+  text_t rest = {text.at + n, text.len - n};
+  return rest;
+}
+
+/* From the first occurrence of `needle` on; `at` is NULL without one. */
+static text_t text_find(text_t text, const char *needle) {
+  const char *hit = text.len ? memmem(text.at, text.len, needle, strlen(needle)) : NULL;
+  text_t found = {hit, hit ? text.len - (size_t)(hit - text.at) : 0};
+  return found;
+}
 
 typedef struct judged {
   axo_podman_fault_t fault;
@@ -67,7 +96,7 @@ static size_t utf8_write(unsigned long c, char out[4]) {
 
 /* One character of a string that Go's %q quoted, undone into `out`: how many bytes it
  * is, 0 when it is malformed. `*taken` is how many bytes of the quoted text it was. */
-static size_t unquote_one(axo__text_t text, char out[4], size_t *taken) {
+static size_t unquote_one(text_t text, char out[4], size_t *taken) {
   static const char plain[] = "abfnrtv\\\"";
   static const char meaning[] = "\a\b\f\n\r\t\v\\\"";
   *taken = 1;
@@ -107,7 +136,7 @@ static size_t unquote_one(axo__text_t text, char out[4], size_t *taken) {
 
 /* Whether `text`, which begins after an opening quote, is `wanted` and a closing quote;
  * then `rest` is what follows. */
-static bool quoted_is(axo__text_t text, const char *wanted, axo__text_t *rest) {
+static bool quoted_is(text_t text, const char *wanted, text_t *rest) {
   while (text.len > 0 && text.at[0] != '"') {
     char bytes[4];
     size_t taken;
@@ -116,25 +145,25 @@ static bool quoted_is(axo__text_t text, const char *wanted, axo__text_t *rest) {
       return false;
     }
     wanted += n;
-    text = axo__text_after(text, taken);
+    text = text_after(text, taken);
   }
   if (text.len == 0 || *wanted) {
     return false;
   }
-  *rest = axo__text_after(text, 1);
+  *rest = text_after(text, 1);
   return true;
 }
 
 /* ---- the runtime's complaints ---- */
 
-static bool contains(axo__text_t text, const char *needle) {
-  return axo__text_find(text, needle).at != NULL;
+static bool contains(text_t text, const char *needle) {
+  return text_find(text, needle).at != NULL;
 }
 
 /* runc: `exec: "CMD": reason`, with CMD as Go quotes it. */
-static judged_t judge_quoted_exec(axo__text_t quoted, const char *argv0) {
-  axo__text_t reason;
-  if (!quoted_is(axo__text_after(quoted, strlen("exec: \"")), argv0, &reason)) {
+static judged_t judge_quoted_exec(text_t quoted, const char *argv0) {
+  text_t reason;
+  if (!quoted_is(text_after(quoted, strlen("exec: \"")), argv0, &reason)) {
     return not_podmans;
   }
   if (contains(reason, "executable file not found") ||
@@ -148,29 +177,29 @@ static judged_t judge_quoted_exec(axo__text_t quoted, const char *argv0) {
 }
 
 /* crun: "executable file `CMD` not found in $PATH: ...", with CMD as it is. */
-static judged_t judge_backquoted(axo__text_t text, const char *argv0) {
-  text = axo__text_after(text, strlen("executable file `"));
-  if (!axo__text_starts(text, argv0)) {
+static judged_t judge_backquoted(text_t text, const char *argv0) {
+  text = text_after(text, strlen("executable file `"));
+  if (!text_starts(text, argv0)) {
     return not_podmans;
   }
-  text = axo__text_after(text, strlen(argv0));
-  if (axo__text_starts(text, "` not found")) {
+  text = text_after(text, strlen(argv0));
+  if (text_starts(text, "` not found")) {
     return not_found;
   }
-  return axo__text_starts(text, "`") ? not_executable : not_podmans;
+  return text_starts(text, "`") ? not_executable : not_podmans;
 }
 
-static judged_t judge_runtime(axo__text_t text, const char *argv0) {
-  if (axo__text_starts(text, "chdir")) {
+static judged_t judge_runtime(text_t text, const char *argv0) {
+  if (text_starts(text, "chdir")) {
     return no_directory;
   }
-  if (axo__text_starts(text, "executable file `")) {
+  if (text_starts(text, "executable file `")) {
     return judge_backquoted(text, argv0);
   }
-  if (axo__text_starts(text, "open executable: ")) {
+  if (text_starts(text, "open executable: ")) {
     return not_executable;
   }
-  axo__text_t quoted = axo__text_find(text, "exec: \"");
+  text_t quoted = text_find(text, "exec: \"");
   if (quoted.at) {
     return judge_quoted_exec(quoted, argv0);
   }
@@ -186,11 +215,11 @@ static judged_t judge_runtime(axo__text_t text, const char *argv0) {
 
 /* Takes "OCI runtime error: " and "runc: " or "/usr/bin/crun: " off the front. Whether
  * a runtime speaks. */
-static bool strip_runtime(axo__text_t *text) {
+static bool strip_runtime(text_t *text) {
   static const char *const runtimes[] = {"runc: ", "crun: ", "youki: ", "krun: "};
   bool found = false;
-  if (axo__text_starts(*text, "OCI runtime error: ")) {
-    *text = axo__text_after(*text, strlen("OCI runtime error: "));
+  if (text_starts(*text, "OCI runtime error: ")) {
+    *text = text_after(*text, strlen("OCI runtime error: "));
     found = true;
   }
   const char *colon = text->len ? memchr(text->at, ':', text->len) : NULL;
@@ -198,10 +227,10 @@ static bool strip_runtime(axo__text_t *text) {
   for (size_t i = 0; colon && text->at + i < colon; i++) {
     name = text->at[i] == '/' ? i + 1 : name;
   }
-  axo__text_t base = axo__text_after(*text, text->len && text->at[0] == '/' ? name : 0);
+  text_t base = text_after(*text, text->len && text->at[0] == '/' ? name : 0);
   for (size_t i = 0; i < sizeof runtimes / sizeof *runtimes; i++) {
-    if (axo__text_starts(base, runtimes[i])) {
-      *text = axo__text_after(base, strlen(runtimes[i]));
+    if (text_starts(base, runtimes[i])) {
+      *text = text_after(base, strlen(runtimes[i]));
       return true;
     }
   }
@@ -211,22 +240,22 @@ static bool strip_runtime(axo__text_t *text) {
 
 /* ---- podman's own complaints ---- */
 
-static bool is_gone(axo__text_t text) {
-  return axo__text_ends(text, ": container state improper") ||
-         axo__text_ends(text, ": no such container") ||
-         axo__text_ends(text, "container has already been removed");
+static bool is_gone(text_t text) {
+  return text_ends(text, ": container state improper") ||
+         text_ends(text, ": no such container") ||
+         text_ends(text, "container has already been removed");
 }
 
-static bool is_no_user(axo__text_t text) {
-  return axo__text_starts(text, "unable to find user ") ||
-         axo__text_starts(text, "unable to find group ") ||
-         axo__text_ends(text, ": no matching entries in passwd file") ||
-         axo__text_ends(text, ": no matching entries in group file") ||
-         axo__text_starts(text, "uids and gids must be in range ");
+static bool is_no_user(text_t text) {
+  return text_starts(text, "unable to find user ") ||
+         text_starts(text, "unable to find group ") ||
+         text_ends(text, ": no matching entries in passwd file") ||
+         text_ends(text, ": no matching entries in group file") ||
+         text_starts(text, "uids and gids must be in range ");
 }
 
 /* Words that podman's failures carry and a command's hardly do. */
-static bool speaks_of_podman(axo__text_t text) {
+static bool speaks_of_podman(text_t text) {
   static const char *const words[] = {
       "libpod",      "conmon",        "containers/storage", "exec session",
       "OCI runtime", "pause process", "database is locked", "database connection"};
@@ -235,11 +264,11 @@ static bool speaks_of_podman(axo__text_t text) {
       return true;
     }
   }
-  return axo__text_starts(text, "timed out waiting for file ");
+  return text_starts(text, "timed out waiting for file ");
 }
 
-static judged_t judge_error(axo__text_t text, int code, const char *argv0) {
-  axo__text_t inner = text;
+static judged_t judge_error(text_t text, int code, const char *argv0) {
+  text_t inner = text;
   if (is_gone(text)) {
     return gone;
   }
@@ -259,99 +288,99 @@ static judged_t judge_error(axo__text_t text, int code, const char *argv0) {
 /* ---- the runtime's child, already in the container, failing at execve ---- */
 
 /* Whether the runtime found argv0 at `path`. */
-static bool resolves_to(axo__text_t path, const char *argv0) {
+static bool resolves_to(text_t path, const char *argv0) {
   size_t n = strlen(argv0);
-  if (n == 0 || !axo__text_ends(path, argv0)) {
+  if (n == 0 || !text_ends(path, argv0)) {
     return false;
   }
   return path.len == n || (!strchr(argv0, '/') && path.at[path.len - n - 1] == '/');
 }
 
-static judged_t judge_errno(axo__text_t reason) {
-  if (axo__text_starts(reason, "exec format error") ||
-      axo__text_starts(reason, "Exec format error")) {
+static judged_t judge_errno(text_t reason) {
+  if (text_starts(reason, "exec format error") ||
+      text_starts(reason, "Exec format error")) {
     return bad_format;
   }
-  if (axo__text_starts(reason, "no such file or directory") ||
-      axo__text_starts(reason, "No such file or directory")) {
+  if (text_starts(reason, "no such file or directory") ||
+      text_starts(reason, "No such file or directory")) {
     return no_interpreter;
   }
-  if (axo__text_starts(reason, "permission denied") ||
-      axo__text_starts(reason, "Permission denied")) {
+  if (text_starts(reason, "permission denied") ||
+      text_starts(reason, "Permission denied")) {
     return not_executable;
   }
   return not_podmans;
 }
 
 /* `exec /path/CMD: reason`; the reason is after the last colon. */
-static judged_t judge_exec_path(axo__text_t text, const char *argv0) {
-  axo__text_t path = axo__text_after(text, strlen("exec "));
+static judged_t judge_exec_path(text_t text, const char *argv0) {
+  text_t path = text_after(text, strlen("exec "));
   size_t end = path.len;
-  while (end > 0 && !axo__text_starts(axo__text_after(path, end - 1), ": ")) {
+  while (end > 0 && !text_starts(text_after(path, end - 1), ": ")) {
     end--;
   }
   if (end == 0) {
     return not_podmans;
   }
-  axo__text_t reason = axo__text_after(path, end + 1);
+  text_t reason = text_after(path, end + 1);
   path.len = end - 1;
   return resolves_to(path, argv0) ? judge_errno(reason) : not_podmans;
 }
 
 /* Newer crun: {"msg":"exec container process `/path/CMD`: reason", ...} */
-static judged_t judge_exec_json(axo__text_t text, const char *argv0) {
-  axo__text_t path =
-      axo__text_after(text, strlen("{\"msg\":\"exec container process `"));
-  axo__text_t end = axo__text_find(path, "`: ");
+static judged_t judge_exec_json(text_t text, const char *argv0) {
+  text_t path = text_after(text, strlen("{\"msg\":\"exec container process `"));
+  text_t end = text_find(path, "`: ");
   if (!end.at) {
     return not_podmans;
   }
   path.len = (size_t)(end.at - path.at);
-  return resolves_to(path, argv0) ? judge_errno(axo__text_after(end, 3)) : not_podmans;
+  return resolves_to(path, argv0) ? judge_errno(text_after(end, 3)) : not_podmans;
 }
 
-static judged_t judge_exec_line(axo__text_t text, const char *argv0) {
-  if (axo__text_starts(text, "exec: ")) {
-    return judge_errno(axo__text_after(text, strlen("exec: ")));
+static judged_t judge_exec_line(text_t text, const char *argv0) {
+  if (text_starts(text, "exec: ")) {
+    return judge_errno(text_after(text, strlen("exec: ")));
   }
-  if (axo__text_starts(text, "exec ")) {
+  if (text_starts(text, "exec ")) {
     return judge_exec_path(text, argv0);
   }
-  if (axo__text_starts(text, "{\"msg\":\"exec container process `")) {
+  if (text_starts(text, "{\"msg\":\"exec container process `")) {
     return judge_exec_json(text, argv0);
   }
-  axo__text_t old = axo__text_find(text, ": exec user process caused: ");
-  if (old.at && axo__text_starts(text, "standard_init_linux.go:")) {
-    return judge_errno(axo__text_after(old, strlen(": exec user process caused: ")));
+  text_t old = text_find(text, ": exec user process caused: ");
+  if (old.at && text_starts(text, "standard_init_linux.go:")) {
+    return judge_errno(text_after(old, strlen(": exec user process caused: ")));
   }
   return not_podmans;
 }
 
 /* ---- the whole ---- */
 
-/* The one line that stderr consists of, log lines before it left out; empty when there
- * is more than that. */
-static axo__text_t sole_line(axo__text_t rest) {
-  axo__text_t none = {NULL, 0};
-  while (rest.len > 0) {
-    axo__text_t line = axo__text_line(&rest);
-    if (!axo__is_log_line(line)) {
-      return rest.len == 0 ? line : none;
-    }
+/* The one line that stderr consists of; empty when there is more than that. */
+static text_t sole_line(text_t text) {
+  text_t none = {NULL, 0};
+  const char *end = text.len ? memchr(text.at, '\n', text.len) : NULL;
+  if (end && end + 1 != text.at + text.len) {
+    return none;
   }
-  return none;
+  text.len -= end ? 1 : 0;
+  while (text.len > 0 && text.at[text.len - 1] == '\r') {
+    text.len--;
+  }
+  return text;
 }
 
-static judged_t judge(const axo_exec_outcome_t *outcome, axo__text_t line) {
+static judged_t judge(const axo_exec_outcome_t *outcome, text_t line) {
   const char *argv0 = outcome->argv0 ? outcome->argv0 : "";
-  bool complains = axo__text_starts(line, "Error: ");
+  bool complains = text_starts(line, "Error: ");
   switch (outcome->code) {
   case 125:
   case 126:
   case 127:
   case 255:
     if (complains) {
-      line = axo__text_after(line, strlen("Error: "));
+      line = text_after(line, strlen("Error: "));
       return judge_error(line, outcome->code, argv0);
     }
     return outcome->code == 255 ? judge_exec_line(line, argv0) : not_podmans;
@@ -362,31 +391,32 @@ static judged_t judge(const axo_exec_outcome_t *outcome, axo__text_t line) {
   }
 }
 
-static void explain(judged_t verdict, const char *argv0, axo__text_t text,
-                    axo_err_t *err) {
-  char cause[CAUSE_BYTES];
-  axo_podman_cause(text.at, text.len, cause, sizeof cause);
+static void explain(judged_t verdict, const char *argv0, text_t line, axo_err_t *err) {
+  if (text_starts(line, "Error: ")) {
+    line = text_after(line, strlen("Error: "));
+  }
+  int len = line.len < CAUSE_BYTES ? (int)line.len : CAUSE_BYTES;
   if (verdict.fault == AXO_FAULT_NOT_FOUND) {
     (void)axo__err_set(err, verdict.code, OP, verdict.hint, "%s: %.300s", verdict.what,
                        argv0);
   } else if (verdict.fault == AXO_FAULT_NOT_EXECUTABLE) {
-    (void)axo__err_set(err, verdict.code, OP, verdict.hint, "%s: %.300s (%s)",
-                       verdict.what, argv0, cause);
+    (void)axo__err_set(err, verdict.code, OP, verdict.hint, "%s: %.300s (%.*s)",
+                       verdict.what, argv0, len, line.at);
   } else {
-    (void)axo__err_set(err, verdict.code, OP, verdict.hint, "%s: %s", verdict.what,
-                       cause);
+    (void)axo__err_set(err, verdict.code, OP, verdict.hint, "%s: %.*s", verdict.what,
+                       len, line.at);
   }
 }
 
 axo_podman_fault_t axo_podman_judge(const axo_exec_outcome_t *outcome, axo_err_t *err) {
-  axo__text_t text = {outcome->err_text, outcome->err_text ? outcome->err_len : 0};
-  axo__text_t line = sole_line(text);
+  text_t text = {outcome->err_text, outcome->err_text ? outcome->err_len : 0};
+  text_t line = sole_line(text);
   if (outcome->out_total > 0 || line.len == 0) {
     return AXO_FAULT_NONE;
   }
   judged_t verdict = judge(outcome, line);
   if (verdict.fault != AXO_FAULT_NONE) {
-    explain(verdict, outcome->argv0 ? outcome->argv0 : "", text, err);
+    explain(verdict, outcome->argv0 ? outcome->argv0 : "", line, err);
   }
   return verdict.fault;
 }

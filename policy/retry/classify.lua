@@ -1,71 +1,5 @@
--- Part of retry.lua: reads podman's complaint. Its exit codes tell little; its words tell more,
--- but they come from many programs (podman, conmon, crun, runc, netavark, pasta, a registry ...),
--- each with its own manner. What the words mean is in rules.lua.
-
--- ---- reading the complaint -------------------------------------------------------------
-
--- The cause is near the end.
-local MAX_LINES = 300
-
--- Lines of progress; they say nothing about a failure.
-local PROGRESS = {
-  "^Trying to pull ", "^Getting image source", "^Copying ", "^Writing manifest",
-  "^Storing signatures", "^Resolv[a-z]+ ", "^Checking if image destination",
-}
-
-local LEVELS = {
-  WARN = "warning", INFO = "info", DEBU = "info", TRAC = "info", warn = "warning",
-  warning = "warning", info = "info", debug = "info", trace = "info", notice = "info",
-}
-
-local function is_progress(line)
-  for _, pattern in ipairs(PROGRESS) do
-    if line:find(pattern) then return true end
-  end
-  return false
-end
-
--- The level of a line and what it says, for the three ways in which programs log.
-local function read_line(line)
-  local level, text = line:match '^time="[^"]*" level=(%a+) msg="(.*)"'
-  if not level then level, text = line:match "^(%u%u%u%u)%[%d+%]%s*(.*)$" end
-  if not level and line:find '^{"' then
-    local _, before = line:find('"msg":"', 1, true)
-    local after = before and line:find('","', before + 1, true)
-    text = after and line:sub(before + 1, after - 1)
-    level = line:match '"level":"(%a+)"'
-  end
-  if level and text then
-    -- What podman got over does not say why it gave up.
-    if text:find "^Failed, retrying in " then return "info", text end
-    return LEVELS[level] or "error", (text:gsub('\\(["\\])', "%1"))
-  end
-  text = line:match "^Error: (.*)$"
-  if text then return "cause", text end
-  if is_progress(line) then return "info", line end
-  return "plain", line
-end
-
--- The complaint in parts. The cause is the last line that begins with "Error:", with the lines
--- that continue it; warnings quote errors that were got over.
-local function read(stderr)
-  local parts = { cause = {}, error = {}, plain = {}, warning = {}, info = {} }
-  local lines = {}
-  for line in stderr:gmatch "[^\r\n]+" do lines[#lines + 1] = line end
-  local before
-  for i = math.max(1, #lines - MAX_LINES + 1), #lines do
-    local line = lines[i]
-    local level, text = read_line(line)
-    local continues = level == "plain" and before ~= nil and before ~= "plain"
-      and before ~= "info" and (before == "cause" or line:find "^%s")
-    if level == "cause" then parts.cause = {} end
-    if continues then level = before end
-    table.insert(parts[level], text)
-    before = level
-  end
-  for level, texts in pairs(parts) do parts[level] = table.concat(texts, "\n") end
-  return parts
-end
+-- Part of retry.lua: finds the rule that fits podman's complaint. Its exit codes tell little; its
+-- words tell more. What the words mean is in rules.lua.
 
 -- ---- the rules -------------------------------------------------------------------------
 
@@ -194,8 +128,9 @@ local function retried(info)
   return table.concat(texts, "\n"):lower()
 end
 
--- request.stderr is what podman printed, request.exit_code how it ended. The answer: { class,
--- subclass, port, alternatives }. `port` only when the complaint names a published port;
+-- request.stderr is what podman printed, request.parts the same as it was read (by
+-- axosandbox/base/text/complaint.lua): cause, error, plain, warning, info; request.exit_code how it
+-- ended. The answer: { class, subclass, port, alternatives }. `port` only when the complaint names a published port;
 -- `alternatives` when the same words have more than one cause.
 return function(rules, request)
   local stderr = request.stderr or ""
@@ -204,7 +139,8 @@ return function(rules, request)
   local is_exec = request.exit_code == 255 or stderr:find("\0", 1, true) ~= nil
   local rule = first_fit(rules.hidden, stderr:lower(), is_exec)
   if rule then return answer(rule, stderr:lower()) end
-  local parts = read(stderr)
+  local parts = request.parts
+    or { cause = "", error = "", plain = stderr, warning = "", info = "" }
   local vague
   for _, level in ipairs { "cause", "error", "plain", "warning" } do
     local text = shortened(parts[level]:lower())

@@ -300,14 +300,9 @@ local podman = {}
 function podman.find(override, path) end
 
 ---Tells podman's own failures from a command's exit code.
----@param outcome { code: integer, argv0: string, stderr: string, stdout_total: integer }
+---@param outcome { code: integer, argv0: string, stderr: string, stdout_total: integer } stderr without lines of podman's log
 ---@return axo.Error? err nil: the code is the command's; else "PODMAN", "NOT_FOUND", "NOT_EXECUTABLE", "NO_DIRECTORY", "NO_USER" or "GONE"
 function podman.judge(outcome) end
-
----The part of podman's stderr that says why.
----@param stderr string
----@return string
-function podman.cause(stderr) end
 
 -- ---- a reader that goes away -------------------------------------------------------------
 

@@ -3,6 +3,7 @@ local uv = require "luv"
 local cjson = require "cjson.safe"
 local core = require "axosandbox.core"
 local await = require "axosandbox.base.await"
+local complaint = require "axosandbox.base.text.complaint"
 local errors = require "axosandbox.base.errors"
 local host = require "axosandbox.host"
 local package_manager = require "axosandbox.podman.package_manager"
@@ -32,7 +33,7 @@ local function ended_badly(result, opts)
   if result.cancelled then return "CANCELLED", "cancelled" end
   if result.signal then return "PODMAN", "podman was killed by SIG" .. result.signal end
   if result.code ~= 0 then
-    local cause = core.podman.cause(result.stderr)
+    local cause = complaint.cause(result.stderr)
     if cause == "" then cause = ("podman ended with exit code %d"):format(result.code) end
     return "PODMAN", cause
   end

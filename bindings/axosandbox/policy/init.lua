@@ -5,6 +5,7 @@
 --- is handed the next one as a function. Whatever goes wrong on the way means no.
 local uv = require "luv"
 local audit = require "axosandbox.audit"
+local complaint = require "axosandbox.base.text.complaint"
 local box = require "axosandbox.policy.box"
 local errors = require "axosandbox.base.errors"
 local file = require "axosandbox.policy.file"
@@ -346,6 +347,9 @@ local function complete_retry(self, request)
   local text = request.stderr
   if type(text) == "string" and #text > policy.MAX_COMPLAINT then
     request.stderr = text:sub(-policy.MAX_COMPLAINT)
+  end
+  if request.op == "classify" and type(text) == "string" then
+    request.parts = complaint.read(request.stderr)
   end
   if request.op == "retry" then
     if (request.attempt or 1) <= 1 then self.tried = {} end

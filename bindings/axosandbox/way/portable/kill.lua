@@ -4,6 +4,7 @@
 --- its environment, which its descendants inherit, and a script looks for it in /proc. It uses
 --- shell builtins only: it makes no process, and so works where none is left to be made.
 local await = require "axosandbox.base.await"
+local complaint = require "axosandbox.base.text.complaint"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.base.errors"
 local hints = require "axosandbox.base.hints"
@@ -172,7 +173,8 @@ end
 
 local function failure(result, argv0)
   local judged = not result.timed_out and result.code and core.podman.judge {
-    code = result.code, argv0 = argv0, stderr = result.stderr, stdout_total = result.stdout_total,
+    code = result.code, argv0 = argv0, stderr = complaint.without_log(result.stderr),
+    stdout_total = result.stdout_total,
   }
   return judged or errors.new {
     code = result.timed_out and "TIMEOUT" or "PODMAN", op = "kill", stderr = result.stderr,

@@ -1,6 +1,7 @@
 --- What runs on the portable way, a command, a task or a terminal: a podman client out here, a
 --- marked tree of processes inside, and their common end.
 local await = require "axosandbox.base.await"
+local complaint = require "axosandbox.base.text.complaint"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.base.errors"
 local gate = require "axosandbox.base.gate"
@@ -157,8 +158,8 @@ function Tree:judge(outcome)
     }
   end
   local fault = core.podman.judge {
-    code = outcome.code, argv0 = outcome.argv0, stderr = outcome.stderr,
-    stdout_total = outcome.stdout_total,
+    code = outcome.code, argv0 = outcome.argv0,
+    stderr = complaint.without_log(outcome.stderr), stdout_total = outcome.stdout_total,
   }
   -- Why that is, podman does not say.
   return fault and fault.code == "GONE" and self.way.memory.end_cause and self.way:gone() or fault
