@@ -138,9 +138,10 @@ describe("an event as text", function()
 end)
 
 describe("the events that can be asked for", function()
-  it("are those of README's table", function()
+  it("are those of the guide's table", function()
     local command = require("axolua.document.grammar").command "audit"
-    local table_of_events = assert(temp.read "README.md"):match "\n| event | and |\n(.-)\n\n"
+    local table_of_events = assert(temp.read "scripts/guide/audit-log.md")
+      :match "\n| event | what else |\n(.-)\n\n"
     local told, offered = {}, {}
     for cell in table_of_events:gmatch "\n| (`[^|]+)|" do
       for name in cell:gmatch "`([%w_]+)`" do told[#told + 1] = name end
