@@ -156,7 +156,21 @@ local function problems(fn)
   return found
 end
 
+local function modules_of(specs)
+  local set = {}
+  for _, spec in ipairs(specs) do
+    for _, name in ipairs(spec.modules or {}) do set[name] = true end
+  end
+  return set
+end
+
 local function check(specs)
+  local has = modules_of(specs)
+  for name, value in pairs(axo) do
+    if type(value) == "table" and not has["axo." .. name] then
+      print(("axo.%s: no page in reference_contents.lua"):format(name))
+    end
+  end
   for _, spec in ipairs(specs) do
     for _, fn in ipairs(functions_of(spec)) do
       for _, problem in ipairs(problems(fn)) do print(problem) end

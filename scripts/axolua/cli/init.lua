@@ -1,7 +1,9 @@
 --- What every command shares: its command line, its errors, its exit codes.
 local argparse = require "argparse"
 local axo = require "axosandbox"
+local uv = require "luv"
 local command_line = require "axolua.cli.command_line"
+local examples = require "axolua.document.examples"
 local foreign_options = require "axolua.cli.foreign_options"
 local output = require "axolua.view.output"
 local status = require "axolua.view.status"
@@ -25,6 +27,16 @@ local function leave(code, fd, message)
   error(setmetatable({ code = code, fd = fd, message = message }, Exit), 0)
 end
 
+local NARROWEST, WIDEST = 66, 88
+
+-- The columns that help has: those of the terminal.
+local function columns()
+  local tty = uv.guess_handle(1) == "tty" and uv.new_tty(1, false)
+  local found = tty and tty:get_winsize()
+  if tty then tty:close() end
+  return math.max(NARROWEST, math.min(WIDEST, found and found > 0 and found or 80))
+end
+
 --- A parser whose --help and errors come back here instead of ending the process.
 ---@param name string the command
 ---@param description string
@@ -32,8 +44,9 @@ end
 function cli.parser(name, description, tail)
   local parser = argparse("axolua " .. name, description)
   parser:add_help(false)
-  parser:usage_max_width(88)
-  parser:help_max_width(88)
+  local width = columns()
+  parser:usage_max_width(width)
+  parser:help_max_width(width)
   if tail then
     parser:usage(("Usage: axolua %s [options]%s"):format(name, tail))
   end
@@ -59,6 +72,24 @@ function cli.subcommand(parser, name, description)
   command.full_name = parser.full_name .. " " .. name
   parser.by_name[name] = command
   return command
+end
+
+--- What --help shows: the options, and examples.
+---@param parser table
+---@return string
+function cli.help_of(parser)
+  local lines = { parser:get_help(), "", "Examples:" }
+  local width = columns()
+  for _, example in ipairs(examples[parser.full_name] or {}) do
+    local line = ("   %-38s  %s"):format(example[1], example[2])
+    if #example[1] <= 38 and #line <= width then
+      lines[#lines + 1] = line
+    else
+      lines[#lines + 1] = "   " .. example[1]
+      lines[#lines + 1] = "      " .. example[2]
+    end
+  end
+  return table.concat(lines, "\n") .. "\n"
 end
 
 --- Ends the command: it was called wrongly.
@@ -98,7 +129,7 @@ end
 function cli.parse(parser, arguments)
   local ok, result = parser:pparse(with_joined_numbers(arguments))
   local help = parser.wants_help
-  if help then leave(0, 1, (help == true and parser or help):get_help() .. "\n") end
+  if help then leave(0, 1, cli.help_of(help == true and parser or help)) end
   if ok then return result end
   refuse(parser, result, arguments)
   cli.usage(parser.by_name[arguments[1]] or parser, result)

@@ -77,7 +77,7 @@ local function main(arguments)
   if not commands.is_one(args.command) then
     cli.usage(p, ("there is no command %q, and no guide of that name"):format(args.command))
   end
-  cli.print(commands.load(args.command).parser():get_help() .. "\n")
+  cli.print(cli.help_of(commands.load(args.command).parser()))
   return 0
 end
 
