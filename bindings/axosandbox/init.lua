@@ -48,6 +48,8 @@ local axo = deferred {
   list = { "axosandbox.session.sessions", "list" },
   reap_orphans = { "axosandbox.session.reaper", "reap_orphans" },
 
+  defaults = { "axosandbox.policy.defaults", "load" },
+
   set_logger = { "axosandbox.base.log", "set_logger" },
   set_audit = { "axosandbox.audit", "set_audit" },
   audit_file = { "axosandbox.audit", "default_file" },

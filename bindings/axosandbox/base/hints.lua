@@ -17,6 +17,11 @@ hints.TABLE = {
     cli = "leave out --port, or --network none",
     mcp = "Tell the user: `axolua mcp` wants either --port or --network none.",
   },
+  port_and_narrow = {
+    lua = "leave out the port, or narrow.network",
+    cli = "leave out --port, or give --network bridge, which goes before the project's defaults",
+    mcp = "Tell the user: `axolua mcp --network bridge` goes before the project's defaults.",
+  },
   port_without_network = {
     lua = "leave out the port, or make it optional; `axolua policy show` tells which file decides",
     cli = "leave out --port, or give --optional-port; axolua policy show tells which file decides",

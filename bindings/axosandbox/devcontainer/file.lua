@@ -3,8 +3,8 @@
 local uv = require "luv"
 local errors = require "axosandbox.base.errors"
 local hints = require "axosandbox.base.hints"
-local host = require "axosandbox.host"
 local jsonc = require "axosandbox.base.jsonc"
+local project_file = require "axosandbox.policy.project_file"
 local unseen = require "axosandbox.base.text.unseen"
 
 local file = {}
@@ -117,53 +117,13 @@ end
 
 -- ---- reading ---------------------------------------------------------------------------
 
-local function problem_of(stat)
-  if not stat then return "it vanished" end
-  if stat.type == "link" then return "it is a symbolic link" end
-  if stat.type ~= "file" then return ("it is a %s, not a file"):format(stat.type) end
-  if stat.size > jsonc.MAX_BYTES then
-    return ("it has %d bytes, and may have %d"):format(stat.size, jsonc.MAX_BYTES)
-  end
-end
-
--- Whoever writes in the project can put a link in the place of a folder between two looks at
--- it. Which file was really opened is the kernel's to say.
-local function is_opened(fd, path, stat)
-  if host.is_linux() then return uv.fs_readlink("/proc/self/fd/" .. fd) == path end
-  local now = uv.fs_lstat(path)
-  return now ~= nil and now.ino == stat.ino and now.dev == stat.dev
-end
-
-local function read_open(fd, path)
-  local stat = uv.fs_fstat(fd)
-  local problem = problem_of(stat)
-  if problem then return nil, problem end
-  if not is_opened(fd, path, stat) then return nil, "it changed while it was opened" end
-  local parts, size = {}, 0
-  while size <= jsonc.MAX_BYTES do
-    local bytes, message = uv.fs_read(fd, jsonc.MAX_BYTES + 1 - size, size)
-    if not bytes then return nil, message end
-    if bytes == "" then return table.concat(parts) end
-    parts[#parts + 1], size = bytes, size + #bytes
-  end
-  return nil, "it grows while it is read"
-end
-
 --- Reads it.
 ---@param root string the project, without symbolic links
 ---@param relative string from `file.find`
 ---@return string? text, axo.Error? code "EPERM"
 function file.read(root, relative)
   local path = root .. "/" .. relative
-  local problem = problem_of(uv.fs_lstat(path))
-  if problem then return refuse(path, problem) end
-  -- A FIFO that comes in between must not hold us up.
-  local flags = uv.constants.O_RDONLY | uv.constants.O_NONBLOCK | uv.constants.O_NOCTTY
-  local fd, message = uv.fs_open(path, flags, 0)
-  if not fd then return refuse(path, message) end
-  local text
-  text, problem = read_open(fd, path)
-  uv.fs_close(fd)
+  local text, problem = project_file.read(path, jsonc.MAX_BYTES)
   if not text then return refuse(path, problem) end
   return text
 end

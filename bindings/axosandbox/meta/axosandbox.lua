@@ -12,6 +12,7 @@ local axo = {
   attach = require("axosandbox.session.sessions").attach,
   list = require("axosandbox.session.sessions").list,
   reap_orphans = require("axosandbox.session.reaper").reap_orphans,
+  defaults = require("axosandbox.policy.defaults").load,
   set_logger = require("axosandbox.base.log").set_logger,
   set_audit = require("axosandbox.audit").set_audit,
   audit_file = require("axosandbox.audit").default_file,

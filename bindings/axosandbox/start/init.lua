@@ -13,6 +13,7 @@ local image = require "axosandbox.podman.image"
 local under_way = require "axosandbox.start.under_way"
 local learnt = require "axosandbox.start.learnt"
 local leftovers = require "axosandbox.session.leftovers"
+local narrow = require "axosandbox.start.narrow"
 local own_files = require "axosandbox.host.own_files"
 local places = require "axosandbox.host.mounts.places"
 local plan = require "axosandbox.start.plan"
@@ -131,7 +132,9 @@ end
 local function tell_of_ports(start)
   local asked, is_own = start.asked, start.set:fields().network == "none"
   if #start.plan.ports == #asked.ports then return end
+  local is_narrow = asked.narrow ~= nil and asked.narrow.network == "none"
   local why = is_own and "no network was asked for"
+    or is_narrow and "the project's defaults give its sessions no network"
     or "the sandbox policy gives this session no network"
   local required = {}
   for _, port in ipairs(asked.ports) do
@@ -139,10 +142,12 @@ local function tell_of_ports(start)
   end
   if not required[1] then return start:warn("no port is published: " .. why, true) end
   errors.raise {
-    code = is_own and "INVALID" or "POLICY", op = "start", port = tonumber(required[1]),
+    code = (is_own or is_narrow) and "INVALID" or "POLICY", op = "start",
+    port = tonumber(required[1]),
     message = ("the port %s was asked for and cannot be published: %s"):format(
       table.concat(required, ", "), why),
-    hint = hints.TABLE[is_own and "port_and_no_network" or "port_without_network"].lua,
+    hint = hints.TABLE[is_own and "port_and_no_network" or is_narrow and "port_and_narrow"
+      or "port_without_network"].lua,
   }
 end
 
@@ -156,6 +161,7 @@ local function make_plan(start)
   -- From now on by the name that a short one stands for.
   if image.may_be(asked.image, chosen.image) then asked.image = chosen.image end
   unmet.tell_of_start(start, sandbox)
+  narrow.apply(sandbox, asked.narrow)
   local problem
   start.plan, problem = plan.new({
     guest = guest_for(start),
@@ -389,6 +395,7 @@ end
 ---@field user string? NAME|UID[:GROUP|GID] of the image; policy decides
 ---@field remote_user string? whom its commands will run as: where podman is rootless everything does, so that it can write the directory
 ---@field policy table? overrides for this session
+---@field narrow axo.Narrow? what it gets at most, whatever policy decides: see axo.defaults
 ---@field confirm (fun(question: axo.Question, answer: fun(agreed: boolean)): (fun())?)? is called where policy wants somebody asked; calls `answer` now or later; may return a function that takes the question back
 ---@field reuse boolean? open the running session of this id, if it is the same
 ---@field keep boolean? a label says that it is meant to outlive this process; nothing else changes

@@ -1,6 +1,7 @@
 --- What the caller of `axo.start` asks for: checked, and copied so that it stays as it was.
 local errors = require "axosandbox.base.errors"
 local mounted = require "axosandbox.host.mounts.mounted"
+local narrow = require "axosandbox.start.narrow"
 local naming = require "axosandbox.base.naming"
 local options = require "axosandbox.base.options"
 local secrets = require "axosandbox.podman.secrets"
@@ -47,6 +48,7 @@ local OPTION_SHAPE = {
   user = { type = "string", check = naming.check_user },
   remote_user = { type = "string", check = naming.check_user },
   policy = "table",
+  narrow = { type = "table", shape = narrow.SHAPE },
   confirm = "function",
   reuse = "boolean",
   keep = "boolean",
@@ -67,6 +69,7 @@ local OPTION_SHAPE = {
 ---@field env_from table<string, axo.SecretSource>
 ---@field confirm (fun(question: axo.Question, answer: fun(agreed: boolean)): (fun())?)?
 ---@field user string?
+---@field narrow axo.Narrow? what it gets at most
 ---@field remote_user string? whom its commands will run as
 ---@field reuse boolean
 ---@field keep boolean
@@ -108,6 +111,7 @@ function request.check(opts, level)
     env_from = secrets.copy(opts.env_from),
     confirm = opts.confirm,
     user = opts.user,
+    narrow = opts.narrow and tables.merged(opts.narrow),
     remote_user = opts.remote_user,
     reuse = opts.reuse or false,
     keep = opts.keep or false,

@@ -196,6 +196,17 @@ function checks.policy(report)
   report:add("ok", "policy", "overridden by " .. text.visible(table.concat(overridden, ", ")))
 end
 
+--- What sessions in the current directory are asked for where nobody says.
+---@param report cli.Report
+function checks.defaults(report)
+  local found, err = axo.defaults(uv.cwd())
+  if not found then return report:add_error("defaults", err) end
+  local names = {}
+  for _, it in ipairs(found.list) do names[#names + 1] = ("%s (%s)"):format(it.name, it.file) end
+  if names[1] then report:add("ok", "defaults", text.visible(table.concat(names, ", "))) end
+  for _, notice in ipairs(found.notices) do report:add("warn", "defaults", notice) end
+end
+
 --- The directories that are used outside the session's own.
 function checks.directories(report)
   local runtime, err = host.runtime_dir()

@@ -34,6 +34,7 @@ local function examine(report, args)
     axo.version, _VERSION, uv.version_string()))
   checks.directories(report)
   checks.policy(report)
+  checks.defaults(report)
   local found = checks.podman(report)
   if not found then return end
   checks.seccomp(report)

@@ -68,8 +68,10 @@ local function planner(args)
   local plan
   return function()
     if plan then return plan end
-    local options = sandbox.start_options(args)
-    local ok, err = axo.check.directory(options.dir)
+    local options, err = sandbox.start_options(args)
+    if not options then return nil, err end
+    local ok
+    ok, err = axo.check.directory(options.dir)
     if not ok then return nil, err end
     -- stdin is the client's, also where it is a terminal.
     options.confirm = nil

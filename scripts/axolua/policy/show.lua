@@ -72,6 +72,27 @@ local function show(name, entry)
   end
 end
 
+local function value_text(value)
+  if type(value) ~= "table" then return tostring(value) end
+  local parts = {}
+  for name, item in pairs(value) do
+    parts[#parts + 1] = type(name) == "string" and name .. "=" .. item or tostring(item)
+  end
+  table.sort(parts)
+  return table.concat(parts, ", ")
+end
+
+-- What is asked for where nobody says, and which file says so.
+local function show_defaults(found)
+  if #found.list == 0 then return end
+  cli.print "defaults\n"
+  for _, it in ipairs(found.list) do
+    cli.print(("  %s = %s (%s)\n"):format(it.name, text.visible(value_text(it.value)),
+      text.visible(it.file)))
+  end
+  for _, notice in ipairs(found.notices) do cli.print("  " .. text.visible(notice) .. "\n") end
+end
+
 local function as_json(entry)
   local files = json.array {}
   for i, layer in ipairs(entry.chain) do
@@ -85,8 +106,13 @@ local function as_json(entry)
   }
 end
 
-local function print_all(names, shown, args)
+local function print_all(names, shown, args, found)
   local report, failed = {}, false
+  if args.json then
+    report.defaults = not args.decision and json.array(found.list) or nil
+  elseif not args.decision then
+    show_defaults(found)
+  end
   for _, name in ipairs(names) do
     local entry = shown[name]
     failed = failed or entry.error ~= nil
@@ -114,12 +140,15 @@ end
 function policy_show.main(args)
   local set, err = axo.policy.new()
   if not set then return cli.fail(err) end
+  local found
+  found, err = axo.defaults(here.absolute(args.dir or "."))
+  if not found then return cli.fail(err) end
   local shipped = assert(axo.policy.new(nil, { dirs = {} }))
   local shown = {}
   for _, name in ipairs(axo.policy.NAMES) do
     shown[name] = describe(set, shipped, name, args, shown)
   end
-  return print_all(args.decision and { args.decision } or axo.policy.NAMES, shown, args)
+  return print_all(args.decision and { args.decision } or axo.policy.NAMES, shown, args, found)
 end
 
 return policy_show

@@ -7,6 +7,7 @@ local command_options = require "axolua.cli.command_options"
 local confirm = require "axolua.sandbox.confirm"
 local console = require "axolua.view.console"
 local record = require "axolua.view.record"
+local defaults = require "axolua.sandbox.defaults"
 local devcontainer = require "axolua.sandbox.devcontainer"
 local here = require "axolua.cli.here"
 local signals = require "axolua.cli.signals"
@@ -44,15 +45,21 @@ local function agreed_image(dir, args)
   return agreed and agreed.image or nil
 end
 
---- The options of `axo.start` for a parsed command line.
+--- The options of `axo.start` for a parsed command line, and for the defaults where it says
+--- nothing: they are put into it.
 ---@param args table
----@return table
+---@return table? options
+---@return axo.Error? err the defaults cannot be used
 function sandbox.start_options(args)
   local dir = here.absolute(args.dir or ".")
+  args.image = args.image or agreed_image(dir, args)
+  local narrow, err = defaults.apply(args, dir)
+  if err then return nil, err end
   return {
     id = args.id or new_id(dir),
     dir = dir,
-    image = args.image or agreed_image(dir, args),
+    image = args.image,
+    narrow = narrow,
     ports = args.port,
     optional = { ports = args.optional_port },
     env = command_options.environment(args),
@@ -151,8 +158,13 @@ function sandbox.with(args, work)
     terminal.restore()
     cli.say "ended at once: the container may still be there; `axolua reap` removes it"
   end)
-  local options = sandbox.start_options(args)
-  local description, failed = sandbox.consult_project(options, args)
+  local options, problem = sandbox.start_options(args)
+  local description, failed
+  if options then
+    description, failed = sandbox.consult_project(options, args)
+  else
+    failed = cli.fail(problem)
+  end
   if failed then
     guard:close()
     return failed

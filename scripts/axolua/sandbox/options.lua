@@ -2,6 +2,7 @@
 local axo = require "axosandbox"
 local cli = require "axolua.cli"
 local command_options = require "axolua.cli.command_options"
+local defaults = require "axolua.sandbox.defaults"
 local devcontainer = require "axolua.sandbox.devcontainer"
 
 local start_options = {}
@@ -79,6 +80,7 @@ function start_options.add(parser, timeout)
     :count "*":action(command_options.append):convert(read_env_from)
   add_limits(parser)
   devcontainer.options(parser)
+  defaults.options(parser)
   parser:mutex(parser:flag("--keep", "Leave the session running at the end, for `axolua exec`."),
     parser:flag("--rm", "Remove it at the end, which is so without --keep."))
   parser:flag("--allow-untrusted-image", "Run --image even if policy does not know it.")

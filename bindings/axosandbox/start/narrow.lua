@@ -1,0 +1,48 @@
+--- What a session gets at most, whatever was asked for and policy decides: a project's own word on
+--- its sessions. It can only take away.
+local shapes = require "axosandbox.policy.shapes"
+
+local narrow = {}
+
+local size = { type = "string|integer", check = shapes.fields.shm_size.check }
+
+--- The shape of the option.
+narrow.SHAPE = {
+  network = { type = "string", one_of = { "none" } },
+  memory = size, shm_size = size,
+  cpus = { type = "number", min = 0.01, max = 65536 },
+  pids = { type = "integer", min = 1, max = 2 ^ 32 },
+  require_resource_limits = "boolean",
+}
+
+-- No limit is more than any. podman's own for /dev/shm is what it is without.
+local SHM_SIZE = "64m"
+
+local function smaller(value, most)
+  if not most then return value end
+  if not value or shapes.bytes(most) < shapes.bytes(value) then return most end
+  return value
+end
+
+local function lower(value, most)
+  if not most then return value end
+  return value and math.min(value, most) or most
+end
+
+--- Takes away from a decision.
+---@param sandbox axo.policy.SandboxDecision is changed
+---@param most axo.Narrow?
+function narrow.apply(sandbox, most)
+  if not most then return end
+  if most.network then sandbox.network = most.network end
+  local limits = sandbox.limits
+  limits.memory = smaller(limits.memory, most.memory)
+  limits.cpus = lower(limits.cpus, most.cpus)
+  limits.pids = lower(limits.pids, most.pids)
+  if most.shm_size then
+    sandbox.shm_size = smaller(sandbox.shm_size or SHM_SIZE, most.shm_size)
+  end
+  if most.require_resource_limits then sandbox.require_resource_limits = true end
+end
+
+return narrow
