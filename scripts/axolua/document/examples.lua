@@ -60,7 +60,7 @@ return {
   },
   ["policy check"] = {
     { "axolua policy check sandbox.lua", "tries a file on samples" },
-    { "axolua policy check", "tries the files that are in force" },
+    { "axolua policy check --as exec mine.lua", "one of another name" },
   },
   image = {
     { "axolua image ls", "which images there are" },

@@ -1,6 +1,7 @@
 -- Every --help ends with two examples that its own command line takes, and fits a terminal.
 local support = require "spec.support.cli"
 support.expose_libraries()
+local commands = require "axolua.commands"
 local grammar = require "axolua.document.grammar"
 local examples = require "axolua.document.examples"
 
@@ -9,6 +10,16 @@ local function help_of(name)
   for word in name:gmatch "%S+" do words[#words + 1] = word end
   words[#words + 1] = "--help"
   return support.run(words)
+end
+
+-- What its parser says of an example; nothing of those that end in a command of their own.
+local function refusal(model, line)
+  local name = model.name:match "^%S+"
+  local words, parser = {}, commands.load(name).parser()
+  if parser.takes_command or line:find "[<|]" then return nil end
+  for word in line:match("axolua " .. name .. "(.*)$"):gmatch "%S+" do words[#words + 1] = word end
+  local ok, problem = parser:pparse(words)
+  return not ok and line .. ": " .. problem or nil
 end
 
 -- The options of a command line that its command does not have.
@@ -35,6 +46,7 @@ describe("help", function()
         assert.is_truthy(tail:find(example[1], 1, true) and tail:find(example[2], 1, true))
         assert.is_truthy(example[1]:find("axolua " .. model.name, 1, true))
         assert.same({}, unknown(model, example[1]))
+        assert.is_nil(refusal(model, example[1]))
       end
       for line in shown.stdout:gmatch "[^\n]+" do assert.is_true(utf8.len(line) <= 80, line) end
     end)
