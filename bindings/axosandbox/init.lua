@@ -119,6 +119,7 @@ axo.host = deferred {
   runtime_dir = { "axosandbox.host", "runtime_dir" },
   state_dir = { "axosandbox.host", "state_dir" },
   config_dir = { "axosandbox.host", "config_dir" },
+  open_flags = { "axosandbox.core", "open_flags" },
   seccomp = { "axosandbox.core", "seccomp" },
 }
 

@@ -83,6 +83,8 @@ axo.host = {
   runtime_dir = require("axosandbox.host").runtime_dir,
   state_dir = require("axosandbox.host").state_dir,
   config_dir = require("axosandbox.host").config_dir,
+  -- O_NOFOLLOW and the others of this machine, for luv's fs_open.
+  open_flags = require("axosandbox.core").open_flags,
   seccomp = require("axosandbox.core").seccomp,
 }
 

@@ -6,7 +6,8 @@ local audit_log = {}
 
 -- Commands that do something in sessions or to them.
 local RECORDED = {
-  run = true, shell = true, exec = true, attach = true, stop = true, reap = true, mcp = true,
+  run = true, shell = true, exec = true, attach = true, cp = true, stop = true, reap = true,
+  mcp = true,
 }
 
 --- The file: `$AXOSANDBOX_AUDIT`, else the default one.

@@ -4,8 +4,8 @@ local argparse = require "argparse"
 local commands = {}
 
 commands.names = {
-  "run", "shell", "exec", "attach", "ps", "logs", "stats", "port", "stop", "reap", "image",
-  "audit", "policy", "mcp", "doctor", "completion", "version", "help",
+  "run", "shell", "exec", "attach", "cp", "ps", "logs", "stats", "port", "stop", "reap",
+  "image", "audit", "policy", "mcp", "doctor", "completion", "version", "help",
 }
 
 -- Answered by axolua itself, without these scripts.
@@ -30,7 +30,7 @@ commands.exit_codes = {
 }
 
 -- Those of more than one file have a folder of their own.
-local ROOMS = { audit = true, doctor = true, mcp = true, policy = true }
+local ROOMS = { audit = true, cp = true, doctor = true, mcp = true, policy = true }
 
 --- What a command is: `main(arguments)` and `parser()`.
 ---@param name string one of `names`

@@ -3,8 +3,8 @@ local temp = require "spec.support.temp"
 local janitor = require "spec.support.janitor"
 
 local COMMANDS = {
-  "run", "shell", "exec", "attach", "ps", "logs", "stats", "port", "stop", "reap", "image",
-  "audit", "policy", "mcp", "doctor", "completion", "version", "help",
+  "run", "shell", "exec", "attach", "cp", "ps", "logs", "stats", "port", "stop", "reap",
+  "image", "audit", "policy", "mcp", "doctor", "completion", "version", "help",
 }
 
 describe("axolua's command line", function()
@@ -116,6 +116,10 @@ describe("axolua's command line", function()
     { { "exec", "-d", "--timeout", "3", "demo", "x" }, "%-d and %-%-timeout: .*`timeout S`" },
     { { "attach" }, "id" },
     { { "images" }, 'no command "images": .*axolua image ls ' },
+    { { "cp", "a" }, "dst" },
+    { { "cp", "a", "./b:c" }, "one of the two is ID:PATH" },
+    { { "cp", "a:x", "b:y" }, "by way of this host" },
+    { { "cp", "-", "demo:x" }, "no archives" },
     { { "rm", "demo" }, 'no command "rm": axolua stop ID' },
     { { "run", "--env-from", "PATH=file:/x", "--", "true" }, "^axolua: %-%-env%-from: PATH" },
   }
