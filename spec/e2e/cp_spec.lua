@@ -1,4 +1,4 @@
--- @runs native-root native-user portable-root
+-- @runs native-root native-user
 local e2e = require "spec.support.e2e"
 local support = require "spec.support.cli"
 local uv = require "luv"
