@@ -139,6 +139,7 @@ axo.async = deferred {
   defer = { "axosandbox.base.await", "defer" },
   protect = { "axosandbox.base.await", "protect" },
   close = { "axosandbox.base.await", "close" },
+  now = { "axosandbox.base.await", "now" },
   first = { "axosandbox.base.await", "first" },
   each = { "axosandbox.base.turns", "each" },
   gate = { "axosandbox.base.gate", "new" },

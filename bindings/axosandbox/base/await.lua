@@ -44,6 +44,9 @@ function await.defer(fn)
 end
 
 --- Seconds on the clock of deadlines, which nobody sets.
+---
+---     local began = axo.async.now()
+---     print(axo.async.now() >= began)  --> true
 ---@return number
 function await.now() return uv.hrtime() / 1e9 end
 

@@ -104,6 +104,7 @@ axo.async = {
   defer = require("axosandbox.base.await").defer,
   protect = require("axosandbox.base.await").protect,
   close = require("axosandbox.base.await").close,
+  now = require("axosandbox.base.await").now,
   first = require("axosandbox.base.await").first,
   each = require("axosandbox.base.turns").each,
   gate = require("axosandbox.base.gate").new,

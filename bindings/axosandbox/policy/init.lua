@@ -9,6 +9,7 @@ local complaint = require "axosandbox.base.text.complaint"
 local box = require "axosandbox.policy.box"
 local errors = require "axosandbox.base.errors"
 local file = require "axosandbox.policy.file"
+local paths = require "axosandbox.base.text.path"
 local options = require "axosandbox.base.options"
 local plain = require "axosandbox.policy.plain"
 local policy_dirs = require "axosandbox.policy.dirs"
@@ -34,11 +35,6 @@ Policy.__name = "axo.policy"
 
 -- ---- where the files are --------------------------------------------------------------
 
-local function absolute(path)
-  if path:sub(1, 1) == "/" then return path end
-  return (uv.cwd() or "") .. "/" .. path
-end
-
 local function parent(path, levels)
   for _ = 1, levels do path = path:match "^(.*)/[^/]*$" or "" end
   return path
@@ -47,7 +43,7 @@ end
 -- Textual on purpose: in the build tree these directories are links, and what lies beside
 -- the link is meant, not what lies beside its target.
 local function shipped_dir()
-  local here = parent(absolute(FILE), 2)
+  local here = parent(FILE:sub(1, 1) == "/" and FILE or (uv.cwd() or "") .. "/" .. FILE, 2)
   local installed = parent(here, 3) .. "/axosandbox/policy"
   if uv.fs_stat(installed) then return installed end
   return parent(here, 2) .. "/policy"
@@ -226,14 +222,10 @@ end
 
 -- ---- deciding -------------------------------------------------------------------------
 
-local function is_beneath(path, dir)
-  return dir == "/" or path == dir or path:sub(1, #dir + 1) == dir .. "/"
-end
-
 local function check_files(files, dirs)
   for _, one in ipairs(files) do
     for _, dir in pairs(dirs) do
-      if is_beneath(one.path, dir) or is_beneath(one.real, dir) then
+      if paths.is_in(one.path, dir) or paths.is_in(one.real, dir) then
         return failure(
           ("%s:1: refused, because it lies in the session's directory"):format(one.path),
           "move policy to a directory that no session mounts")

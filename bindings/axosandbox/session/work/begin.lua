@@ -6,7 +6,6 @@ local audit_work = require "axosandbox.audit.work"
 local errors = require "axosandbox.base.errors"
 local files = require "axosandbox.session.files"
 local git = require "axosandbox.base.text.git"
-local locale = require "axosandbox.host.locale"
 local options = require "axosandbox.base.options"
 local roots = require "axosandbox.way.root"
 local shell = require "axosandbox.base.text.shell"
@@ -130,7 +129,6 @@ local function permit(self, spec, kind)
   if not decision.allow then return denied(record, spec, kind, decision.reason) end
   if spec.timeout or spec.max_output then unmet.tell(record, kind, spec, decision) end
   spec.timeout, spec.max_output = decision.timeout, decision.max_output
-  spec.env = locale.with_default(spec.env, record)
   return spec
 end
 

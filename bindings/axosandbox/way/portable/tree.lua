@@ -7,9 +7,11 @@ local errors = require "axosandbox.base.errors"
 local gate = require "axosandbox.base.gate"
 local naming = require "axosandbox.base.naming"
 local kill = require "axosandbox.way.portable.kill"
+local locale = require "axosandbox.way.portable.locale"
 local outside = require "axosandbox.way.portable.outside"
 local secrets = require "axosandbox.podman.secrets"
 local signals = require "axosandbox.base.signals"
+local tables = require "axosandbox.base.tables"
 
 local tree = {}
 
@@ -45,9 +47,7 @@ end
 ---@param shape { interactive: boolean?, tty: boolean?, env: table<string, string>? }
 ---@return string[]? argv, axo.Error?
 function Tree:argv(spec, shape)
-  local env = {}
-  for name, value in pairs(shape.env or {}) do env[name] = value end
-  for name, value in pairs(spec.env or {}) do env[name] = value end
+  local env = tables.merged(shape.env, locale.with_default(spec.env, self.way.record))
   env[kill.VARIABLE] = self.mark
   return core.argv.exec {
     podman = self.way.client.program, container = self.way.container,

@@ -1,5 +1,4 @@
 --- One call of a tool that is under way: it waits, tells how it goes, and can be cancelled.
-local uv = require "luv"
 local axo = require "axosandbox"
 local jsonrpc = require "axolua.mcp.protocol.jsonrpc"
 local reply = require "axolua.mcp.reply"
@@ -17,7 +16,7 @@ local MIN_GAP, HEARTBEAT = 0.25, 5
 local Call = {}
 Call.__index = Call
 
-local function now() return uv.hrtime() / 1e9 end
+local now = axo.async.now
 
 ---@param server mcp.Server
 ---@param token string|integer|nil

@@ -1,6 +1,5 @@
 --- What the tools for background tasks and for terminals have in common: finding one, reading
 --- what it has printed, waiting for more.
-local uv = require "luv"
 local axo = require "axosandbox"
 local reply = require "axolua.mcp.reply"
 local shell = require "axolua.sandbox.shell"
@@ -66,8 +65,6 @@ function work.is_running(one)
   return one:state().state == "running"
 end
 
-local function clock() return uv.hrtime() / 1e9 end
-
 -- ---- reading -----------------------------------------------------------------------------
 
 -- Waits for output after `cursor`, for the end, or for the time to be over.
@@ -111,8 +108,8 @@ end
 
 -- Output often comes in pieces that belong together: gives it time until it is quiet.
 local function settle(one, cursor, call)
-  local deadline = clock() + SETTLE
-  while work.is_running(one) and clock() < deadline do
+  local deadline = axo.async.now() + SETTLE
+  while work.is_running(one) and axo.async.now() < deadline do
     call:wait(function() return function() end end, QUIET)
     local bytes, head = one:read(cursor)
     if bytes == "" then return end
