@@ -39,7 +39,8 @@ static bool names_locale(char **env) {
 }
 
 /* Adds what the request leaves out: the user's HOME, unless somebody has set another
- * for the container, then the guest's own; and a UTF-8 locale where nobody names one. */
+ * for the container, then the guest's own; and a UTF-8 locale where nobody names one.
+ */
 static bool merge_env(char **env, const struct identity *id) {
   static char utf8[] = "LANG=C.UTF-8", home[sizeof "HOME=" + HOME_MAX];
   size_t n = 0;
