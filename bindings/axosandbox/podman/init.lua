@@ -51,6 +51,10 @@ local function error_of(result, opts)
   }
 end
 
+--- The same of a podman that was run by other means.
+---@type fun(result: table, opts: { op: string?, timeout: number? }): axo.Error?
+podman.error_of = error_of
+
 ---@class axo.RequestOptions
 ---@field timeout number? seconds, 60 by default
 ---@field stdin string?

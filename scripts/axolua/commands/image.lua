@@ -193,7 +193,7 @@ local function long_work(args, what, begin)
   local guard = signals.guard()
   log:begin(what)
   local result, err = axo.async.call(function(done)
-    local ok, handle, problem = pcall(begin, done)
+    local ok, handle, problem = pcall(begin, done, log)
     -- What it raises is a wrong option, and the options are the user's.
     if not ok then return nil, { message = option_of(cli.without_position(handle)) } end
     if handle then guard:on_signal(function() handle:cancel() end) end
@@ -208,8 +208,14 @@ local function long_work(args, what, begin)
 end
 
 local function pull(args)
-  local pulled, code = long_work(args, "pulling " .. args.image, function(done)
-    return axo.images.pull({ image = args.image, timeout = args.timeout }, done)
+  local what = "pulling " .. args.image
+  local pulled, code = long_work(args, what, function(done, log)
+    local function show(progress)
+      log:advance(("%s %s"):format(what, text.bar(progress.done, progress.total)))
+    end
+    return axo.images.pull({
+      image = args.image, timeout = args.timeout, on_progress = log:has_line() and show or nil,
+    }, done)
   end)
   if not pulled then return code end
   if args.json then

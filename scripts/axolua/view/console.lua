@@ -46,6 +46,18 @@ function Console:receive(level, message, fields)
   if level == "info" or self.is_verbose then self:progress(message) end
 end
 
+--- Whether there is one line on a terminal that can be drawn again.
+---@return boolean
+function Console:has_line() return self.is_drawn and not self.is_quiet or false end
+
+--- The long work that has begun is so far: on a terminal that is shown, with its whole time.
+---@param message string
+function Console:advance(message)
+  if not self:has_line() or message == self.whole then return end
+  self.whole, self.latest, self.latest_since = message, message, self.began
+  if self.impatient then self:report(message, self.began) end
+end
+
 --- Work on the session is over (or was it ever long?): no more progress is shown.
 function Console:settle()
   self.latest, self.began, self.whole = nil, nil, nil

@@ -88,6 +88,18 @@ function text.size(bytes)
   return ("%d bytes"):format(bytes)
 end
 
+local BAR = 24
+
+--- How far something is: "[######------------------] 8.5 MiB of 34 MiB".
+---@param done integer bytes
+---@param total integer bytes, more than none
+---@return string
+function text.bar(done, total)
+  local full = math.min(BAR, done * BAR // total)
+  return ("[%s%s] %s of %s"):format(("#"):rep(full), ("-"):rep(BAR - full), text.size(done),
+    text.size(total))
+end
+
 --- Control characters made visible: names and paths come from elsewhere, and a terminal
 --- obeys what it is sent.
 ---@param value any

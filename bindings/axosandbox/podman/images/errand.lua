@@ -5,6 +5,10 @@ local await = require "axosandbox.base.await"
 local errors = require "axosandbox.base.errors"
 local last_line = require "axosandbox.base.text.last_line"
 local podman = require "axosandbox.podman"
+local pull_progress = require "axosandbox.podman.images.pull_progress"
+
+local GRACE = 2 -- seconds between TERM and KILL
+local MAX_DRAWN = 64 * 1024
 
 ---@class axo.ImageErrand
 ---@field op string for errors
@@ -62,6 +66,44 @@ end
 function Errand:run(argv, opts)
   return wait(self, function(done)
     return core.spawn(argv, opts, function(result) done(error_of(self, argv, result), result) end)
+  end)
+end
+
+-- podman may hang where it is told to end.
+local function stopper(pty)
+  return function()
+    pty:signal "TERM"
+    await.after(GRACE, function() pty:signal "KILL" end)
+  end
+end
+
+--- Runs podman on a terminal, where it draws how far it is; in the errand's coroutine.
+---@param argv string[]
+---@param opts { timeout: number, on_output: fun(bytes: string) }
+---@return { stdout: string }? result all that was drawn, its last 64 KiB, axo.Error? as of `ask`
+function Errand:watch(argv, opts)
+  local drawn, timed_out, stop_waiting = "", false, nil
+  return wait(self, function(done)
+    local pty, err = core.pty(argv, {
+      env = self.client.env, cwd = "/", rows = 50, cols = 200,
+      on_output = function(bytes)
+        drawn = (drawn .. bytes):sub(-MAX_DRAWN)
+        opts.on_output(bytes)
+      end,
+    }, function(result)
+      stop_waiting()
+      done(podman.error_of({
+        code = result.code, signal = result.signal, timed_out = timed_out, stdout = drawn,
+        stderr = pull_progress.words(drawn),
+      }, { op = self.op, timeout = opts.timeout }), { stdout = drawn })
+    end)
+    if not pty then return nil, err end
+    local stop = stopper(pty)
+    stop_waiting = await.after(opts.timeout, function()
+      timed_out = true
+      stop()
+    end)
+    return { cancel = stop }
   end)
 end
 

@@ -1,10 +1,12 @@
 --- Pulling an image, and nothing else: who may run it is another question.
 local core = require "axosandbox.core"
+local await = require "axosandbox.base.await"
 local errand = require "axosandbox.podman.images.errand"
 local errors = require "axosandbox.base.errors"
 local image = require "axosandbox.podman.image"
 local options = require "axosandbox.base.options"
 local podman = require "axosandbox.podman"
+local pull_progress = require "axosandbox.podman.images.pull_progress"
 
 local pull = {}
 
@@ -16,6 +18,7 @@ local MAX_TIMEOUT = 7 * 24 * 3600
 local OPTIONS = {
   image = { type = "string", required = true },
   timeout = { type = "number", min = 1, max = MAX_TIMEOUT },
+  on_progress = "function",
 }
 
 local REASONS = {
@@ -56,10 +59,27 @@ end
 ---@class axo.PullImage
 ---@field image string
 ---@field timeout number? seconds, 1800 by default
+---@field on_progress (fun(progress: axo.PullProgress))? is told how far it is, several times a second
 
 ---@class axo.PulledImage
 ---@field name string in full
 ---@field digest string
+
+-- What podman draws goes to nobody but as numbers.
+local function request(self, name, timeout, on_progress)
+  if not on_progress then
+    return self:ask(image.pull_request(self.client, name, timeout))
+  end
+  local argv = must(core.argv.pull { podman = self.client.program, image = name })
+  local watch = pull_progress.watch()
+  return self:watch(argv, {
+    timeout = timeout,
+    on_output = function(bytes)
+      local progress = watch:feed(bytes)
+      if progress then await.protect(on_progress, progress) end
+    end,
+  })
+end
 
 --- Pulls an image. That it is here allows nothing: see `use`. What podman says meanwhile goes to
 --- `axo.set_logger`.
@@ -72,10 +92,11 @@ end
 function pull.pull(opts, callback)
   options.check(OPTIONS, opts, "axosandbox.images.pull", 2)
   local asked, timeout = opts.image, opts.timeout or DEFAULT_TIMEOUT
+  local on_progress = opts.on_progress
   return errand.begin("pull", function(self)
     local reference = must(core.reference.parse(asked))
     check(reference)
-    local result, err = self:ask(image.pull_request(self.client, reference.text, timeout))
+    local result, err = request(self, reference.text, timeout, on_progress)
     if not result then error(explained(err, reference), 0) end
     return { name = reference.text, digest = must(image.digest(self, reference.text)) }
   end, callback)
