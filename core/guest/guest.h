@@ -12,7 +12,7 @@
  * pool.c       supervisors, as PID 1 keeps them
  * supervise.c  inside a supervisor: the small process that is parent of one work
  * spawn.c      the child: environment, descriptors, directory, program
- * schedule.c   how the guest is scheduled
+ * schedule.c   how PID 1 and its supervisors are scheduled
  * user.c       users and groups, as the container's files have them
  * work.c       the table of work
  * pump.c       output into shared rings
@@ -351,7 +351,8 @@ _Noreturn void supervise(int fd);
 
 /* ---- schedule.c */
 
-/* PID 1: it soon gets its turn, however many others want theirs. */
+/* This process soon gets its turn, however many others want theirs; what it starts does
+ * not. */
 void schedule_guest(void);
 
 /* ---- spawn.c, user.c */

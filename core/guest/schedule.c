@@ -1,4 +1,4 @@
-/* How the guest is scheduled. */
+/* How the guest is scheduled: PID 1 and its supervisors. */
 #include "guest.h"
 
 #include <sched.h>

@@ -201,6 +201,7 @@ static int prepare(int fd) {
   sigset_t chld;
   sigemptyset(&chld);
   sigaddset(&chld, SIGCHLD);
+  schedule_guest();
   go_first();
   return signalfd(-1, &chld, SFD_NONBLOCK | SFD_CLOEXEC);
 }

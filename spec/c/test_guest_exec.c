@@ -2,6 +2,7 @@
 #include "guest_support.h"
 
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 /* ---- running --------------------------------------------------------------------- */
 
@@ -245,6 +246,36 @@ static void gives_the_limits_of_the_container(void **state) {
   host_close(&host);
 }
 
+/* sched_getattr(2), as linux/sched/types.h has it. */
+struct attributes {
+  uint32_t size, policy;
+  uint64_t flags;
+  int32_t nice;
+  uint32_t priority;
+  uint64_t runtime, deadline, period;
+};
+
+static struct attributes attributes_of(pid_t pid) {
+  struct attributes a = {0};
+  assert_int_equal(syscall(SYS_sched_getattr, pid, &a, sizeof a, 0), 0);
+  return a;
+}
+
+/* Of the guest's processes it is, where the kernel can: they get their turn soon. */
+static void schedules_its_own_alike_and_commands_as_others(void **state) {
+  (void)state;
+  host_t host = host_open("a.sock");
+  exec_t exec = shell_begin(&host, "echo $PPID; echo $$; read line");
+  pid_t sup = (pid_t)atoi(exec_line(&exec)), command = (pid_t)atoi(exec_line(&exec));
+  struct attributes pid1 = attributes_of(guest.pid), own = attributes_of(sup);
+  struct attributes theirs = attributes_of(command), ours = attributes_of(0);
+  assert_memory_equal(&own, &pid1, sizeof own);
+  assert_memory_equal(&theirs, &ours, sizeof theirs);
+  exec_close(&exec);
+  expect_exit(&host, exec.id, 1, 0);
+  host_close(&host);
+}
+
 static void knows_what_an_exec_leaves(void **state) {
   (void)state;
   host_t host = host_open("a.sock");
@@ -315,6 +346,7 @@ int main(void) {
       GUEST_TEST(takes_a_large_command_line),
       GUEST_TEST(keeps_no_descriptors),
       GUEST_TEST(gives_the_limits_of_the_container),
+      GUEST_TEST(schedules_its_own_alike_and_commands_as_others),
       GUEST_TEST(knows_what_an_exec_leaves),
   };
   return cmocka_run_group_tests_name("guest: exec", tests, NULL, NULL);
