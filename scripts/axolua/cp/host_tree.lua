@@ -29,26 +29,58 @@ local function is_beneath(path, dir)
   return path == dir or path:sub(1, #dir + 1) == dir .. "/"
 end
 
--- What is named beneath the session's directory must really lie there: in there the container
--- makes the links.
-local function check_place(fd, path, root)
-  if not is_beneath(path, root) then return true end
-  local real, real_root = uv.fs_readlink("/proc/self/fd/" .. fd), uv.fs_realpath(root)
-  if real and real_root and is_beneath(real, real_root) then return true end
-  return problem_of(path, "a symbolic link in the session's directory leads out of it")
+-- As the kernel has it.
+local MAX_LINKS = 40
+
+local function push(todo, path)
+  local parts = {}
+  for part in path:gmatch "[^/]+" do
+    if part ~= "." then parts[#parts + 1] = part end
+  end
+  for i = #parts, 1, -1 do todo[#todo + 1] = parts[i] end
+end
+
+-- Where a path leads, and whether by a link that lies in the session's directory: in there the
+-- container makes the links, whatever way a person came in.
+local function resolve(path, root)
+  local todo, at, links, by_link = {}, "", 0, false
+  push(todo, path)
+  while #todo > 0 do
+    local part = table.remove(todo)
+    local target = part ~= ".." and uv.fs_readlink(at .. "/" .. part)
+    if target then
+      links = links + 1
+      if links > MAX_LINKS then return nil end
+      by_link = by_link or is_beneath(at, root)
+      if target:sub(1, 1) == "/" then at = "" end
+      push(todo, target)
+    else
+      at = part == ".." and at:gsub("/[^/]*$", "") or at .. "/" .. part
+    end
+  end
+  return at == "" and "/" or at, by_link
+end
+
+-- What was found is opened, and the kernel says what that is: the container may have put a link
+-- there meanwhile.
+local function check_place(fd, at, by_link, root)
+  if not by_link and not is_beneath(at, root) then return true end
+  return is_beneath(uv.fs_readlink("/proc/self/fd/" .. fd) or "", root)
 end
 
 --- Opens a directory that a person named.
----@param path string absolute, without "." and ".." in it
+---@param path string absolute
 ---@param root string the session's directory
 ---@return cli.HostDirectory? directory, axo.Error|table|nil err
 function host_tree.open(path, root)
-  local fd, message = uv.fs_open(path, DIRECTORY, 0)
+  root = uv.fs_realpath(root) or root
+  local at, by_link = resolve(path, root)
+  if not at then return problem_of(path, "too many symbolic links") end
+  local fd, message = uv.fs_open(at, DIRECTORY, 0)
   if not fd then return problem_of(path, message) end
-  local ok, err = check_place(fd, path, root)
-  if ok then return directory(fd, path) end
+  if check_place(fd, at, by_link, root) then return directory(fd, path) end
   uv.fs_close(fd)
-  return nil, err
+  return problem_of(path, "a symbolic link in the session's directory leads out of it")
 end
 
 -- The name in this directory, whatever that is called now.
@@ -108,17 +140,25 @@ function Directory:open_file(name)
   return problem_of(self:child(name), "it is no regular file")
 end
 
+-- A directory stays by itself: no file takes its name.
+local REPLACED = { file = true, directory = true }
+
 local function new_name(name)
   return (".%s.%08x"):format(name:sub(1, 200), string.unpack("I4", uv.random(4)))
 end
 
 --- Writes a file in it: a new one, which takes the name once it is whole. What has the name is
---- replaced, a link itself and not what it leads to; a directory stays.
+--- replaced, a link itself and not what it leads to; a directory stays, and so does a device, a
+--- FIFO or a socket, also behind a link: /dev/null and /dev/stdout are everybody's.
 ---@param name string
 ---@param mode integer
 ---@param fill fun(write: fun(bytes: string): true?, table?): true?, table? writes its content
 ---@return true? ok, table? err
 function Directory:write_file(name, mode, fill)
+  local there = uv.fs_stat(self:at(name))
+  if there and not REPLACED[there.type] then
+    return problem_of(self:child(name), "it is a " .. there.type .. ", and is not replaced")
+  end
   local made = self:at(new_name(name))
   local flags = O.O_WRONLY | O.O_CREAT | O.O_EXCL | O.O_NOFOLLOW
   local fd, message = uv.fs_open(made, flags, mode & PERMISSIONS | 384) -- 0600

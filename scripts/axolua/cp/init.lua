@@ -61,9 +61,8 @@ end
 -- A directory of ours, and the name that the copy has in it.
 local function destination(word, is_dir, source, root)
   local path = tidy(word)
-  if path:find "/%.%.$" or path:find "/%.%./" then path = uv.fs_realpath(path) or path end
   local stat = uv.fs_stat(path)
-  if stat and stat.type == "directory" then
+  if stat and stat.type == "directory" or path:find "/%.%.$" then
     local dir, err = host_tree.open(path, root)
     return dir, err or not is_content(source) and last_name(source) or nil
   end
@@ -94,8 +93,8 @@ end
 
 local function source_of(word, root)
   local path = tidy(word)
-  if path == "/" or is_content(word) or word:find "/%.%.$" or word == ".." then
-    local dir, err = host_tree.open(uv.fs_realpath(path) or path, root)
+  if path == "/" or is_content(word) or path:find "/%.%.$" then
+    local dir, err = host_tree.open(path, root)
     return dir, err
   end
   local parent, name = split(path)
