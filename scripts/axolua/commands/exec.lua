@@ -1,9 +1,9 @@
 --- axolua exec: a command in a session that runs already.
 local axo = require "axosandbox"
-local attach = require "axolua.sandbox.attach"
 local cli = require "axolua.cli"
 local command_options = require "axolua.cli.command_options"
 local detached = require "axolua.sandbox.detached"
+local foreground = require "axolua.sandbox.foreground"
 local console = require "axolua.view.console"
 local record = require "axolua.view.record"
 local signals = require "axolua.cli.signals"
@@ -37,7 +37,7 @@ local function start(sb, command, args)
 end
 
 local function run(sb, command, args, guard)
-  return attach.run(sb, command, {
+  return foreground.run(sb, command, {
     timeout = args.timeout, cwd = args.cwd, user = args.user, plain = args.no_terminal,
     json = args.json, goes_on = true,
     env = command_options.environment(args),

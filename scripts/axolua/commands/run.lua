@@ -1,9 +1,9 @@
 --- axolua run: one command in a sandbox of its own.
 local axo = require "axosandbox"
-local attach = require "axolua.sandbox.attach"
 local cli = require "axolua.cli"
 local command_options = require "axolua.cli.command_options"
 local detached = require "axolua.sandbox.detached"
+local foreground = require "axolua.sandbox.foreground"
 local sandbox = require "axolua.sandbox"
 local start_options = require "axolua.sandbox.options"
 
@@ -51,7 +51,7 @@ local function main(arguments)
     return sandbox.with(args, function(sb) return start(sb, command, args) end)
   end
   return sandbox.with(args, function(sb, guard, notices)
-    local code = attach.run(sb, command, {
+    local code = foreground.run(sb, command, {
       timeout = args.timeout, json = args.json, notices = notices, goes_on = args.keep,
       cwd = args.cwd,
     }, guard)

@@ -1,7 +1,7 @@
 --- axolua shell: an interactive shell in a sandbox.
-local attach = require "axolua.sandbox.attach"
 local cli = require "axolua.cli"
 local command_options = require "axolua.cli.command_options"
+local foreground = require "axolua.sandbox.foreground"
 local sandbox = require "axolua.sandbox"
 local start_options = require "axolua.sandbox.options"
 local shell = require "axolua.sandbox.shell"
@@ -22,7 +22,8 @@ return {
     local args = cli.parse(parser(), arguments)
     command_options.explain_streams(args)
     return sandbox.with(args, function(sb, guard)
-      return attach.run(sb, shell.interactive(), { timeout = args.timeout, cwd = args.cwd }, guard)
+      local how = { timeout = args.timeout, cwd = args.cwd }
+      return foreground.run(sb, shell.interactive(), how, guard)
     end)
   end,
 }

@@ -20,6 +20,11 @@ describe("the tools", function()
     assert.is_truthy(first:find('"properties":{}', 1, true)) -- an object, not an array
   end)
 
+  it("are as many as README says", function()
+    local file <close> = assert(io.open "README.md")
+    assert.equal(#all:list(), tonumber(file:read("a"):match "(%d+) tools:"))
+  end)
+
   it("have schemas that the checks understand whole", function()
     for _, tool in ipairs(all:list()) do
       assert.matches("^[a-z_]+$", tool.name)

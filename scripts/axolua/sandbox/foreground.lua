@@ -1,4 +1,4 @@
---- One command in a session, connected with our own stdin, stdout and stderr.
+--- A command in the foreground, connected with our own stdin, stdout and stderr or our terminal.
 local uv = require "luv"
 local async = require("axosandbox").async
 local cli = require "axolua.cli"
@@ -7,7 +7,7 @@ local output = require "axolua.view.output"
 local record = require "axolua.view.record"
 local terminal = require "axolua.view.terminal"
 
-local attach = {}
+local foreground = {}
 
 local function code_of(sb, result, opts, guard)
   if guard:code() then return guard:code() end
@@ -112,7 +112,7 @@ end
 ---@param opts { timeout: number?, cwd: string?, user: string?, env: table?, plain: boolean?, json: boolean?, notices: string[]?, goes_on: boolean? } goes_on: the session does
 ---@param guard cli.Guard
 ---@return integer code the command's own, or what stands for its failure
-function attach.run(sb, argv, opts, guard)
+function foreground.run(sb, argv, opts, guard)
   if opts.json then return run_recorded(sb, argv, opts, guard) end
   if terminal.is_there() and not opts.plain then
     return run_terminal(sb, argv, opts, guard)
@@ -120,4 +120,4 @@ function attach.run(sb, argv, opts, guard)
   return run_plain(sb, argv, opts, guard)
 end
 
-return attach
+return foreground
