@@ -142,8 +142,7 @@ local function as_json(list)
 end
 
 local function ls(args)
-  console.open {}
-  local all, err = axo.images.list()
+  local all, err = console.during({}, "asking podman for the images", axo.images.list)
   if not all then return cli.fail(err) end
   local list = {}
   for _, info in ipairs(all) do
@@ -169,10 +168,11 @@ local function use(args, usage)
   local dir = here.absolute(args.dir or ".")
   dir = uv.fs_realpath(dir) or dir
   if args.none and args.image then usage "either an image or --none" end
-  console.open {}
   if args.none then return forget(dir, args) end
   if not args.image then usage "which image? (or --none)" end
-  local agreed, err = axo.images.use { image = args.image, dir = dir }
+  local agreed, err = console.during({}, "asking podman for the image", function()
+    return axo.images.use { image = args.image, dir = dir }
+  end)
   if not agreed then return cli.fail(err) end
   if args.json then
     cli.print_json { dir = dir, image = agreed.image, digest = agreed.digest }
@@ -248,8 +248,9 @@ local function make(args, usage)
 end
 
 local function rm(args)
-  console.open {}
-  local removed, err = axo.images.remove(args.image)
+  local removed, err = console.during({}, "removing the image", function()
+    return axo.images.remove(args.image)
+  end)
   if not removed then return cli.fail(err) end
   cli.print(("removed %s\n"):format(removed))
   return 0

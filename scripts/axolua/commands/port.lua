@@ -84,8 +84,7 @@ end
 
 local function main(arguments)
   local args = cli.parse(parser(), arguments)
-  console.open {}
-  local sessions, err = axo.list()
+  local sessions, err = console.during({}, "asking podman for the sessions", axo.list)
   if not sessions then return cli.fail(err) end
   local running, code = selection.running(sessions, args.id)
   local rows = json.array {}

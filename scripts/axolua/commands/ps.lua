@@ -114,8 +114,7 @@ end
 
 local function main(arguments)
   local args = cli.parse(parser(), arguments)
-  console.open {}
-  local found, err = axo.list()
+  local found, err = console.during({}, "asking podman for the sessions", axo.list)
   if not found then return cli.fail(err) end
   if args.quiet then
     for _, session in ipairs(found) do cli.print(session.id .. "\n") end

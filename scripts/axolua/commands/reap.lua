@@ -40,12 +40,15 @@ end
 
 local function main(arguments)
   local args = cli.parse(parser(), arguments)
-  console.open {}
   local report, err
   if args.dry_run then
-    report, err = foresee(args.except or {})
+    report, err = console.during({}, "looking at the sessions", function()
+      return foresee(args.except or {})
+    end)
   else
-    report, err = axo.reap_orphans(args.except or {})
+    report, err = console.during({}, "removing what dead processes left", function()
+      return axo.reap_orphans(args.except or {})
+    end)
   end
   if not report then return cli.fail(err) end
   if args.json then

@@ -69,9 +69,11 @@ local function main(arguments)
   local ids, failed = choose(p, args)
   if not ids then return failed end
   local ended = {}
-  axo.async.each(ids, AT_ONCE, function(id)
-    local ok, err = axo.stop(id)
-    ended[id] = { ok = ok, err = err }
+  console.during({}, "ending " .. table.concat(ids, ", "), function()
+    axo.async.each(ids, AT_ONCE, function(id)
+      local ok, err = axo.stop(id)
+      ended[id] = { ok = ok, err = err }
+    end)
   end)
   local code, report = 0, json.array {}
   for _, id in ipairs(ids) do

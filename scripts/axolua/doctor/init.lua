@@ -4,6 +4,7 @@ local axo = require "axosandbox"
 local checks = require "axolua.doctor.checks"
 local cli = require "axolua.cli"
 local probe = require "axolua.doctor.probe"
+local status = require "axolua.view.status"
 local style = require "axolua.view.style"
 local text = require "axolua.view.text"
 
@@ -20,13 +21,22 @@ end
 
 local COLOURS = { ok = "green", warn = "yellow", fail = "red" }
 
-local function mark(status)
-  return style.painter(1)(COLOURS[status], ("%-4s"):format(status))
+local function mark(word)
+  return style.painter(1)(COLOURS[word], ("%-4s"):format(word))
 end
 
 local function show(row)
-  cli.print(("%s  %-17s %s\n"):format(mark(row.status), row.name, text.printable(row.detail)))
-  if row.fix then cli.print(("      %-17s mend it: %s\n"):format("", text.printable(row.fix))) end
+  status.aside(function()
+    cli.print(("%s  %-17s %s\n"):format(mark(row.status), row.name, text.printable(row.detail)))
+    if row.fix then cli.print(("      %-17s mend it: %s\n"):format("", text.printable(row.fix))) end
+  end)
+end
+
+-- It may take long, and has nothing to say meanwhile.
+local function try_session(report)
+  if status.is_possible() then status.show "starting a session, to look at it" end
+  probe.run(report)
+  status.hide()
 end
 
 local function examine(report, args)
@@ -42,7 +52,7 @@ local function examine(report, args)
   checks.cgroups(report, found)
   checks.rootless(report, found)
   checks.login(report, found)
-  if not args.no_probe then probe.run(report) end
+  if not args.no_probe then try_session(report) end
 end
 
 local function main(arguments)

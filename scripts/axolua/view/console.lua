@@ -90,4 +90,19 @@ function console.open(opts)
   return self
 end
 
+--- Does what may take a while, and says so on a terminal while it lasts. The library's messages are
+--- received from then on.
+---@param opts { quiet: boolean?, verbose: boolean? }
+---@param what string
+---@param fn fun(): any ...
+---@return any ... what it returns
+function console.during(opts, what, fn)
+  local log = console.open(opts)
+  log:begin(what)
+  local results = table.pack(pcall(fn))
+  log:settle()
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
 return console

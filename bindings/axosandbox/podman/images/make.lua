@@ -163,22 +163,22 @@ local COMPLAINTS = {
 }
 
 local function explained(err, said, suite)
-  local all = said .. "\n" .. (err.stderr or "")
+  local all = "\n" .. said
   for _, it in ipairs(COMPLAINTS) do
     local name = all:match(it[1])
     if name then
       return errors.new {
         code = "NOT_FOUND", op = "", message = it[2]:format(name, suite),
-        hint = "apt-cache search WORD looks for packages", stderr = err.stderr,
+        hint = "apt-cache search WORD looks for packages", stderr = said,
       }
     end
   end
   if err.code ~= "FAILED" then return err end
   -- linear: of a bounded text
-  local why = all:match ".*\n(E: [^\n]*)" or last_line(err.stderr or "") or last_line(said)
+  local why = all:match ".*\n(E: [^\n]*)" or last_line(said)
   return errors.new {
     code = "FAILED", op = "", message = "the image could not be made: " .. (why or "unknown"),
-    hint = "axolua image make --verbose ... shows all that was said", stderr = err.stderr,
+    hint = "axolua image make --verbose ... shows all that was said", stderr = said,
   }
 end
 
@@ -192,7 +192,8 @@ local function bootstrap(self, plan, work)
   local result, err = self:run(as_root(self, argv), {
     env = host.podman_env { PATH = plan.path, TMPDIR = work,
       AXO_SOURCES = table.concat(from.lines, "\n") },
-    cwd = "/", timeout = plan.timeout, grace = 5, max_output = MAX_TAIL, on_stdout = hear,
+    cwd = "/", timeout = plan.timeout, grace = 5,
+    on_output = function(_, bytes) if bytes then hear(bytes) end end,
   })
   if not result then error(explained(err, said(), from.suite), 0) end
 end

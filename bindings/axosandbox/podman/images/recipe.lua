@@ -15,7 +15,7 @@ root=$work/root
 devices() {
   mkdir -p "$root/dev"
   for name in null zero full random urandom tty; do
-    : >"$root/dev/$name"
+    [ -e "$root/dev/$name" ] || : >"$root/dev/$name"
     mount --bind "/dev/$name" "$root/dev/$name"
   done
 }
@@ -40,7 +40,7 @@ in_root() {
 
 echo "axo: making a minimal $suite"
 if [ "${tool##*/}" = mmdebstrap ]; then
-  mmdebstrap --mode=root --variant=minbase ${keyring:+"--keyring=$keyring"} \
+  "$tool" --mode=root --variant=minbase ${keyring:+"--keyring=$keyring"} \
     --dpkgopt=force-unsafe-io "$suite" "$root" "deb $url $suite main"
   devices
   write_dpkg_options
