@@ -10,8 +10,10 @@ package.path = here .. "/?.lua;" .. package.path
 
 local uv = require "luv"
 local axo = require "axosandbox"
+local cjson = require "cjson"
 local core = require "axosandbox.core"
 local await = require "axosandbox.base.await"
+local gate = require "axosandbox.base.gate"
 local runner = require "axolua.host"
 local images = require "spec.support.images"
 local janitor = require "spec.support.janitor"
@@ -24,6 +26,7 @@ local MB = 1024 * 1024
 local EXECS, PODMAN_EXECS, READS = 400, 12, 2000
 local PARALLEL, AT_ONCE, CALLERS = 512, 64, 16
 local STREAM, PTY = 500 * MB, 64 * MB
+local CALLS = 200
 local TASKS, MANY_TASKS, MANY_SESSIONS, CROWD, STARTS = 50, 500, 20, 200, 5
 
 local LOCAL = runner.prefix .. "/spec/axo_bench_local"
@@ -239,6 +242,59 @@ local function row_command(sb)
   measure.at_least("podman exec / axolua exec", theirs, ours, 10)
 end
 
+-- A client of the MCP server: what `request` sends is answered by one line.
+local function mcp_client(dir)
+  local lines, more = {}, gate.new()
+  local text = ""
+  local argv = { runner.exe, "mcp", "--dir", dir, "--no-devcontainer", "--quiet" }
+  local over = gate.new()
+  local server = assert(core.spawn(argv, { stdin = "pipe", on_stdout = function(bytes)
+    text = text .. bytes
+    text = text:gsub("([^\n]*)\n", function(line)
+      lines[#lines + 1] = line
+      return ""
+    end)
+    local was = more
+    more = gate.new()
+    was:open()
+  end }, function() over:open() end))
+  local client, id = {}, 0
+  function client.request(method, params)
+    id = id + 1
+    assert(server:write(cjson.encode {
+      jsonrpc = "2.0", id = id, method = method, params = params,
+    } .. "\n"))
+    while not lines[1] do assert(more:wait(60), "the server does not answer") end
+    return table.remove(lines, 1)
+  end
+  function client.close()
+    server:close_stdin()
+    over:wait(60)
+  end
+  return client
+end
+
+-- Beside what a call costs: the line there and back, two processes that wake each other.
+local function row_mcp(sb)
+  local client = mcp_client(temp.dir "project")
+  client.request("initialize", {
+    protocolVersion = "2025-11-25", capabilities = {}, clientInfo = { name = "b", version = "1" },
+  })
+  local call = { name = "bash", arguments = { command = "true" } }
+  local command = { "sh", "-c", "exec sh -c -- true" }
+  local ours, theirs = {}, {}
+  for _ = 1, 20 do client.request("tools/call", call) end
+  for i = 1, CALLS do
+    ours[i] = measure.timed(function()
+      assert(client.request("tools/call", call):find('"isError":false', 1, true))
+    end)
+    theirs[i] = measure.timed(function() return assert(sb:exec(command)) end)
+  end
+  client.close()
+  measure.at_most("MCP bash of true / exec of a shell", ours, theirs, 2)
+  measure.value("MCP bash of true, p50", measure.percentile(ours, 0.5), 1, "ms")
+end
+
 -- Minutes: so many containers are started. `session` fails for one that is not native.
 local function row_crowd(sb)
   local sessions = {}
@@ -333,7 +389,7 @@ local ROWS = {
   { "exec", row_exec }, { "parallel", row_parallel }, { "callers", row_callers },
   { "output", row_output }, { "terminal", row_terminal }, { "memory", row_memory },
   { "file", row_file }, { "idle", row_idle }, { "many", row_many }, { "life", row_life },
-  { "command", row_command }, { "crowd", row_crowd },
+  { "command", row_command }, { "mcp", row_mcp }, { "crowd", row_crowd },
 }
 
 local wanted = {}

@@ -24,11 +24,12 @@ local function head()
   return string.pack("<s4", string.dump(assert(load(PROBE, "=probe"))))
 end
 
--- At most so many bytes, in one piece: read "a" takes it in pieces of a kilobyte.
-local function read(path, most, from)
+-- At most so many bytes, in one piece: read "a", and what is buffered, take it in many.
+local function read(path, most)
   local file = io.open(path, "rb")
   if not file then return nil end
-  local text = (not from or file:seek("set", from)) and file:read(most)
+  file:setvbuf "no"
+  local text = file:read(most)
   file:close()
   return text
 end
@@ -57,10 +58,11 @@ function bytecode.write(out, prefix, modules, hash)
     index[i] = ("[%q]=%q"):format(name, entry)
     parts[i], at = code, at + #code
   end
-  local file = assert(io.open(out, "wb"))
+  local file = assert(io.open(out .. ".new", "wb"))
   index = string.dump(assert(load("return {" .. table.concat(index, ",") .. "}")), true)
   assert(file:write(head(), string.pack("<I4I4", #index, at), index, table.concat(parts)))
   assert(file:close())
+  assert(os.rename(out .. ".new", out)) -- whoever has opened the old one goes on reading it
 end
 
 -- What is cut, or another Lua's, is left alone.
@@ -84,7 +86,7 @@ function bytecode.searcher(path, prefix, hash)
   local file, index, base = io.open(path, "rb"), nil, nil
   if file then
     index, base = read_index(file)
-    file:close()
+    file:setvbuf "no"
   end
   return function(name)
     local entry = index and index[name]
@@ -93,7 +95,7 @@ function bytecode.searcher(path, prefix, hash)
     local at = own ~= "" and prefix .. "/" .. own or package.searchpath(name, package.path)
     local text = at and read(at, text_size + 1)
     if not text or hash(text) ~= text_hash then return nil end
-    local code = read(path, size, base + from)
+    local code = file:seek("set", base + from) and file:read(size)
     local chunk = code and load(code, name, "b")
     return chunk, chunk and at
   end

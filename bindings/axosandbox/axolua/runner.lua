@@ -164,6 +164,7 @@ local function run_main(chunk, arguments)
     end))
   end)
   local ok, err = coroutine.resume(main)
+  collectgarbage "restart"
   if not ok then return false, debug.traceback(main, tostring(err)) end
   while not outcome do
     if coroutine.status(main) == "dead" then
@@ -278,6 +279,7 @@ local function run_command()
   if not chunk then return complain(err) end
   package.path = ("%s/?.lua;%s/?/init.lua;%s"):format(scripts, scripts, package.path)
   add_callers_paths()
+  collectgarbage "stop" -- until it waits: what it has loaded by then stays
   return run_chunk(chunk, argv[0], 1)
 end
 

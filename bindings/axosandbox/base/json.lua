@@ -17,34 +17,21 @@ function json.array(t)
   return setmetatable(t, Array)
 end
 
--- cjson writes every "/" as "\/", which nobody who looks for a path would find. What a terminal
--- would obey is escaped, since people look at JSON, too.
-local function text_of(value)
-  return (unseen.escape_json(cjson.encode(value)):gsub("\\/", "/"))
-end
-
-local encode
-
-local function encode_array(t)
+local function encode(value)
+  if type(value) ~= "table" then
+    return math.type(value) == "integer" and ("%d"):format(value) or cjson.encode(value)
+  end
   local parts = {}
-  for i, v in ipairs(t) do parts[i] = encode(v) end
-  return "[" .. table.concat(parts, ",") .. "]"
-end
-
-local function encode_object(t)
-  local parts = {}
-  for i, k in ipairs(tables.keys(t)) do
-    parts[i] = text_of(k) .. ":" .. encode(t[k])
+  if getmetatable(value) == Array or #value > 0 then
+    for i, item in ipairs(value) do parts[i] = encode(item) end
+    return "[" .. table.concat(parts, ",") .. "]"
+  end
+  for i, key in ipairs(tables.keys(value)) do
+    local item = value[key]
+    parts[i] = cjson.encode(key) .. ":"
+      .. (type(item) == "string" and cjson.encode(item) or encode(item))
   end
   return "{" .. table.concat(parts, ",") .. "}"
-end
-
-function encode(value)
-  if type(value) == "string" then return text_of(value) end
-  if math.type(value) == "integer" then return ("%d"):format(value) end
-  if type(value) ~= "table" then return cjson.encode(value) end
-  if getmetatable(value) == Array or #value > 0 then return encode_array(value) end
-  return encode_object(value)
 end
 
 --- The JSON text of a value. A plain empty table is an object; see `json.array`.
@@ -53,7 +40,9 @@ end
 ---@param value any
 ---@return string
 function json.encode(value)
-  return encode(value)
+  -- cjson writes every "/" as "\/", which nobody who looks for a path would find. What a terminal
+  -- would obey is escaped, since people look at JSON, too.
+  return (unseen.escape_json(encode(value)):gsub("\\/", "/"))
 end
 
 return json

@@ -127,7 +127,10 @@ local function permit(self, spec, kind)
   })
   if not decision then return nil, err end
   if not decision.allow then return denied(record, spec, kind, decision.reason) end
-  if spec.timeout or spec.max_output then unmet.tell(record, kind, spec, decision) end
+  if spec.timeout and spec.timeout ~= decision.timeout
+    or spec.max_output and spec.max_output ~= decision.max_output then
+    unmet.tell(record, kind, spec, decision)
+  end
   spec.timeout, spec.max_output = decision.timeout, decision.max_output
   return spec
 end

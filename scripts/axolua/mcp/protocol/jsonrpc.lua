@@ -56,16 +56,6 @@ function jsonrpc.decode(line)
   return unreadable(line, "the message is not JSON: " .. tostring(value))
 end
 
---- A field; null stands for "not there".
----@param object table
----@param name string
----@return any
-function jsonrpc.field(object, name)
-  local value = object[name]
-  if value == cjson.null then return nil end
-  return value
-end
-
 --- True for a JSON array that is not empty; an empty one reads like an empty object.
 ---@param value any
 ---@return boolean
@@ -133,12 +123,13 @@ function jsonrpc.classify(message)
       .. "2^53"):format(MAX_ID))
   end
   if message.jsonrpc ~= "2.0" then return invalid(id, 'the field "jsonrpc" must be "2.0"') end
-  local params = jsonrpc.field(message, "params")
-  if jsonrpc.field(message, "method") == nil
+  local method, params = message.method, message.params
+  if params == cjson.null then params = nil end
+  if (method == nil or method == cjson.null)
     and (message.result ~= nil or message.error ~= nil) then
     return { kind = "response", id = id }
   end
-  if type(message.method) ~= "string" then
+  if type(method) ~= "string" then
     return invalid(id, 'the field "method" must be a string')
   end
   if params ~= nil and not jsonrpc.is_object(params) then
@@ -147,7 +138,7 @@ function jsonrpc.classify(message)
     }
   end
   return {
-    kind = id and "request" or "notification", id = id, method = message.method,
+    kind = id and "request" or "notification", id = id, method = method,
     params = without_nulls(params or {}),
   }
 end
@@ -181,8 +172,6 @@ end
 --- The text of a message, on one line.
 ---@param message table
 ---@return string
-function jsonrpc.encode(message)
-  return json.encode(message)
-end
+jsonrpc.encode = json.encode
 
 return jsonrpc

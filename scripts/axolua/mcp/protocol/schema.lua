@@ -131,7 +131,8 @@ function schema.check(input, arguments)
   local values = {}
   for _, name in ipairs(names_of(input)) do
     local rule = input.properties[name]
-    local value = given(input, name, arguments[name])
+    local value = arguments[name]
+    if value ~= nil then value = given(input, name, value) end
     if value ~= nil then
       problem = check_value(rule, value)
       if problem then return nil, ("the argument %q %s"):format(name, problem) end

@@ -21,15 +21,18 @@ local function ending(result, timeout)
   return ("exit code %s, %.1f s"):format(result.code or "unknown", result.duration)
 end
 
+-- Both in one text, and how many bytes were left out.
 local function joined(out, err)
-  local stdout, stderr = out:get(), err:get()
-  if stderr == "" then return stdout end
-  if stdout ~= "" and stdout:sub(-1) ~= "\n" then stdout = stdout .. "\n" end
-  return stdout .. "[stderr]\n" .. stderr
+  local stdout, out_cut = out:get()
+  local stderr, err_cut = err:get()
+  if stderr ~= "" then
+    if stdout ~= "" and stdout:sub(-1) ~= "\n" then stdout = stdout .. "\n" end
+    stdout = stdout .. "[stderr]\n" .. stderr
+  end
+  return stdout, out_cut + err_cut
 end
 
-local function notes(out, err, shown)
-  local left_out = select(2, out:get()) + select(2, err:get())
+local function notes(shown, left_out)
   local cut = left_out > 0 and ("%d bytes of output left out in the middle: write it to a file "
     .. "and read that in parts, or filter it"):format(left_out) or nil
   local binary = not utf8.len(shown) and "not all of it is UTF-8: what is not shows as \u{FFFD}; "
@@ -67,9 +70,9 @@ local function run(arguments, call)
     }, done)
   end)
   if not result then return nil, err end
-  local shown = joined(out, err_out)
+  local shown, left_out = joined(out, err_out)
   local make = result:ok() and reply.text or reply.failure
-  local cut, binary = notes(out, err_out, shown)
+  local cut, binary = notes(shown, left_out)
   return make(shown, ending(result, arguments.timeout),
     work.memory_note(result, call.sandbox, "the command"), left_note(result), cut, binary)
 end

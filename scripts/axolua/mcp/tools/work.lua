@@ -156,8 +156,9 @@ end
 ---@param what string "the command"
 ---@return string? note
 function work.memory_note(ended, sb, what)
+  if not ended.oom_killed then return nil end
   local sentence, hint = axo.errors.memory(ended, sb:limits(), what, "mcp")
-  return sentence and ("%s. %s"):format(sentence, hint)
+  return ("%s. %s"):format(sentence, hint)
 end
 
 -- ---- showing -----------------------------------------------------------------------------
