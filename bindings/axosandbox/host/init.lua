@@ -401,7 +401,7 @@ function host.program_path(path)
   local system, others = {}, {}
   for dir in path:gmatch "[^:]+" do
     local real = dir:sub(1, 1) == "/" and (uv.fs_realpath(dir) or dir)
-    if real and not paths.is_in_any(real, avoided) then
+    if real and not (avoided[1] and paths.is_in_any(real, avoided)) then
       local list = paths.is_in_any(real, SYSTEM) and system or others
       list[#list + 1] = dir
     end

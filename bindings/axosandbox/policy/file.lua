@@ -109,11 +109,6 @@ local function resolve(path)
   return walk
 end
 
-local function is_missing(path)
-  local stat, _, code = uv.fs_lstat(path)
-  return not stat and (code == "ENOENT" or code == "ENOTDIR")
-end
-
 -- Where a path leads, without a look at the way.
 local function end_of(path)
   local real, message = uv.fs_realpath(path)
@@ -181,8 +176,9 @@ end
 ---@return axo.Error? err code "POLICY"; nil when there simply is no such file
 ---@return string? real the path without symbolic links
 function file.read(path, opts)
+  local there, _, code = uv.fs_lstat(path)
+  if not there and (code == "ENOENT" or code == "ENOTDIR") then return nil end
   local lenient = opts ~= nil and opts.shipped == true
-  if is_missing(path) then return nil end
   local walk = lenient and end_of(path) or resolve(path)
   if walk.missing then return nil end
   if not walk.real then

@@ -81,9 +81,7 @@ function limits.parse_cgroup(text)
   return paths
 end
 
-local function unescape(path)
-  return (path:gsub("\\(%d%d%d)", function(octal) return string.char(tonumber(octal, 8)) end))
-end
+local function byte_of(octal) return string.char(tonumber(octal, 8)) end
 
 --- Parses /proc/self/mountinfo: where each v1 controller is mounted, under "" the unified
 --- hierarchy. Each is { root = path in the hierarchy, point = path in the file system }.
@@ -98,7 +96,9 @@ function limits.parse_mounts(text)
       root, point, kind, options =
         line:match "^%d+ %d+ %S+ (%S+) (%S+) .- %- (cgroup2?) %S+ (%S+)"
     end
-    local mount = kind and { root = unescape(root), point = unescape(point) }
+    local mount = kind and {
+      root = root:gsub("\\(%d%d%d)", byte_of), point = point:gsub("\\(%d%d%d)", byte_of), -- cut off
+    }
     if kind == "cgroup2" then mounts[""] = mounts[""] or mount end
     if kind == "cgroup" then
       for option in options:gmatch "[^,]+" do mounts[option] = mounts[option] or mount end

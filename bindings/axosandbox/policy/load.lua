@@ -47,21 +47,15 @@ function policy_load.error_of_run(what, otherwise)
   return policy_load.failure(message, nil, what.traceback)
 end
 
---- Reads a file, as one of the layer's.
----@return string? text nil when it failed, or when there is no such file
----@return axo.Error? err
-local function read(layer, path)
-  local text, err, real = file.read(path, { shipped = layer.shipped })
-  if text then table.insert(layer.files, { path = path, real = real }) end
-  return text, err
-end
-
 --- What `part "name"` in a file asks for: the file `name.lua` in the directory that has the file's
 --- own name.
 local function read_part(layer, name)
   local path = ("%s/%s.lua"):format(layer.path:gsub("%.lua$", ""), name)
-  local text, err = read(layer, path)
-  if text then return text, "@" .. path end
+  local text, err, real = file.read(path, { shipped = layer.shipped })
+  if text then
+    table.insert(layer.files, { path = path, real = real })
+    return text, "@" .. path
+  end
   return nil, err or policy_load.failure(path .. ":1: there is no such file",
     layer.path .. " needs it as a part")
 end
@@ -74,10 +68,12 @@ end
 ---@return axo.policy.Layer? layer nil when it failed, or when there is no such file
 ---@return axo.Error? err
 function policy_load.file(box, path, shipped)
-  local layer = { path = path, shipped = shipped, files = {}, where = path .. ":1" }
-  local text, err = read(layer, path)
+  local text, err, real = file.read(path, { shipped = shipped })
   if not text then return nil, err end
-  layer.text = text
+  local layer = {
+    path = path, shipped = shipped, files = { { path = path, real = real } }, text = text,
+    where = path .. ":1",
+  }
   if shipped then return layer end
   err = policy_load.load(box, layer)
   if err then return nil, err end

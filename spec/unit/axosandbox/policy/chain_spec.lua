@@ -183,6 +183,37 @@ describe("the chain of a decision", function()
     assert.matches("exec.lua:1: there is no further default", tostring(err))
   end)
 
+  it("loads a shipped file when it is first asked, and then refuses what it cannot load", function()
+    local shipped = {}
+    for _, name in ipairs { "sandbox", "image_trust", "post_create", "provision", "exec", "retry" } do
+      shipped[name] = "return function() return { allow = true } end"
+    end
+    shipped.retry = "return {"
+    local set = assert(policy.new(nil, { dirs = {}, shipped = policies.dir(shipped) }))
+    assert.is_true(assert(set:decide("exec", { argv = { "true" }, kind = "exec" })).allow)
+    for _ = 1, 2 do
+      local decision, err = set:decide("retry", { op = "classify", stderr = "" })
+      assert.is_nil(decision)
+      assert.equal("POLICY", err.code)
+      assert.matches("retry.lua:1: ", err.message)
+    end
+  end)
+
+  it("loads one in the middle of another decision, whose budget that does not touch", function()
+    local set
+    set = assert(policy.new({ exec = function(request, default)
+      local seen = assert(set:decide("retry", { op = "classify", stderr = "x" }))
+      local decision = default(request)
+      decision.reason = seen.class
+      return decision
+    end }, { dirs = {}, binding = policies.dir {
+      exec = "return function(request, default) return default(request) end",
+    } }))
+    local decision = assert(set:decide("exec", { argv = { "true" }, kind = "exec" }))
+    assert.is_true(decision.allow)
+    assert.equal("UNKNOWN", decision.reason)
+  end)
+
   it("does not do without a shipped file", function()
     local set, err = policy.new(nil, { dirs = {}, shipped = temp.dir() })
     assert.is_nil(set)
