@@ -1,4 +1,5 @@
 --- A command in the foreground on the native way.
+local core = require "axosandbox.core"
 local exec = require "axosandbox.way.exec"
 local faults = require "axosandbox.way.native.faults"
 local result = require "axosandbox.way.result"
@@ -66,6 +67,32 @@ local function begin(self, done)
   return self
 end
 
+--- Why nothing more is begun there.
+---@param way axo.NativeWay
+---@param op string
+---@return axo.Error? err
+function native_exec.refusal(way, op)
+  if not way.is_open then return way:stopped_error(op) end
+  return way.is_down and way:gone() or nil
+end
+
+--- Refuses what podman would be refused: there is one grammar of users, and a program has a name.
+--- Only a guest that is root can become somebody else; podman always can.
+---@param way axo.NativeWay
+---@param op string
+---@param spec axo.ExecSpec
+---@return axo.Error? err, boolean? is_for_podman
+function native_exec.check(way, op, spec)
+  if way.is_down or not way.is_open then return native_exec.refusal(way, op) end
+  local user = spec.user
+  if not user and spec.argv[1] ~= "" then return nil end
+  local _, problem = core.argv.exec {
+    podman = way.client.program, container = way.container, command = { spec.argv[1] },
+    user = user,
+  }
+  return problem, user and user ~= way.record.user and way.link:uid() ~= 0
+end
+
 --- Runs `spec.argv`.
 ---@param way axo.NativeWay
 ---@param spec axo.ExecSpec
@@ -73,7 +100,7 @@ end
 ---@return axo.Exec? exec, axo.Error?
 function native_exec.start(way, spec, done)
   if way.is_down or not way.is_open or spec.user or spec.argv[1] == "" then
-    local err, is_for_podman = way:check("exec", spec)
+    local err, is_for_podman = native_exec.check(way, "exec", spec)
     if err then return nil, err end
     if is_for_podman then return way.podman:exec(spec, done) end
   end

@@ -106,31 +106,10 @@ function Native:confine(base)
   self.link:set_root(base)
 end
 
-local function refusal(self, op)
-  if not self.is_open then return self:stopped_error(op) end
-  return self.is_down and self:gone() or nil
-end
-
---- Refuses what podman would be refused: there is one grammar of users, and a program has a name.
---- Only a guest that is root can become somebody else; podman always can.
----@param op string
----@param spec axo.ExecSpec
----@return axo.Error? err, boolean? is_for_podman
-function Native:check(op, spec)
-  if self.is_down or not self.is_open then return refusal(self, op) end
-  local user = spec.user
-  if not user and spec.argv[1] ~= "" then return nil end
-  local _, problem = core.argv.exec {
-    podman = self.client.program, container = self.container, command = { spec.argv[1] },
-    user = user,
-  }
-  return problem, user and user ~= self.record.user and self.link:uid() ~= 0
-end
-
 Native.exec = exec.start
 
 function Native:begin(kind, spec, done)
-  local err, is_for_podman = self:check(kind, spec)
+  local err, is_for_podman = exec.check(self, kind, spec)
   if err then return nil, err end
   if is_for_podman then return self.podman:begin(kind, spec, done) end
   return work.start(self, kind, spec, done)
@@ -143,7 +122,7 @@ function Native:other(kind, id) return self.podman:find(kind, id) end
 ---@param done fun(err: axo.Error?)
 ---@return any handle, axo.Error?
 function Native:kill_all(done)
-  local err = refusal(self, "kill_all")
+  local err = exec.refusal(self, "kill_all")
   if err then return nil, err end
   local ok
   ok, err = self.link:kill_all(function(problem)
