@@ -89,7 +89,7 @@ local function without_port(request)
     end
     return try({ drop_ports = { port } }, ("port %d is not published: %s"):format(port, why))
   end
-  local held = "one of them is held, and podman does not say which"
+  local held = "another program uses one of them, and podman does not say which"
   if #required == #ports then
     return give_up(("ports were asked for (%s), and %s: choose others, or %s"):format(
       table.concat(ports, ", "), held, OPTIONAL))
@@ -105,7 +105,7 @@ end
 
 local function without_stale(request)
   if times_tried(request, "remove_stale") > 0 then
-    return give_up "something else holds the name; `podman ps --all --external` shows it"
+    return give_up "another container has this name; `podman ps --all --external` shows it"
   end
   return try { remove_stale = true }
 end
@@ -113,7 +113,7 @@ end
 local function with_fallback(request)
   local plan = request.plan
   if plan.fallback and plan.fallback ~= plan.image and times_tried(request, "image") == 0 then
-    return try({ image = plan.fallback }, ("the image %s cannot be had (%s), so %s runs instead")
+    return try({ image = plan.fallback }, ("the image %s cannot be downloaded (%s), so %s runs")
       :format(plan.image or "asked for", request.class:lower():gsub("_", " "), plan.fallback))
   end
 end
@@ -236,7 +236,7 @@ local HINTS = {
   NUM_LOCKS = "remove containers and volumes that are no longer needed (`podman ps --all`, "
     .. "`podman volume ls`), or raise num_locks in containers.conf and run "
     .. "`podman system renumber`",
-  OOM = "the limit on memory is too low: raise it, to 512m say",
+  OOM = "the memory limit is too low: raise it, for example to 512m",
   PAUSE_PROCESS = "remove the stale file pause.pid in $XDG_RUNTIME_DIR/libpod/tmp when no podman "
     .. "runs; `podman system migrate` does it too, and stops containers",
   PIDS_EXHAUSTED = "the limit on processes is used up: raise it, or stop some of them",
@@ -253,7 +253,7 @@ local HINTS = {
 local function decide(request)
   request.plan = request.plan or {}
   if (request.attempt or 1) > MAX_ATTEMPTS then
-    return give_up(("%d changes did not help"):format(MAX_ATTEMPTS))
+    return give_up(("%d other ways were tried, and none worked"):format(MAX_ATTEMPTS))
   end
   local strategy = STRATEGIES[request.class]
   if strategy then return strategy(request) end

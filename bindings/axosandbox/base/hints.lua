@@ -35,7 +35,7 @@ hints.TABLE = {
   devcontainer = {
     lua = "correct it, or start without it",
     cli = "correct it, or do without: --no-devcontainer",
-    mcp = "Tell the user: the file wants correcting, or `axolua mcp --no-devcontainer`.",
+    mcp = "Tell the user: correct the file, or use `axolua mcp --no-devcontainer`.",
   },
   devcontainer_name = {
     lua = "choose one by the option `name`",
@@ -50,7 +50,7 @@ hints.TABLE = {
   start_again = {
     lua = "start the session again, or stop it",
     cli = "start the session again, or remove it: axolua stop ID",
-    mcp = "Tell the user: the session wants starting again.",
+    mcp = "Tell the user: the session must be started again.",
   },
   post_create = {
     lua = "run the session without post-create commands, and this one by hand",

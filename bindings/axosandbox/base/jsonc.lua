@@ -273,7 +273,7 @@ local function placed(text, duplicates)
     local it = duplicates[i]
     local line, column = position(text, it.at)
     list[i] = {
-      key = it.key, line = line, column = column, message = "a key that was there already",
+      key = it.key, line = line, column = column, message = "this key was there already",
     }
   end
   return list

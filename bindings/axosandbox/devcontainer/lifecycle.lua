@@ -260,7 +260,7 @@ local function perform(entry, event, decision)
   local kept, problem = mark(entry, event, "begun")
   if not kept then
     return { event = event.event, command = event.event,
-      message = "that it has run could not be remembered: " .. tostring(problem) }
+      message = "it ran, but this could not be written down: " .. tostring(problem) }
   end
   local failed
   if is_same(decision.commands, texts_of(event)) then

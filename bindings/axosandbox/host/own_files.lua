@@ -73,8 +73,8 @@ local function check_private(dir)
     if real and paths.overlap(dir, { real }) then
       return nil, errors.new {
         code = "OWN_FILES", op = "start",
-        message = ("in the directory %s axosandbox keeps files of its sessions (%s): who writes "
-          .. "there decides about others"):format(dir, path),
+        message = ("axosandbox keeps files of its sessions in the directory %s (%s): a session "
+          .. "that writes there could change others"):format(dir, path),
         hint = "choose another directory",
       }
     end

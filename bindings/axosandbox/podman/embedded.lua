@@ -130,7 +130,7 @@ local function take_turn()
     await.sleep(0.1)
   end
   return nil, errors.new {
-    code = "TIMEOUT", op = "embedded image", message = "another import of the embedded image hangs",
+    code = "TIMEOUT", op = "embedded image", message = "another program makes it and does not end",
   }
 end
 

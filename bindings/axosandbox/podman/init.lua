@@ -208,6 +208,18 @@ local function known_firewall(adaptations)
   return (firewall == "iptables" or firewall == "nftables") and firewall or nil
 end
 
+-- What lies in a session's directory is not run here, which can be all of PATH.
+local function not_found(override, path, err)
+  local is_all_avoided = path == "" and (os.getenv "PATH" or "") ~= ""
+  return errors.new {
+    code = "ENOENT", op = "podman",
+    message = is_all_avoided and "every directory of PATH lies in the session's directory, and "
+      .. "programs from there are not run on this machine" or err.message,
+    hint = is_all_avoided and "choose another directory"
+      or not override and package_manager.hint() or err.hint,
+  }
+end
+
 -- What it names depends on the current directory, which may be a session's.
 local function relative(override)
   return errors.new {
@@ -228,12 +240,7 @@ function podman.client(opts)
   local path = os.getenv "PATH"
   path = path and host.program_path(path)
   local program, err = core.podman.find(override, path or "")
-  if not program then
-    return nil, errors.new {
-      code = "ENOENT", op = "podman", message = err.message,
-      hint = not override and package_manager.hint() or err.hint,
-    }
-  end
+  if not program then return nil, not_found(override, path, err) end
   local client = setmetatable({ program = program, path = path }, Client)
   if uv.getuid() ~= 0 then client.dir = podman_dir.find(client) end
   client.adaptations = podman.adaptations(program)

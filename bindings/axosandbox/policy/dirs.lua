@@ -20,7 +20,7 @@ local function check_named(dir)
   local why = stat and "it is not a directory" or message:match "^[^:]*"
   if why == "ENOENT" then why = "there is no such directory" end
   return failure(("$AXOSANDBOX_POLICY_PATH names %s: %s"):format(dir, why),
-    "mend its name, make it, or take it out of the variable")
+    "correct its name, make the directory, or remove it from the variable")
 end
 
 --- The operator's directories, first wins.

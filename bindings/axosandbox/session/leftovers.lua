@@ -163,7 +163,7 @@ local function unknown(name, err)
   return nil, errors.new {
     code = err.code, op = "start", stderr = err.stderr, exit_code = err.exit_code,
     signal = err.signal,
-    message = ("what holds the name %s cannot be examined: %s"):format(name, err.message),
+    message = ("the container named %s cannot be examined: %s"):format(name, err.message),
     hint = "podman inspect " .. name,
   }
 end

@@ -99,7 +99,7 @@ local function check_way()
   if WAYS[wanted] then return end
   errors.raise {
     code = "INVALID", op = "start",
-    message = ("$AXOSANDBOX_PATH is %q, which is no way into a container"):format(wanted),
+    message = ("$AXOSANDBOX_PATH is %q, which is neither native nor portable"):format(wanted),
     hint = "set it to native or portable, or unset it",
   }
 end

@@ -69,7 +69,7 @@ local function fall_back(start)
   if not p.fallback then return end
   local known = recall(start, "fallback:" .. p.image)
   if known.image ~= p.fallback then return end
-  start:mention(("%s could not be had a moment ago: using %s"):format(p.image, p.fallback),
+  start:mention(("the image %s could not be downloaded: %s runs"):format(p.image, p.fallback),
     "fallback:" .. p.image)
   p.image, p.wanted_image = p.fallback, p.image
 end

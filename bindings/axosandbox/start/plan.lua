@@ -304,7 +304,8 @@ local DIFFERENCES = {
   { key = "runtime", text = "podman's own OCI runtime does not work on this host: using %s" },
   { key = "firewall", text = "netavark's own choice of a firewall does not work on this host: "
     .. "using %s" },
-  { key = "ulimits", text = "podman's ulimits are refused on this host: using the hard limits" },
+  { key = "ulimits", text = "this host refuses podman's limits for files and processes "
+    .. "(ulimits): its hard limits are used" },
   { key = "drop_limits", text = "resource limits are not applied: this host refuses them" },
   { key = "init", text = "no reaper as PID 1: this host has none" },
 }

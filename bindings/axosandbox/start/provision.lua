@@ -146,7 +146,7 @@ local function provision_by_cache(start, decision, run)
   if name then return swap(start, name, run) end
   start:check_cancelled()
   learnt.keep_cache(start, cached_image(start, decision), false)
-  start:warn("provisioning failed, the container is as its image made it: " .. complaint_of(err))
+  start:warn("provisioning failed, so there is only what the image has: " .. complaint_of(err))
 end
 
 local function provision_in_place(start, decision)

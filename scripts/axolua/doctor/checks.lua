@@ -92,7 +92,7 @@ function checks.runtime(report, found)
   local list = table.concat(found.runtimes, ", ")
   if #found.runtimes == 0 then
     report:add("warn", "runtime",
-      tostring(found.runtime) .. " (neither crun nor runc is in sight)")
+      tostring(found.runtime) .. " (neither crun nor runc was found)")
   elseif #found.runtimes == 1 then
     report:add("ok", "runtime", list)
   else

@@ -1,4 +1,4 @@
---- axolua doctor: what this host can do, what it cannot, and what mends it.
+--- axolua doctor: what this host can do, what it cannot, and how to fix that.
 local uv = require "luv"
 local axo = require "axosandbox"
 local checks = require "axolua.doctor.checks"
@@ -12,7 +12,7 @@ local json = axo.json
 
 local function parser()
   local p = cli.parser("doctor", "Examines this host, starts a short-lived session to see what "
-    .. "really works, and names the command that mends each thing. Exit status 1 when no "
+    .. "really works, and names the command that fixes each thing. Exit status 1 when no "
     .. "session can start.")
   p:flag("--no-probe", "Start no session.")
   p:flag("--json", "As JSON, for scripts.")
@@ -28,7 +28,9 @@ end
 local function show(row)
   status.aside(function()
     cli.print(("%s  %-17s %s\n"):format(mark(row.status), row.name, text.printable(row.detail)))
-    if row.fix then cli.print(("      %-17s mend it: %s\n"):format("", text.printable(row.fix))) end
+    if row.fix then
+      cli.print(("      %-17s to fix it: %s\n"):format("", text.printable(row.fix)))
+    end
   end)
 end
 

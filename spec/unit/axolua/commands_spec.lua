@@ -201,7 +201,7 @@ describe("axolua's command line", function()
     local doctor = support.run({ "doctor" }, { env = { PATH = nowhere } })
     assert.equal(1, doctor.code)
     assert.matches("fail  podman", doctor.stdout)
-    assert.matches("mend it: ", doctor.stdout)
+    assert.matches("to fix it: ", doctor.stdout)
   end)
 
   it("refuses a path that is none, and says which there are", function()

@@ -245,6 +245,13 @@ describe("a session's directory", function()
     if before then uv.os_setenv("XDG_STATE_HOME", before) else uv.os_unsetenv "XDG_STATE_HOME" end
   end)
 
+  it("is never one that holds all programs, and that is said", function()
+    local result = cli.run { "run", "--dir", "/", "true" }
+    assert.equal(125, result.code)
+    assert.matches("every directory of PATH lies in the session's directory", result.stderr)
+    assert.matches("\n +choose another directory", result.stderr)
+  end)
+
   it("is never one where they will be kept", function()
     local own = require "axosandbox.host.own_files"
     for _, name in ipairs { "XDG_STATE_HOME", "XDG_CACHE_HOME" } do

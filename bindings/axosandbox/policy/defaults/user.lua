@@ -60,7 +60,7 @@ function user.read(dir)
   if not reference then return failure(path, what) end
   local values, failed = own:ask(reference, 1, {}, no_parts, true)
   if failed then
-    return failure(path, failed.problem and { message = failed.problem .. ", which is no data" }
+    return failure(path, failed.problem and { message = failed.problem .. ", not plain data" }
       or failed)
   end
   if type(values) ~= "table" then

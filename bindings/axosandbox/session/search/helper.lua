@@ -192,7 +192,7 @@ end
 local function broke_down(request, result)
   return errors.new {
     code = "IO", op = request.op, exit_code = result.code, signal = result.signal,
-    message = ("the search broke down: %s%s"):format(tostring(result),
+    message = ("the search program failed: %s%s"):format(tostring(result),
       result.stderr ~= "" and ": " .. (last_line(result.stderr) or "") or ""),
   }
 end

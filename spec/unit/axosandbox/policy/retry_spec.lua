@@ -265,7 +265,7 @@ describe("after a failed start", function()
     it(class .. " falls back to the local image, when there is one, with a warning", function()
       local changes, warning = changes_of(class)
       assert.same({ image = "localhost/axosandbox/base" }, changes)
-      assert.matches("docker.io/library/alpine:3.20 cannot be had", warning)
+      assert.matches("docker.io/library/alpine:3.20 cannot be downloaded", warning)
       hint_of(class, { plan = { image = "docker.io/library/alpine:3.20" } })
       hint_of(class, { plan = plan { image = "localhost/axosandbox/base" } })
       hint_of(class, { tried = { { image = "localhost/axosandbox/base" } } })
@@ -353,7 +353,7 @@ describe("after a failed start", function()
     for class in pairs(seen) do
       local decision = ask(class, { attempt = 99 })
       assert.equal("give_up", decision.action)
-      assert.matches("8 changes did not help", decision.hint)
+      assert.matches("8 other ways were tried", decision.hint)
     end
   end)
 
