@@ -10,6 +10,8 @@
 --   its file system's number `device`, and its path `root` there (`is_layer`: it lies beneath an
 --   overlay that is mounted there); mounts = this machine's mounts of
 --   those file systems, in the same words (both nil where the system does not tell),
+--   extra_mounts = the directories that it is to have besides: each { source, source_real, target,
+--   writable, places, mounts }, in the same words,
 --   fields = what the calling program set in its `policy` table.
 -- The answer is either { deny = "the reason" } or a whole decision as at the end of this file.
 --
@@ -222,6 +224,45 @@ local function problem_with_places(request, host)
   end
 end
 
+local function is_in_any(path, dirs)
+  for _, dir in ipairs(dirs or {}) do
+    local tidied = tidy(dir)
+    if tidied and is_in(path, tidied) then return true end
+  end
+  return false
+end
+
+local NOT_ALLOWED = "only the session's directory is mounted unless policy allows more: list %s in "
+  .. "%s of the policy table (axolua run %s %s), or have a sandbox.lua do so"
+
+-- Extra mounts are allowed by directories that hold them; to be written, by a list of its own.
+local function problem_with_permission(mount, fields)
+  if is_in_any(mount.source_real, fields.allow_writable_mounts) then return end
+  if not mount.writable and is_in_any(mount.source_real, fields.allow_mounts) then return end
+  local field = mount.writable and "allow_writable_mounts" or "allow_mounts"
+  local option = mount.writable and "--allow-writable-mount" or "--allow-mount"
+  return NOT_ALLOWED:format(mount.source_real, field, option, mount.source_real)
+end
+
+-- What no session's directory may be, no extra mount is either, whoever allows it.
+local function problem_with_mount(mount, fields, host)
+  return problem_with(mount.source, host) or problem_with(mount.source_real, host)
+    or problem_with_places(mount, host) or problem_with_permission(mount, fields)
+end
+
+-- Those that are granted, or why one is not.
+local function extra_mounts(request, fields, host)
+  local granted = {}
+  for i, mount in ipairs(request.extra_mounts or {}) do
+    local problem = problem_with_mount(mount, fields, host)
+    if problem then
+      return nil, ("the directory %s may not be mounted: %s"):format(mount.source, problem)
+    end
+    granted[i] = { source = mount.source_real, target = mount.target, writable = mount.writable }
+  end
+  return granted
+end
+
 local function pick(value, default)
   if value == nil then return default end
   return value
@@ -258,6 +299,8 @@ return function(request)
   if problem then
     return { deny = ("the directory %s may not be mounted: %s"):format(request.dir, problem) }
   end
+  local mounts, refusal = extra_mounts(request, fields, host)
+  if not mounts then return { deny = refusal } end
   return {
     -- "bridge": outgoing connections work. "none": no network at all.
     network = fields.network or "bridge",
@@ -273,6 +316,9 @@ return function(request)
     remote_user = not fields.user and request.remote_user or nil,
     local_env = with(LOCAL_ENV, fields.local_env),
     project_env = fields.allow_post_create and { "*" } or with(PROJECT_ENV, fields.project_env),
+    -- Directories of this machine besides the session's own: what of request.extra_mounts is granted,
+    -- each { source = its source_real, target = ..., writable = ... }.
+    mounts = mounts[1] and mounts or nil,
     -- Passed on to exec.lua.
     exec = fields.exec or {},
     -- The host's proxy variables often carry passwords.

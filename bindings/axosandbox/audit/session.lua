@@ -32,6 +32,7 @@ local function of_start(start, record, path)
     require_resource_limits = decided.require_resource_limits,
     setuid = decided.setuid or false, nested_namespaces = decided.nested_namespaces or false,
     keep_id = decided.keep_id or false,
+    mounts = filled(start.plan.extra_mounts),
     publish_address = decided.publish_address, http_proxy = decided.http_proxy,
     exec = filled(decided.exec), by = record.policy:sources(),
   }

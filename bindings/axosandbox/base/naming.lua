@@ -118,6 +118,7 @@ end
 ---@field place string? its private directory; older versions did not say
 ---@field address string? where its ports are published; older versions did not say
 ---@field user string? whom its first process was told to run as; older versions did not say
+---@field mounts { source: string, target: string, writable: boolean }[]? besides its directory
 ---@field podman_dir string? the XDG_RUNTIME_DIR that podman had, without which it cannot reach it
 
 --- The labels of a session's container: everything that is needed to find it again, and nothing
@@ -143,6 +144,7 @@ function naming.labels(session)
     podman_dir = session.podman_dir or "",
     user = session.user or "",
     address = session.address or "",
+    mounts = naming.format_mounts(session.mounts or {}),
   }
   if values["given-back"] == "" then values["given-back"] = "none" end
   local labels = {}
@@ -180,6 +182,32 @@ end
 
 local function parse_name(text)
   return not naming.check_env_name(text) and text or nil
+end
+
+local function escaped(text)
+  return (text:gsub("[^%w/._-]", function(c) return ("%%%02X"):format(c:byte()) end))
+end
+
+local function unescaped(text)
+  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
+end
+
+--- Mounts as the text of a label.
+---@param list { source: string, target: string, writable: boolean }[]
+---@return string
+function naming.format_mounts(list)
+  local parts = {}
+  for i, it in ipairs(list) do
+    parts[i] = ("%s:%s:%s"):format(escaped(it.source), escaped(it.target),
+      it.writable and "rw" or "ro")
+  end
+  return table.concat(parts, ",")
+end
+
+local function parse_mount(text)
+  local source, target, mode = text:match "^(/[%w/._%%-]*):(/[%w/._%%-]*):(r[ow])$"
+  return source and { source = unescaped(source), target = unescaped(target),
+    writable = mode == "rw" } or nil
 end
 
 local LIMIT_NAMES = { memory = true, cpus = true, pids = true }
@@ -232,6 +260,8 @@ local READERS = {
   place = parse_path,
   podman_dir = parse_path,
   address = matching "^[%x.:]*$",
+  -- Sessions of older versions have none.
+  mounts = function(text) return parse_list(text, parse_mount) end,
   user = function(text) return (text == "" or not naming.check_user(text)) and text or nil end,
 }
 

@@ -25,6 +25,7 @@ local shapes = {}
 ---@field project_env string[]? variables that one may set: names, or their beginnings before a "*"; nil: none
 ---@field exec { timeout: number?, max_output: integer? } seconds, bytes
 ---@field http_proxy boolean pass the host's proxy variables in
+---@field mounts { source: string, target: string, writable: boolean? }[]? those of `request.extra_mounts` that are granted; nil: none
 ---@field timeouts { start: number, pull: number, stop: number } seconds
 ---@field init boolean a reaper as PID 1
 ---@field setuid boolean? set-id bits may be set on files; nil: they may not
@@ -203,6 +204,16 @@ local limits = {
 
 local size = { type = "string|integer", check = check_size }
 
+local function check_directories(list)
+  for _, path in ipairs(list) do
+    if path:sub(1, 1) ~= "/" or path:find "[%z\n]" then
+      return ("%q is no absolute path of a directory"):format(path)
+    end
+  end
+end
+
+local directories = { type = "table", items = "string", check = check_directories }
+
 local exec_limits = {
   timeout = seconds,
   max_output = { type = "integer", min = 1, max = 2 ^ 40 },
@@ -262,6 +273,8 @@ shapes.fields = {
   shm_size = size,
   publish_address = address,
   user = word,
+  allow_mounts = directories,
+  allow_writable_mounts = directories,
   setuid = "boolean",
   nested_namespaces = "boolean",
   keep_id = "boolean",
@@ -286,6 +299,9 @@ local decisions = {
     end },
     exec = { type = "table", shape = exec_limits, required = true },
     http_proxy = boolean_required,
+    mounts = { type = "table", items = { type = "table", shape = {
+      source = word_required, target = word_required, writable = "boolean",
+    } } },
     timeouts = { type = "table", required = true, shape = {
       start = seconds_required, pull = seconds_required, stop = seconds_required,
     } },

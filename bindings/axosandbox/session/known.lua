@@ -63,7 +63,7 @@ function known.record(client, set, session, container, at)
     mounted = container.pid and root.known(session.dir, session.root),
     ports = container.ports, warnings = {}, timeouts = {}, runtime_dir = runtime_dir, place = at,
     client = client:for_session(session), policy = set, exec = set:fields().exec or {},
-    user = session.user, publish_address = session.address,
+    extra_mounts = session.mounts, user = session.user, publish_address = session.address,
   }
   secrets.recall(record, session.secrets)
   devcontainer_state.restore(record)

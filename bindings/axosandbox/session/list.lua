@@ -53,6 +53,7 @@ local function describe(client, container)
     image = container.Image,
     ports = session.ports,
     published = publications(container),
+    mounts = session.mounts,
     pid = not client:is_remote() and math.tointeger(container.Pid) or nil,
     state = container.State,
     running = container.State == "running",
@@ -88,6 +89,7 @@ end
 ---@field image string that runs
 ---@field ports integer[] asked for
 ---@field published { address: string, port: integer, container_port: integer, protocol: string }[]
+---@field mounts { source: string, target: string, writable: boolean }[] besides its directory
 ---@field pid integer? of its first process, when it runs on this machine
 ---@field state string podman's word
 ---@field running boolean

@@ -7,6 +7,7 @@ local await = require "axosandbox.base.await"
 local ending = require "axosandbox.session.ending"
 local errors = require "axosandbox.base.errors"
 local hints = require "axosandbox.base.hints"
+local extra = require "axosandbox.host.mounts.extra"
 local guest = require "axosandbox.way.native.guest"
 local host = require "axosandbox.host"
 local image = require "axosandbox.podman.image"
@@ -48,6 +49,7 @@ local function decide_sandbox(set, asked, remote_user)
   local decision, err = set:decide("sandbox", {
     id = asked.id, dir = asked.dir, dir_real = asked.source,
     places = asked.places, mounts = mounts, image = asked.image,
+    extra_mounts = extra.requests(asked.mounts or {}),
     ports = asked.ports, env = asked.env, env_names = tables.keys(asked.env),
     secret_names = tables.keys(asked.env_from),
     user = asked.user, remote_user = remote_user,
@@ -171,6 +173,7 @@ local function make_plan(start)
     id = asked.id, dir = asked.dir, source = asked.source, image = asked.image,
     root = not start.client:is_remote() and asked.identity or nil,
     needs_image = asked.image ~= nil and not asked.optional_image, ports = asked.ports,
+    extra_mounts = must(extra.granted(asked.mounts, sandbox.mounts, start.set:source "sandbox")),
     required_ports = asked.required_ports, env = asked.env, keep = asked.keep,
     secret_names = next(asked.env_from) and tables.keys(asked.env_from) or nil,
   }, sandbox, chosen)
@@ -241,6 +244,7 @@ local function record_of(start)
     image = start.plan.base_image or start.plan.image,
     network = start.plan.network,
     ports = start.ports,
+    extra_mounts = start.plan.extra_mounts,
     limits = start.limits,
     warnings = start.warnings,
     client = start.client,
@@ -274,6 +278,9 @@ local function prepare(start)
   start.client = must(podman.client())
   must(own_files.check(start.asked.source, start.client.program))
   must(start.set, start.set_error)
+  must(extra.find(start.asked.mounts, start.asked.dir, start.client.program,
+    start.client:is_remote()))
+  for _, it in ipairs(start.asked.mounts) do host.avoid(it.source_real) end
   start.place = must(place.own(start.id))
   make_plan(start)
 end
@@ -389,6 +396,7 @@ end
 ---@field image string? an OCI reference; policy decides whether it is trusted
 ---@field ports integer[]? published 1:1
 ---@field optional { image: boolean?, ports: integer[]? }? image: another one may run where policy refuses it; ports: published where nobody holds them. What is not optional is an error
+---@field mounts axo.ExtraMount[]? directories besides `dir`, read-only unless they say otherwise; policy decides on each, and who asks for one gets it or an error
 ---@field post_create string[]? shell commands; run only when policy allows it
 ---@field env table<string, string>?
 ---@field env_from table<string, axo.SecretSource>? secrets, by the name of their variable

@@ -18,6 +18,7 @@ local COMMAND = { "sleep", "2147483647" }
 ---@field pull "never"|"missing" whether the image may be pulled
 ---@field network "bridge"|"none"
 ---@field ports integer[] still to be published
+---@field extra_mounts { source: string, target: string, writable: boolean }[]
 ---@field required_ports table<integer, true> those that may not be given up
 ---@field limits { memory: integer?, cpus: number?, pids: integer? } asked for
 ---@field require_limits boolean
@@ -73,6 +74,7 @@ function plan.new(request, sandbox, image)
     pull = image.pull or "never",
     network = sandbox.network or "none",
     ports = isolated and {} or request.ports,
+    extra_mounts = request.extra_mounts or {},
     required_ports = request.required_ports or {},
     needs_image = request.needs_image or false,
     publish_address = sandbox.publish_address or "127.0.0.1",
@@ -108,6 +110,9 @@ end
 local function mounts(p, context)
   local list = {}
   if p.source then list[1] = { source = p.source, target = p.dir, read_only = false } end
+  for _, it in ipairs(p.extra_mounts) do
+    list[#list + 1] = { source = it.source, target = it.target, read_only = not it.writable }
+  end
   if p.search then
     list[#list + 1] = { source = p.search, target = guest.SEARCH_TARGET, read_only = true }
   end
@@ -186,7 +191,7 @@ function plan.labels(p)
     path = p.guest and "native" or "portable", secrets = p.secret_names,
     keep = p.keep, given_back = plan.given_back(p),
     place = p.place, podman_dir = p.podman_dir, user = p.user,
-    address = p.publish_address,
+    address = p.publish_address, mounts = p.extra_mounts,
   }
 end
 

@@ -1,5 +1,6 @@
 --- What the caller of `axo.start` asks for: checked, and copied so that it stays as it was.
 local errors = require "axosandbox.base.errors"
+local extra = require "axosandbox.host.mounts.extra"
 local mounted = require "axosandbox.host.mounts.mounted"
 local narrow = require "axosandbox.start.narrow"
 local naming = require "axosandbox.base.naming"
@@ -42,6 +43,7 @@ local OPTION_SHAPE = {
       type = "table", items = { type = "integer", min = 1, max = 65535 }, check = check_ports,
     },
   } },
+  mounts = extra.RULE,
   post_create = { type = "table", items = "string" },
   env = { type = "table", values = "string", check = check_env },
   env_from = secrets.RULE,
@@ -64,6 +66,7 @@ local OPTION_SHAPE = {
 ---@field ports integer[]
 ---@field optional_image boolean another image may run where policy refuses this one
 ---@field required_ports table<integer, true> those that are not optional
+---@field mounts axo.ExtraMount[]
 ---@field post_create string[]
 ---@field env table<string, string>
 ---@field env_from table<string, axo.SecretSource>
@@ -106,6 +109,7 @@ function request.check(opts, level)
     optional_image = opts.optional ~= nil and opts.optional.image or false,
     ports = ports,
     required_ports = required_ports,
+    mounts = extra.copy(opts.mounts),
     post_create = tables.merged(opts.post_create),
     env = tables.merged(opts.env),
     env_from = secrets.copy(opts.env_from),

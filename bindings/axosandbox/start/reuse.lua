@@ -4,6 +4,7 @@ local errors = require "axosandbox.base.errors"
 local hints = require "axosandbox.base.hints"
 local image = require "axosandbox.podman.image"
 local known = require "axosandbox.session.known"
+local naming = require "axosandbox.base.naming"
 local limits = require "axosandbox.policy.limits"
 local secrets = require "axosandbox.podman.secrets"
 local sessions = require "axosandbox.session.sessions"
@@ -47,12 +48,19 @@ local function looser(record, start)
   end
 end
 
+-- What it has besides its directory is the same, or it is another session.
+local function other_mounts(record, start)
+  local has = naming.format_mounts(record.extra_mounts or {})
+  if has == naming.format_mounts(start.plan.extra_mounts) then return nil end
+  return "other mounts: " .. (has == "" and "none" or has)
+end
+
 local function difference(record, start)
   if record.dir ~= start.asked.dir or not image.same(record.asked_image, start.asked.image) then
     return ("another directory or image: %s, %s"):format(
       record.dir, record.asked_image or "the default image")
   end
-  return excess(record, start) or looser(record, start)
+  return other_mounts(record, start) or excess(record, start) or looser(record, start)
 end
 
 --- Lets go of a session that was found; it goes on.

@@ -3,6 +3,7 @@
 local uv = require "luv"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.base.errors"
+local extra = require "axosandbox.host.mounts.extra"
 local id_map = require "axosandbox.host.id_map"
 local limits = require "axosandbox.policy.limits"
 local log = require "axosandbox.base.log"
@@ -42,16 +43,24 @@ local function verify_limits(start)
   }
 end
 
--- Gives the container's table of mounts, where that can be read.
-local function verify_directory(start)
+-- What the container has otherwise than policy judged it; nil when nothing.
+local function changed(start, entries)
   local asked = start.asked
-  local what = ("the directory %s is not the one that policy judged"):format(asked.dir)
-  if mounted.is_same(start.container, asked.dir, asked.source, asked.identity) then
-    local entries = mount_table.read(start.container.pid)
-    local new = places.unforeseen(entries, asked.dir, asked.places)
-    if not new then return entries end
-    what = ("%s was mounted in the session's directory after policy had judged it"):format(new)
+  if not mounted.is_same(start.container, asked.dir, asked.source, asked.identity) then
+    return ("the directory %s is not the one that policy judged"):format(asked.dir)
   end
+  local new = places.unforeseen(entries, asked.dir, asked.places)
+  if new then
+    return ("%s was mounted in the session's directory after policy had judged it"):format(new)
+  end
+  return extra.changed(start.container, asked.mounts, entries)
+end
+
+-- Gives the container's table of mounts, where that can be read.
+local function verify_directories(start)
+  local entries = mount_table.read(start.container.pid)
+  local what = changed(start, entries)
+  if not what then return entries end
   errors.raise {
     code = "CHANGED", op = "start", message = what .. ": it changed while the container started",
     hint = "find out who replaces it, then start again",
@@ -88,7 +97,7 @@ end
 ---@param start axo.Start gets `limits` and `ports`
 function settle.verify(start)
   verify_owner(start)
-  seal(start, verify_directory(start))
+  seal(start, verify_directories(start))
   verify_limits(start)
   warn_of_logout(start)
   ports.settle(start)

@@ -12,7 +12,7 @@ local CONTAINER = "a session is not a service: --keep leaves it running, "
   .. "`axolua stop ID` ends it, `axolua ps` lists it"
 local LOGS = "what a command prints comes to this terminal; "
   .. "`axolua logs ID TASK` shows a task's output"
-local MOUNTS = "only the session's directory (--dir DIR) is mounted, at the same path inside"
+local MOUNTS = "what a session has mounted is chosen when it starts: axolua run -v SRC:DST"
 local TMPFS = "the container's own /tmp and home can be written, and are gone with the session"
 local VOLUMES = "there are no named volumes; what is to stay goes into the session's directory"
 local IMAGE = "policy decides whether and when an image is pulled (image_trust.lua)"
@@ -46,7 +46,7 @@ local WORDS = {
   ["-a"] = LOGS, ["--attach"] = LOGS, ["--log-driver"] = LOGS, ["--log-opt"] = LOGS,
   ["--sig-proxy"] = "a signal to axolua always ends the command",
   ["--detach-keys"] = "the keys to detach are fixed",
-  ["-v"] = MOUNTS, ["--volume"] = MOUNTS, ["--mount"] = MOUNTS, ["--volume-driver"] = VOLUMES,
+  ["--volume-driver"] = VOLUMES,
   ["--volumes-from"] = VOLUMES, ["--tmpfs"] = TMPFS,
   ["--pull"] = IMAGE, ["--platform"] = IMAGE, ["--arch"] = IMAGE, ["--os"] = IMAGE,
   ["--variant"] = IMAGE, ["--authfile"] = IMAGE, ["--tls-verify"] = IMAGE,
@@ -94,9 +94,12 @@ local OF_PS = {
   ["-l"] = ALL_OF_IT, ["--latest"] = ALL_OF_IT, ["-s"] = ALL_OF_IT, ["--size"] = ALL_OF_IT,
 }
 
+local OF_EXEC = setmetatable(
+  { ["-v"] = MOUNTS, ["--volume"] = MOUNTS, ["--mount"] = MOUNTS }, { __index = WORDS })
+
 -- Whose commands' options: those of `run` where a container is made or entered.
 local OF = {
-  run = WORDS, shell = WORDS, mcp = WORDS, exec = WORDS,
+  run = WORDS, shell = WORDS, mcp = WORDS, exec = OF_EXEC,
   stop = OF_STOP, logs = OF_LOGS, ps = OF_PS,
 }
 

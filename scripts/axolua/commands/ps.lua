@@ -66,6 +66,7 @@ local function describe(session, work)
   return {
     id = session.id, container = session.container, state = session.state,
     image = session.image, dir = session.dir, ports = json.array(session.ports),
+    mounts = json.array(session.mounts),
     created = session.created, age = age_of(session.created), version = session.version,
     owner_alive = session.owner_alive, in_use = session.in_use, kept = session.kept,
     given_back = session.given_back and json.array(session.given_back) or nil,

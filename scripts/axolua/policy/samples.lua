@@ -22,7 +22,7 @@ end
 function samples.sandbox(changes)
   return merged({
     id = "sample", dir = DIR, dir_real = DIR, ports = {}, env = {}, env_names = {},
-    places = {}, mounts = {},
+    places = {}, mounts = {}, extra_mounts = {},
     secret_names = {}, host = {
       uid = uv.getuid(), home = uv.os_homedir(), os = uv.os_uname().sysname,
       rootless = uv.getuid() ~= 0,

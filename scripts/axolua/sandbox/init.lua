@@ -61,6 +61,7 @@ function sandbox.start_options(args)
     image = args.image,
     narrow = narrow,
     ports = args.port,
+    mounts = args.volume,
     optional = { ports = args.optional_port },
     env = command_options.environment(args),
     env_from = secret_sources(args.env_from),
@@ -70,6 +71,8 @@ function sandbox.start_options(args)
     policy = {
       network = args.network,
       user = args.user,
+      allow_mounts = args.allow_mount,
+      allow_writable_mounts = args.allow_writable_mount,
       allow_untrusted_image = args.allow_untrusted_image,
       allow_post_create = args.allow_post_create,
       require_resource_limits = args.require_resource_limits,

@@ -4,6 +4,7 @@ local cli = require "axolua.cli"
 local command_options = require "axolua.cli.command_options"
 local defaults = require "axolua.sandbox.defaults"
 local devcontainer = require "axolua.sandbox.devcontainer"
+local mount_options = require "axolua.sandbox.mount_options"
 
 local start_options = {}
 
@@ -73,6 +74,7 @@ function start_options.add(parser, timeout)
     :convert(read_port)
   parser:option("--optional-port", "Publish this port, or do without where it is held; may be "
     .. "repeated."):argname "N":count "*":action(command_options.append):convert(read_port)
+  mount_options.add(parser)
   command_options.env(parser)
   command_options.timeout(parser, timeout)
   parser:option("--env-from", "A secret for the session's commands, from a file or the output "

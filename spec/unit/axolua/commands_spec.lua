@@ -115,6 +115,8 @@ describe("axolua's command line", function()
     { { "run", "-d", "--rm", "x" }, "%-d and %-%-rm: .*axolua stop ID" },
     { { "exec", "-d", "--timeout", "3", "demo", "x" }, "%-d and %-%-timeout: .*`timeout S`" },
     { { "attach" }, "id" },
+    { { "run", "-v", "data:/x", "true" }, "there are no named volumes" },
+    { { "exec", "-v", "/a:/b", "demo", "ls" }, "^axolua: %-v: not here: .*axolua run %-v" },
     { { "images" }, 'no command "images": .*axolua image ls ' },
     { { "cp", "a" }, "dst" },
     { { "cp", "a", "./b:c" }, "one of the two is ID:PATH" },

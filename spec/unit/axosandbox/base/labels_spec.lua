@@ -28,7 +28,7 @@ describe("labels", function()
       instance = ("0af9"):rep(8), image = "ghcr.io/x/y:1@sha256:00", ports = { 3000, 80 },
       limits = { memory = 1024, cpus = 0.5, pids = 7 }, path = "native",
       secrets = { "TOKEN", "_K2" }, keep = true, given_back = { "setuid", "nested_namespaces" },
-      user = "node:1000", address = "::1",
+      user = "node:1000", address = "::1", mounts = {},
     }, naming.parse_labels(LABELS))
     assert.is_false(naming.parse_labels(with("keep", "no")).keep)
     assert.is_false(naming.parse_labels(with("keep", nil)).keep) -- of an older version

@@ -35,6 +35,60 @@ describe("sandbox.lua", function()
     }, decision)
   end)
 
+  describe("decides on extra mounts", function()
+    local function mount(source, changes)
+      local it = { source = source, source_real = source, target = "/data", writable = false,
+        places = {}, mounts = {} }
+      for key, value in pairs(changes or {}) do it[key] = value end
+      return it
+    end
+    local function decision(fields, ...)
+      return sandbox({ extra_mounts = { ... } }, fields)
+    end
+
+    it("grants none by itself, and says how one is allowed", function()
+      local deny = decision(nil, mount "/srv/cache").deny
+      assert.matches("the directory /srv/cache may not be mounted", deny)
+      assert.matches("%-%-allow%-mount /srv/cache", deny)
+      assert.matches("allow_mounts of the policy table", deny)
+      deny = decision({ allow_mounts = { "/srv" } }, mount("/srv/cache", { writable = true })).deny
+      assert.matches("%-%-allow%-writable%-mount /srv/cache", deny)
+    end)
+
+    it("grants what lies in a directory that is allowed, and no neighbour", function()
+      local allow = { allow_mounts = { "/srv/cache" }, allow_writable_mounts = { "/srv/rw/" } }
+      assert.same({ { source = "/srv/cache/a", target = "/data", writable = false },
+        { source = "/srv/rw", target = "/rw", writable = true } },
+        decision(allow, mount "/srv/cache/a", mount("/srv/rw", { target = "/rw", writable = true }))
+          .mounts)
+      assert.is_string(decision(allow, mount "/srv/cached").deny)
+      assert.is_string(decision({ allow_mounts = { "/" } }, mount "/srv/cache").deny)
+      assert.is_string(decision({ allow_mounts = { "/srv/../srv" } }, mount "/srv/cache").deny)
+      -- One that is refused refuses the session.
+      assert.is_string(decision(allow, mount "/srv/cache", mount "/srv/other").deny)
+    end)
+
+    it("never grants what may be no session's directory, whoever allows it", function()
+      for _, dir in ipairs { "/etc", "/usr/share/doc", "/home/me", "/home/me/.ssh", "/root/.aws",
+        "/var/lib/containers", "/", "/home/other" } do
+        assert.is_string(decision({ allow_mounts = { dir, "/" } }, mount(dir)).deny, dir)
+      end
+      local allow = { allow_mounts = { "/srv/x", "/etc/ssl" } }
+      assert.is_string(decision(allow, mount("/srv/x", { source_real = "/etc/ssl" })).deny)
+      assert.is_string(decision(allow, mount("/etc/ssl", { source_real = "/srv/x" })).deny)
+    end)
+
+    it("knows them by where they really lie", function()
+      local it = mount("/srv/x", {
+        places = { { at = "/srv/x", root = "/etc", device = "8:1" } },
+        mounts = { { at = "/", root = "/", device = "8:1" },
+          { at = "/srv/x", root = "/etc", device = "8:1" } },
+      })
+      local deny = decision({ allow_mounts = { "/srv/x" } }, it).deny
+      assert.matches("it is /etc by another name", deny)
+    end)
+  end)
+
   describe("knows a directory by where it really lies", function()
     local function place(at, root, device)
       return { at = at, root = root, device = device or "8:1" }
