@@ -118,15 +118,14 @@ typedef struct axo_run_spec {
   const char *image; /* required: a reference that axo_reference_parse accepts;
                         emitted in full, by its digest alone if it has one */
   const char *const
-      *command;         /* NULL-terminated; replaces ENTRYPOINT and CMD; required */
-  const char *workdir;  /* absolute, or NULL */
-  const char *user;     /* NAME|UID[:GROUP|GID], or NULL for the image's */
-  const char *network;  /* "bridge" or "none"; NULL is "none" */
-  const char *runtime;  /* OCI runtime name or absolute path, or NULL */
-  const char *pull;     /* "never", "missing" or "always"; NULL is "never" */
-  const char *pidfile;  /* absolute path that podman writes, or NULL */
-  const char *cidfile;  /* absolute path that podman writes, or NULL */
-  const char *hostname; /* or NULL */
+      *command;        /* NULL-terminated; replaces ENTRYPOINT and CMD; required */
+  const char *workdir; /* absolute, or NULL */
+  const char *user;    /* NAME|UID[:GROUP|GID], or NULL for the image's */
+  const char *network; /* "bridge" or "none"; NULL is "none" */
+  const char *runtime; /* OCI runtime name or absolute path, or NULL */
+  const char *pull;    /* "never", "missing" or "always"; NULL is "never" */
+  const char *pidfile; /* absolute path that podman writes, or NULL */
+  const char *cidfile; /* absolute path that podman writes, or NULL */
   const char *seccomp; /* required: an absolute path in a directory that nobody else may
                           write, where podman (if it is elsewhere, too) can read it. The
                           builder writes the profile there, in place of what is there;
@@ -148,7 +147,6 @@ typedef struct axo_run_spec {
   bool init;              /* --init: podman's own reaper as PID 1 */
   bool http_proxy;        /* pass the host's proxy variables in; podman's default is
                              true, ours is false: they often carry credentials */
-  bool cgroups_disabled;  /* --cgroups=disabled; crun only */
   bool setuid;            /* set-id bits may be set on files. Never where a user of the
                              host may run what root of the container leaves behind */
   bool nested_namespaces; /* user namespaces, mounts in them, and CAP_SETFCAP */

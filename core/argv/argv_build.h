@@ -55,7 +55,6 @@ void axo__check_name(axo__build_t *b, const char *what, const char *name);
 void axo__check_path(axo__build_t *b, const char *what, const char *path);
 void axo__check_mount_path(axo__build_t *b, const char *what, const char *path);
 void axo__check_user(axo__build_t *b, const char *user);
-void axo__check_hostname(axo__build_t *b, const char *hostname);
 void axo__check_runtime(axo__build_t *b, const char *runtime);
 void axo__check_env(axo__build_t *b, const axo_pair_t *pair);
 void axo__check_label(axo__build_t *b, const axo_pair_t *pair);

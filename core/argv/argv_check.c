@@ -6,7 +6,6 @@
 
 #define NAME_MAX_BYTES 128
 #define USER_MAX_BYTES 256
-#define HOSTNAME_MAX_BYTES 63
 
 void axo__build_fail(axo__build_t *b, int code, const char *hint, const char *fmt,
                      ...) {
@@ -115,18 +114,6 @@ void axo__check_user(axo__build_t *b, const char *user) {
       (group && !is_user_part(group, strlen(group)))) {
     axo__build_fail(b, UV_EINVAL, "write it as USER or USER:GROUP, names or numbers",
                     "invalid user: %.160s", user);
-  }
-}
-
-void axo__check_hostname(axo__build_t *b, const char *hostname) {
-  if (b->status || !hostname) {
-    return;
-  }
-  size_t len = strlen(hostname);
-  if (len == 0 || len > HOSTNAME_MAX_BYTES || !is_alnum(hostname[0]) ||
-      !has_only(hostname, len, ".-")) {
-    axo__build_fail(b, UV_EINVAL, "use letters, digits, '.' and '-', at most 63",
-                    "invalid host name: %.100s", hostname);
   }
 }
 

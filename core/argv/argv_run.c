@@ -68,8 +68,6 @@ static void add_identity(axo__build_t *b, const axo_run_spec_t *spec) {
   axo__option(b, "pull", pull);
   axo__check_runtime(b, spec->runtime);
   axo__option(b, "runtime", spec->runtime);
-  axo__check_hostname(b, spec->hostname);
-  axo__option(b, "hostname", spec->hostname);
   axo__check_user(b, spec->user);
   axo__option(b, "user", spec->user);
   if (spec->init) {
@@ -222,9 +220,6 @@ static void add_limits(axo__build_t *b, const axo_run_spec_t *spec) {
   }
   for (size_t i = 0; i < spec->ulimit_count; i++) {
     add_ulimit(b, &spec->ulimits[i]);
-  }
-  if (spec->cgroups_disabled) {
-    axo__arg(b, "--cgroups=disabled");
   }
 }
 

@@ -154,7 +154,6 @@ void pattern_compile(void) {
 }
 
 bool pattern_sees_cr(void) { return it.sees_cr; }
-bool pattern_is_literal(void) { return it.is_literal; }
 
 const char *pattern_skip(const char *from, const char *end) {
   size_t length = (size_t)(end - from);

@@ -96,8 +96,6 @@ int pattern_find(const char *line, size_t length, ax_span_t *span);
 /* Where the next line that can match has the text that it must have; NULL: none of them
  * can. `from` itself when nothing is known about them. */
 const char *pattern_skip(const char *from, const char *end);
-/* The text that pattern_skip found is all of the pattern. */
-bool pattern_is_literal(void);
 
 /* ---- literal.c
  * ------------------------------------------------------------------------ */

@@ -110,7 +110,6 @@ static inline axo_run_spec_t full(void) {
   spec.pull = "missing";
   spec.pidfile = "/run/x/pid";
   spec.cidfile = "/run/x/cid";
-  spec.hostname = "demo-1";
   spec.mounts = full_mounts;
   spec.mount_count = COUNT(full_mounts);
   spec.env = full_env;
@@ -126,7 +125,6 @@ static inline axo_run_spec_t full(void) {
   spec.pids = 512;
   spec.init = true;
   spec.http_proxy = true;
-  spec.cgroups_disabled = true;
   return spec;
 }
 

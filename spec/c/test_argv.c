@@ -68,7 +68,6 @@ static void run_full(void **state) {
       "--pull=missing",
       "--pidfile=/run/x/pid",
       "--cidfile=/run/x/cid",
-      "--hostname=demo-1",
       "--mount=type=bind,\"source=/home/me/p\",\"target=/home/me/p\",nosuid,nodev",
       "--mount=type=bind,\"source=/srv/x\",\"target=/opt/x\",nosuid,nodev,readonly",
       "--env=LANG=C.UTF-8",
@@ -85,7 +84,6 @@ static void run_full(void **state) {
       "--pids-limit=512",
       "--init",
       "--http-proxy=true",
-      "--cgroups=disabled",
   };
   axo_run_spec_t spec = full();
   axo_argv_t *argv = run_ok(&spec);

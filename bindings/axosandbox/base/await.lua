@@ -228,10 +228,11 @@ end
 --- A sequence as an operation: `body` runs in a coroutine from the next turn of the loop.
 ---@param body fun(): any, axo.Error?
 ---@param callback fun(err: axo.Error?, ...)?
-function await.sequence(body, callback)
+---@param cancel fun()? what is returned with a callback has it as `:cancel()`
+function await.sequence(body, callback, cancel)
   return await.call(function(done)
     await.defer(function() await.spawn(body, done) end)
-    return true
+    return cancel and { cancel = cancel } or true
   end, callback)
 end
 

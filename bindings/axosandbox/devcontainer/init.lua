@@ -32,8 +32,10 @@ local LOAD_SHAPE = {
   policy = "table",
 }
 
-local function failure(path, message, code)
-  return nil, errors.new {
+local must = errors.must
+
+local function fail(path, message, code)
+  errors.raise {
     code = code or "INVALID", op = "devcontainer", message = ("%s: %s"):format(path, message),
     hint = hints.TABLE.devcontainer.lua,
   }
@@ -78,9 +80,9 @@ end
 local function decode(path, text, reports)
   local config, problem, duplicates = jsonc.decode(text)
   if problem then
-    return failure(("%s:%d:%d"):format(path, problem.line, problem.column), problem.message)
+    fail(("%s:%d:%d"):format(path, problem.line, problem.column), problem.message)
   end
-  if not jsonc.is_object(config) then return failure(path .. ":1:1", "expected an object") end
+  if not jsonc.is_object(config) then fail(path .. ":1:1", "expected an object") end
   for _, it in ipairs(duplicates) do
     reports:add(it.key, "warning", ("twice in one object (line %d); the last one counts"):format(
       it.line))
@@ -161,40 +163,27 @@ end
 
 -- ---- policy ----------------------------------------------------------------------------
 
-local function policy_of(overrides, level)
-  local called, set, err = pcall(policy.new, overrides)
-  if not called then error(set, level + 1) end
-  return set, err
-end
-
 -- What may be read of this machine, and what the session will have.
 local function decide(reading, asked, set)
-  local decision, err = start.decide_sandbox(set, asked)
-  if not decision then return nil, err end
+  local decision = must(start.decide_sandbox(set, asked))
   reading.limits = limits.normalise(decision.limits) or {}
   reading.project_env = decision.project_env or {}
   return decision.local_env or {}
 end
 
 local function read(asked, set, opts)
-  local ok, err = request.find_directory(asked)
-  if not ok then return nil, err end
+  must(request.find_directory(asked))
   local reading = { root = asked.dir, reports = report.new() }
-  local allowed, relative, text, config
-  allowed, err = decide(reading, asked, set)
-  if not allowed then return nil, err end
-  relative, err = file.find(asked.source, opts.name)
-  if not relative then return nil, err end
+  local allowed = decide(reading, asked, set)
+  local relative = must(file.find(asked.source, opts.name))
   reading.path = ("%s/%s"):format(reading.root, relative)
   reading.id = id_of(reading.root, reading.path)
-  text, err = file.read(asked.source, relative)
-  if not text then return nil, err end
-  config, err = decode(reading.path, text, reading.reports)
-  if not config then return nil, err end
+  local text = must(file.read(asked.source, relative))
+  local config = decode(reading.path, text, reading.reports)
   local read_well, result = pcall(substitute, reading, config, allowed)
   if read_well then return describe(reading, result, opts) end
   if type(result) ~= "table" then error(result, 0) end
-  return failure(reading.path, ("%s: %s"):format(result.property, result.message))
+  fail(reading.path, ("%s: %s"):format(result.property, result.message))
 end
 
 ---@class axo.Devcontainer
@@ -226,19 +215,14 @@ end
 function devcontainer.load(dir, opts)
   opts = options.check(LOAD_SHAPE, opts, "axosandbox.devcontainer.load", 2)
   local asked = request.check({ id = opts.id or "devcontainer", dir = dir }, 2)
-  local set, err = policy_of(opts.policy, 2)
+  local set, err = policy.checked(opts.policy, 2)
   if not set then return nil, err end
-  return read(asked, set, opts)
+  return errors.try(read, asked, set, opts)
 end
 
 -- ---- starting --------------------------------------------------------------------------
 
 local SHAPE = { on_output = "function", confirm = "function" }
-
-local function split(opts, callback)
-  if type(opts) == "function" then return nil, opts end
-  return opts, callback
-end
 
 local function step(steps, begin)
   return await.call(function(done)
@@ -250,29 +234,14 @@ local function step(steps, begin)
 end
 
 local function start_and_enter(steps, description, opts)
-  local sb, err = step(steps, function(done) return start.start(description.options, done) end)
-  if not sb then return nil, err end
-  local result
-  result, err = step(steps, function(done) return lifecycle.enter(sb, description, opts, done) end)
+  local sb = must(step(steps, function(done) return start.start(description.options, done) end))
+  local result, err = step(steps, function(done)
+    return lifecycle.enter(sb, description, opts, done)
+  end)
   if result then return sb, result end
   -- One that ran before (`reuse`) goes on.
   sb:__close()
   return nil, err
-end
-
-local function cancellable(body, callback)
-  return await.call(function(done)
-    local steps = {}
-    await.defer(function()
-      await.spawn(function() return body(steps) end, done)
-    end)
-    return {
-      cancel = function()
-        steps.cancelled = true
-        if steps.current then steps.current:cancel() end
-      end,
-    }
-  end, callback)
 end
 
 --- Starts a session of a description and enters it: `axo.start` and `axo.devcontainer.enter`.
@@ -290,11 +259,15 @@ end
 ---@param callback fun(err: axo.Error?, sb: axo.Sandbox?, result: axo.LifecycleResult?)?
 ---@return axo.Sandbox? sandbox, axo.LifecycleResult|axo.Error|nil result
 function devcontainer.start(description, opts, callback)
-  opts, callback = split(opts, callback)
-  opts = options.check(SHAPE, opts, "axosandbox.devcontainer.start", 2)
+  opts, callback = options.arguments(SHAPE, opts, callback, "axosandbox.devcontainer.start")
   request.check(description.options, 2)
-  policy_of(description.options.policy, 2)
-  return cancellable(function(steps) return start_and_enter(steps, description, opts) end, callback)
+  policy.checked(description.options.policy, 2)
+  local steps = {}
+  return await.sequence(function() return start_and_enter(steps, description, opts) end, callback,
+    function()
+      steps.cancelled = true
+      if steps.current then steps.current:cancel() end
+    end)
 end
 
 --- Enters a session, started or opened, as its devcontainer.json has it. From now on its
@@ -315,8 +288,7 @@ end
 ---@param callback fun(err: axo.Error?, result: axo.LifecycleResult?)?
 ---@return axo.LifecycleResult? result, axo.Error? err
 function devcontainer.enter(sb, description, opts, callback)
-  opts, callback = split(opts, callback)
-  opts = options.check(SHAPE, opts, "axosandbox.devcontainer.enter", 2)
+  opts, callback = options.arguments(SHAPE, opts, callback, "axosandbox.devcontainer.enter")
   return lifecycle.enter(sb, description, opts, callback)
 end
 

@@ -20,6 +20,8 @@ local variables = require "axosandbox.devcontainer.variables"
 
 local lifecycle = {}
 
+local must = errors.must
+
 local TAIL = 2048
 -- Linux takes an argument of 128 KiB.
 local MAX_BYTES = 120 * 1024
@@ -53,9 +55,9 @@ function Entry:off_the_clock(fn, ...)
   return fn(...)
 end
 
-function Entry:stopped()
-  if not self.cancelled then return nil end
-  return errors.new {
+function Entry:check_stopped()
+  if not self.cancelled then return end
+  errors.raise {
     code = "CANCELLED", op = "devcontainer", message = "the lifecycle commands were cancelled",
   }
 end
@@ -76,23 +78,19 @@ local function remote_user(entry)
   local wanted = entry.description.remote.user
   if not wanted then return nil end
   local asked = request.check(entry.description.options, 1)
-  local found, err = request.find_directory(asked)
-  if not found then return nil, err end
+  must(request.find_directory(asked))
   if not runs_as_asked(asked.image, entry.record.image) then
     entry:warn(("remoteUser %s is not used: another image runs"):format(wanted))
     return nil
   end
-  local decision
-  decision, err = start.decide_sandbox(entry.record.policy, asked, wanted)
-  if not decision then return nil, err end
+  local decision = must(start.decide_sandbox(entry.record.policy, asked, wanted))
   if decision.remote_user == wanted and decision.user == asked.user then return wanted end
   entry:warn(("remoteUser %s is not used: policy decided on another user"):format(wanted))
 end
 
 local function container_env(entry)
   local client, record = entry.record.client, entry.record
-  local container, err = client:inspect(record.container_id, "devcontainer")
-  if not container then return nil, err end
+  local container = must(client:inspect(record.container_id, "devcontainer"))
   local env = {}
   for _, pair in ipairs(container.Config and container.Config.Env or {}) do
     local name, value = tostring(pair):match "^([^=]*)=(.*)$"
@@ -103,18 +101,15 @@ end
 
 -- Asked for once, and only where it is needed.
 local function known_env(entry)
-  local err
-  if not entry.container_env then entry.container_env, err = container_env(entry) end
-  return entry.container_env, err
+  entry.container_env = entry.container_env or container_env(entry)
+  return entry.container_env
 end
 
 local function remote_env(entry)
   local env = {}
   for name, value in pairs(entry.description.remote.env) do
     if variables.needs_container(value) then
-      local known, err = known_env(entry)
-      if not known then return nil, err end
-      value = variables.in_container(value, known, properties.MAX_VALUE)
+      value = variables.in_container(value, known_env(entry), properties.MAX_VALUE)
       if not value then entry:warn(("remoteEnv.%s is not set: it is too long"):format(name)) end
     end
     env[name] = value
@@ -129,15 +124,11 @@ local function labels_of(list)
 end
 
 local function settle(entry)
-  local user, env, err
-  user, err = remote_user(entry)
-  if err then return nil, err end
-  env, err = remote_env(entry)
-  if not env then return nil, err end
-  entry.state.defaults = { env = env, user = user, cwd = entry.description.remote.cwd }
+  entry.state.defaults = {
+    user = remote_user(entry), env = remote_env(entry), cwd = entry.description.remote.cwd,
+  }
   entry.state.labels = labels_of(entry.description.ports)
   state.apply(entry.record, entry.state)
-  return true
 end
 
 -- An image without `test` leaves it open.
@@ -175,7 +166,7 @@ local function resolved(entry, command)
   local argv, left = {}, MAX_BYTES
   for i, word in ipairs(command.argv) do
     if variables.needs_container(word) then
-      local known, err = known_env(entry)
+      local known, err = errors.try(known_env, entry)
       if not known then return nil, err.message end
       word = variables.in_container(word, known, left)
     end
@@ -296,10 +287,10 @@ end
 
 local function decide(entry, event)
   local record = entry.record
-  return record.policy:decide("post_create", {
+  return must(record.policy:decide("post_create", {
     commands = texts_of(event), event = event.event, image = record.image, id = record.id,
     dir = record.dir,
-  })
+  }))
 end
 
 local function fail(entry, failed, counts)
@@ -307,14 +298,13 @@ local function fail(entry, failed, counts)
   local text = failed.command == failed.event and failed.event
     or ("%s (%s)"):format(failed.event, failed.command)
   if counts then
-    return nil, errors.new {
+    errors.raise {
       code = "POST_CREATE", op = "devcontainer", message = ("%s: %s"):format(text, failed.message),
       hint = hints.TABLE.post_create.lua,
     }
   end
   entry:warn(("devcontainer.json: %s: %s; the later ones do not run"):format(text, failed.message),
     true)
-  return true
 end
 
 local function agreed(entry, event, commands)
@@ -324,33 +314,27 @@ end
 local function run_event(entry, event)
   local before = failed_before(entry, event)
   if before then return fail(entry, before) end
-  if is_done(entry, event) then return skip(entry, event, "done") or true end
-  local decision, err = decide(entry, event)
-  if not decision then return nil, err end
+  if is_done(entry, event) then return skip(entry, event, "done") end
+  local decision = decide(entry, event)
   if decision.warning then entry:warn(decision.warning) end
   unmet.tell_of_commands(entry, entry.record.policy, decision)
   if decision.ask then decision.run = agreed(entry, event, decision.commands) end
-  err = entry:stopped()
-  if err then return nil, err end
-  if not decision.run then return skip(entry, event, "policy") or true end
+  entry:check_stopped()
+  if not decision.run then return skip(entry, event, "policy") end
   local failed = perform(entry, event, decision)
-  err = entry:stopped()
-  if err then return nil, err end
+  entry:check_stopped()
   table.insert(entry.result.ran, event.event)
-  if failed then return fail(entry, failed, decision.on_failure == "fail") end
-  return true
+  if failed then fail(entry, failed, decision.on_failure == "fail") end
 end
 
 local function run_events(entry)
   for _, event in ipairs(entry.description.lifecycle) do
-    local ok, err = true, entry:stopped()
-    if err then return nil, err end
+    entry:check_stopped()
     if entry.result.failed then
       skip(entry, event, "failure")
     else
-      ok, err = run_event(entry, event)
+      run_event(entry, event)
     end
-    if not ok then return nil, err end
   end
   return entry.result
 end
@@ -364,18 +348,16 @@ end
 
 local function enter(entry)
   if entry.record.kind == "attached" then
-    return nil, errors.new {
+    errors.raise {
       code = "ATTACHED", op = "devcontainer",
       message = "a container that was attached to has no devcontainer.json of its own",
       hint = hints.TABLE.open_instead.lua,
     }
   end
   local lock <close>, err = core.lock(entry.record.runtime_dir .. "/devcontainer.lock", true)
-  if not lock and err.code ~= "EBUSY" then return nil, err end
+  if not lock and err.code ~= "EBUSY" then error(err, 0) end
   entry.state = state.of(entry.record)
-  local ok
-  ok, err = settle(entry)
-  if not ok then return nil, err end
+  settle(entry)
   warn_where_it_cannot_write(entry)
   if not lock then return leave_to_others(entry) end
   local kept, problem = state.keep(entry.record, entry.state)
@@ -403,12 +385,8 @@ function lifecycle.enter(sb, description, opts, callback)
     id = session.record(sb).id, asked = { confirm = opts.confirm, dir = session.record(sb).dir },
     running = {}, warned = {}, result = { ran = {}, skipped = {} },
   }, Entry)
-  return await.call(function(done)
-    await.defer(function()
-      await.spawn(function() return enter(entry) end, done)
-    end)
-    return { cancel = function() cancel(entry) end }
-  end, callback)
+  return await.sequence(function() return enter(entry) end, callback,
+    function() cancel(entry) end)
 end
 
 return lifecycle

@@ -343,9 +343,7 @@ end
 ---@return axo.PodmanFound? found, axo.Error?
 function podman.detect(callback)
   return await.sequence(function()
-    local client, err = podman.client()
-    if not client then return nil, err end
-    return podman.describe(client)
+    return podman.describe(errors.must(podman.client()))
   end, callback)
 end
 

@@ -85,20 +85,16 @@ end
 local function describe_or_start(client)
   local found, err = podman.describe(client)
   if found or uv.os_uname().sysname ~= "Darwin" then return found, err end
-  local started
-  started, err = install.start_machine(client)
-  if not started then return nil, err end
+  errors.must(install.start_machine(client))
   return podman.describe(client)
 end
 
 local function ensure_ready(opts)
   local client, err = podman.client()
   if not client then
-    if not opts.allow_install or err.code ~= "ENOENT" then return nil, err end
-    local ok, problem = install_podman(opts.timeout or INSTALL_TIMEOUT)
-    if not ok then return nil, problem end
-    client, err = podman.client()
-    if not client then return nil, err end
+    if not opts.allow_install or err.code ~= "ENOENT" then error(err, 0) end
+    errors.must(install_podman(opts.timeout or INSTALL_TIMEOUT))
+    client = errors.must(podman.client())
   end
   return describe_or_start(client)
 end

@@ -220,6 +220,16 @@ function Policy:chain(name)
   return chain
 end
 
+--- The same for a public function: a mistake in `overrides` is its caller's.
+---@param overrides table?
+---@param level integer of that caller, as in `error`
+---@return axo.Policy? set, axo.Error?
+function policy.checked(overrides, level)
+  local called, set, err = pcall(policy.new, overrides)
+  if not called then error(set, level + 1) end
+  return set, err
+end
+
 -- ---- deciding -------------------------------------------------------------------------
 
 local function check_files(files, dirs)

@@ -16,6 +16,7 @@ local login = require "axosandbox.host.login"
 local native = require "axosandbox.way.native"
 local naming = require "axosandbox.base.naming"
 local options = require "axosandbox.base.options"
+local path = require "axosandbox.base.text.path"
 local place = require "axosandbox.host.place"
 local podman = require "axosandbox.podman"
 local portable = require "axosandbox.way.portable"
@@ -27,6 +28,8 @@ local session_list = require "axosandbox.session.list"
 local session_lock = require "axosandbox.host.session_lock"
 
 local sessions = {}
+
+local must = errors.must
 
 local OPEN_SHAPE = { policy = "table" }
 
@@ -55,44 +58,28 @@ function sessions.session(record)
   return sandbox.new(record, way)
 end
 
-local function failure(code, message, hint, op)
-  return nil, errors.new { code = code, op = op or "open", message = message, hint = hint }
+-- What fails here is raised, and caught where a sequence ends.
+local function fail(code, message, hint, op)
+  errors.raise { code = code, op = op or "open", message = message, hint = hint }
 end
 
-local function unknown(id, op)
-  local _, err = failure("NOT_FOUND", "there is no session " .. id,
-    hints.TABLE.list_sessions.lua, op)
-  return err
-end
-
-local function unknown_container(name)
-  local _, err = failure("NOT_FOUND", "there is no container " .. name,
-    "podman ps --all lists them")
-  return err
-end
-
-local function existing_container(client, name, op, otherwise)
+-- `what` there would have to be: "session ID", "container NAME".
+local function existing_container(client, name, op, what, hint)
   local container, err = client:inspect(name, op)
-  if container or not podman.is_missing(err) then return container, err end
-  return nil, otherwise
+  if container then return container end
+  if podman.is_missing(err) then fail("NOT_FOUND", "there is no " .. what, hint, op) end
+  error(err, 0)
 end
 
--- `what` it is for its user: "session ID", "container NAME".
 local function check_running(container, name, what)
   if container.State and container.State.Paused then
-    return failure("PAUSED", ("the %s is paused"):format(what), "podman unpause " .. name)
+    fail("PAUSED", ("the %s is paused"):format(what), "podman unpause " .. name)
   end
   if not (container.State and container.State.Running) then
-    return failure("NOT_RUNNING", ("the %s is not running"):format(what) .. login.reminder(),
+    fail("NOT_RUNNING", ("the %s is not running"):format(what) .. login.reminder(),
       hints.TABLE.start_again.lua)
   end
   return container
-end
-
-local function running_container(client, name, what, otherwise)
-  local container, err = existing_container(client, name, "open", otherwise)
-  if not container then return nil, err end
-  return check_running(container, name, what)
 end
 
 local function published_ports(container, asked)
@@ -152,7 +139,7 @@ end
 local function session_of(container, id, op)
   local session, problem = naming.session_of(container.Name, labels_of(container))
   if session then return session end
-  return failure("NOT_FOUND", ("the container %s is not a session's%s"):format(
+  fail("NOT_FOUND", ("the container %s is not a session's%s"):format(
     naming.container(id), problem and ": " .. problem or ""), nil, op)
 end
 
@@ -162,12 +149,11 @@ local function seal_again(record)
 end
 
 local function open_at(client, set, container, session, at, lost)
-  local record, err = known.record(client, set, session, {
+  local record = must(known.record(client, set, session, {
     id = container.Id, pid = pid_of(client, container), image = container.ImageName,
     network = container.HostConfig and container.HostConfig.NetworkMode,
     ports = published_ports(container, session.ports),
-  }, at)
-  if not record then return nil, err end
+  }, at))
   if record.pid then record.link_dir, record.no_link = link_dir_of(container, session, at) end
   record.no_link = lost or record.no_link
   seal_again(record)
@@ -176,47 +162,38 @@ end
 
 -- What podman says of a session, and where its files are.
 local function find(client, id, op)
-  local container, err = existing_container(client, naming.container(id), op,
-    unknown(id, op))
-  if not container then return nil, err end
-  local session
-  session, err = session_of(container, id, op)
-  if not session then return nil, err end
+  local container = existing_container(client, naming.container(id), op, "session " .. id,
+    hints.TABLE.list_sessions.lua)
+  local session = session_of(container, id, op)
   local at, lost = place.find(session)
-  if not at then return nil, lost end
-  return { container = container, session = session, at = at, lost = lost }
+  return { container = container, session = session, at = must(at, lost), lost = lost }
 end
 
--- Calls fn with what podman says, and the lock of the session. Who looks holds the lock where it
--- would be, and then the one where it is.
+-- Calls fn with what podman says, and the lock of the session, which a record that it returns keeps.
+-- Who looks holds the lock where it would be, and then the one where it is.
 local function with_lock(client, id, op, fn)
-  local own, err = place.own(id)
-  if not own then return nil, err end
-  local lock
-  lock, err = known.share(own, id, op)
-  if not lock then return nil, err end
-  local found
-  found, err = find(client, id, op)
-  if found and not found.at:is(own) then
-    session_lock.release(lock, own)
-    own, found = found.at, nil
-    lock, err = known.share(own, id, op)
-    if lock then found, err = find(client, id, op) end
+  local at = must(place.own(id))
+  local lock, record = must(known.share(at, id, op)), nil
+  local _ <close> = errors.finally(function()
+    if lock and not record then session_lock.release(lock, at) end
+  end)
+  local found = find(client, id, op)
+  if not found.at:is(at) then
+    session_lock.release(lock, at)
+    at, lock = found.at, nil
+    lock = must(known.share(at, id, op))
+    found = find(client, id, op)
   end
-  local result
-  if found then result, err = fn(found, lock) end
-  if lock and (result == nil or result == true) then session_lock.release(lock, own) end
-  return result, err
+  record = fn(found, lock)
+  return record
 end
 
 local function take_by_podman(client, set, id)
   return with_lock(client, id, "open", function(found, lock)
-    local container, err = check_running(found.container, naming.container(id), "session " .. id)
-    if not container then return nil, err end
-    local record
-    record, err = open_at(client, set, container, found.session, found.at, found.lost)
-    if record then record.lock = lock end
-    return record, err
+    local container = check_running(found.container, naming.container(id), "session " .. id)
+    local record = open_at(client, set, container, found.session, found.at, found.lost)
+    record.lock = lock
+    return record
   end)
 end
 
@@ -228,52 +205,37 @@ end
 function sessions.take(client, set, id)
   local record, err = known.take(client, set, id)
   if record or err then return record, err end
-  return take_by_podman(client, set, id)
+  return errors.try(take_by_podman, client, set, id)
 end
 
 -- Of a session that was just listed, without asking podman again.
 local function take_listed(client, set, info)
-  local _, err = check_running({
+  check_running({
     State = { Paused = info.state == "paused", Running = info.running },
   }, info.container, "session " .. info.id)
-  if err then return nil, err end
   if not info.place then
-    return failure("NOT_RUNNING",
-      ("the directory of the files of session %s cannot be used"):format(info.id))
+    fail("NOT_RUNNING", ("the directory of the files of session %s cannot be used"):format(info.id))
   end
-  local lock
-  lock, err = known.share(info.place, info.id)
-  if not lock then return nil, err end
-  local record
-  record, err = known.record(client, set, info.labels, {
+  local lock = must(known.share(info.place, info.id))
+  local record, err = known.record(client, set, info.labels, {
     id = info.container_id, pid = info.pid, image = info.image, ports = info.ports,
   }, info.place)
   if not record then
     session_lock.release(lock, info.place)
-    return nil, err
+    error(err, 0)
   end
   record.lock = lock
   seal_again(record)
   return record
 end
 
-local function policy_of(opts, level)
-  local called, set, err = pcall(policy.new, opts.policy)
-  if not called then error(set, level + 1) end
-  return set, err
-end
-
-local function split(opts, callback)
-  if type(opts) == "function" then return nil, opts end
-  return opts, callback
-end
-
-local function as_session(body, callback)
+local function as_session(set, set_error, body, callback)
   return await.sequence(function()
-    local record, err = body()
-    local sb = record and sessions.session(record)
-    if sb then audit_session.opened(record, sb) end
-    return sb, err
+    local client = must(podman.client())
+    local record = body(client, must(set, set_error))
+    local sb = sessions.session(record)
+    audit_session.opened(record, sb)
+    return sb
   end, callback)
 end
 
@@ -295,16 +257,13 @@ end
 ---@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
 ---@return axo.Sandbox? sandbox, axo.Error? err
 function sessions.open(id, opts, callback)
-  opts, callback = split(opts, callback)
   local info = type(id) == "table" and id or nil
   check_id(info and info.id or id, "axosandbox.open", 2)
-  opts = options.check(OPEN_SHAPE, opts, "axosandbox.open", 2)
-  local set, set_error = policy_of(opts, 2)
-  return as_session(function()
-    local client, err = podman.client()
-    if not client or not set then return nil, err or set_error end
+  opts, callback = options.arguments(OPEN_SHAPE, opts, callback, "axosandbox.open")
+  local set, set_error = policy.checked(opts.policy, 2)
+  return as_session(set, set_error, function(client)
     if info then return take_listed(client, set, info) end
-    return sessions.take(client, set, id)
+    return must(sessions.take(client, set, id))
   end, callback)
 end
 
@@ -313,7 +272,7 @@ local function remove_found(client, id, found)
   local ok, err = leftovers.remove(client:for_session(found.session), found.container.Id)
   if ok then leftovers.remove_directory(found.at:path()) end
   audit_session.stopped(id, naming.container(id), err)
-  return ok, err
+  must(ok, err)
 end
 
 --- Ends a session by its id, whoever started it and whatever state it is in: running, paused or
@@ -331,11 +290,9 @@ end
 function sessions.stop(id, callback)
   check_id(id, "axosandbox.stop", 2)
   return await.sequence(function()
-    local client, err = podman.client()
-    if not client then return nil, err end
-    return with_lock(client, id, "stop", function(found)
-      return remove_found(client, id, found)
-    end)
+    local client = must(podman.client())
+    with_lock(client, id, "stop", function(found) remove_found(client, id, found) end)
+    return true
   end, callback)
 end
 
@@ -347,33 +304,22 @@ local function warn_of_labels(record, problem)
   log.emit("warn", text, { op = "attach", container = record.container })
 end
 
-local function is_beneath(path, dir)
-  return dir == "/" or (path .. "/"):sub(1, #dir + 1) == dir .. "/"
-end
-
 local function attach_record(client, set, name, dir)
-  local container, err = running_container(client, name, "container " .. name,
-    unknown_container(name))
-  if not container then return nil, err end
+  local what = "container " .. name
+  local container = check_running(
+    existing_container(client, name, "open", what, "podman ps --all lists them"), name, what)
   local session, problem = naming.session_of(container.Name, labels_of(container))
   session = session or { limits = {}, ports = {} }
-  local at
-  if session.id then
-    at, err = place.find(session)
-    if not at then return nil, err end
-  end
+  local at = session.id and must(place.find(session))
   local record = record_of(client, set, container, session, at)
   record.kind, record.id, record.container, record.dir = "attached", name, name, dir
-  if session.dir and not is_beneath(dir, session.dir) then record.mounted = nil end
+  if session.dir and not path.is_in(dir, session.dir) then record.mounted = nil end
   -- No id begins with "@": the files of a foreign container never meet a session's.
-  record.runtime_dir, err = host.session_dir("@" .. container.Id:sub(1, 16))
-  if not record.runtime_dir then return nil, err end
+  record.runtime_dir = must(host.session_dir("@" .. container.Id:sub(1, 16)))
   if problem then warn_of_labels(record, problem) end
   if session.id then seal_again(record) end
   if at then
-    record.lock, err = known.share(at, session.id)
-    record.place = at
-    if not record.lock then return nil, err end
+    record.lock, record.place = must(known.share(at, session.id)), at
   end
   return record
 end
@@ -396,16 +342,13 @@ end
 ---@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
 ---@return axo.Sandbox? sandbox, axo.Error? err
 function sessions.attach(container, dir, opts, callback)
-  opts, callback = split(opts, callback)
   local problem = type(container) ~= "string" and "the container must be a string"
     or naming.check_container(container)
     or (type(dir) ~= "string" or dir:sub(1, 1) ~= "/") and "the directory must be an absolute path"
   if problem then error("axosandbox.attach: " .. problem, 2) end
-  opts = options.check(OPEN_SHAPE, opts, "axosandbox.attach", 2)
-  local set, set_error = policy_of(opts, 2)
-  return as_session(function()
-    local client, err = podman.client()
-    if not client or not set then return nil, err or set_error end
+  opts, callback = options.arguments(OPEN_SHAPE, opts, callback, "axosandbox.attach")
+  local set, set_error = policy.checked(opts.policy, 2)
+  return as_session(set, set_error, function(client)
     return attach_record(client, set, container, naming.tidy_path(dir))
   end, callback)
 end
@@ -419,9 +362,7 @@ end
 ---@return axo.SessionInfo[]? list, axo.Error?
 function sessions.list(callback)
   return await.sequence(function()
-    local client, err = podman.client()
-    if not client then return nil, err end
-    return session_list.all(client, "list")
+    return session_list.all(must(podman.client()), "list")
   end, callback)
 end
 

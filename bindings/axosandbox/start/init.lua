@@ -382,8 +382,7 @@ end
 
 local function new_start(opts, level)
   local asked = request.check(opts, level + 1)
-  local called, set, err = pcall(policy.new, opts.policy)
-  if not called then error(set, level + 1) end
+  local set, err = policy.checked(opts.policy, level + 1)
   if set then set.session = asked.id end
   local start = under_way.new { id = asked.id, asked = asked, set = set, set_error = err }
   start:set_deadline(DEFAULT_TIMEOUT)
@@ -431,12 +430,8 @@ end
 ---@return axo.Sandbox? sandbox, axo.Error? err
 function starting.start(opts, callback)
   local start = new_start(opts, 2)
-  return await.call(function(done)
-    await.defer(function()
-      await.spawn(function() return begin_on_record(start) end, done)
-    end)
-    return { cancel = function() start:cancel() end }
-  end, callback)
+  return await.sequence(function() return begin_on_record(start) end, callback,
+    function() start:cancel() end)
 end
 
 ---@class axo.Record what is known of a running container

@@ -29,15 +29,20 @@ local must = errors.must
 local COMMIT_TIMEOUT = 300
 local KEPT_OUTPUT = 256 * 1024
 
+-- Asked once; and again where the start fell back to another image or to no network.
 local function decide(start)
-  return start.set:decide("provision", {
-    image = start.plan.image,
-    reference = core.reference.parse(start.plan.image),
-    network = start.plan.network,
-    embedded = image.is_embedded(start.plan.image),
+  local p, known = start.plan, start.provisioning
+  if known and known.image == p.image and known.network == p.network then return known.decision end
+  local decision = must(start.set:decide("provision", {
+    image = p.image,
+    reference = core.reference.parse(p.image),
+    network = p.network,
+    embedded = image.is_embedded(p.image),
     id = start.id,
     dir = start.asked.dir,
-  })
+  }))
+  start.provisioning = { image = p.image, network = p.network, decision = decision }
+  return decision
 end
 
 local function cached_image(start, decision)
@@ -45,11 +50,11 @@ local function cached_image(start, decision)
 end
 
 --- Puts the image that an earlier provisioning made in the place of the plan's, when there is
---- one. An error of policy is left for `provision.apply` to report.
+--- one; in a coroutine.
 ---@param start axo.Start
 function provision.look_up(start)
   local decision = decide(start)
-  if decision and decision.run and decision.cache then
+  if decision.run and decision.cache then
     learnt.use_cache(start, cached_image(start, decision))
   end
 end
@@ -161,7 +166,7 @@ end
 ---@param run fun(start: axo.Start) starts the container of the start's plan
 function provision.apply(start, run)
   if start.plan.base_image then return end
-  local decision = must(decide(start))
+  local decision = decide(start)
   if decision.warning then start:warn(decision.warning) end
   if not decision.run or #decision.commands == 0 then return end
   local how = decision.cache and provision_by_cache or provision_in_place
