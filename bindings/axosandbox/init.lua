@@ -89,6 +89,7 @@ axo.images = deferred {
   remove = { "axosandbox.podman.images", "remove" },
   pull = { "axosandbox.podman.images.pull", "pull" },
   make = { "axosandbox.podman.images.make", "make" },
+  tool = { "axosandbox.podman.images.make", "tool" },
 }
 
 -- What is wrong with something before it is used.

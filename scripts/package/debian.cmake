@@ -21,7 +21,7 @@ set(CPACK_DEBIAN_PACKAGE_DEPENDS "lua5.4, lua-argparse, lua-cjson")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS
   "podman, crun | runc, uidmap, slirp4netns | passt, fuse-overlayfs, busybox-static, nftables")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS
-  "bash-completion, libuv1-dev, libjansson-dev, libvterm-dev")
+  "mmdebstrap | debootstrap, bash-completion, libuv1-dev, libjansson-dev, libvterm-dev")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${CMAKE_CURRENT_LIST_DIR}/postrm)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CMAKE_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS

@@ -123,6 +123,17 @@ describe("axolua image make", function()
     assert.is_nil(digest_of(name))
   end)
 
+  it("gives up in time, with all that it started, and leaves nothing", function()
+    local name = new_name()
+    local result = support.run({ "image", "make", name, "--packages", "tree", "--suite", "axotest",
+      "--mirror", "http://archive.invalid/d", "--timeout", "3" },
+      { env = environment "sleep 1000 & wait" })
+    assert.equal(125, result.code)
+    assert.matches("was not made within 3 s\n        .*%-%-timeout", result.stderr)
+    assert.equal("0\n", left())
+    assert.is_nil(digest_of(name))
+  end)
+
   it("removes what one left that was killed", function()
     local stale = cache .. "/axosandbox"
     for _, dir in ipairs { stale, stale .. "/images", stale .. "/images/work.abcdef" } do

@@ -53,6 +53,7 @@ axo.images = {
   remove = require("axosandbox.podman.images").remove,
   pull = require("axosandbox.podman.images.pull").pull,
   make = require("axosandbox.podman.images.make").make,
+  tool = require("axosandbox.podman.images.make").tool,
 }
 
 ---What is wrong with something before it is used.

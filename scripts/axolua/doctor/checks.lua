@@ -196,6 +196,15 @@ function checks.policy(report)
   report:add("ok", "policy", "overridden by " .. text.visible(table.concat(overridden, ", ")))
 end
 
+--- Whether an image can be made where no registry answers.
+---@param report cli.Report
+function checks.images(report)
+  local tool = axo.images.tool()
+  if tool then return report:add("ok", "making images", "axolua image make runs " .. tool) end
+  report:add("warn", "making images", "axolua image make needs mmdebstrap or debootstrap",
+    "apt-get install mmdebstrap")
+end
+
 --- What sessions in the current directory are asked for where nobody says.
 ---@param report cli.Report
 function checks.defaults(report)

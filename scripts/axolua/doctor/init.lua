@@ -49,6 +49,7 @@ local function examine(report, args)
   checks.defaults(report)
   local found = checks.podman(report)
   if not found then return end
+  checks.images(report)
   checks.seccomp(report)
   checks.runtime(report, found)
   checks.cgroups(report, found)

@@ -98,6 +98,20 @@ local function find_tool()
       if uv.fs_access(dir .. "/" .. name, "X") then return dir .. "/" .. name, path end
     end
   end
+  return nil, path
+end
+
+--- The program that `make` runs: mmdebstrap or debootstrap.
+---
+---     print(axo.images.tool() or "no image can be made here")
+---@return string? path nil: neither is installed
+function make.tool()
+  return (find_tool())
+end
+
+local function require_tool()
+  local tool, path = find_tool()
+  if tool then return tool, path end
   errors.raise {
     code = "ENOENT", op = "", message = "neither mmdebstrap nor debootstrap is installed, "
       .. "and one of them makes the image",
@@ -162,8 +176,14 @@ local COMPLAINTS = {
   { "E: Package '(%S+)' has no installation candidate", "the package %s is not in %s" },
 }
 
-local function explained(err, said, suite)
-  local all = "\n" .. said
+local function explained(err, said, plan)
+  local all, suite = "\n" .. said, plan.from.suite
+  if err.code == "TIMEOUT" then
+    return errors.new {
+      code = "TIMEOUT", op = "", stderr = said, hint = "give it more time: --timeout",
+      message = ("the image was not made within %g s"):format(plan.timeout),
+    }
+  end
   for _, it in ipairs(COMPLAINTS) do
     local name = all:match(it[1])
     if name then
@@ -195,7 +215,7 @@ local function bootstrap(self, plan, work)
     cwd = "/", timeout = plan.timeout, grace = 5,
     on_output = function(_, bytes) if bytes then hear(bytes) end end,
   })
-  if not result then error(explained(err, said(), from.suite), 0) end
+  if not result then error(explained(err, said(), plan), 0) end
 end
 
 local function import_argv(self, plan, archive)
@@ -299,7 +319,7 @@ function make.make(opts, callback)
         .. "where no image can be made", hint = "make it there" }
     end
     local plan = { name = name_of(asked), packages = packages, timeout = timeout }
-    plan.tool, plan.path = find_tool()
+    plan.tool, plan.path = require_tool()
     plan.from = sources.find(self, suite, mirror)
     return build(self, plan)
   end, callback)
