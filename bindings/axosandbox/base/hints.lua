@@ -69,6 +69,43 @@ hints.TABLE = {
     mcp = "The sandbox's limit of processes is reached: end some by stop_background or "
       .. "kill_terminal.",
   },
+  defaults = {
+    lua = "correct it, or start without defaults",
+    cli = "correct it, or do without: --no-defaults",
+    mcp = "Tell the user: correct the file, or use `axolua mcp --no-defaults`.",
+  },
+  forget_images = {
+    lua = "forget some: axo.images.remove",
+    cli = "forget some: axolua image rm NAME",
+    mcp = "Tell the user: `axolua image rm` forgets some.",
+  },
+  make_image = {
+    lua = "axo.images.make makes one from the distribution's own packages",
+    cli = "axolua image make NAME --packages python3,git makes one from the distribution's own "
+      .. "packages",
+    mcp = "Tell the user: `axolua image make` makes one from the distribution's own packages.",
+  },
+  pull_image = {
+    lua = "axo.images.pull gets it",
+    cli = "axolua image pull NAME gets it",
+    mcp = "Tell the user: `axolua image pull` gets it.",
+  },
+  make_from = {
+    lua = "say where packages are: the options mirror and suite of axo.images.make",
+    cli = "say where packages are: axolua image make NAME --suite RELEASE --mirror URL "
+      .. "--packages ...",
+    mcp = "Tell the user: `axolua image make --mirror` says where packages are.",
+  },
+  all_said = {
+    lua = "the error's stderr has all that was said",
+    cli = "axolua image make --verbose ... shows all that was said",
+    mcp = "Tell the user: `axolua image make --verbose` shows all that was said.",
+  },
+  more_time = {
+    lua = "give it more time: the option timeout",
+    cli = "give it more time: --timeout",
+    mcp = "Tell the user: it needs a larger `--timeout`.",
+  },
   stop_session = {
     lua = "stop the session to end them",
     cli = "axolua stop ID ends them, with the session",

@@ -7,6 +7,7 @@ local cjson = require "cjson.safe"
 local core = require "axosandbox.core"
 local await = require "axosandbox.base.await"
 local errors = require "axosandbox.base.errors"
+local hints = require "axosandbox.base.hints"
 local host = require "axosandbox.host"
 local private_file = require "axosandbox.host.private_file"
 
@@ -82,7 +83,7 @@ function consent.change(change)
     errors.raise {
       code = "E2BIG", op = "image", message = "too many images are remembered: "
         .. dir .. FILE .. " would be longer than a mebibyte",
-      hint = "forget some: axolua image rm NAME",
+      hint = hints.TABLE.forget_images.lua,
     }
   end
   errors.must(private_file.replace(dir .. FILE, text))

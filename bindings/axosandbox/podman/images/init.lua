@@ -5,6 +5,7 @@ local core = require "axosandbox.core"
 local consent = require "axosandbox.podman.images.consent"
 local errand = require "axosandbox.podman.images.errand"
 local errors = require "axosandbox.base.errors"
+local hints = require "axosandbox.base.hints"
 local image = require "axosandbox.podman.image"
 local naming = require "axosandbox.base.naming"
 local options = require "axosandbox.base.options"
@@ -116,11 +117,10 @@ local function find(self, asked)
 end
 
 local function absent(name)
-  local hint = name:find "^localhost/" and "axolua image ls lists those that are; "
-    .. "axolua image make NAME --packages ... makes one" or "axolua image pull " .. name
+  local advice = name:find "^localhost/" and "make_image" or "pull_image"
   errors.raise {
     code = "NOT_FOUND", op = "", message = ("the image %s is not on this machine"):format(name),
-    hint = hint,
+    hint = hints.TABLE[advice].lua,
   }
 end
 

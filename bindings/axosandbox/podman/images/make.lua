@@ -7,6 +7,7 @@ local await = require "axosandbox.base.await"
 local consent = require "axosandbox.podman.images.consent"
 local errand = require "axosandbox.podman.images.errand"
 local errors = require "axosandbox.base.errors"
+local hints = require "axosandbox.base.hints"
 local host = require "axosandbox.host"
 local image = require "axosandbox.podman.image"
 local last_line = require "axosandbox.base.text.last_line"
@@ -198,7 +199,7 @@ local function explained(err, said, plan)
   local why = all:match ".*\n(E: [^\n]*)" or last_line(said)
   return errors.new {
     code = "FAILED", op = "", message = "the image could not be made: " .. (why or "unknown"),
-    hint = "axolua image make --verbose ... shows all that was said", stderr = said,
+    hint = hints.TABLE.all_said.lua, stderr = said,
   }
 end
 

@@ -3,6 +3,7 @@ local core = require "axosandbox.core"
 local await = require "axosandbox.base.await"
 local errand = require "axosandbox.podman.images.errand"
 local errors = require "axosandbox.base.errors"
+local hints = require "axosandbox.base.hints"
 local image = require "axosandbox.podman.image"
 local options = require "axosandbox.base.options"
 local podman = require "axosandbox.podman"
@@ -24,8 +25,7 @@ local OPTIONS = {
 local REASONS = {
   REGISTRY_UNREACHABLE = {
     "the registry %s cannot be reached from here",
-    "axolua image make NAME --packages python3,git makes an image from the distribution's own "
-      .. "packages",
+    hints.TABLE.make_image.lua,
   },
   RATE_LIMIT = { "the registry %s wants fewer requests just now", "try again in some minutes" },
   IMAGE_DENIED = { "the registry %s gives this image to nobody it does not know",
@@ -43,7 +43,7 @@ local function explained(err, reference)
     message = ("%s was not pulled: %s"):format(reference.text, words
       and words[1]:format(reference.registry) or "it took too long"),
     hint = words and words[2]:gsub("REGISTRY", reference.registry)
-      or "give it more time: --timeout",
+      or hints.TABLE.more_time.lua,
     stderr = err.stderr, exit_code = err.exit_code,
   }
 end
@@ -52,7 +52,7 @@ local function check(reference)
   if reference.registry ~= "localhost" then return end
   errors.raise {
     code = "INVALID", op = "", message = reference.text .. " is an image of this machine's own: "
-      .. "no registry has it", hint = "axolua image make NAME --packages ... makes one",
+      .. "no registry has it", hint = hints.TABLE.make_image.lua,
   }
 end
 

@@ -1,5 +1,6 @@
 --- Where this host installs its packages from: the archive that an image is made from.
 local errors = require "axosandbox.base.errors"
+local hints = require "axosandbox.base.hints"
 local host = require "axosandbox.host"
 
 local sources = {}
@@ -118,7 +119,7 @@ function sources.find(self, suite, mirror)
   local from, problem = sources.choose(targets, own, suite)
   if from then return from end
   errors.raise { code = "NOT_FOUND", op = "", message = problem,
-    hint = "axolua image make NAME --suite RELEASE --mirror URL --packages ..." }
+    hint = hints.TABLE.make_from.lua }
 end
 
 return sources

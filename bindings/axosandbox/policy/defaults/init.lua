@@ -2,6 +2,7 @@
 --- only narrow them.
 local uv = require "luv"
 local errors = require "axosandbox.base.errors"
+local hints = require "axosandbox.base.hints"
 local naming = require "axosandbox.base.naming"
 local nearest = require "axosandbox.base.text.nearest"
 local options = require "axosandbox.base.options"
@@ -77,7 +78,7 @@ local ONLY_NARROWS = "a project may only take away from what you allow (%s)"
 local function failure(file, problem)
   return errors.new {
     code = "DEFAULTS", op = "defaults", message = ("%s: %s"):format(file, problem),
-    hint = "correct it, or do without: --no-defaults",
+    hint = hints.TABLE.defaults.lua,
   }
 end
 

@@ -1,6 +1,7 @@
 --- A project's defaults: `.axosandbox/config.json` in its directory. Whoever writes in the project
 --- writes it, sessions too: so it is data, and can only take away.
 local errors = require "axosandbox.base.errors"
+local hints = require "axosandbox.base.hints"
 local jsonc = require "axosandbox.base.jsonc"
 local project_file = require "axosandbox.policy.project_file"
 local uv = require "luv"
@@ -14,7 +15,7 @@ local MAX_BYTES = 64 * 1024
 local function failure(path, why)
   return nil, errors.new {
     code = "DEFAULTS", op = "defaults", message = ("%s: %s"):format(path, why),
-    hint = "correct it, or do without: --no-defaults",
+    hint = hints.TABLE.defaults.lua,
   }
 end
 

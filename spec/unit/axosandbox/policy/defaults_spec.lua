@@ -92,7 +92,7 @@ describe("defaults", function()
     ['error "x"'] = ":1: x",
     ["return { env = { ['A B'] = '1' } }"] = "not the name of an environment variable",
     ["return { port = { 0 } }"] = "port%[1%]: ",
-    ["return { image = function() end }"] = "a function at the key .*is no data",
+    ["return { image = function() end }"] = "a function at the key .*not plain data",
     ["os.execute 'true'"] = "'os' is not available",
   } do
     it("of the user are refused whole: " .. text, function()
@@ -108,7 +108,7 @@ describe("defaults", function()
   } do
     it("of the project are refused whole: " .. text, function()
       of_project(text)
-      assert.matches("no%-defaults", refused(pattern).hint)
+      assert.matches("without defaults", refused(pattern).hint)
     end)
   end
 
