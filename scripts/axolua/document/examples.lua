@@ -18,6 +18,10 @@ return {
     { "axolua attach web", "shows what runs in the session web" },
     { "axolua attach web t1", "shows its task t1" },
   },
+  cp = {
+    { "axolua cp web:out.log .", "copies a file out of the session web" },
+    { "axolua cp page.html web:site/", "and one into its directory site" },
+  },
   ps = {
     { "axolua ps --tasks", "lists sessions and what runs in them" },
     { "axolua ps -q", "their ids alone, for a script" },
