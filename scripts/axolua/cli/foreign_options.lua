@@ -10,6 +10,7 @@ local LIMITS = "the limits are --memory, --cpus, --pids and --shm-size"
 local NAMES = "a session's names and addresses are podman's own; --port N reaches what runs in it"
 local CONTAINER = "a session is not a service: --keep leaves it running, "
   .. "`axolua stop ID` ends it, `axolua ps` lists it"
+local LABELS = "labels are axosandbox's own; --name NAME tells sessions apart"
 local LOGS = "what a command prints comes to this terminal; "
   .. "`axolua logs ID TASK` shows a task's output"
 local MOUNTS = "what a session has mounted is chosen when it starts: axolua run -v SRC:DST"
@@ -40,7 +41,8 @@ local WORDS = {
   ["--entrypoint"] = "an image's ENTRYPOINT is never run: give the whole command",
   ["--restart"] = CONTAINER, ["--replace"] = CONTAINER, ["--pod"] = CONTAINER,
   ["--cidfile"] = CONTAINER, ["--stop-signal"] = CONTAINER, ["--stop-timeout"] = CONTAINER,
-  ["-l"] = CONTAINER, ["--label"] = CONTAINER, ["--label-file"] = CONTAINER,
+  ["-l"] = LABELS, ["--label"] = LABELS, ["--label-file"] = LABELS,
+  ["--init"] = "always so: a session's first process reaps what others leave behind",
   ["--systemd"] = CONTAINER,
   ["--health-cmd"] = CONTAINER, ["--health-interval"] = CONTAINER, ["--no-healthcheck"] = CONTAINER,
   ["-a"] = LOGS, ["--attach"] = LOGS, ["--log-driver"] = LOGS, ["--log-opt"] = LOGS,

@@ -30,8 +30,8 @@ local function read_port(word)
       .. "in sandbox.lua; 127.0.0.1 unless it was changed): type --port %d"):format(word, port)
   end
   if port ~= port_of(inside) then
-    return nil, ("--port: a port has the same number inside and on 127.0.0.1: type --port %s"
-      ):format(inside)
+    return nil, ("--port: a port has the same number inside and on 127.0.0.1: type --port %s, or "
+      .. "--port %s and let the program listen on that"):format(inside, outside)
   end
   return port
 end
