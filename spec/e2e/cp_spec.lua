@@ -116,6 +116,18 @@ describe("axolua cp", function()
     assert.matches("more than 100 directories deep", result.stderr)
   end)
 
+  it("leaves nothing half there when a signal ends it", function()
+    inside "truncate -s 20G large"
+    local process = proc.start { support.axolua(), "cp", "--max", "100g", id .. ":large",
+      out .. "/large" }
+    proc.eventually(function() return #shell('ls -A "$1"', out) > 0 end, "the copy under way")
+    process:kill "sigterm"
+    local result = process:wait()
+    assert.equal(143, result.code)
+    assert.matches("interrupted", result.stderr)
+    assert.equal("", shell('ls -A "$1"', out))
+  end)
+
   it("says what it cannot do", function()
     local result = axolua("cp", id .. ":/etc/passwd", out)
     assert.equal(125, result.code)

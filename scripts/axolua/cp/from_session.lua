@@ -9,7 +9,7 @@ local CHUNK = 4 * 1024 * 1024
 local function join(dir, name) return dir == "." and name or dir .. "/" .. name end
 
 -- As long as it was when it was looked at: one that grows would never end.
-local function content(sb, path, size, write)
+local function content(sb, path, size, write, so_far)
   local offset = 0
   while offset < size do
     local limit = math.min(CHUNK, size - offset)
@@ -18,6 +18,7 @@ local function content(sb, path, size, write)
     if bytes == "" then break end
     local ok
     ok, err = write(bytes)
+    if ok then ok, err = so_far:check() end
     if not ok then return nil, err end
     offset = offset + #bytes
   end
@@ -36,7 +37,7 @@ local function copy(sb, path, entry, into, name, depth, so_far)
   if not ok then return nil, err end
   if entry.type == "file" then
     return into:write_file(name, entry.mode, function(write)
-      return content(sb, path, entry.size, write)
+      return content(sb, path, entry.size, write, so_far)
     end)
   end
   local dir <close>, problem = into:make(name, entry.mode)

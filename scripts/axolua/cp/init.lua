@@ -6,6 +6,7 @@ local console = require "axolua.view.console"
 local from_session = require "axolua.cp.from_session"
 local here = require "axolua.cli.here"
 local host_tree = require "axolua.cp.host_tree"
+local signals = require "axolua.cli.signals"
 local tally = require "axolua.cp.tally"
 local to_session = require "axolua.cp.to_session"
 
@@ -126,18 +127,23 @@ local function copy(from, to, max)
   local sb <close>, err = axo.open(from.id or to.id)
   if not sb then return cli.fail(err) end
   local so_far, ok = tally.new(max), from.id ~= nil
+  local guard = signals.guard()
+  guard:on_signal(function() so_far:stop() end)
   if ok then
     ok, err = fetch(sb, from.path, to.path, so_far)
   else
     ok, err = send(from.path, sb, to.path, so_far)
   end
   so_far:tell()
+  local code = guard:code()
+  guard:close()
   if ok then return 0 end
   if err.code == "OUTSIDE" then
     err.hint = ("only the session's directory is copied from and to; axolua exec %s cat FILE "
       .. "prints another file"):format(from.id or to.id)
   end
-  return cli.fail(err)
+  local failed = cli.fail(err)
+  return code or failed
 end
 
 local function main(arguments)

@@ -18,12 +18,24 @@ function tally.new(limit)
   return setmetatable({ limit = limit, bytes = 0, entries = 0, left_out = {}, count = 0 }, Tally)
 end
 
+--- Nothing more is copied.
+function Tally:stop() self.is_stopped = true end
+
+--- Whether to go on.
+---@return true? ok, table? err
+function Tally:check()
+  if not self.is_stopped then return true end
+  return nil, { op = "cp", message = "interrupted: not all of it is copied" }
+end
+
 --- One more.
 ---@param path string
 ---@param depth integer
 ---@param size integer
 ---@return true? ok, table? err
 function Tally:add(path, depth, size)
+  local ok, err = self:check()
+  if not ok then return nil, err end
   self.entries, self.bytes = self.entries + 1, self.bytes + size
   local what = depth > tally.MAX_DEPTH and ("more than %d directories deep"):format(tally.MAX_DEPTH)
     or self.entries > tally.MAX_ENTRIES and ("more than %d files"):format(tally.MAX_ENTRIES)
