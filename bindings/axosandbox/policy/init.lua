@@ -234,7 +234,7 @@ end
 
 local function check_files(files, dirs)
   for _, one in ipairs(files) do
-    for _, dir in pairs(dirs) do
+    for _, dir in ipairs(dirs) do
       if paths.is_in(one.path, dir) or paths.is_in(one.real, dir) then
         return failure(
           ("%s:1: refused, because it lies in the session's directory"):format(one.path),
@@ -249,7 +249,11 @@ end
 local function check_outside(self, request)
   local dir = request.dir
   if type(dir) ~= "string" then return end
-  local dirs = { dir, request.dir_real, file.real_path(dir) }
+  local dirs = { dir, file.real_path(dir) }
+  dirs[#dirs + 1] = request.dir_real
+  for _, mount in ipairs(request.extra_mounts or {}) do
+    if mount.writable then dirs[#dirs + 1] = mount.source_real end
+  end
   for _, layers in pairs(self.layers) do
     for _, layer in ipairs(layers) do
       local err = layer.files and not layer.shipped and check_files(layer.files, dirs)

@@ -1,6 +1,8 @@
 --- Directories that a session has besides its own: checked here, judged by policy, and looked at
 --- again once the container has them.
 local errors = require "axosandbox.base.errors"
+local host = require "axosandbox.host"
+local links = require "axosandbox.host.links"
 local mounted = require "axosandbox.host.mounts.mounted"
 local naming = require "axosandbox.base.naming"
 local own_files = require "axosandbox.host.own_files"
@@ -81,6 +83,13 @@ local function inner_mount(it)
   end
 end
 
+-- What is there decides about the sessions to come, also what is only made there.
+local function is_configuration(it)
+  local dir = host.config_dir()
+  dir = dir and links.follow("", dir)
+  return dir ~= nil and paths.overlap(it.source_real, { dir }) ~= nil
+end
+
 local function find(it, program)
   local real, identity, code = mounted.examine(it.source)
   if not real then
@@ -90,6 +99,9 @@ local function find(it, program)
   it.source_real, it.identity = real, identity
   local ok, err = own_files.check(real, program)
   if not ok then return nil, err end
+  if it.writable and is_configuration(it) then
+    return refuse(it, "axosandbox's own configuration is there, or would be", "leave out :rw")
+  end
   it.places, it.mounts = places.of(real)
   local inner = inner_mount(it)
   if not inner then return true end

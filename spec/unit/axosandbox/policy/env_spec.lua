@@ -188,6 +188,13 @@ describe("a policy file", function()
     -- The first decision of a session answers for all of them.
     local start = { dir = dir, dir_real = dir }
     assert.matches("exec.lua:1: refused", select(2, set:decide("sandbox", start)).message)
+    -- And what it mounts besides, where it may write there.
+    start = { dir = "/x", dir_real = "/x", extra_mounts = {
+      { source = link, source_real = parent, target = "/y", writable = true } } }
+    assert.matches("exec.lua:1: refused", select(2, set:decide("sandbox", start)).message)
+    start.extra_mounts[1].writable = false
+    local _, other = set:decide("sandbox", start)
+    assert.is_nil(other and other.message:match "exec.lua:1: refused")
     set = policies.new { exec = link .. "/exec.lua" }
     assert.is_nil((set:decide("exec", { argv = { "x" }, kind = "exec", dir = dir })))
   end)
