@@ -93,6 +93,10 @@ function registry.start(image)
     self.server:accept(client)
     serve(self, client)
   end))
+  -- A client that goes away must not end the specs.
+  self.sigpipe = uv.new_signal()
+  self.sigpipe:start("sigpipe", function() end)
+  self.sigpipe:unref()
   self.port = self.server:getsockname().port
   self.name = ("127.0.0.1:%d/axotest/%s:1"):format(self.port, temp.token())
   self.environment = { CONTAINERS_REGISTRIES_CONF = temp.write(temp.dir() .. "/registries.conf",
@@ -106,6 +110,7 @@ function Registry:stall() self.is_stalled = true end
 --- Ends it.
 function Registry:stop()
   close(self.server)
+  close(self.sigpipe)
   for _, timer in ipairs(self.timers) do
     if not timer:is_closing() then timer:close() end
   end
