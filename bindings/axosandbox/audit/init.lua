@@ -146,7 +146,7 @@ local SHAPE = {
 --- `$XDG_STATE_HOME/axosandbox/audit.jsonl`. Its directory is made, but for who only reads it.
 ---
 ---     local path = assert(axo.audit_file(true))
----     print(path:match "[^/]*$")  --> audit.jsonl
+---     print(path:match "^.*/(.*)$")  --> audit.jsonl
 ---@param is_read boolean?
 ---@return string? path, axo.Error?
 function audit.default_file(is_read)

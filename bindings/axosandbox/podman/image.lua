@@ -74,7 +74,7 @@ end
 ---@return string?
 function image.digest_of(description)
   local id = type(description) == "table" and description.Id
-  id = type(id) == "string" and id:match "%x+$"
+  id = type(id) == "string" and (id:match "^sha256:(%x+)$" or id:match "^(%x+)$")
   return id and #id == 64 and "sha256:" .. id or nil
 end
 

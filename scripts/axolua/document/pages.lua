@@ -56,7 +56,7 @@ end
 -- From a heading to the next one.
 local function section(text, name)
   local found, is_inside = {}, false
-  for line in text:gmatch "([^\n]*)\n" do
+  for line in text:gmatch "([^\n]*)\n" do -- linear: every line of ours ends
     if line:find "^##" then is_inside = line:match "^### ([%w_.:]+)" == name end
     if is_inside then found[#found + 1] = line end
   end
@@ -72,7 +72,7 @@ function pages.api(name)
   local whole = page_in(dir, name:lower()) or page_in(dir, name:match "^axo%.(%w+)$")
   if whole then return whole end
   for _, page in ipairs(names_in(dir)) do
-    local found = section(page_in(dir, page), (name:gsub("%(.*$", "")))
+    local found = section(page_in(dir, page), (name:match "^[^(]*"))
     if found then return found end
   end
 end

@@ -223,7 +223,7 @@ function images.remove(name, callback)
     end
     must(self:ask { self.client.program, "image", "rm", "--", whole })
     -- It may have other names, by which it goes on.
-    if not image.digest(self, digest:match "%x+$") then forget_image(whole, digest) end
+    if not image.digest(self, digest:match "^sha256:(%x+)$") then forget_image(whole, digest) end
     return whole
   end, callback)
 end

@@ -181,7 +181,7 @@ local function explained(err, said, plan)
   local all, suite = "\n" .. said, plan.from.suite
   if err.code == "TIMEOUT" then
     return errors.new {
-      code = "TIMEOUT", op = "", stderr = said, hint = "give it more time: --timeout",
+      code = "TIMEOUT", op = "", stderr = said, hint = "give it more time",
       message = ("the image was not made within %g s"):format(plan.timeout),
     }
   end
@@ -236,7 +236,7 @@ end
 
 -- The image that had the name is dropped where it has no other, and no container uses it.
 local function drop(self, digest)
-  local id = digest:match "%x+$"
+  local id = digest:match "^sha256:(%x+)$"
   local argv = core.argv.inspect { podman = self.client.program, kind = "image", name = id }
   local answer = argv and self:ask(argv)
   local list = answer and cjson.decode(answer.stdout)
@@ -254,14 +254,14 @@ local function give_name(self, plan, digest)
     all.made[digest] = { name = plan.name, packages = plan.packages, at = os.time() }
     if before and before ~= digest then all.made[before] = nil end
   end)
-  must(self:ask { self.client.program, "tag", digest:match "%x+$", plan.name })
+  must(self:ask { self.client.program, "tag", digest:match "^sha256:(%x+)$", plan.name })
   if before and before ~= digest then drop(self, before) end
 end
 
 local function import(self, plan, archive)
   log.emit("info", "importing the image", { op = "make", image = plan.name })
   local result = must(self:ask(import_argv(self, plan, archive), { timeout = IMPORT_TIMEOUT }))
-  local id = result.stdout:match "(%x+)%s*$"
+  local id = result.stdout:match "(%x+)%s*$" -- linear: podman prints an id
   if not id or #id ~= 64 then
     errors.raise { code = "PODMAN", op = "", message = "podman imported the image and did not "
       .. "name it" }

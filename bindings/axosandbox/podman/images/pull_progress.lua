@@ -25,7 +25,7 @@ local Watch = {}
 Watch.__index = Watch
 
 local function note(self, line)
-  local id, rest = line:match "Copying blob (%x+) (.*)$"
+  local id, rest = line:match "Copying blob (%x+) (.*)$" -- linear: a line is bounded
   if not id then return end
   local blob = self.blobs[id]
   if not blob then
@@ -34,7 +34,7 @@ local function note(self, line)
     self.blobs[id], self.count = blob, self.count + 1
   end
   local done, done_unit, total, total_unit =
-    rest:match "([%d.]+)%s*(%a+) / ([%d.]+)%s*(%a+)"
+    rest:match "([%d.]+)%s*(%a+) / ([%d.]+)%s*(%a+)" -- linear: a line is bounded
   if done then
     blob.done, blob.total = bytes_of(done, done_unit), bytes_of(total, total_unit)
   elseif rest:find "^done" then
@@ -48,7 +48,7 @@ end
 function Watch:feed(bytes)
   local text = self.rest .. bytes
   local from = 1
-  for line, after in text:gmatch "([^\r\n]*)[\r\n]()" do
+  for line, after in text:gmatch "([^\r\n]*)[\r\n]()" do -- linear: what has no end is bounded
     note(self, line)
     from = after
   end
