@@ -55,6 +55,19 @@ local NAMES = {
   destination = "target", readonly = "readonly", ro = "readonly", rw = "rw",
 }
 
+-- A word alone means yes.
+local BOOLEAN = { [""] = true, ["true"] = true, ["1"] = true, ["false"] = false, ["0"] = false }
+
+-- To be written where that is said, and nothing else is.
+local function is_writable(given)
+  local rw, readonly = BOOLEAN[given.rw], BOOLEAN[given.readonly]
+  if given.rw and rw == nil or given.readonly and readonly == nil then
+    return nil, "readonly and rw are true or false"
+  end
+  if rw ~= nil and rw == readonly then return nil, "either readonly or rw" end
+  return rw or readonly == false
+end
+
 -- type=bind,source=DIR,target=DIR[,rw]
 local function read_mount(word)
   local given = {}
@@ -70,7 +83,8 @@ local function read_mount(word)
     return problem("--mount", word, "only type=bind is here: the container's own /tmp and home can "
       .. "be written, and are gone with the session")
   end
-  local writable = given.rw ~= nil and given.rw ~= "false" or given.readonly == "false"
+  local writable, wrong = is_writable(given)
+  if wrong then return problem("--mount", word, wrong) end
   return mount_of("--mount", word, given.source or "", given.target, writable)
 end
 

@@ -17,6 +17,9 @@ describe("the options of mounts", function()
     { "--mount", "src=/a,dst=/b,rw", "/a", "/b", true },
     { "--mount", "type=bind,src=/a,destination=/b,readonly", "/a", "/b", false },
     { "--mount", "type=bind,src=/a,target=/b,readonly=false", "/a", "/b", true },
+    { "--mount", "type=bind,src=/a,target=/b,rw=0", "/a", "/b", false },
+    { "--mount", "type=bind,src=/a,target=/b,readonly=0", "/a", "/b", true },
+    { "--mount", "type=bind,src=/a,target=/b,rw=false,ro", "/a", "/b", false },
   }
   for _, case in ipairs(READ) do
     it(("reads %s %s"):format(case[1], case[2]), function()
@@ -32,6 +35,8 @@ describe("the options of mounts", function()
     { "--mount", "type=tmpfs,target=/b", "only type=bind" },
     { "--mount", "source=/a,target=/b,uid=3", '"uid" is none of' },
     { "--mount", "type=volume,source=x,target=/b", "only type=bind" },
+    { "--mount", "source=/a,target=/b,rw,readonly", "either readonly or rw" },
+    { "--mount", "source=/a,target=/b,rw=no", "true or false" },
     { "--allow-mount", "", "empty" },
   }
   for _, case in ipairs(WRONG) do
