@@ -571,6 +571,7 @@ typedef struct axo_work_options {
   void (*on_stuck)(axo_work_t *work);
 } axo_work_options_t;
 
+/* Asks the guest to start a task or a terminal; on_started says whether it has. */
 AXO_EXTERN int axo_work_start(axo_link_t *link, const axo_spawn_spec_t *spec,
                               const axo_work_options_t *options, axo_work_t **out,
                               axo_err_t *err);
@@ -617,6 +618,7 @@ typedef struct axo_file_request {
   unsigned mode; /* AXO_FILE_MKDIR and _CHMOD, and _OPEN with O_CREAT; no set-id bits */
 } axo_file_request_t;
 
+/* Asks the guest to act on a file. `cb` is called once, later, if this returns 0. */
 AXO_EXTERN int axo_link_file(axo_link_t *link, const axo_file_request_t *file,
                              axo_answer_cb cb, void *data, axo_err_t *err);
 /* The tasks and terminals that the guest runs or remembers; with `name`, that one. */

@@ -224,7 +224,9 @@ void door_path(char out[DOOR_PATH_MAX], int door, const char *name);
 
 /* ---- link.c */
 
+/* No host is there yet. */
 void links_init(void);
+/* Connects to each socket behind a door that has no link yet. */
 void links_scan(void);
 /* Something has appeared behind a door. */
 void links_news(void);
@@ -283,6 +285,7 @@ void kill_all_forget(int link);
 
 /* ---- work.c */
 
+/* The table is empty. */
 void works_init(void);
 /* NULL when the table is full. */
 struct work *work_new(int link, uint64_t id, uint32_t kind, int bell);
@@ -306,14 +309,18 @@ void work_free(struct work *w);
 
 /* ---- tell.c */
 
+/* Tells its subscribers what they have not heard, then lets go of one that is over. */
 void work_tell(struct work *w);
+/* Of all work, once a link that was blocked takes packets again. */
 void work_tell_link(int link);
+/* Tells every host that has not heard of it that it runs. */
 void work_announce(struct work *w);
 /* A link that is new lists for itself what there was before. */
 void work_link_new(int link);
 
 /* ---- end.c */
 
+/* What its supervisor says: it was started, could not be, or has ended. */
 void work_report(struct work *w, const struct sup_report *r);
 /* Its output has come to its end. */
 void work_output_over(struct work *w);
