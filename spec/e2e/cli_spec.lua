@@ -113,7 +113,7 @@ describe("axolua run", function()
     end
   end)
 
-  for signal, code in pairs { sigint = 130, sigterm = 143, sighup = 129 } do
+  for signal, code in pairs { sigint = 130, sigterm = 143, sighup = 129, sigquit = 131 } do
     it(("ends everything on %s and exits with %d"):format(signal, code), function()
       local id = e2e.new_id()
       local process = start(run_arguments({ "sh", "-c", "echo up; sleep 1000" },

@@ -4,7 +4,7 @@ local uv = require "luv"
 
 local signals = {}
 
-local ENDING = { sigint = 2, sigterm = 15, sighup = 1 }
+local ENDING = { sigint = 2, sigterm = 15, sighup = 1, sigquit = 3 }
 
 ---@class cli.Guard
 ---@field signal string? the first one that came
