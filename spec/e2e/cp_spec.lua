@@ -132,9 +132,14 @@ describe("axolua cp", function()
     local result = axolua("cp", id .. ":/etc/passwd", out)
     assert.equal(125, result.code)
     assert.matches("outside.*axolua exec " .. id:gsub("%-", "%%-") .. " cat FILE", result.stderr)
+    temp.write(out .. "/f", "")
+    for _, place in ipairs { "/tmp", "/tmp/", "/tmp/f" } do
+      result = axolua("cp", out .. "/f", id .. ":" .. place)
+      assert.equal(125, result.code)
+      assert.matches("outside.*'cat > FILE' < FILE", result.stderr)
+    end
     assert.equal(125, axolua("cp", id .. ":nothing", out).code)
     assert.equal(125, axolua("cp", out .. "/nothing", id .. ":x").code)
-    temp.write(out .. "/f", "")
     assert.matches("no such directory", axolua("cp", out .. "/f", id .. ":no/").stderr)
     inside "mkdir e"
     assert.matches("no directory", axolua("cp", id .. ":e", out .. "/f").stderr)

@@ -44,6 +44,12 @@ describe("what docker's and podman's users type", function()
     assert.equal(127, result.code)
     assert.matches("if no%-such%-command is an image: axolua run %-%-image no%-such%-command",
       result.stderr)
+    assert.matches("the image %S+ has no no%-such%-command; .*axolua help images", result.stderr)
+
+    result = axolua("run --rm", image(), "--dir", { temp.dir "work" }, "sh -c",
+      { "no-such-command" })
+    assert.equal(127, result.code)
+    assert.not_matches("axolua", result.stderr)
   end)
 
   it("runs as --user, and says where -t finds no terminal", function()

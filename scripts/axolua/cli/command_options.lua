@@ -31,8 +31,9 @@ end
 function command_options.env(parser)
   parser:option("-e --env", "A variable for the command; without a value, this shell's.")
     :argname "K[=V]":count "*":action(command_options.append):convert(read_env)
-  parser:option("--env-file", "A file of variables for the command, a line each: K=V, or K for "
-    .. "this shell's; may be repeated, and --env goes before it."):argname "FILE":count "*"
+  parser:option("--env-file", "A file of variables for the command, a line each: K=V, where "
+    .. "quotes are part of V, or K for this shell's; may be repeated, and --env goes before it.")
+    :argname "FILE":count "*"
     :action(append_all):convert(env_file.read)
 end
 

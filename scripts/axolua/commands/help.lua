@@ -75,7 +75,8 @@ local function main(arguments)
     return 0
   end
   if not commands.is_one(args.command) then
-    cli.usage(p, ("there is no command %q, and no guide of that name"):format(args.command))
+    cli.usage(p, ("there is no command %q, and no guide of that name; axolua help lists them")
+      :format(args.command))
   end
   cli.print(cli.help_of(commands.load(args.command).parser()))
   return 0

@@ -19,9 +19,13 @@ local function parser()
   return p
 end
 
--- `axolua run alpine ls` is what docker's users type.
-local function explain_images(args, command)
-  if args.image or args.with_dashes or command[1]:find "^[./]" then return end
+-- The image that runs is not the one that was meant; `axolua run alpine ls` is what docker's users
+-- type.
+local function explain_images(sb, args, command)
+  if command[1]:find "/" then return end
+  cli.say(("the image %s has no %s; to choose or make one that has: axolua help images"):format(
+    sb:image(), command[1]))
+  if args.image or args.with_dashes then return end
   cli.say(("if %s is an image: axolua run --image %s COMMAND"):format(command[1], command[1]))
 end
 
@@ -51,11 +55,11 @@ local function main(arguments)
     return sandbox.with(args, function(sb) return start(sb, command, args) end)
   end
   return sandbox.with(args, function(sb, guard, notices)
-    local code = foreground.run(sb, command, {
+    local code, err = foreground.run(sb, command, {
       timeout = args.timeout, json = args.json, notices = notices, goes_on = args.keep,
       cwd = args.cwd,
     }, guard)
-    if code == cli.NOT_FOUND then explain_images(args, command) end
+    if err and code == cli.NOT_FOUND then explain_images(sb, args, command) end
     return code
   end)
 end

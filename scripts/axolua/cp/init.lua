@@ -11,6 +11,7 @@ local tally = require "axolua.cp.tally"
 local to_session = require "axolua.cp.to_session"
 
 local DEFAULT_MAX = 2 ^ 30 | 0
+local OUTSIDE = "only the session's directory is copied from and to; axolua exec %s "
 
 local function parser()
   local p = cli.parser("cp", "Copies a file, or a directory with all that is in it, between this "
@@ -111,7 +112,8 @@ local function send(from, sb, to, so_far)
   if stat and stat.type == "link" then
     return refuse(dir:child(name) .. " is a symbolic link", "name what it leads to")
   end
-  local there = sb:stat(to)
+  local there, err = sb:stat(to)
+  if err and err.code == "OUTSIDE" then return nil, err end
   local path = to
   if there and there.type == "directory" then
     path = name and to .. "/" .. name or to
@@ -139,8 +141,8 @@ local function copy(from, to, max)
   guard:close()
   if ok then return 0 end
   if err.code == "OUTSIDE" then
-    err.hint = ("only the session's directory is copied from and to; axolua exec %s cat FILE "
-      .. "prints another file"):format(from.id or to.id)
+    err.hint = OUTSIDE:format(from.id or to.id)
+      .. (from.id and "cat FILE prints another file" or "sh -c 'cat > FILE' < FILE writes another")
   end
   local failed = cli.fail(err)
   return code or failed

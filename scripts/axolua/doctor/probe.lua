@@ -61,7 +61,8 @@ local function check_image(report, sb)
   local image = tostring(sb:image())
   if not image:find(LOCAL) then return report:add("ok", "image", image) end
   report:add("warn", "image", image .. ": no registry gave the default image, so sessions have "
-    .. "busybox and nothing else", "podman pull docker.io/library/alpine:3.20")
+    .. "busybox and nothing else", "podman pull docker.io/library/alpine:3.20; without a registry "
+    .. "axolua image make NAME --packages python3,git makes an image")
 end
 
 local function check_path(report, sb)

@@ -72,7 +72,7 @@ local function run_plain(sb, argv, opts, guard)
   local patience = guard.signal and 1 or nil
   out:flush(patience)
   err_out:flush(patience)
-  if not result then return guard:code() or cli.fail_to_run(err) end
+  if not result then return guard:code() or cli.fail_to_run(err), err end
   if is_broken then return cli.BROKEN_PIPE end
   return code_of(sb, result, opts, guard)
 end
@@ -85,7 +85,7 @@ local function run_recorded(sb, argv, opts, guard)
     return code_of(sb, result, opts, guard)
   end
   record.failure(err)
-  return guard:code() or cli.fail_to_run(err)
+  return guard:code() or cli.fail_to_run(err), err
 end
 
 local function run_terminal(sb, argv, opts, guard)
@@ -96,12 +96,13 @@ local function run_terminal(sb, argv, opts, guard)
     rows = rows, cols = cols, env = env, cwd = opts.cwd, user = opts.user,
     timeout = opts.timeout or 0,
   })
-  if not term then return guard:code() or cli.fail_to_run(err) end
+  if not term then return guard:code() or cli.fail_to_run(err), err end
   local result
   result, err = terminal.attach(term, guard)
-  if not result then return guard:code() or cli.fail_to_run(err) end
+  if not result then return guard:code() or cli.fail_to_run(err), err end
   if result.state == "failed" then
-    return guard:code() or cli.fail_to_run { code = result.fault, message = result.reason }
+    err = { code = result.fault, message = result.reason }
+    return guard:code() or cli.fail_to_run(err), err
   end
   return code_of(sb, result, opts, guard)
 end
@@ -112,6 +113,7 @@ end
 ---@param opts { timeout: number?, cwd: string?, user: string?, env: table?, plain: boolean?, json: boolean?, notices: string[]?, goes_on: boolean? } goes_on: the session does
 ---@param guard cli.Guard
 ---@return integer code the command's own, or what stands for its failure
+---@return axo.Error? err it did not run, or how it ended is not known
 function foreground.run(sb, argv, opts, guard)
   if opts.json then return run_recorded(sb, argv, opts, guard) end
   if terminal.is_there() and not opts.plain then
