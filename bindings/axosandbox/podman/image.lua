@@ -17,7 +17,7 @@ local PULL_TIMEOUT = 300
 local function denied(set, reason)
   errors.raise {
     code = "POLICY", op = "image", message = "the image is refused: " .. reason,
-    hint = "see " .. set:source "image_trust",
+    hint = set:hint "image_trust",
   }
 end
 

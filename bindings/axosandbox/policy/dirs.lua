@@ -68,6 +68,12 @@ local function check_kind(dir)
   return failure(("%s:1: %s"):format(dir, why), "make it a directory, or remove it")
 end
 
+-- Where the directory above it is closed, that one must be opened as well.
+local function closed(dir)
+  local _, _, code = uv.fs_lstat(dir)
+  return code == "EACCES" and ("%s %s"):format(dir:match "^(.+)/", dir) or dir
+end
+
 --- Looks for a file that no decision would ever read. That a directory is missing is no error here.
 --- Whether one that cannot be listed can be read is for who reads its files to say, unless it binds.
 ---@param dir string
@@ -80,7 +86,7 @@ function policy_dirs.check(dir, binds)
   local stray
   if not entries and binds and code ~= "ENOENT" then
     return failure(("%s:1: cannot be listed: %s"):format(dir, message),
-      "its files bind whoever uses axosandbox here: chmod go+rx " .. dir)
+      "its files bind whoever uses axosandbox here: chmod go+rx " .. closed(dir))
   end
   while entries do -- to the end: libuv frees them there
     local name, kind = uv.fs_scandir_next(entries)

@@ -149,8 +149,11 @@ end
 
 local function read_checked(path, walk, lenient)
   local flags = uv.constants.O_RDONLY | uv.constants.O_NONBLOCK
-  local fd, message = uv.fs_open(walk.real, flags, 0)
-  if not fd then return refuse(path, "cannot be read: " .. message) end
+  local fd, message, code = uv.fs_open(walk.real, flags, 0)
+  if not fd then
+    return refuse(path, "cannot be read: " .. message,
+      code == "EACCES" and "its owner can let you read it: chmod a+r " .. walk.real or nil)
+  end
   local stat = uv.fs_fstat(fd)
   local problem, hint
   if not stat or stat.ino ~= walk.stat.ino or stat.dev ~= walk.stat.dev then

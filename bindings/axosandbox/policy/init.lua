@@ -194,6 +194,17 @@ function Policy:source(name)
   return layers[1].path or layers[1].where
 end
 
+--- What to do about a refusal, as an error's hint.
+---
+---     print(policy:hint "sandbox")  --> see /home/me/.config/axosandbox/policy/sandbox.lua
+---@param name string
+---@return string
+function Policy:hint(name)
+  local hint = "see " .. self:source(name)
+  if not self.layers[name][1].binding then return hint end
+  return hint .. ": it binds everybody on this machine, so no option allows more than it does"
+end
+
 --- Which layer each decision asks first, by the decision's name, as `source` tells it.
 ---
 ---     for name, path in pairs(policy:sources()) do print(name, path) end

@@ -62,7 +62,7 @@ local function decide_sandbox(set, asked, remote_user)
   if not decision.deny then return decision end
   return nil, errors.new {
     code = "POLICY", op = "start", message = "the session is refused: " .. decision.deny,
-    hint = "see " .. set:source "sandbox",
+    hint = set:hint "sandbox",
   }
 end
 

@@ -107,7 +107,8 @@ local LISTS = {
       { "variables of this machine, by the caller", samples.sandbox {
         fields = { local_env = { "EDITOR" } },
       } },
-      { "a directory of the system", samples.sandbox { dir = "/etc", dir_real = "/etc" } },
+      -- One that holds no policy files: those that do are refused before a file is asked.
+      { "a directory of the system", samples.sandbox { dir = "/sys", dir_real = "/sys" } },
     }
   end,
   image_trust = function()

@@ -23,6 +23,8 @@ function policy_init.options(command)
   command:flag("--json", "As JSON, for scripts.")
 end
 
+-- With the mode that it says, also where the umask would take from it: files that bind everybody
+-- and that only root can read would let nobody else start anything.
 local function make_directory(path, mode)
   local parent = path:match "^(.+)/[^/]+$"
   if parent and not uv.fs_stat(parent) then
@@ -30,7 +32,8 @@ local function make_directory(path, mode)
     if not ok then return nil, problem end
   end
   local ok, message, code = uv.fs_mkdir(path, mode)
-  if ok or code == "EEXIST" then return true end
+  if ok then return uv.fs_chmod(path, mode) end
+  if code == "EEXIST" then return true end
   return nil, message
 end
 
@@ -43,8 +46,10 @@ local function write(path, content, mode)
     return nil, message
   end
   local written, problem = uv.fs_write(fd, content)
+  local is_whole = written == #content
+  if is_whole then is_whole, problem = uv.fs_fchmod(fd, mode) end
   uv.fs_close(fd)
-  if written == #content then return "written" end
+  if is_whole then return "written" end
   uv.fs_unlink(path)
   return nil, problem or "only a part was written"
 end

@@ -248,6 +248,15 @@ describe("axolua policy", function()
     end)
   end)
 
+  -- What lies in a session's directory is refused before it is asked.
+  it("tries an administrator's file on no sample that holds it", function()
+    support.expose_libraries()
+    for _, sample in ipairs(require("axolua.policy.samples").list "sandbox") do
+      assert.is_nil(("/etc/axosandbox/"):find("^" .. sample[2].dir_real:gsub("%p", "%%%0") .. "/"),
+        sample[1])
+    end
+  end)
+
   describe("init", function()
     local function file(name) return ("%s/axosandbox/policy/%s.lua"):format(config, name) end
 

@@ -140,7 +140,7 @@ local function check_policy(name)
   if allowed then return end
   errors.raise {
     code = "POLICY", op = "", message = "the image is refused: " .. (why or name),
-    hint = "see " .. set:source "image_trust",
+    hint = set:hint "image_trust",
   }
 end
 

@@ -99,6 +99,27 @@ describe("a binding policy", function()
     assert.is_truthy(bound(nil, {}, temp.dir() .. "/missing"))
   end)
 
+  it("in a closed directory says which ones to open", function()
+    local dir = policies.dir { sandbox = NO_NETWORK }
+    local scandir, lstat = uv.fs_scandir, uv.fs_lstat
+    local function deny() return nil, "EACCES: permission denied", "EACCES" end
+    finally(function() uv.fs_scandir, uv.fs_lstat = scandir, lstat end)
+    uv.fs_scandir = deny -- luacheck: ignore 122
+    local function hint() return policy_dirs.check(dir, true).hint end
+    assert.is_truthy(hint():find("chmod go+rx " .. dir, 1, true))
+    uv.fs_lstat = deny -- luacheck: ignore 122
+    local both = ("chmod go+rx %s %s"):format(dir:match "^(.+)/", dir)
+    assert.is_truthy(hint():find(both, 1, true))
+  end)
+
+  it("is what a refusal's hint names, and that nothing gets round it", function()
+    local binding = policies.dir { sandbox = NO_NETWORK }
+    local set = assert(bound(nil, {}, binding))
+    assert.matches("^see " .. binding:gsub("%p", "%%%0") .. "/sandbox.lua: it binds everybody",
+      set:hint "sandbox")
+    assert.equal("see " .. set:source "exec", set:hint "exec")
+  end)
+
   describe("of this machine", function()
     local etc, before
     before_each(function()
@@ -144,6 +165,20 @@ describe("a binding policy", function()
       assert.matches("/binding/sandbox.lua is there already", begun.stdout)
       local stat = assert(uv.fs_stat(etc .. "/binding/exec.lua"))
       assert.equal("0644", ("%04o"):format(stat.mode & 511))
+    end)
+
+    it("is begun so that everybody can read it, whatever the umask", function()
+      local made = etc .. "/new"
+      local code = ([[require("axosandbox.policy.dirs").ETC = %q
+        package.path = %q .. "/?.lua;" .. package.path
+        os.exit(require("axolua.policy").main { "init", "--binding", "exec" }, true)]]):format(
+          made, support.scripts())
+      local begun = support.shell('umask 077; exec "$AXOLUA" -e "$1"', code)
+      assert.equal(0, begun.code, begun.stderr)
+      local function mode(path) return ("%04o"):format(assert(uv.fs_stat(path)).mode & 511) end
+      assert.equal("0755", mode(made))
+      assert.equal("0755", mode(made .. "/binding"))
+      assert.equal("0644", mode(made .. "/binding/exec.lua"))
     end)
   end)
 end)
