@@ -28,9 +28,10 @@ local PARTS = {
   { { exec = { timeout = 60 } }, "d.exec.timeout = 5", "timeout of commands: 5 instead of 60" },
   { { exec = { max_output = 9 } }, "d.exec = {}", "output kept of commands: none instead of 9" },
 }
--- Not the sandbox decision's.
+-- Not the sandbox decision's; or, of directories, what is not granted is an error.
 local ELSEWHERE = {
   allow_post_create = true, allow_untrusted_image = true, allow_images = true,
+  allow_mounts = true, allow_writable_mounts = true,
 }
 
 describe("what policy takes away", function()
