@@ -213,8 +213,8 @@ local function not_found(override, path, err)
   local is_all_avoided = path == "" and (os.getenv "PATH" or "") ~= ""
   return errors.new {
     code = "ENOENT", op = "podman",
-    message = is_all_avoided and "every directory of PATH lies in the session's directory, and "
-      .. "programs from there are not run on this machine" or err.message,
+    message = is_all_avoided and "podman is not looked for: every directory of PATH lies in the "
+      .. "session's directory, and programs from there are not run on this machine" or err.message,
     hint = is_all_avoided and "choose another directory"
       or not override and package_manager.hint() or err.hint,
   }
