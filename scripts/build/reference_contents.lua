@@ -59,8 +59,8 @@ here, and the callback gets the result.]],
     },
     about = [[
 Each policy file is a function that returns one of these tables. `sandbox.lua` returns a
-`SandboxDecision`, `image_trust.lua` an `ImageDecision`, and so on. The guide `policy` says how to
-write one.]],
+`SandboxDecision`, `image_trust.lua` an `ImageDecision`, and so on. The guide `policy-files` says
+how to write one.]],
   },
   {
     name = "usage", title = "axo.usage: what sessions use", modules = { "axo.usage" },

@@ -47,6 +47,11 @@ describe("an extra mount", function()
       if session.id == sb:id() then info = session end
     end
     assert.same({ { source = extra, target = "/data/x", writable = false } }, info.mounts)
+    assert.same(info.mounts, sb:mounts())
+    do
+      local again <close> = assert(axo.open(sb:id()))
+      assert.same(info.mounts, again:mounts())
+    end
     assert(sb:stop())
   end)
 

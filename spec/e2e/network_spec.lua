@@ -17,6 +17,11 @@ describe("the network none", function()
   it("has no interface but lo, and reaches nothing", function()
     local sb = e2e.start { policy = { network = "none" } }
     assert.same({ "lo" }, interfaces(sb))
+    assert.equal("none", sb:network())
+    do
+      local again <close> = assert(axo.open(sb:id()))
+      assert.equal("none", again:network())
+    end
     local listener <close> = net.listen "0.0.0.0"
     for _, address in ipairs(net.own_addresses()) do
       local r = assert(sb:exec({ "nc", "-w", "2", address, tostring(listener.port) },
@@ -66,6 +71,7 @@ describe("the network bridge", function()
       assert.truthy(text:find "/dev/net/tun" or text:find "network", text .. complaint)
       if sb then
         assert.same({ "lo" }, interfaces(sb))
+        assert.equal("none", sb:network())
         assert(sb:stop())
       end
     end)
@@ -91,6 +97,7 @@ describe("the network bridge", function()
 
   it("tells its published ports", function()
     assert.same({ port }, sb:ports())
+    assert.equal("bridge", sb:network())
   end)
 
   it("publishes a port on 127.0.0.1", function()

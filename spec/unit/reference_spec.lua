@@ -43,6 +43,10 @@ describe("the API reference", function()
       assert.equal(1, count, name)
       assert.matches("^### " .. name:gsub("%(%)", ""), shown.stdout)
     end
+    assert.matches("^### sb:exec%(", support.run({ "help", "api", "exec" }).stdout)
+    local waits = support.run({ "help", "api", "wait" }).stdout
+    assert.matches("### task:wait%(", waits)
+    assert.matches("### term:wait%(", waits)
     local grep = support.run({ "help", "api", "sb:grep" }).stdout
     assert.matches("When it fails: `nil` and an `axo.Error`", grep)
     assert.matches("```lua\n", grep)

@@ -181,7 +181,9 @@ local function read_file(name, source, context)
   local deadline = await.now() + FILE_TIMEOUT
   local flags = uv.constants.O_RDONLY | uv.constants.O_NONBLOCK
   local fd, err = fs("fs_open", deadline, source.file, flags, 0)
-  if not fd then fail(name, "ENOENT", tostring(err)) end
+  if not fd then
+    fail(name, "ENOENT", tostring(err), "check that the file is there, and that you may read it")
+  end
   local text, problem = read_open(fd, deadline)
   uv.fs_close(fd, function() end)
   return text or fail(name, "EIO", source.file .. ": " .. tostring(problem))

@@ -256,6 +256,22 @@ function Sandbox:container() return self.record.container end
 ---@return string
 function Sandbox:image() return self.record.image end
 
+--- Its network: "bridge" (outgoing connections work) or "none"; nil of a container that was
+--- attached to.
+---
+---     print(sb:network())  --> none
+---@return "bridge"|"none"|nil
+function Sandbox:network()
+  local mode = self.record.network or self.record.network_mode
+  return mode and (mode == "none" and "none" or "bridge") or nil
+end
+
+--- The directories that are mounted besides its own.
+---
+---     for _, it in ipairs(sb:mounts()) do print(it.source, it.target, it.writable) end
+---@return { source: string, target: string, writable: boolean }[]
+function Sandbox:mounts() return copy(self.record.extra_mounts or {}) end
+
 --- The ports that are published.
 ---
 ---     for _, port in ipairs(sb:ports()) do print("http://127.0.0.1:" .. port) end

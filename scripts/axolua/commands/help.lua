@@ -40,7 +40,7 @@ end
 local function parser()
   local p = cli.parser("help", "Shows the commands, a command's options, a guide, or the Lua API.")
   p:argument("command", "The command, the guide, or `api`."):args "?"
-  p:argument("name", "With `api`: a page, or a function such as sb:exec."):args "?"
+  p:argument("name", "With `api`: a page, or a function such as sb:exec or exec."):args "?"
   return p
 end
 

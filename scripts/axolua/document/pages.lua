@@ -53,28 +53,36 @@ function pages.guide(name)
   return page_in(directory "guide", name)
 end
 
--- From a heading to the next one.
-local function section(text, name)
+-- What is under the headings that are asked for, each to the next heading.
+local function sections(text, is_wanted)
   local found, is_inside = {}, false
   for line in text:gmatch "([^\n]*)\n" do -- linear: every line of ours ends
-    if line:find "^##" then is_inside = line:match "^### ([%w_.:]+)" == name end
+    if line:find "^##" then is_inside = is_wanted(line:match "^### ([%w_.:]+)" or "") end
     if is_inside then found[#found + 1] = line end
   end
   return #found > 0 and table.concat(found, "\n") .. "\n" or nil
 end
 
+-- Of all pages. "exec" is the exec of whatever has one.
+local function search(dir, is_wanted)
+  local found = {}
+  for _, page in ipairs(names_in(dir)) do
+    found[#found + 1] = sections(page_in(dir, page), is_wanted)
+  end
+  return #found > 0 and table.concat(found, "\n") or nil
+end
+
 --- A page of the API reference, or the part about one function or one type.
----@param name string? "session", "axo.async", "sb:exec", "axo.Stats"; nil: the list of pages
+---@param name string? "session", "axo.async", "sb:exec", "exec", "axo.Stats"; nil: the list of pages
 ---@return string? text
 function pages.api(name)
   local dir = directory "api"
   if not name then return dir and read(dir .. "/README.md") end
   local whole = page_in(dir, name:lower()) or page_in(dir, name:match "^axo%.(%w+)$")
   if whole then return whole end
-  for _, page in ipairs(names_in(dir)) do
-    local found = section(page_in(dir, page), (name:match "^[^(]*"))
-    if found then return found end
-  end
+  local wanted = name:match "^[^(]*"
+  return search(dir, function(heading) return heading == wanted end)
+    or search(dir, function(heading) return heading:match "[.:]([%w_]+)$" == wanted end)
 end
 
 return pages

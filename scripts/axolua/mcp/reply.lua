@@ -43,7 +43,8 @@ end
 local ADVICE = {
   NOT_FOUND = "Check the spelling; list_dir and glob show what is there.",
   OUTSIDE = "Use a path in the session's directory; session_info tells which one that is.",
-  NOT_A_FILE = "Use list_dir for a directory; devices, pipes and sockets cannot be read.",
+  NOT_A_FILE = "Use list_dir for a directory; devices, pipes and sockets can be neither "
+    .. "read nor written.",
   NOT_A_DIRECTORY = "Part of the path is a file; list_dir on its parent shows what is there.",
   TOO_LARGE = "Take it in parts: read_file has offset and limit, and bash has head and split.",
   PERMISSION = "The session's user may not do that; `ls -ln` by bash shows who may.",

@@ -24,9 +24,10 @@ eras.WITH_BATCHES = "2025-03-26"
 
 local INSTRUCTIONS = "Every tool works inside one sandbox: a container of its own, over one "
   .. "directory of the host that is mounted there at the same path. Nothing else of the host can "
-  .. "be seen or changed. Relative paths begin at that directory. Use bash for what ends by "
-  .. "itself, bash_background for servers and long work, and a terminal for programs that ask. "
-  .. "session_info tells the directory, the network and the limits."
+  .. "be seen or changed, but for other directories that session_info names. Relative paths begin "
+  .. "at that directory. Use bash for what ends by itself, bash_background for servers and long "
+  .. "work, and a terminal for programs that ask. session_info tells the directory, the network "
+  .. "and the limits."
 
 local function identity()
   return { name = "axosandbox", title = "axosandbox", version = axo.version }

@@ -41,15 +41,25 @@ local function ports_of(sb)
   return #ports > 0 and table.concat(ports, ", ") or "none"
 end
 
-local function info(_, call, settings)
+local function mounts_of(sb)
+  local list = sb:mounts()
+  for i, it in ipairs(list) do
+    list[i] = ("%s (%s)"):format(it.target, it.writable and "read-write" or "read-only")
+  end
+  return #list > 0 and table.concat(list, ", ") .. "; reached by bash, not by the file tools"
+    or "none"
+end
+
+local function info(_, call)
   local sb = call.sandbox
   local lines = {
     "directory: " .. sb:root(),
     "session: " .. tostring(sb:id()),
     "container: " .. sb:container(),
     "image: " .. sb:image(),
-    "network: " .. (settings.network or "as policy says"),
+    "network: " .. (sb:network() or "unknown"),
     "published ports: " .. ports_of(sb),
+    "other directories: " .. mounts_of(sb),
     "limits: " .. limits_of(sb),
     "path into the container: " .. sb:path(),
     "background tasks: " .. running(sb:list_tasks()),
@@ -60,12 +70,11 @@ local function info(_, call, settings)
   return reply.text(table.concat(lines, "\n") .. "\n")
 end
 
-return function(settings)
+return function()
   return { {
-    name = "session_info", title = "What this sandbox is",
-    call = function(arguments, call) return info(arguments, call, settings) end,
+    name = "session_info", title = "What this sandbox is", call = info,
     description = "Tells the session's directory, container, image, network, published ports, "
-      .. "limits, warnings, and how many tasks and terminals there are.",
+      .. "other directories, limits, warnings, and how many tasks and terminals there are.",
     input = {},
     hints = hints.READS,
   } }

@@ -22,7 +22,8 @@ local function search(call, start)
   end)
   if problem then
     return reply.refusal("the pattern cannot be used: " .. problem,
-      "In a glob are * ? [a-z] {a,b} and **, as in src/**/*.c.")
+      "In a glob are * ? [a-z] {a,b} and **, as in src/**/*.c. It begins at the session's "
+      .. "directory.")
   end
   return nil, err, found
 end

@@ -91,13 +91,14 @@ end
 
 local function kill(term, _, call)
   -- A shell that is asked nothing minds a hang-up, and not TERM.
-  if work.is_running(term) then
+  local was_running = work.is_running(term)
+  if was_running then
     call:await(function(done) return term:signal("HUP", nil, done) end)
   end
   local status, err = call:await(function(done) return term:close(nil, done) end)
   if not status then return nil, err end
-  return reply.text(("The terminal %s was ended, with all that ran on it: %s."):format(
-    term.id, term:status()))
+  return reply.text(("The terminal %s %s: %s."):format(term.id,
+    was_running and "was ended, with all that ran on it" or "had ended already", term:status()))
 end
 
 local function side(what, default)
