@@ -6,6 +6,7 @@ local narrow = require "axosandbox.start.narrow"
 local naming = require "axosandbox.base.naming"
 local options = require "axosandbox.base.options"
 local secrets = require "axosandbox.podman.secrets"
+local shapes = require "axosandbox.policy.shapes"
 local tables = require "axosandbox.base.tables"
 
 local request = {}
@@ -95,11 +96,22 @@ local function all_ports(opts)
   return list, required
 end
 
+-- Most who write `network` or `limits` beside `dir` mean the policy's.
+local function check_place(opts, level)
+  for key in pairs(type(opts) == "table" and opts or {}) do
+    if OPTION_SHAPE[key] == nil and shapes.fields[key] ~= nil then
+      error(("axosandbox.start: the key %q goes into the policy table: policy = { %s = ... }")
+        :format(key, key), level + 1)
+    end
+  end
+end
+
 --- Checks the options of `axo.start`; a mistake raises at `level`.
 ---@param opts axo.StartOptions
 ---@param level integer
 ---@return axo.Asked
 function request.check(opts, level)
+  check_place(opts, level + 1)
   options.check(OPTION_SHAPE, opts, "axosandbox.start", level + 1)
   local ports, required_ports = all_ports(opts)
   return {

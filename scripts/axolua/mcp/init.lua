@@ -27,7 +27,17 @@ local function parser()
   return p
 end
 
-local function hooks(log)
+-- A start that fails is tried again by each call: what is wrong is logged once.
+local function complainer()
+  local said
+  return function(err)
+    if tostring(err) == said then return end
+    said = tostring(err)
+    cli.fail(err)
+  end
+end
+
+local function hooks(log, complain)
   return {
     on_begin = function() log:begin "starting the session" end,
     on_ready = function(sb)
@@ -36,7 +46,7 @@ local function hooks(log)
     end,
     on_failure = function(err)
       log:settle()
-      if err.code ~= "CANCELLED" then cli.fail(err) end
+      if err.code ~= "CANCELLED" then complain(err) end
     end,
   }
 end
@@ -84,10 +94,10 @@ end
 
 -- How a session is started. What is wrong with it is said at once, and is what the tools answer:
 -- a server that ends without an answer looks broken to its client.
-local function starter(args)
+local function starter(args, complain)
   local plan_of = planner(args)
   local plan, problem = plan_of()
-  if not plan then cli.fail(problem) end
+  if not plan then complain(problem) end
   return function(done)
     local err
     plan, err = plan_of()
@@ -103,9 +113,9 @@ local function greet()
   cli.say "agents start this command, by their configuration; axolua mcp --help says more"
 end
 
-local function assemble(args, start, log, ending)
-  local parts = {}
-  parts.session = session.new(start, hooks(log))
+local function assemble(args, log, ending)
+  local parts, complain = {}, complainer()
+  parts.session = session.new(starter(args, complain), hooks(log, complain))
   parts.channel = channel.open {
     on_message = function(kind, value) parts.server:receive(kind, value) end,
     on_end = function() ending.finish "end" end,
@@ -115,7 +125,7 @@ local function assemble(args, start, log, ending)
     send = function(line) parts.channel:send(line) end,
     is_congested = function() return parts.channel:is_congested() end,
     session = parts.session, limit = channel.MAX_LINE,
-    tools = tools.new { timeout = args.timeout or DEFAULT_TIMEOUT, network = args.network },
+    tools = tools.new { timeout = args.timeout or DEFAULT_TIMEOUT },
   }
   return parts
 end
@@ -128,7 +138,7 @@ local function main(arguments)
     cli.say "ended at once: the container may still be there; `axolua reap` removes it"
   end)
   local ending = {}
-  local parts = assemble(args, starter(args), log, ending)
+  local parts = assemble(args, log, ending)
   greet()
   local how = serve(parts.channel, guard, ending)
   -- A signal while it ends cuts short what it waits for.

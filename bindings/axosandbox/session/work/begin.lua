@@ -75,6 +75,10 @@ local ARGV_SHAPE = { argv = { type = "table", required = true, items = "string" 
 function begin.words(argv, where, level)
   local words = core.words(argv)
   if not words then
+    if type(argv) == "string" then
+      error(('%s: the argv is a string; it must be a list of words. For a command line: '
+        .. '{ "sh", "-c", "..." }'):format(where), level + 1)
+    end
     local problem = options.validate(ARGV_SHAPE, { argv = argv }, where)
     if problem then error(problem, level + 1) end
     words = table.move(argv, 1, #argv, 1, {})
