@@ -202,7 +202,7 @@ end
 function Policy:hint(name)
   local hint = "see " .. self:source(name)
   if not self.layers[name][1].binding then return hint end
-  return hint .. ": it binds everybody on this machine, so no option allows more than it does"
+  return hint .. ": it binds everybody on this machine, so no option allows more"
 end
 
 --- Which layer each decision asks first, by the decision's name, as `source` tells it.
