@@ -42,7 +42,8 @@ end
 
 local ADVICE = {
   NOT_FOUND = "Check the spelling; list_dir and glob show what is there.",
-  OUTSIDE = "Use a path in the session's directory; session_info tells which one that is.",
+  OUTSIDE = "Use a path in the session's directory; session_info tells which one that is. bash "
+    .. "reaches the sandbox's other paths.",
   NOT_A_FILE = "Use list_dir for a directory; devices, pipes and sockets can be neither "
     .. "read nor written.",
   NOT_A_DIRECTORY = "Part of the path is a file; list_dir on its parent shows what is there.",
@@ -87,15 +88,19 @@ local SET_UP = {
   env_from = true, devcontainer = true, post_create = true, pull = true,
 }
 
+-- What these say is right of a start, too.
+local OF_STARTS = { POLICY = true, GONE = true, STOPPED = true, TIMEOUT = true }
+
 --- What to do about an error.
 ---@param err axo.Error
 ---@return string?
 function reply.advice(err)
   local hint, is_own = axo.errors.hint(err, "mcp")
   if is_own then return hint end
-  local advice = err.code == "NOT_FOUND" and LISTS[err.op] or ADVICE[err.code]
-  if advice or not hint then return advice end
-  return SET_UP[err.op] and "Tell the user: " .. hint or hint
+  if SET_UP[err.op] and not OF_STARTS[err.code] then
+    return hint and "Tell the user: " .. hint or "Tell the user."
+  end
+  return err.code == "NOT_FOUND" and LISTS[err.op] or ADVICE[err.code] or hint
 end
 
 --- A failure, with what to do about it.

@@ -135,6 +135,17 @@ describe("the tools", function()
       { path = "x", content = ("A"):rep(4 * 1024 * 1024 + 4), encoding = "base64" }, {})))
   end)
 
+  it("send an agent to its user about a start, which no other call mends", function()
+    for hint, words in pairs { ["leave out :rw"] = "Tell the user: leave out :rw",
+      [false] = "Tell the user." } do
+      for _, code in ipairs { "INVALID", "NOT_FOUND" } do
+        assert.equal(words, reply.advice { code = code, op = "start", hint = hint or nil })
+      end
+    end
+    assert.matches("policy", reply.advice { code = "POLICY", op = "start", hint = "see x" })
+    assert.matches("call it again", reply.advice { code = "INVALID", op = "write_file" })
+  end)
+
   it("say how to mend a pattern", function()
     local hint = advice("grep", { pattern = "((" },
       { grep = function() return nil, { code = "PATTERN", message = "no" } end })
