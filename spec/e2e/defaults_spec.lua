@@ -88,5 +88,10 @@ describe("defaults", function()
     assert.equal("512m", from.memory.value)
     assert.equal(project .. "/.axosandbox/config.json", from.memory.file)
     assert.equal(config .. "/axosandbox/config.lua", from.network.file)
+
+    of_project '{ "image": "evil" }'
+    result = support.run({ "policy", "show", "--dir", project },
+      { env = { XDG_CONFIG_HOME = temp.dir "config" } })
+    assert.matches("config.json: image is not taken", result.stdout)
   end)
 end)

@@ -129,6 +129,6 @@ describe("an image that the operator agrees to", function()
     assert.is_nil(axo.images.of(dir))
     local result = support.run { "image", "rm", name }
     assert.equal(125, result.code)
-    assert.matches("is not on this machine", result.stderr)
+    assert.matches("is not on this machine\n +axolua image ls", result.stderr)
   end)
 end)

@@ -90,6 +90,11 @@ hints.TABLE = {
     cli = "axolua image pull NAME gets it",
     mcp = "Tell the user: `axolua image pull` gets it.",
   },
+  list_images = {
+    lua = "axo.images.list has those that are",
+    cli = "axolua image ls --all lists those that are",
+    mcp = "Tell the user: `axolua image ls --all` lists those that are.",
+  },
   make_from = {
     lua = "say where packages are: the options mirror and suite of axo.images.make",
     cli = "say where packages are: axolua image make NAME --suite RELEASE --mirror URL "

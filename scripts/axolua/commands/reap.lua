@@ -7,8 +7,9 @@ local selection = require "axolua.cli.selection"
 local json = axo.json
 
 local function parser()
-  local p = cli.parser("reap", "Removes the sessions whose process has died; kept ones "
-    .. "(run --keep) are such. One that anybody uses, or whose owner may be alive, stays.")
+  local p = cli.parser("reap", "Removes the sessions whose process has died, and those "
+    .. "that were kept (run --keep, run -d), with the tasks in them. One that anybody uses, or "
+    .. "whose owner may be alive, stays.")
   p:option("--except", "Leave this session alone; may be repeated."):argname "ID"
     :count "*":convert(cli.session_id)
   p:flag("-n --dry-run", "Only say what would be removed.")
@@ -62,4 +63,8 @@ local function main(arguments)
   return 0
 end
 
-return { summary = "remove the sessions whose process has died", parser = parser, main = main }
+return {
+  summary = "remove the sessions that no program owns, kept ones too",
+  parser = parser,
+  main = main,
+}

@@ -135,7 +135,8 @@ local function main(arguments)
   axo.preload()
   local log = console.open(args)
   local guard = signals.guard(function()
-    cli.say "ended at once: the container may still be there; `axolua reap` removes it"
+    cli.say("ended at once: the container may still be there; `axolua ps` shows it, and "
+      .. "`axolua stop ID` removes it")
   end)
   local ending = {}
   local parts = assemble(args, log, ending)

@@ -84,7 +84,7 @@ end
 
 -- What is asked for where nobody says, and which file says so.
 local function show_defaults(found)
-  if #found.list == 0 then return end
+  if #found.list + #found.notices == 0 then return end
   cli.print "defaults\n"
   for _, it in ipairs(found.list) do
     cli.print(("  %s = %s (%s)\n"):format(it.name, text.visible(value_text(it.value)),

@@ -159,7 +159,8 @@ function sandbox.with(args, work)
   local log = console.open(args)
   local guard = signals.guard(function()
     terminal.restore()
-    cli.say "ended at once: the container may still be there; `axolua reap` removes it"
+    cli.say("ended at once: the container may still be there; `axolua ps` shows it, and "
+      .. "`axolua stop ID` removes it")
   end)
   local options, problem = sandbox.start_options(args)
   local description, failed

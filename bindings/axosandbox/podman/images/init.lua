@@ -116,8 +116,8 @@ local function find(self, asked)
   return name, image.digest(self, name)
 end
 
-local function absent(name)
-  local advice = name:find "^localhost/" and "make_image" or "pull_image"
+local function absent(name, advice)
+  advice = advice or name:find "^localhost/" and "make_image" or "pull_image"
   errors.raise {
     code = "NOT_FOUND", op = "", message = ("the image %s is not on this machine"):format(name),
     hint = hints.TABLE[advice].lua,
@@ -219,7 +219,7 @@ function images.remove(name, callback)
     local whole, digest = find(self, name)
     if not digest then
       forget_image(whole)
-      absent(whole)
+      absent(whole, "list_images")
     end
     must(self:ask { self.client.program, "image", "rm", "--", whole })
     -- It may have other names, by which it goes on.
