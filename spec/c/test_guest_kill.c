@@ -12,7 +12,7 @@ static bool is_alive(pid_t pid) {
   ssize_t n = read(fd, text, sizeof text - 1);
   close(fd);
   const char *name = n > 0 ? strrchr(text, ')') : NULL;
-  return name && name[2] != 'Z';
+  return name && name[2] != 'Z' && name[2] != 'X'; /* X: it is being reaped */
 }
 
 static void await_death(pid_t pid) {

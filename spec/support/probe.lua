@@ -58,7 +58,7 @@ function probe.container(container)
   function view.find(text)
     local list = {}
     for _, process in ipairs(view.processes()) do
-      if process.command:find(text, 1, true) and process.state ~= "Z" then
+      if process.command:find(text, 1, true) and not process.state:find "[ZX]" then
         list[#list + 1] = process
       end
     end

@@ -49,7 +49,7 @@ function unit.is_running(pid)
   local text = file:read "a"
   file:close()
   local state = text and text:match "^%d+ %(.*%) (%a)"
-  return state ~= nil and state ~= "Z"
+  return state ~= nil and state ~= "Z" and state ~= "X"
 end
 
 --- Waits until `pid` runs no more; raises when it does not end.
