@@ -196,7 +196,7 @@ end
 
 --- What to do about a refusal, as an error's hint.
 ---
----     print(policy:hint "sandbox")  --> see /home/me/.config/axosandbox/policy/sandbox.lua
+---     print(policy:hint "sandbox")  -- see, and the file
 ---@param name string
 ---@return string
 function Policy:hint(name)

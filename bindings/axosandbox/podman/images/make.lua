@@ -181,7 +181,7 @@ local function explained(err, said, plan)
   local all, suite = "\n" .. said, plan.from.suite
   if err.code == "TIMEOUT" then
     return errors.new {
-      code = "TIMEOUT", op = "", stderr = said, hint = "give it more time",
+      code = "TIMEOUT", op = "", stderr = said, hint = hints.TABLE.more_time.lua,
       message = ("the image was not made within %g s"):format(plan.timeout),
     }
   end
