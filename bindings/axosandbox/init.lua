@@ -121,6 +121,7 @@ axo.host = deferred {
   state_dir = { "axosandbox.host", "state_dir" },
   config_dir = { "axosandbox.host", "config_dir" },
   open_flags = { "axosandbox.core", "open_flags" },
+  follow_links = { "axosandbox.host.links", "follow" },
   seccomp = { "axosandbox.core", "seccomp" },
 }
 

@@ -86,6 +86,7 @@ axo.host = {
   config_dir = require("axosandbox.host").config_dir,
   -- O_NOFOLLOW and the others of this machine, for luv's fs_open.
   open_flags = require("axosandbox.core").open_flags,
+  follow_links = require("axosandbox.host.links").follow,
   seccomp = require("axosandbox.core").seccomp,
 }
 

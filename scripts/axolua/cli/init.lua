@@ -135,6 +135,21 @@ function cli.parse(parser, arguments)
   cli.usage(parser.by_name[arguments[1]] or parser, result)
 end
 
+--- The `main` of a command whose subcommands are actions. One gets the arguments, and a function
+--- that ends it as a wrong command line.
+---@param new_parser fun(): table its positional argument is `action`
+---@param actions table<string, fun(args: table, usage: fun(message: string)): integer>
+---@return fun(arguments: string[]): integer
+function cli.main_of(new_parser, actions)
+  return function(arguments)
+    local parser = new_parser()
+    local args = cli.parse(parser, arguments)
+    return actions[args.action](args, function(message)
+      cli.usage(parser.by_name[args.action], message)
+    end)
+  end
+end
+
 --- Parses what is ours; what is left is the command, and there must be one.
 ---@param parser table
 ---@param arguments string[]

@@ -258,12 +258,5 @@ end
 
 local ACTIONS = { ls = ls, use = use, pull = pull, make = make, rm = rm }
 
-local function main(arguments)
-  local p = parser()
-  local args = cli.parse(p, arguments)
-  return ACTIONS[args.action](args, function(message)
-    cli.usage(p.by_name[args.action], message)
-  end)
-end
-
-return { summary = "list, choose, download and make images", parser = parser, main = main }
+return { summary = "list, choose, download and make images", parser = parser,
+  main = cli.main_of(parser, ACTIONS) }

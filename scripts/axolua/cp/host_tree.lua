@@ -29,35 +29,14 @@ local function is_beneath(path, dir)
   return path == dir or path:sub(1, #dir + 1) == dir .. "/"
 end
 
--- As the kernel has it.
-local MAX_LINKS = 40
-
-local function push(todo, path)
-  local parts = {}
-  for part in path:gmatch "[^/]+" do
-    if part ~= "." then parts[#parts + 1] = part end
-  end
-  for i = #parts, 1, -1 do todo[#todo + 1] = parts[i] end
-end
-
 -- Where a path leads, and whether by a link that lies in the session's directory: in there the
 -- container makes the links, whatever way a person came in.
 local function resolve(path, root)
-  local todo, at, links, by_link = {}, "", 0, false
-  push(todo, path)
-  while #todo > 0 do
-    local part = table.remove(todo)
-    local target = part ~= ".." and uv.fs_readlink(at .. "/" .. part)
-    if target then
-      links = links + 1
-      if links > MAX_LINKS then return nil end
-      by_link = by_link or is_beneath(at, root)
-      if target:sub(1, 1) == "/" then at = "" end
-      push(todo, target)
-    else
-      at = part == ".." and at:gsub("/[^/]*$", "") or at .. "/" .. part
-    end
-  end
+  local by_link = false
+  local at = axo.host.follow_links("", path, function(step, target)
+    by_link = by_link or target ~= nil and step ~= root and is_beneath(step, root)
+    return false
+  end)
   return at == "" and "/" or at, by_link
 end
 

@@ -21,12 +21,5 @@ end
 
 local ACTIONS = { show = policy_show.main, check = policy_check.main, init = policy_init.main }
 
-local function main(arguments)
-  local p = parser()
-  local args = cli.parse(p, arguments)
-  return ACTIONS[args.action](args, function(message)
-    cli.usage(p.by_name[args.action], message)
-  end)
-end
-
-return { summary = "show, check and begin policy files", parser = parser, main = main }
+return { summary = "show, check and begin policy files", parser = parser,
+  main = cli.main_of(parser, ACTIONS) }
