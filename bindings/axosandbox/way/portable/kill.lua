@@ -27,7 +27,9 @@ local MAX_USERS = 8
 --- pairs and session ids, since a parent that has died since cannot lead to its children any
 --- more. Descendants that dropped the mark are found through parents, sessions, and the pipe or
 --- terminal that was made for the work's first process. KILL first stops what it finds until
---- nothing new turns up, so that nothing forks out of its hands.
+--- nothing new turns up, so that nothing forks out of its hands. A process that ended before it
+--- was read may have left a child: then only what has come since is looked at, since in a busy
+--- container something always ends.
 --- Answers the number found, the number left, and the seeds for the next pass; as root, also
 --- the other users whose processes it may not read.
 kill.SCRIPT = [==[
@@ -58,7 +60,7 @@ owner() {
 }
 look() {
   text=
-  while IFS= read -r line || [ -n "$line" ]; do text=$text$line; done <"$1/stat" || fresh=1
+  while IFS= read -r line || [ -n "$line" ]; do text=$text$line; done <"$1/stat" || gone=1
   [ -n "$text" ] || return 0
   set -- "$1" ${text##*) }
   parent=$3 sid=$5 born=${21}
@@ -95,10 +97,13 @@ shares() {
   return 1
 }
 scan() {
-  rows= hits=' ' known= sids=' ' mains=' ' others=' ' outs=
+  [ "$1" = late ] || rows= hits=' ' known= sids=' ' mains=' ' others=' ' seen=" 1 $$ "
+  outs= before=$seen
   for dir in /proc/[0-9]*; do
     pid=${dir#/proc/}
-    case $pid in 1 | $$) ;; *) look "$dir" ;; esac
+    case $before in *" $pid "*) continue ;; esac
+    seen="$seen$pid "
+    look "$dir"
   done
   for pid in $mains; do
     for out in "/proc/$pid/fd/1" "/proc/$pid/fd/2"; do private "$out" && outs="$outs $out"; done
@@ -123,12 +128,13 @@ count() {
 }
 send() { for pid in $2; do kill -s "$1" "$pid"; done; }
 uid=; owner /proc/$$/status; me=$uid
-freeze= held=' ' pass=0 fresh=1
+freeze= held=' ' pass=0 fresh=1 gone=0
 if [ "$sig" = KILL ] && [ "$mode" = tree ]; then
   freeze=1
-  while [ $fresh = 1 ] && [ $pass -lt 20 ]; do
-    fresh=0 pass=$((pass + 1))
-    scan
+  while [ $fresh$gone != 00 ] && [ $pass -lt 20 ]; do
+    which=all; [ $fresh = 1 ] || which=late
+    fresh=0 gone=0 pass=$((pass + 1))
+    scan $which
     seeds="$seeds$known " sessions="$sessions$sids"
   done
   pass=0
