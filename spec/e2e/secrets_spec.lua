@@ -110,7 +110,7 @@ describe("a session's secrets", function()
     local dir = temp.dir "project"
     temp.write(dir .. "/token", "something")
     err = e2e.refused { dir = dir, env_from = { TOKEN = { file = dir .. "/token" } } }
-    assert.matches("lies in the session's directory", err.message)
+    assert.matches("lies in a directory that the session can write", err.message)
   end)
 
   it("are not asked for when policy refuses the session", function()

@@ -9,6 +9,7 @@ local await = require "axosandbox.base.await"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.base.errors"
 local last_line = require "axosandbox.base.text.last_line"
+local host = require "axosandbox.host"
 local links = require "axosandbox.host.links"
 local naming = require "axosandbox.base.naming"
 local paths = require "axosandbox.base.text.path"
@@ -127,7 +128,7 @@ end
 -- ---- from a file -------------------------------------------------------------------------
 
 -- What the session can write could lead to any file of the host, so no step of the way may lie
--- in its directory.
+-- there.
 local function leads_through(path, dirs)
   return links.follow("", path, function(at) return paths.is_in_any(at, dirs) end) == nil
 end
@@ -175,8 +176,9 @@ end
 local function read_file(name, source, context)
   if leads_through(source.file, context.dirs) then
     fail(name, "EPERM",
-      source.file .. " lies in the session's directory, or a symbolic link leads through it: "
-      .. "what runs in the session could put another file there", "move it out of there")
+      source.file .. " lies in a directory that the session can write, or a symbolic link leads "
+      .. "through one: what runs in the session could put another file there",
+      "move it out of there")
   end
   local deadline = await.now() + FILE_TIMEOUT
   local flags = uv.constants.O_RDONLY | uv.constants.O_NONBLOCK
@@ -203,13 +205,21 @@ local function problem_of(result)
     or ("it failed with exit code %d"):format(result.code)) .. (said and ": " .. said or "")
 end
 
+-- No program of a session's directory is taken for one of this host.
+local function environment()
+  local vars, env = uv.os_environ(), {}
+  if vars.PATH then vars.PATH = host.program_path(vars.PATH) end
+  for name, value in pairs(vars) do env[#env + 1] = name .. "=" .. value end
+  return env
+end
+
 -- The working directory is "/": the project's own settings must not change what it does.
 local function run_command(name, source, context)
   local argv = source.command
   if type(argv) == "string" then argv = shell.argv(argv) end
   local result, err = await.call(function(done)
     local process, problem = core.spawn(argv, {
-      cwd = "/", timeout = COMMAND_TIMEOUT, grace = COMMAND_GRACE,
+      cwd = "/", env = environment(), timeout = COMMAND_TIMEOUT, grace = COMMAND_GRACE,
       max_output = secrets.MAX_BYTES + 1, on_limit = "kill",
     }, function(raw) done(nil, raw) end)
     if context.on_process then context.on_process(process) end
@@ -254,7 +264,7 @@ end
 
 --- Reads the files and runs the commands, one after the other; in a coroutine. Raises what fails.
 ---@param sources table<string, axo.SecretSource>
----@param context { dirs: string[], on_process: fun(process: any)? } dirs: the session's directory, in all its spellings; on_process hears of each command that runs, and of nil at its end
+---@param context { dirs: string[], on_process: fun(process: any)? } dirs: what the session can write, in all spellings; on_process hears of each command that runs, and of nil at its end
 ---@return axo.Secrets? secrets nil when there are none
 function secrets.resolve(sources, context)
   local values = {}

@@ -264,7 +264,7 @@ end
 -- Their files and commands have deadlines of their own.
 local function resolve_secrets(start)
   start.secrets = start:off_the_clock(secrets.resolve, start.asked.env_from, {
-    dirs = { start.asked.dir, start.asked.source },
+    dirs = extra.written(start.asked.mounts, { start.asked.dir, start.asked.source }),
     on_process = function(process) start.current = process end,
   })
 end
@@ -278,7 +278,7 @@ local function prepare(start)
   start.client = must(podman.client())
   must(own_files.check(start.asked.source, start.client.program))
   must(start.set, start.set_error)
-  must(extra.find(start.asked.mounts, start.asked.dir, start.client.program,
+  must(extra.find(start.asked.mounts, start.asked, start.client.program,
     start.client:is_remote()))
   for _, it in ipairs(start.asked.mounts) do host.avoid(it.source_real) end
   start.place = must(place.own(start.id))

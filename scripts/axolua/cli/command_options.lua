@@ -2,6 +2,7 @@
 local cli = require "axolua.cli"
 local env_file = require "axolua.cli.env_file"
 local terminal = require "axolua.view.terminal"
+local writable = require "axolua.cli.writable"
 
 local command_options = {}
 
@@ -22,8 +23,9 @@ local function read_env(word)
 end
 
 -- An option that stands for many words.
-local function append_all(result, target, words)
+local function append_file(result, target, words)
   for _, word in ipairs(words) do command_options.append(result, target, word) end
+  command_options.append(result, "env_files", words.from)
 end
 
 --- --env and --env-file
@@ -34,7 +36,7 @@ function command_options.env(parser)
   parser:option("--env-file", "A file of variables for the command, a line each: K=V, where "
     .. "quotes are part of V, or K for this shell's; may be repeated, and --env goes before it.")
     :argname "FILE":count "*"
-    :action(append_all):convert(env_file.read)
+    :action(append_file):convert(env_file.read)
 end
 
 --- --timeout
@@ -97,8 +99,11 @@ end
 
 --- The same as a table. What has no value here is said.
 ---@param args table
+---@param dir string the session's directory
+---@param mounts axo.ExtraMount[]? its others
 ---@return table<string, string>
-function command_options.environment(args)
+function command_options.environment(args, dir, mounts)
+  env_file.check(args.env_files, writable.of(dir, mounts))
   local env = {}
   for _, pair in ipairs(command_options.variables(args)) do
     if pair[2] == nil then

@@ -25,7 +25,7 @@ end
 local function start(sb, command, args)
   local work, code = detached.start(sb, command, {
     tty = args.tty and not args.no_terminal, cwd = args.cwd, user = args.user,
-    env = command_options.environment(args),
+    env = command_options.environment(args, sb:root(), sb:mounts()),
   })
   if not work then return code end
   if args.json then
@@ -40,7 +40,7 @@ local function run(sb, command, args, guard)
   return foreground.run(sb, command, {
     timeout = args.timeout, cwd = args.cwd, user = args.user, plain = args.no_terminal,
     json = args.json, goes_on = true,
-    env = command_options.environment(args),
+    env = command_options.environment(args, sb:root(), sb:mounts()),
   }, guard)
 end
 

@@ -1,8 +1,9 @@
 --- Directories of this host, by descriptors: what is in one is reached through no symbolic link,
---- whatever is done to the names meanwhile. Some of them lie in a session's directory, where the
---- container can put links in any name's place.
+--- whatever is done to the names meanwhile. Some of them lie where the session can
+--- write, and the container can put links in any name's place.
 local uv = require "luv"
 local axo = require "axosandbox"
+local writable = require "axolua.cli.writable"
 
 local host_tree = {}
 
@@ -25,41 +26,28 @@ local function directory(fd, path)
   return setmetatable({ fd = fd, path = path }, Directory)
 end
 
-local function is_beneath(path, dir)
-  return path == dir or path:sub(1, #dir + 1) == dir .. "/"
-end
-
--- Where a path leads, and whether by a link that lies in the session's directory: in there the
--- container makes the links, whatever way a person came in.
-local function resolve(path, root)
-  local by_link = false
-  local at = axo.host.follow_links("", path, function(step, target)
-    by_link = by_link or target ~= nil and step ~= root and is_beneath(step, root)
-    return false
-  end)
-  return at == "" and "/" or at, by_link
-end
-
 -- What was found is opened, and the kernel says what that is: the container may have put a link
--- there meanwhile.
-local function check_place(fd, at, by_link, root)
-  if not by_link and not is_beneath(at, root) then return true end
-  return is_beneath(uv.fs_readlink("/proc/self/fd/" .. fd) or "", root)
+-- there meanwhile. nil: nothing is wrong.
+local function led_out_of(fd, at, links, dirs)
+  local dir = writable.made(dirs, links) or writable.holder(dirs, at)
+  if not dir or writable.holder(dirs, uv.fs_readlink("/proc/self/fd/" .. fd) or "") then return end
+  return dir
 end
 
 --- Opens a directory that a person named.
 ---@param path string absolute
----@param root string the session's directory
+---@param dirs string[] what the session can write, from `writable.of`
 ---@return cli.HostDirectory? directory, axo.Error|table|nil err
-function host_tree.open(path, root)
-  root = uv.fs_realpath(root) or root
-  local at, by_link = resolve(path, root)
+function host_tree.open(path, dirs)
+  local at, links = writable.follow(path)
   if not at then return problem_of(path, "too many symbolic links") end
   local fd, message = uv.fs_open(at, DIRECTORY, 0)
   if not fd then return problem_of(path, message) end
-  if check_place(fd, at, by_link, root) then return directory(fd, path) end
+  local left = led_out_of(fd, at, links, dirs)
+  if not left then return directory(fd, path) end
   uv.fs_close(fd)
-  return problem_of(path, "a symbolic link in the session's directory leads out of it")
+  return problem_of(path, ("a symbolic link in %s, which the session can write, leads out of it")
+    :format(left))
 end
 
 -- The name in this directory, whatever that is called now.

@@ -9,6 +9,7 @@ local host_tree = require "axolua.cp.host_tree"
 local signals = require "axolua.cli.signals"
 local tally = require "axolua.cp.tally"
 local to_session = require "axolua.cp.to_session"
+local writable = require "axolua.cli.writable"
 
 local DEFAULT_MAX = 2 ^ 30 | 0
 local OUTSIDE = "only the session's directory is copied from and to; axolua exec %s "
@@ -49,6 +50,8 @@ end
 
 local function refuse(message, hint) return nil, { op = "cp", message = message, hint = hint } end
 
+local function written_by(sb) return writable.of(sb:root(), sb:mounts()) end
+
 -- "DIR/." and "." mean what is in it.
 local function is_content(path) return path == "." or path:find "/%.$" ~= nil end
 
@@ -61,11 +64,11 @@ end
 -- ---- to this host ----------------------------------------------------------------------
 
 -- A directory of ours, and the name that the copy has in it.
-local function destination(word, is_dir, source, root)
+local function destination(word, is_dir, source, dirs)
   local path = tidy(word)
   local stat = uv.fs_stat(path)
   if stat and stat.type == "directory" or path:find "/%.%.$" then
-    local dir, err = host_tree.open(path, root)
+    local dir, err = host_tree.open(path, dirs)
     return dir, err or not is_content(source) and last_name(source) or nil
   end
   if stat and is_dir then
@@ -75,7 +78,7 @@ local function destination(word, is_dir, source, root)
     return refuse(path .. ": there is no such directory")
   end
   local parent, name = split(path)
-  local dir, err = host_tree.open(parent, root)
+  local dir, err = host_tree.open(parent, dirs)
   return dir, err or name
 end
 
@@ -86,26 +89,26 @@ local function fetch(sb, from, to, so_far)
     return refuse(from .. " is a symbolic link", "name what it leads to")
   end
   local source = from == sb:root() and "." or from
-  local dir <close>, name = destination(to, entry.type == "directory", source, sb:root())
+  local dir <close>, name = destination(to, entry.type == "directory", source, written_by(sb))
   if not dir then return nil, name end
   return from_session.copy(sb, from, entry, dir, name, so_far)
 end
 
 -- ---- to the session --------------------------------------------------------------------
 
-local function source_of(word, root)
+local function source_of(word, dirs)
   local path = tidy(word)
   if path == "/" or is_content(word) or path:find "/%.%.$" then
-    local dir, err = host_tree.open(path, root)
+    local dir, err = host_tree.open(path, dirs)
     return dir, err
   end
   local parent, name = split(path)
-  local dir, err = host_tree.open(parent, root)
+  local dir, err = host_tree.open(parent, dirs)
   return dir, err or name
 end
 
 local function send(from, sb, to, so_far)
-  local dir <close>, name = source_of(from, sb:root())
+  local dir <close>, name = source_of(from, written_by(sb))
   if not dir then return nil, name end
   local stat = name and dir:stat(name)
   if name and not stat then return refuse(dir:child(name) .. ": no such file or directory") end

@@ -63,7 +63,7 @@ function sandbox.start_options(args)
     ports = args.port,
     mounts = args.volume,
     optional = { ports = args.optional_port },
-    env = command_options.environment(args),
+    env = command_options.environment(args, dir, args.volume),
     env_from = secret_sources(args.env_from),
     confirm = confirm.is_possible() and confirm.ask or nil,
     reuse = args.keep and args.id ~= nil or nil,

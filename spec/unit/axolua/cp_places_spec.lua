@@ -4,6 +4,7 @@ local janitor = require "spec.support.janitor"
 local proc = require "spec.support.proc"
 local temp = require "spec.support.temp"
 local uv = require "luv"
+local writable = require "axolua.cli.writable"
 
 -- The container makes what links it likes in the session's directory.
 describe("axolua cp: where on this host", function()
@@ -22,7 +23,7 @@ describe("axolua cp: where on this host", function()
   after_each(function() janitor.sweep(mark) end)
 
   local function open(path)
-    local dir <close>, err = host_tree.open(path, root)
+    local dir <close>, err = host_tree.open(path, { root })
     return dir and uv.fs_readlink("/proc/self/fd/" .. dir.fd), err and err.message
   end
 
@@ -39,6 +40,25 @@ describe("axolua cp: where on this host", function()
     assert.matches("too many symbolic links", select(2, open(root .. "/loop")))
   end)
 
+  it("nor does one in another directory that the session can write", function()
+    local mount = top .. "/mount"
+    assert(uv.fs_mkdir(mount, 448))
+    assert(uv.fs_symlink(elsewhere, mount .. "/out"))
+    assert(uv.fs_symlink(root .. "/real", mount .. "/in"))
+    local dirs = writable.of(root, {
+      { source = top .. "/alias/../mount", target = "/data", writable = true },
+      { source = top .. "/outside", target = "/read", writable = false },
+    })
+    local dir <close>, err = host_tree.open(mount .. "/out/deep", dirs)
+    assert.is_nil(dir)
+    assert.matches(mount .. ", which the session can write, leads out of it", err.message, 1, true)
+    local inside <close> = assert(host_tree.open(mount .. "/in", dirs))
+    assert.equal(root .. "/real", uv.fs_readlink("/proc/self/fd/" .. inside.fd))
+    assert(uv.fs_symlink(elsewhere, top .. "/outside/mine"))
+    local mine <close> = assert(host_tree.open(top .. "/outside/mine", dirs))
+    assert.equal(elsewhere, uv.fs_readlink("/proc/self/fd/" .. mine.fd))
+  end)
+
   it("what lies in it or beside it is reached, also by the user's own links", function()
     assert.equal(root .. "/real/deep", open(top .. "/alias/in/deep"))
     assert.equal(root, open(top .. "/alias"))
@@ -52,7 +72,7 @@ describe("axolua cp: where on this host", function()
     proc.must { "mkfifo", elsewhere .. "/fifo" }
     assert(uv.fs_symlink("/dev/null", elsewhere .. "/null"))
     assert(uv.fs_symlink("gone", elsewhere .. "/dangling"))
-    local dir <close> = assert(host_tree.open(elsewhere, root))
+    local dir <close> = assert(host_tree.open(elsewhere, { root }))
     local function write(name)
       return dir:write_file(name, 420, function(put) return put "bytes" end)
     end

@@ -37,6 +37,38 @@ describe("a file of variables", function()
     local _, problem = env_file.read(path)
     assert.matches("more than 1 MiB", problem)
   end)
+
+  it("is none that a link of the session's leads to", function()
+    local top = uv.fs_realpath(temp.dir "env")
+    local project, cache = top .. "/project", top .. "/cache"
+    for _, dir in ipairs { project, cache } do assert(uv.fs_mkdir(dir, 448)) end
+    temp.write(top .. "/key", "KEY=of-the-host\n")
+    temp.write(project .. "/own", "NAME=value\n")
+    for _, dir in ipairs { project, cache, top } do
+      assert(uv.fs_symlink(top .. "/key", dir .. "/link"))
+    end
+    assert(uv.fs_symlink("own", project .. "/in"))
+    -- The next complaint shows that the file was taken.
+    local function run(file, mode)
+      return support.run({
+        "run", "--dir", project, "-v", cache .. ":/cache" .. mode, "--env-file", file,
+        "--user", "a:b:c", "true",
+      }, { env = { PATH = "/axo/nowhere" } }).stderr
+    end
+    for _, case in ipairs {
+      { project .. "/link", "" }, { cache .. "/link", ":rw" },
+      { project .. "/../project/link", "" },
+    } do
+      assert.matches("leads to " .. top .. "/key by a symbolic link", run(case[1], case[2]), 1,
+        true)
+    end
+    for _, file in ipairs {
+      project .. "/in", project .. "/own", top .. "/link", top .. "/key", cache .. "/link",
+      "/dev/null",
+    } do
+      assert.not_matches("symbolic link", run(file, ""), 1, true)
+    end
+  end)
 end)
 
 describe("a moment that a person names", function()

@@ -108,14 +108,41 @@ local function find(it, program)
   return refuse(it, ("%s is mounted in it"):format(inner), "mount that by itself")
 end
 
+--- What of the host a session can write, in all spellings.
+---@param list axo.ExtraMount[]
+---@param dirs string[] the session's own directory
+---@return string[] all
+function extra.written(list, dirs)
+  local all = table.move(dirs, 1, #dirs, 1, {})
+  for _, it in ipairs(list) do
+    if it.writable then
+      all[#all + 1] = it.source
+      all[#all + 1] = it.source_real
+    end
+  end
+  return all
+end
+
+-- Where a link of the session's leads is what a session before it chose.
+local function check_links(it, written)
+  local by
+  local at = links.follow("", it.source, function(step, target)
+    by = by or target and paths.is_in_any(step, written) and step
+  end)
+  if at == it.source_real and (not by or paths.is_in_any(at, written)) then return true end
+  if not by then return refuse(it, "it changed while it was looked at", "try again", "CHANGED") end
+  return refuse(it, ("the symbolic link %s, which the session can write, leads to %s"):format(by,
+    it.source_real), "if that is the directory that you mean, name it: " .. it.source_real)
+end
+
 --- Finds what is asked for: each gets `source_real`, and what policy and `extra.verify` need.
 ---@param list axo.ExtraMount[] from `extra.copy`
----@param dir string the session's directory
+---@param own { dir: string, source: string? } the session's directory; source: without symbolic links
 ---@param program string of podman
 ---@param is_remote boolean it runs on another machine
 ---@return true? ok, axo.Error? err
-function extra.find(list, dir, program, is_remote)
-  local taken = { dir }
+function extra.find(list, own, program, is_remote)
+  local taken = { own.dir }
   for _, it in ipairs(list) do
     if is_remote then
       return refuse(it, "podman runs on another machine, whose directories cannot be judged here")
@@ -124,6 +151,11 @@ function extra.find(list, dir, program, is_remote)
     if problem then return refuse(it, problem, "choose another place in the session") end
     taken[#taken + 1] = it.target
     local ok, err = find(it, program)
+    if not ok then return nil, err end
+  end
+  local written = extra.written(list, { own.source })
+  for _, it in ipairs(list) do
+    local ok, err = check_links(it, written)
     if not ok then return nil, err end
   end
   return true

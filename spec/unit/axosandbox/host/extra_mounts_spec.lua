@@ -16,7 +16,7 @@ describe("a directory that is mounted besides", function()
     local function find(config, writable)
       host.config_dir = function() return config end
       local list = extra.copy { { source = base, target = "/data", writable = writable } }
-      return extra.find(list, "/project", nil, false)
+      return extra.find(list, { dir = "/project" }, nil, false)
     end
     for _, config in ipairs { base, base .. "/config/axosandbox", base .. "/../files/x" } do
       local ok, err = find(config, true)
@@ -25,5 +25,39 @@ describe("a directory that is mounted besides", function()
       assert.is_true(find(config, false))
     end
     assert.is_true(find(base .. "-other/axosandbox", true))
+  end)
+
+  it("is not where a link leads that a session could have made", function()
+    local top = uv.fs_realpath(temp.dir "led")
+    local project, cache, elsewhere = top .. "/project", top .. "/cache", top .. "/elsewhere"
+    for _, dir in ipairs { project, project .. "/real", cache, elsewhere } do
+      assert(uv.fs_mkdir(dir, 448))
+    end
+    assert(uv.fs_symlink("real", project .. "/in"))
+    for _, dir in ipairs { project, cache, top } do
+      assert(uv.fs_symlink(elsewhere, dir .. "/out"))
+    end
+    local function find(source, is_writable)
+      return extra.find(extra.copy {
+        { source = cache, target = "/cache", writable = is_writable },
+        { source = source, target = "/data" },
+      }, { dir = project, source = project }, nil, false)
+    end
+    for _, path in ipairs { project .. "/out", cache .. "/out" } do
+      local ok, err = find(path, true)
+      assert.is_nil(ok, path)
+      assert.matches("which the session can write, leads to " .. elsewhere, err.message, 1, true)
+    end
+    for _, path in ipairs { project .. "/in", top .. "/out", elsewhere } do
+      assert.is_true(find(path, true))
+    end
+    assert.is_true(find(cache .. "/out", false))
+  end)
+
+  it("tells what of this host a session can write", function()
+    local list = {
+      { source = "/a", source_real = "/b", writable = true }, { source = "/c", source_real = "/d" },
+    }
+    assert.same({ "/own", "/a", "/b" }, extra.written(list, { "/own" }))
   end)
 end)

@@ -1,6 +1,7 @@
 -- Secrets: where they may come from, what is refused, and how a command gets them.
 local uv = require "luv"
 local await = require "axosandbox.base.await"
+local host = require "axosandbox.host"
 local redact = require "axosandbox.audit.redact"
 local request = require "axosandbox.start.request"
 local secrets = require "axosandbox.podman.secrets"
@@ -84,7 +85,7 @@ describe("secrets", function()
       } do
         local err = refused({ file = path }, { project })
         assert.equal("EPERM", err.code, path)
-        assert.matches("lies in the session's directory", err.message)
+        assert.matches("lies in a directory that the session can write", err.message)
       end
       assert.equal("something", value_of({ file = target }, { project }))
       assert.equal("something", value_of({ file = target }, { project, dir .. "/targ" }))
@@ -99,6 +100,17 @@ describe("secrets", function()
       assert.equal("a b\nc", value_of { command = "printf 'a b\\nc\\n\\n'" })
       assert.equal("a  b $x", value_of { command = { "printf", "%s", "a  b $x" } })
       assert.equal("no tty", value_of { command = "(: </dev/tty) 2>/dev/null || echo no tty" })
+    end)
+
+    it("come from no program of a session's directory", function()
+      local project = uv.fs_realpath(temp.dir "tools")
+      temp.write(project .. "/axo-token", "#!/bin/sh\necho stolen\n", "755")
+      local path = os.getenv "PATH"
+      finally(function() uv.os_setenv("PATH", path) end)
+      uv.os_setenv("PATH", project .. ":" .. path)
+      assert.equal("stolen", value_of { command = "axo-token" })
+      host.avoid(project)
+      assert.matches("axo%-token", refused({ command = "axo-token" }).message)
     end)
 
     it("are refused when it fails, with what it said", function()
