@@ -52,7 +52,8 @@ local function check(entry)
   if type(entry) ~= "table" then error("a list of images holds a " .. type(entry), 0) end
   for key, value in pairs(entry) do
     if not PARTS[key] then
-      error(("an entry of a list of images has the unknown key %q"):format(tostring(key)), 0)
+      error(("an entry of a list of images has the unknown key %q (known: digest, registry, "
+        .. "repository)"):format(tostring(key)), 0)
     end
     if type(value) ~= "string" then error(("the %s of an image is no text"):format(key), 0) end
   end

@@ -8,6 +8,7 @@
 ---     items = rule,             -- for a sequence
 ---     values = rule,            -- for a map with string keys
 ---     check = function(v) return nil or "what is wrong" end }
+local nearest = require "axosandbox.base.text.nearest"
 local tables = require "axosandbox.base.tables"
 
 local options = {}
@@ -191,12 +192,16 @@ end
 
 -- ---- checking -----------------------------------------------------------------------------
 
+local function unknown(shape, key, where)
+  local known = tables.keys(shape)
+  local meant = nearest(key, known)
+  return ("%s: unknown key %q%s (known: %s)"):format(
+    where, key, meant and (": did you mean %q?"):format(meant) or "", table.concat(known, ", "))
+end
+
 local function problem_of(shape, value, where)
   for _, key in ipairs(tables.keys(value)) do
-    if shape[key] == nil then
-      return ("%s: unknown key %q (known: %s)"):format(
-        where, key, table.concat(tables.keys(shape), ", "))
-    end
+    if shape[key] == nil then return unknown(shape, key, where) end
   end
   for _, key in ipairs(tables.keys(shape)) do
     local rule = shape[key]

@@ -399,6 +399,10 @@ function Policy:decide_own(name, request)
   -- A file may keep its `default` for a later decision: it asks the next one then.
   function run.next(i, changed)
     if not layers[i + 1] then return nil, NO_DEFAULT end
+    -- A name that nobody reads would seem to allow or to forbid.
+    local problem = changed and changed.fields
+      and options.validate(shapes.fields, changed.fields, "request.fields")
+    if problem then return nil, problem end
     return ask(run, i + 1, changed or run.requests[i])
   end
   local decision, err = ask(run, 1, request)

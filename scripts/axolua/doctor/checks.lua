@@ -1,7 +1,8 @@
 --- What doctor looks at on the host. Each check adds rows { name, status, detail, fix }:
---- status is "ok", "warn" (works, with less) or "fail" (nothing can start).
+--- status is "ok", "warn" (works, with less) or "fail" (nothing can start, or not what policy must decide).
 local uv = require "luv"
 local axo = require "axosandbox"
+local samples = require "axolua.policy.samples"
 local text = require "axolua.view.text"
 
 local host, login = axo.host, axo.host.login
@@ -183,15 +184,33 @@ function checks.login(report, found)
   report:add(status, "login", detail, status == "warn" and login.remedy() or nil)
 end
 
---- The policy files in force.
+-- What is refused is decided; what fails is an error for whoever asks.
+local function try_decision(report, set, name)
+  for _, sample in ipairs(samples.list(name)) do
+    local decision, err = set:decide(name, sample[2])
+    if not decision then
+      report:add("fail", "policy", ("%s cannot be decided (tried with: %s): %s"):format(name,
+        sample[1], err.message), err.hint or "correct that line, or remove the file")
+      return false
+    end
+  end
+  return true
+end
+
+--- The policy files in force: whether they can decide.
+---@param report cli.Report
 function checks.policy(report)
   local set, err = axo.policy.new(nil)
   if not set then return report:add_error("policy", err) end
-  local overridden = {}
+  local overridden, can_decide = {}, true
   for _, name in ipairs(axo.policy.NAMES) do
     local first = set:chain(name)[1]
-    if not first.shipped then overridden[#overridden + 1] = first.path or first.where end
+    if not first.shipped then
+      overridden[#overridden + 1] = first.path or first.where
+      can_decide = try_decision(report, set, name) and can_decide
+    end
   end
+  if not can_decide then return end
   if #overridden == 0 then return report:add("ok", "policy", "as shipped") end
   report:add("ok", "policy", "overridden by " .. text.visible(table.concat(overridden, ", ")))
 end

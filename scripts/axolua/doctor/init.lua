@@ -13,7 +13,7 @@ local json = axo.json
 local function parser()
   local p = cli.parser("doctor", "Examines this host, starts a short-lived session to see what "
     .. "really works, and names the command that fixes each thing. Exit status 1 when no "
-    .. "session can start.")
+    .. "session can start, or a policy file cannot decide.")
   p:flag("--no-probe", "Start no session.")
   p:flag("--json", "As JSON, for scripts.")
   return p

@@ -18,13 +18,13 @@ local function distance(a, b)
   return row[#b]
 end
 
---- The one of some names that differs least from a word, by two letters at most.
+--- The one of some names that differs least from a word, by two letters at most and not by all.
 ---@param word string
 ---@param names string[]
 ---@return string? name
 local function nearest(word, names)
   if #word > MAX_LENGTH then return nil end
-  local found, least = nil, MAX_DISTANCE + 1
+  local found, least = nil, math.min(MAX_DISTANCE + 1, #word)
   for _, name in ipairs(names) do
     local letters = distance(word, name)
     if letters < least then found, least = name, letters end

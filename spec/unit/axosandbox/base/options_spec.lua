@@ -18,8 +18,9 @@ describe("options", function()
   end)
 
   it("name an unknown key, and those that are known", function()
-    assert.equal('opts: unknown key "colour" (known: color)', problem({ color = "any" },
-      { colour = 1 }))
+    assert.equal('opts: unknown key "colour": did you mean "color"? (known: color)',
+      problem({ color = "any" }, { colour = 1 }))
+    assert.equal('opts: unknown key "x" (known: id)', problem({ id = "any" }, { x = 1 }))
     assert.matches('unknown key "1"', problem({ color = "any" }, { "x" }))
   end)
 

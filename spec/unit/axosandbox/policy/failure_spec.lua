@@ -76,7 +76,20 @@ describe("policy fails closed on", function()
 
   it("an unknown key", function()
     fails("return function()\n  return { allow = true, alow = 1 }\nend", 2,
-      'exec decision: unknown key "alow" %(known: allow, max_output, reason, timeout%)')
+      'exec decision: unknown key "alow": did you mean "allow"%? '
+        .. "%(known: allow, max_output, reason, timeout%)")
+  end)
+
+  it("an unknown key of the fields that the next one is asked with", function()
+    fails("return function(r, default)\n  r.fields.allow_imags = {}\n  return default(r)\nend", 3,
+      'request.fields: unknown key "allow_imags": did you mean "allow_images"%?')
+    local set = policies.new { network = "none", exec = function(request, default)
+      request.fields.netwrok = "none"
+      return default(request)
+    end }
+    local decision, err = set:decide("exec", REQUEST)
+    assert.is_nil(decision)
+    assert.matches('failure_spec.lua:%d+: .*did you mean "network"', err.message)
   end)
 
   it("a decision that is not plain data", function()

@@ -425,9 +425,9 @@ describe("image_trust.lua", function()
   it("fails on a mistake in an operator's list rather than let it match more", function()
     for _, case in ipairs {
       { '{ registry = "docker.io", repositori = "library/debian" }', 'unknown key "repositori"' },
-      { '{ repository = "library/debian" }', "needs its registry" },
-      { '"docker.io"', "holds a string" },
-      { '{ registry = 5 }', "is no text" },
+      { '{ repository = "library/debian" }', "without a registry" },
+      { '"docker.io"', "expected table, got string" },
+      { '{ registry = 5 }', "expected string, got number" },
     } do
       local set = policies.with("image_trust", ([[
         return function(request, default)
