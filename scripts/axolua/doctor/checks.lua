@@ -184,13 +184,15 @@ function checks.login(report, found)
   report:add(status, "login", detail, status == "warn" and login.remedy() or nil)
 end
 
+local CORRECT = "correct that line, or remove the file"
+
 -- What is refused is decided; what fails is an error for whoever asks.
 local function try_decision(report, set, name)
   for _, sample in ipairs(samples.list(name)) do
     local decision, err = set:decide(name, sample[2])
     if not decision then
       report:add("fail", "policy", ("%s cannot be decided (tried with: %s): %s"):format(name,
-        sample[1], err.message), err.hint or "correct that line, or remove the file")
+        sample[1], err.message), err.hint or CORRECT)
       return false
     end
   end
@@ -201,7 +203,7 @@ end
 ---@param report cli.Report
 function checks.policy(report)
   local set, err = axo.policy.new(nil)
-  if not set then return report:add_error("policy", err) end
+  if not set then return report:add("fail", "policy", err.message, err.hint or CORRECT) end
   local overridden, can_decide = {}, true
   for _, name in ipairs(axo.policy.NAMES) do
     local first = set:chain(name)[1]

@@ -99,4 +99,31 @@ describe("the policy in force", function()
     checks.policy(report)
     assert.equal("overridden by " .. dir .. "/retry.lua", report.rows[1].detail)
   end)
+
+  local function rows_with(text)
+    local dir = temp.dir()
+    temp.write(dir .. "/exec.lua", text)
+    uv.os_setenv("AXOSANDBOX_POLICY_PATH", dir)
+    local report = checks.report()
+    checks.policy(report)
+    return report, dir
+  end
+
+  it("is no good where a file cannot decide, however it fails", function()
+    for text, complaint in pairs {
+      ["return function() return {"] = "exec.lua:1: ",
+      ["return function() error 'not now' end"] = "exec.lua:1: not now",
+      ["return function() return { alow = true } end"] = 'did you mean "allow"',
+      ["return function(r, d) if r.kind == 'task' then return nil .. r end return d(r) end"] =
+        "tried with: a background task",
+    } do
+      local report = rows_with(text)
+      assert.equal(1, #report.rows, text)
+      assert.is_true(report:has_failed(), text)
+      assert.matches(complaint, report.rows[1].detail, 1, true)
+      assert.is_string(report.rows[1].fix, text)
+    end
+    local refuses = rows_with "return function() return { allow = false, reason = 'no' } end"
+    assert.is_false(refuses:has_failed())
+  end)
 end)
