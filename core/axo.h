@@ -526,7 +526,7 @@ AXO_EXTERN int axo_link_exec(axo_link_t *link, const axo_spawn_spec_t *spec,
 /* The answer to one request. Borrowed for the callback, but `fd` is the receiver's. */
 typedef struct axo_answer {
   const axo_err_t *err; /* NULL: it went well */
-  int fd;               /* AXO_FILE_OPEN; else -1 */
+  int fd;               /* AXO_FILE_OPEN, axo_link_socket; else -1 */
   const void *entries;  /* axo_link_list: axo_entry_t of core/link/protocol.h */
   size_t count;         /* of entries; of processes that a signal was sent to */
 } axo_answer_t;
@@ -621,6 +621,14 @@ typedef struct axo_file_request {
 /* Asks the guest to act on a file. `cb` is called once, later, if this returns 0. */
 AXO_EXTERN int axo_link_file(axo_link_t *link, const axo_file_request_t *file,
                              axo_answer_cb cb, void *data, axo_err_t *err);
+/* Asks the guest for a socket of the container's network: AF_INET or AF_INET6 with
+ * SOCK_STREAM or SOCK_DGRAM, or AF_NETLINK with SOCK_DGRAM, which is NETLINK_SOCK_DIAG.
+ * The guest makes it and no more; the receiver may bind, listen and connect it, as if
+ * it were in the container. It is what was asked for, non-blocking and close-on-exec,
+ * but the guest may hold it, too. While it is open, the container's network stays.
+ * UV_EPROTONOSUPPORT, and UV_ENOTSUP of a guest too old to know of it. */
+AXO_EXTERN int axo_link_socket(axo_link_t *link, int domain, int type, axo_answer_cb cb,
+                               void *data, axo_err_t *err);
 /* The tasks and terminals that the guest runs or remembers; with `name`, that one. */
 AXO_EXTERN int axo_link_list(axo_link_t *link, const char *name, axo_answer_cb cb,
                              void *data, axo_err_t *err);

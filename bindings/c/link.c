@@ -1,6 +1,8 @@
 /* core.link and "axo.link": the host's end of the link to a container's guest. */
 #include "laxo.h"
 
+#include <sys/socket.h>
+
 enum { ON_UP = 1, ON_DOWN, ON_NEW, USER_VALUES = ON_NEW };
 
 /* Its address is the key of a table with weak values: a link that nobody holds and
@@ -91,6 +93,23 @@ static int link_path(lua_State *L) {
   luaL_argcheck(L, file.op != AXO_FILE_RENAME || file.to != NULL, 4,
                 "a path is needed");
   return ask_file(L, &file, 6);
+}
+
+/* link:socket(domain, kind, done), link:socket("diag", done): done(err, fd); the fd is
+ * the receiver's. */
+static int link_socket(lua_State *L) {
+  static const char *const domains[] = {"inet", "inet6", "diag", NULL};
+  static const int families[] = {AF_INET, AF_INET6, AF_NETLINK};
+  static const char *const kinds[] = {"stream", "dgram", NULL};
+  axo_err_t err;
+  int family = families[luaL_checkoption(L, 2, NULL, domains)];
+  bool is_diag = family == AF_NETLINK;
+  int type = is_diag || luaL_checkoption(L, 3, NULL, kinds) ? SOCK_DGRAM : SOCK_STREAM;
+  int callback = is_diag && lua_isfunction(L, 3) ? 3 : 4;
+  axo_link_t *link = laxo_check_link(L, 1);
+  laxo_ask_t *ask = laxo_ask_new(L, 1, callback, false);
+  int status = axo_link_socket(link, family, type, laxo_on_answer, ask, &err);
+  return laxo_asked(L, ask, status, &err);
 }
 
 /* link:list(done), link:list(name, done): done(err, works) */
@@ -210,6 +229,7 @@ static const luaL_Reg methods[] = {
     {"open_file", link_open_file},
     {"set_root", link_set_root},
     {"path", link_path},
+    {"socket", link_socket},
     {"list", link_list},
     {"kill_all", link_kill_all},
     {NULL, NULL},

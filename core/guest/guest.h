@@ -22,6 +22,7 @@
  * door.c       the directories where hosts leave their sockets
  * proc.c       /proc
  * files.c      opening beneath the root
+ * socket.c     sockets for hosts
  * walk.c       the same without openat2
  * timer.c      the one timer: armed only while something is due
  * loop.c       what there is, and what is watched
@@ -442,6 +443,11 @@ void everything_kill(void);
 int files_open(const char *path, const axo_open_t *how, const char *root);
 int files_path(const axo_path_t *how, const char *from, const char *to,
                const char *root);
+
+/* ---- socket.c */
+
+/* One of the container's network, or -1 and errno. */
+int socket_make(const axo_socket_t *how);
 
 /* What getdents64(2) returns; not every C library names it. */
 struct linux_dirent64 {

@@ -196,6 +196,8 @@ bool packet_is_request(const struct packet *p) {
     return p->head.length == 0;
   case AXO_REQ_PATH:
     return is_path(p);
+  case AXO_REQ_SOCKET:
+    return p->head.length == sizeof(axo_socket_t);
   default:
     return false;
   }

@@ -125,14 +125,25 @@ static const char *after(const struct packet *p, const char *string) {
   return next < end ? next : "";
 }
 
+static bool answer_opened(int link, uint64_t id, int fd) {
+  axo_packet_t head = {AXO_PROTO_VERSION, AXO_EV_OPENED, 0, 0, id};
+  return link_answer(link, &head, NULL, fd);
+}
+
 static bool on_open(int link, const struct packet *p) {
   const axo_open_t *how = (const axo_open_t *)p->body;
   const char *path = (const char *)(how + 1);
   int fd = files_open(path, how, after(p, path));
   if (fd < 0)
     return refuse(link, p->head.id, AXO_STAGE_FILE, errno);
-  axo_packet_t head = {AXO_PROTO_VERSION, AXO_EV_OPENED, 0, 0, p->head.id};
-  return link_answer(link, &head, NULL, fd);
+  return answer_opened(link, p->head.id, fd);
+}
+
+static bool on_socket(int link, const struct packet *p) {
+  int fd = socket_make((const axo_socket_t *)p->body);
+  if (fd < 0)
+    return refuse(link, p->head.id, AXO_STAGE_SOCKET, errno);
+  return answer_opened(link, p->head.id, fd);
 }
 
 static bool on_path(int link, const struct packet *p) {
@@ -208,6 +219,8 @@ bool request_handle(int link, struct packet *p) {
     return on_kill_all(link, p);
   case AXO_REQ_PATH:
     return on_path(link, p);
+  case AXO_REQ_SOCKET:
+    return on_socket(link, p);
   default:
     return false;
   }

@@ -1,13 +1,18 @@
-/* Requests with one answer: files, listings, emptying the session. */
+/* Requests with one answer: files, sockets, listings, emptying the session. */
 #include "link/link_impl.h"
 #include "link/link_spawn.h"
 #include "process/process_util.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <linux/netlink.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/vfs.h>
 
 typedef struct ask {
@@ -15,6 +20,7 @@ typedef struct ask {
   uint8_t answer; /* the packet type that is a yes */
   axo_answer_cb cb;
   void *data;
+  axo_socket_t socket; /* of what is OPENED; domain AF_UNSPEC: it is a file */
   char what[128];
 } ask_t;
 
@@ -32,13 +38,40 @@ static bool is_pseudo(int fd) {
   return false;
 }
 
+static int option_of(int fd, int option) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+/* That it is what was asked for, and that it makes this process neither wait nor pass
+ * it on to a program: the guest may be an impostor. */
+static bool is_socket(int fd, const axo_socket_t *wanted) {
+  int flags = fcntl(fd, F_GETFL);
+  return option_of(fd, SO_DOMAIN) == wanted->domain &&
+         option_of(fd, SO_TYPE) == wanted->type &&
+         option_of(fd, SO_PROTOCOL) == wanted->protocol && flags >= 0 &&
+         fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 &&
+         fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
+}
+
+static int check_fd(const ask_t *ask, int fd, axo_err_t *err) {
+  if (ask->socket.domain == AF_UNSPEC && is_pseudo(fd))
+    return axo__err_set(err, UV_EINVAL, "link", NULL, "%s: not a file of a directory",
+                        ask->what);
+  if (ask->socket.domain != AF_UNSPEC && !is_socket(fd, &ask->socket))
+    return axo__err_set(err, UV_EPROTO, "link", "stop the session and start it again",
+                        "%s: the guest gave something else", ask->what);
+  return 0;
+}
+
 static int take_fd(const ask_t *ask, axo__packet_t *packet, axo_answer_t *answer,
                    axo_err_t *err) {
   if (packet->fds_lost)
     return axo__err_code(err, UV_EMFILE, "link", "%s", ask->what);
-  if (is_pseudo(packet->fds[0]))
-    return axo__err_set(err, UV_EINVAL, "link", NULL, "%s: not a file of a directory",
-                        ask->what);
+  int rc = check_fd(ask, packet->fds[0], err);
+  if (rc != 0)
+    return rc;
   answer->fd = packet->fds[0];
   packet->fds[0] = -1;
   return 0;
@@ -89,6 +122,7 @@ typedef struct request {
   const void *body;
   size_t len;
   const char *what;
+  const axo_socket_t *socket; /* NULL: it is not about one */
 } request_t;
 
 static int ask(axo_link_t *link, const request_t *r, axo_answer_cb cb, void *data,
@@ -100,6 +134,8 @@ static int ask(axo_link_t *link, const request_t *r, axo_answer_cb cb, void *dat
   a->cb = cb;
   a->data = data;
   a->call.on_packet = on_packet;
+  if (r->socket)
+    a->socket = *r->socket;
   snprintf(a->what, sizeof a->what, "%s", r->what);
   int rc = axo__link_send(link, &a->call,
                           &(axo__message_t){r->type, r->body, r->len, NULL, 0});
@@ -138,7 +174,7 @@ static int open_file(axo_link_t *link, const axo_file_request_t *file, axo_answe
   size_t len = pack(body, sizeof body, &head, sizeof head, strings, 2);
   if (len == 0)
     return axo__err_set(err, UV_ENAMETOOLONG, "open", NULL, "the path is too long");
-  request_t r = {AXO_REQ_OPEN, AXO_EV_OPENED, body, len, file->path};
+  request_t r = {AXO_REQ_OPEN, AXO_EV_OPENED, body, len, file->path, NULL};
   return ask(link, &r, cb, data, err);
 }
 
@@ -157,14 +193,37 @@ int axo_link_file(axo_link_t *link, const axo_file_request_t *file, axo_answer_c
   size_t len = pack(body, sizeof body, &head, sizeof head, strings, 3);
   if (len == 0)
     return axo__err_set(err, UV_ENAMETOOLONG, "path", NULL, "the path is too long");
-  request_t r = {AXO_REQ_PATH, AXO_EV_DONE, body, len, file->path};
+  request_t r = {AXO_REQ_PATH, AXO_EV_DONE, body, len, file->path, NULL};
   return ask(link, &r, cb, data, err);
+}
+
+static int protocol_of(int domain, int type) {
+  if (domain == AF_NETLINK)
+    return type == SOCK_DGRAM ? NETLINK_SOCK_DIAG : -1;
+  if (domain != AF_INET && domain != AF_INET6)
+    return -1;
+  return type == SOCK_STREAM ? IPPROTO_TCP : type == SOCK_DGRAM ? IPPROTO_UDP : -1;
+}
+
+int axo_link_socket(axo_link_t *link, int domain, int type, axo_answer_cb cb,
+                    void *data, axo_err_t *err) {
+  axo_socket_t body = {
+      .domain = domain, .type = type, .protocol = protocol_of(domain, type)};
+  request_t r = {AXO_REQ_SOCKET, AXO_EV_OPENED, &body, sizeof body, "socket", &body};
+  if (body.protocol < 0)
+    return axo__err_set(err, UV_EPROTONOSUPPORT, "socket", NULL,
+                        "a guest makes no such socket");
+  int rc = axo__link_needs(link, AXO_KNOWS_SOCKET,
+                           "sockets of the container, which a network by name and "
+                           "forwarded ports take",
+                           err);
+  return rc != 0 ? rc : ask(link, &r, cb, data, err);
 }
 
 int axo_link_list(axo_link_t *link, const char *name, axo_answer_cb cb, void *data,
                   axo_err_t *err) {
   axo_attach_t body = {{0}};
-  request_t r = {AXO_REQ_LIST, AXO_EV_LISTED, NULL, 0, "list"};
+  request_t r = {AXO_REQ_LIST, AXO_EV_LISTED, NULL, 0, "list", NULL};
   if (name) {
     if (!*name || strlen(name) >= sizeof body.name)
       return axo__err_set(err, UV_EINVAL, "list", NULL, "no such task: %.64s", name);
@@ -176,14 +235,14 @@ int axo_link_list(axo_link_t *link, const char *name, axo_answer_cb cb, void *da
 }
 
 int axo_link_kill_all(axo_link_t *link, axo_answer_cb cb, void *data, axo_err_t *err) {
-  request_t r = {AXO_REQ_KILL_ALL, AXO_EV_DONE, NULL, 0, "kill everything"};
+  request_t r = {AXO_REQ_KILL_ALL, AXO_EV_DONE, NULL, 0, "kill everything", NULL};
   return ask(link, &r, cb, data, err);
 }
 
 int axo__link_signal(axo__call_t *call, int signum, bool tree, axo_answer_cb cb,
                      void *data, axo_err_t *err) {
   axo_signal_t body = {.work = call->id, .signal = signum, .tree = tree};
-  request_t r = {AXO_REQ_SIGNAL, AXO_EV_SIGNALLED, &body, sizeof body, "signal"};
+  request_t r = {AXO_REQ_SIGNAL, AXO_EV_SIGNALLED, &body, sizeof body, "signal", NULL};
   if (call->id == 0)
     return axo__err_set(err, UV_ESRCH, "signal", NULL, "it has ended");
   if (cb)

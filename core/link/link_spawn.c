@@ -74,6 +74,8 @@ static const char *stage_text(const axo_failed_t *failed) {
     return "no memory for its output";
   case AXO_STAGE_FILE:
     return "the file operation failed";
+  case AXO_STAGE_SOCKET:
+    return "no socket could be made in the container";
   case AXO_STAGE_WORK:
     if (failed->error == ETIMEDOUT)
       return "some of it cannot be killed";

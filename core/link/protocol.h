@@ -45,8 +45,9 @@ typedef struct axo_packet {
 /* What has been added since: a host asks no guest for what that one does not know,
  * since it would end the link. An older guest says 0. */
 enum axo_knows {
-  AXO_KNOWS_ROOT = 1,  /* files beneath another directory than the session's */
-  AXO_KNOWS_STDIN = 2, /* AXO_SPAWN_STDIN */
+  AXO_KNOWS_ROOT = 1,   /* files beneath another directory than the session's */
+  AXO_KNOWS_STDIN = 2,  /* AXO_SPAWN_STDIN */
+  AXO_KNOWS_SOCKET = 4, /* AXO_REQ_SOCKET */
 };
 
 enum axo_packet_flags {
@@ -64,6 +65,7 @@ enum axo_packet_type {
   AXO_REQ_FORGET = 6, /* id names the work: no more events for this link */
   AXO_REQ_KILL_ALL = 7, /* all but the guest; answered by DONE when nothing is left */
   AXO_REQ_PATH = 8,     /* axo_path_t + one or two paths; answered by DONE */
+  AXO_REQ_SOCKET = 9,   /* axo_socket_t; answered by OPENED with a descriptor */
   /* guest to host */
   AXO_EV_HELLO = 64, /* axo_hello_t: the first packet, once; its id is axo_knows */
   /* Tasks and terminals only: axo_spawned_t; the ring, and a terminal's master */
@@ -136,6 +138,17 @@ typedef struct axo_path {
   uint32_t mode;
 } axo_path_t;
 
+/* A socket of the container's network, as socket(2) has them: INET and INET6 with
+ * STREAM and TCP or DGRAM and UDP, and NETLINK with DGRAM and SOCK_DIAG; anything else
+ * is EPROTONOSUPPORT. It is non-blocking, bound to nothing, and the host's to use: the
+ * guest never binds, listens, accepts or connects. */
+typedef struct axo_socket {
+  int32_t domain;
+  int32_t type;
+  int32_t protocol;
+  uint32_t reserved;
+} axo_socket_t;
+
 typedef struct axo_attach {
   char name[AXO_NAME_MAX]; /* NUL-terminated */
 } axo_attach_t;
@@ -161,7 +174,8 @@ enum axo_stage {
   AXO_STAGE_TERMINAL,    /* no terminal could be made */
   AXO_STAGE_RING,        /* no ring could be made */
   AXO_STAGE_FILE,        /* open and the path operations */
-  AXO_STAGE_WORK         /* no such work */
+  AXO_STAGE_WORK,        /* no such work */
+  AXO_STAGE_SOCKET       /* no such socket can be made */
 };
 
 typedef struct axo_failed {

@@ -312,7 +312,7 @@ static inline host_t host_open(const char *name) {
   assert_true(host.fd >= 0);
   assert_true(receive(&host, &ev));
   assert_int_equal(ev.head.type, AXO_EV_HELLO);
-  assert_int_equal(ev.head.id, AXO_KNOWS_ROOT | AXO_KNOWS_STDIN);
+  assert_int_equal(ev.head.id, AXO_KNOWS_ROOT | AXO_KNOWS_STDIN | AXO_KNOWS_SOCKET);
   assert_int_equal(ev.body.hello.pid, guest.is_init ? 1 : (uint32_t)guest.pid);
   return host;
 }

@@ -95,7 +95,9 @@ static inline void hello_knowing(uint64_t knows) {
   say(&(event_t){.type = AXO_EV_HELLO, .id = knows, .body = &body, .len = sizeof body});
 }
 
-static inline void hello(void) { hello_knowing(AXO_KNOWS_ROOT | AXO_KNOWS_STDIN); }
+static inline void hello(void) {
+  hello_knowing(AXO_KNOWS_ROOT | AXO_KNOWS_STDIN | AXO_KNOWS_SOCKET);
+}
 
 /* The next request, whole; its descriptors are closed but for the first two, where
  * asked for. */

@@ -5,8 +5,10 @@
 #include "fuzz_guest.h"
 #include "link/link_impl.h"
 
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #define HOSTS 2
 #define BODY_MAX 2048
@@ -125,6 +127,19 @@ static void add_open(request_t *r, input_t *in) {
   add_string(r, in);
 }
 
+static void add_socket(request_t *r, input_t *in) {
+  static const int32_t domains[] = {AF_INET, AF_INET6, AF_NETLINK, AF_UNIX};
+  static const int32_t types[] = {SOCK_STREAM, SOCK_DGRAM};
+  static const int32_t protocols[] = {IPPROTO_TCP, IPPROTO_UDP, 4, 0};
+  uint8_t how = draw8(in);
+  axo_socket_t what = {.domain = domains[how % 4],
+                       .type = types[how / 4 % 2],
+                       .protocol = protocols[how / 8 % 4]};
+  if (how > 0xf0)
+    what.type = (int32_t)draw32(in);
+  add(r, &what, sizeof what);
+}
+
 static void add_body(request_t *r, input_t *in) {
   switch (r->head.type) {
   case AXO_REQ_SPAWN:
@@ -146,6 +161,9 @@ static void add_body(request_t *r, input_t *in) {
     break;
   case AXO_REQ_PATH:
     add_path(r, in);
+    break;
+  case AXO_REQ_SOCKET:
+    add_socket(r, in);
     break;
   default:
     break;
@@ -197,7 +215,7 @@ static void host_send(input_t *in, int host, bool large) {
   uint8_t wrong = draw8(in);
   if (draw8(in) % 4) /* mostly right, since the first mistake ends the link */
     wrong = 0;
-  r.head.type = AXO_REQ_SPAWN + draw8(in) % 8;
+  r.head.type = AXO_REQ_SPAWN + draw8(in) % 9;
   r.head.id = draw8(in) % 8;
   add_body(&r, in);
   r.head.length = (uint32_t)r.len;

@@ -52,7 +52,7 @@ static int entries_file(input_t *in, int seals) {
 
 static int draw_fd(input_t *in) {
   int pair[2];
-  switch (draw8(in) % 9) {
+  switch (draw8(in) % 10) {
   case 0:
     return open("/dev/null", O_RDWR | O_CLOEXEC);
   case 1:
@@ -69,6 +69,8 @@ static int draw_fd(input_t *in) {
     return open("/proc/self/status", O_RDONLY | O_CLOEXEC);
   case 7: /* a ring of any bytes */
     return memory(in->at, in->left < 128 ? in->left : 128, SEALED);
+  case 8:
+    return socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   default:
     CHECK(pipe(pair) == 0);
     close(pair[1]);

@@ -94,6 +94,17 @@ function Link:open_file(path, flags, mode, done) end
 ---@return true?, axo.Error?
 function Link:path(op, path, to, mode, done) end
 
+--- A socket of the container's network: TCP or UDP, or for "diag" one of NETLINK_SOCK_DIAG. It is
+--- bound to nothing; who receives it binds, listens and connects as if in the container. The guest,
+--- which may be hostile, can hold it, too, so that nothing is to be believed but its domain, type
+--- and protocol. While it is open, the container's network stays: close it when the link has ended.
+---@param domain "inet"|"inet6"|"diag"
+---@param kind "stream"|"dgram"|nil nothing for "diag", which may leave it out
+---@param done fun(err: axo.Error?, fd: integer?) code "EMFILE", "EAFNOSUPPORT" (no IPv6 there), "EPROTO" (the guest gave something else); the descriptor, non-blocking and close-on-exec, is the receiver's
+---@return true?, axo.Error? code "ENOTSUP": the session was started by an older axosandbox
+---@overload fun(self: axo.core.Link, domain: "diag", done: function): true?, axo.Error?
+function Link:socket(domain, kind, done) end
+
 --- The guest's tasks and terminals; with a name, that one.
 ---@param name string? may be left out
 ---@param done fun(err: axo.Error?, works: table[]?)
