@@ -105,6 +105,7 @@ axo.policy = deferred {
   NAMES = { "axosandbox.policy.shapes", "names" },
   bytes = { "axosandbox.policy.shapes", "bytes" },
   binding_dir = { "axosandbox.policy.dirs", "binding" },
+  narrow = { "axosandbox.start.narrow", "apply" },
 }
 
 -- What sessions that `axo.list` told of use; for one that is open there is `sb:stats()`.

@@ -43,6 +43,11 @@ describe("an image that the operator agrees to", function()
     assert.matches("builder:", result.stdout)
     assert.equal(125, run(other, "--image", name).code)
     assert.is_nil(axo.images.of(other))
+    local shown = cjson.decode(support.run({ "policy", "show", "--json", "--dir", dir }).stdout)
+    assert.equal(name, shown.image_trust.decision.image)
+    assert.equal("agreement", shown.defaults[1].by)
+    shown = support.run({ "policy", "show", "image_trust", "--image", name, "--dir", other }).stdout
+    assert.matches("is not trusted here", shown)
     result = support.run { "image", "use", "--none", "--dir", dir }
     assert.equal(0, result.code, result.stderr)
     assert.is_nil(axo.images.of(dir))

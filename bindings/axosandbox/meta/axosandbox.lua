@@ -69,6 +69,7 @@ axo.policy = {
   NAMES = require("axosandbox.policy.shapes").names,
   bytes = require("axosandbox.policy.shapes").bytes,
   binding_dir = require("axosandbox.policy.dirs").binding,
+  narrow = require("axosandbox.start.narrow").apply,
 }
 
 ---What sessions that `axo.list` told of use; for one that is open there is `sb:stats()`.

@@ -29,7 +29,15 @@ local function lower(value, most)
   return value and math.min(value, most) or most
 end
 
---- Takes away from a decision.
+--- Takes away from a sandbox decision what a project does, as `axo.start` does with its `narrow`.
+---
+---     local decision = assert(policy:decide("sandbox", {
+---       id = "demo", dir = "/some/project", dir_real = "/some/project",
+---       ports = {}, env = {}, env_names = {}, secret_names = {},
+---       host = { uid = 0, home = "/root", os = "Linux", rootless = false },
+---     }))
+---     axo.policy.narrow(decision, { network = "none", memory = "256m" })
+---     print(decision.network, decision.limits.memory)  --> none	256m
 ---@param sandbox axo.policy.SandboxDecision is changed
 ---@param most axo.Narrow?
 function narrow.apply(sandbox, most)

@@ -1,9 +1,8 @@
 --- axolua policy show: what would be decided, and by which file.
-local uv = require "luv"
 local axo = require "axosandbox"
 local cli = require "axolua.cli"
 local decision_text = require "axolua.policy.decision_text"
-local here = require "axolua.cli.here"
+local in_force = require "axolua.policy.in_force"
 local samples = require "axolua.policy.samples"
 local text = require "axolua.view.text"
 
@@ -13,19 +12,30 @@ local policy_show = {}
 
 local EXAMPLES = { post_create = { "npm ci" }, exec = { "true" } }
 
-local function sandbox_request(args)
-  local dir = here.absolute(args.dir or ".")
-  return samples.sandbox { dir = dir, dir_real = uv.fs_realpath(dir) or dir, image = args.image }
+local function sandbox_request(found)
+  local options, names = found.options, {}
+  for name in pairs(options.env) do names[#names + 1] = name end
+  table.sort(names)
+  return samples.sandbox {
+    dir = found.dir, dir_real = found.real, image = options.image, ports = options.ports or {},
+    env = options.env, env_names = names,
+  }
+end
+
+local function image_request(found)
+  local image = found.options.image
+  local request, err = samples.image(image)
+  request.agreed = found.agreed
+  return request, "for " .. (image or "no image"), err
 end
 
 -- The request that stands for all, and what it is about.
-local function request_for(name, args)
+local function request_for(name, found)
   if name == "sandbox" then
-    local request = sandbox_request(args)
+    local request = sandbox_request(found)
     return request, "for " .. request.dir
   elseif name == "image_trust" then
-    local request, err = samples.image(args.image)
-    return request, "for " .. (args.image or "no image"), err
+    return image_request(found)
   elseif name == "post_create" then
     return samples.post_create(EXAMPLES.post_create), "for the command npm ci"
   elseif name == "exec" then
@@ -42,8 +52,8 @@ local function provision_request(shown)
     ("for %s with the network %s"):format(image.image, sandbox.network)
 end
 
-local function describe(set, shipped, name, args, shown)
-  local request, about, err = request_for(name, args)
+local function describe(set, shipped, name, found, shown)
+  local request, about, err = request_for(name, found)
   if name == "provision" then request, about = provision_request(shown) end
   local entry = { about = about, chain = set:chain(name) }
   if err then
@@ -51,6 +61,7 @@ local function describe(set, shipped, name, args, shown)
   elseif request then
     entry.decision, entry.error = set:decide(name, request)
     entry.shipped = shipped:decide(name, request)
+    if name == "sandbox" and entry.decision then in_force.apply(found, entry.decision) end
   end
   return entry
 end
@@ -138,15 +149,15 @@ end
 ---@param args table
 ---@return integer code
 function policy_show.main(args)
-  local set, err = axo.policy.new()
-  if not set then return cli.fail(err) end
-  local found
-  found, err = axo.defaults(here.absolute(args.dir or "."))
+  local found, err = in_force.of(args)
   if not found then return cli.fail(err) end
-  local shipped = assert(axo.policy.new(nil, { dirs = {} }))
+  local set
+  set, err = axo.policy.new(found.options.policy)
+  if not set then return cli.fail(err) end
+  local shipped = assert(axo.policy.new(found.options.policy, { dirs = {} }))
   local shown = {}
   for _, name in ipairs(axo.policy.NAMES) do
-    shown[name] = describe(set, shipped, name, args, shown)
+    shown[name] = describe(set, shipped, name, found, shown)
   end
   return print_all(args.decision and { args.decision } or axo.policy.NAMES, shown, args, found)
 end

@@ -85,6 +85,27 @@ describe("axolua policy", function()
       assert.matches("invalid image reference", wrong.stdout)
     end)
 
+    it("tells what holds of the defaults, and what does not count", function()
+      local project = uv.fs_realpath(temp.dir "project")
+      uv.fs_mkdir(project .. "/.axosandbox", 448)
+      temp.write(project .. "/.axosandbox/config.json",
+        '{ "memory": "4g", "pids": 100, "shm_size": "1g" }')
+      override("sandbox", "return function(r, default)\n  local d = default(r)\n"
+        .. "  d.limits.cpus = 1\n  return d\nend")
+      temp.write(config .. "/axosandbox/config.lua", "return { cpus = 4, network = 'none' }")
+      local shown = run("show", "--dir", project).stdout
+      assert.matches("\n  pids = 100 %(" .. project:gsub("%p", "%%%0"), shown)
+      assert.matches("config.json: memory = 4g does not count: policy decides 2g", shown, 1, true)
+      assert.matches("config.json: shm_size = 1g does not count", shown, 1, true)
+      assert.matches("config.lua: cpus = 4 does not count: policy decides 1", shown, 1, true)
+      assert.matches("\n  network +none\n", shown)
+      assert.matches("\n  limits.pids +100 ", shown)
+      assert.matches("\n  limits.memory +2g\n", shown)
+      local report = cjson.decode(run("show", "--dir", project, "--json").stdout)
+      assert.equal(2, #report.defaults)
+      assert.equal(100, report.sandbox.decision.limits.pids)
+    end)
+
     it("names the file and line that cannot decide", function()
       local path = override("exec", "return function()\n  error 'no'\nend")
       local result = run "show"
