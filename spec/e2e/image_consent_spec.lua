@@ -1,6 +1,7 @@
 -- @runs native-root native-user
 -- What `axolua image` agrees to, and what comes of it where another image takes the name.
 local cjson = require "cjson"
+local audit = require "spec.support.audit"
 local e2e = require "spec.support.e2e"
 local support = require "spec.support.cli"
 local axo = require "axosandbox"
@@ -114,7 +115,7 @@ describe("an image that the operator agrees to", function()
     assert.equal("NOT_FOUND", err.code)
     agreed, err = axo.images.use { image = tag(new_name()), dir = "/axo/nowhere" }
     assert.is_nil(agreed)
-    assert.equal("ENOENT", err.code)
+    assert.same({ "ENOENT", "image use" }, { err.code, err.op })
     agreed, err = axo.images.use { image = "--privileged", dir = temp.dir() }
     assert.is_nil(agreed)
     assert.matches("invalid image reference", err.message)
@@ -123,6 +124,11 @@ describe("an image that the operator agrees to", function()
   it("is removed with all that was agreed to, and not while a session runs it", function()
     local dir = temp.dir "project"
     local name = e2e.images.labelled("consent", { axotest = temp.token() })
+    local digest, log = digest_of(name), temp.dir() .. "/audit.jsonl"
+    local used = support.run({ "image", "use", name, "--dir", dir },
+      { env = { AXOSANDBOX_AUDIT = log } })
+    assert.equal(0, used.code, used.stderr)
+    assert(axo.images.forget(dir))
     assert(axo.images.use { image = name, dir = dir })
     local sb = e2e.start { image = name, dir = dir, policy = { allow_untrusted_image = false } }
     local removed, err = axo.images.remove(name)
@@ -132,6 +138,9 @@ describe("an image that the operator agrees to", function()
     assert(sb:stop())
     assert.equal(name, axo.images.remove(name))
     assert.is_nil(axo.images.of(dir))
+    local event = audit.of(audit.events(log), "image_use")[1]
+    assert.same({ name, digest, dir }, { event.image, event.digest, event.dir })
+    assert.is_number(event.uid)
     local result = support.run { "image", "rm", name }
     assert.equal(125, result.code)
     assert.matches("is not on this machine\n +axolua image ls", result.stderr)

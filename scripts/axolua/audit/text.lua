@@ -61,6 +61,12 @@ local function session(event)
   return table.concat(words, " ")
 end
 
+local function image(event)
+  local packages = type(event.packages) == "table" and "of " .. argv_of { argv = event.packages }
+  return table.concat({ word(event.image) or "", word(event.digest) or "", packages
+    or word(event.dir) }, " ")
+end
+
 local SAYS = {
   exec = with_outcome,
   task_start = function(event)
@@ -85,6 +91,7 @@ local SAYS = {
     return ("%s events were lost since %s"):format(
       word(event.count):gsub("%.0$", ""), word(event.since))
   end,
+  image_use = image, image_forget = image, image_make = image, image_rm = image,
   session_start = session, session_open = session, session_attach = session,
   session_failed = session, session_stop = session, session_close = session,
 }

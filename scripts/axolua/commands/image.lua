@@ -1,5 +1,6 @@
 --- axolua image: the images on this machine: which there are, which may run, and making one.
 local uv = require "luv"
+local audit_log = require "axolua.audit.log"
 local axo = require "axosandbox"
 local cli = require "axolua.cli"
 local command_options = require "axolua.cli.command_options"
@@ -256,7 +257,18 @@ local function rm(args)
   return 0
 end
 
-local ACTIONS = { ls = ls, use = use, pull = pull, make = make, rm = rm }
+-- What changes which images may run is in the audit log.
+local function recorded(name, action)
+  return function(...)
+    audit_log.begin("image " .. name)
+    return action(...)
+  end
+end
+
+local ACTIONS = {
+  ls = ls, pull = pull, use = recorded("use", use), make = recorded("make", make),
+  rm = recorded("rm", rm),
+}
 
 return { summary = "list, choose, download and make images", parser = parser,
   main = cli.main_of(parser, ACTIONS) }

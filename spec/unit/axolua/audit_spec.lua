@@ -126,6 +126,9 @@ describe("an event as text", function()
     assert.truthy(utf8.len(long))
     assert(utf8.len(long) < 260, long)
     assert.matches("%.%.%.: exited %(0%), 1 s$", long)
+    assert.matches("image_use +localhost/mine:1 sha256:ab /project$", audit_text.line {
+      event = "image_use", image = "localhost/mine:1", digest = "sha256:ab", dir = "/project",
+    })
     local broken = audit_text.line { event = "exec", argv = { ("\x80"):rep(500) } }
     assert.matches(" %.%.%.:$", broken)
     assert.matches("session_close  axo%-ses%-x$", audit_text.line {

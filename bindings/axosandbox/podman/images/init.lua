@@ -1,6 +1,7 @@
 --- Images on this machine: which there are and may run, and what the operator agrees to.
 local uv = require "luv"
 local cjson = require "cjson.safe"
+local audit = require "axosandbox.audit"
 local core = require "axosandbox.core"
 local consent = require "axosandbox.podman.images.consent"
 local errand = require "axosandbox.podman.images.errand"
@@ -116,30 +117,31 @@ local function find(self, asked)
   return name, image.digest(self, name)
 end
 
-local function absent(name, advice)
+local function absent(self, name, advice)
   advice = advice or name:find "^localhost/" and "make_image" or "pull_image"
   errors.raise {
-    code = "NOT_FOUND", op = "", message = ("the image %s is not on this machine"):format(name),
+    code = "NOT_FOUND", op = self.op,
+    message = ("the image %s is not on this machine"):format(name),
     hint = hints.TABLE[advice].lua,
   }
 end
 
-local function directory(dir)
+local function directory(self, dir)
   local real = uv.fs_realpath(dir)
   local stat = real and uv.fs_stat(real)
   if stat and stat.type == "directory" then return real end
   errors.raise {
-    code = "ENOENT", op = "", message = ("there is no directory %s"):format(dir),
+    code = "ENOENT", op = self.op, message = ("there is no directory %s"):format(dir),
   }
 end
 
 -- Policy has the last word, and may say no to what was agreed to.
-local function check_policy(name)
+local function check_policy(self, name)
   local set = must(policy.new())
   local allowed, why = judged(set, name, "project")
   if allowed then return end
   errors.raise {
-    code = "POLICY", op = "", message = "the image is refused: " .. (why or name),
+    code = "POLICY", op = self.op, message = "the image is refused: " .. (why or name),
     hint = set:hint "image_trust",
   }
 end
@@ -162,13 +164,14 @@ local USE = { image = { type = "string", required = true }, dir = {
 function images.use(opts, callback)
   options.check(USE, opts, "axosandbox.images.use", 2)
   local asked, dir = opts.image, opts.dir
-  return errand.begin("", function(self)
-    dir = directory(dir)
+  return errand.begin("image use", function(self)
+    dir = directory(self, dir)
     local name, digest = find(self, asked)
-    if not digest then absent(name) end
-    check_policy(name)
+    if not digest then absent(self, name) end
+    check_policy(self, name)
     local agreed = { image = name, digest = digest, at = os.time() }
     consent.change(function(all) all.projects[dir] = agreed end)
+    audit.emit("image_use", nil, { image = name, digest = digest, dir = dir })
     return agreed
   end, callback)
 end
@@ -181,12 +184,15 @@ end
 ---@return boolean? forgotten whether there was anything, axo.Error?
 function images.forget(dir, callback)
   if type(dir) ~= "string" then error("axosandbox.images.forget: the directory is missing", 2) end
-  return errand.begin("", function()
+  return errand.begin("image use", function()
     local real, had = uv.fs_realpath(dir) or dir, nil
     consent.change(function(all)
       had = all.projects[real]
       all.projects[real] = nil
     end)
+    if had then
+      audit.emit("image_forget", nil, { image = had.image, digest = had.digest, dir = real })
+    end
     return had ~= nil
   end, callback)
 end
@@ -215,15 +221,16 @@ end
 ---@return string? removed its name in full, axo.Error? code "NOT_FOUND", or podman's complaint
 function images.remove(name, callback)
   if type(name) ~= "string" then error("axosandbox.images.remove: the name is missing", 2) end
-  return errand.begin("", function(self)
+  return errand.begin("image rm", function(self)
     local whole, digest = find(self, name)
     if not digest then
       forget_image(whole)
-      absent(whole, "list_images")
+      absent(self, whole, "list_images")
     end
     must(self:ask { self.client.program, "image", "rm", "--", whole })
     -- It may have other names, by which it goes on.
     if not image.digest(self, digest:match "^sha256:(%x+)$") then forget_image(whole, digest) end
+    audit.emit("image_rm", nil, { image = whole, digest = digest })
     return whole
   end, callback)
 end

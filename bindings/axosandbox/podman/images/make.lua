@@ -2,6 +2,7 @@
 --- none is wanted. Either the whole image gets its name, or nothing of it is left.
 local uv = require "luv"
 local cjson = require "cjson.safe"
+local audit = require "axosandbox.audit"
 local core = require "axosandbox.core"
 local await = require "axosandbox.base.await"
 local consent = require "axosandbox.podman.images.consent"
@@ -18,6 +19,8 @@ local recipe = require "axosandbox.podman.images.recipe"
 local sources = require "axosandbox.podman.images.sources"
 
 local make = {}
+
+local OP = "image make"
 
 local must = errors.must
 
@@ -73,7 +76,7 @@ local function name_of(asked)
       or reference.repository == "library/" .. own.repository)
     if reference.registry ~= "docker.io" or not is_short then
       errors.raise {
-        code = "INVALID", op = "", message = asked .. " is the name of a registry's image",
+        code = "INVALID", op = OP, message = asked .. " is the name of a registry's image",
         hint = "give a name without a registry, such as mine or tools:2",
       }
     end
@@ -82,7 +85,7 @@ local function name_of(asked)
   local is_ours = reference.text:sub(1, #"localhost/axosandbox/") == "localhost/axosandbox/"
   if reference.digest or is_ours then
     errors.raise {
-      code = "INVALID", op = "", message = asked .. " cannot be the name of an image of your own",
+      code = "INVALID", op = OP, message = asked .. " cannot be the name of an image of your own",
       hint = "give a name without a digest, such as mine or tools:2",
     }
   end
@@ -114,7 +117,7 @@ local function require_tool()
   local tool, path = find_tool()
   if tool then return tool, path end
   errors.raise {
-    code = "ENOENT", op = "", message = "neither mmdebstrap nor debootstrap is installed, "
+    code = "ENOENT", op = OP, message = "neither mmdebstrap nor debootstrap is installed, "
       .. "and one of them makes the image",
     hint = "install mmdebstrap: apt-get install mmdebstrap (dnf install debootstrap, ...)",
   }
@@ -150,7 +153,7 @@ local function take_turn(base)
   if lock then return lock end
   if err.code ~= "EBUSY" then error(err, 0) end
   errors.raise {
-    code = "EBUSY", op = "", message = "another image is being made by this user",
+    code = "EBUSY", op = OP, message = "another image is being made by this user",
     hint = "wait until it is done",
   }
 end
@@ -181,7 +184,7 @@ local function explained(err, said, plan)
   local all, suite = "\n" .. said, plan.from.suite
   if err.code == "TIMEOUT" then
     return errors.new {
-      code = "TIMEOUT", op = "", stderr = said, hint = hints.TABLE.more_time.lua,
+      code = "TIMEOUT", op = OP, stderr = said, hint = hints.TABLE.more_time.lua,
       message = ("the image was not made within %g s"):format(plan.timeout),
     }
   end
@@ -189,7 +192,7 @@ local function explained(err, said, plan)
     local name = all:match(it[1])
     if name then
       return errors.new {
-        code = "NOT_FOUND", op = "", message = it[2]:format(name, suite),
+        code = "NOT_FOUND", op = OP, message = it[2]:format(name, suite),
         hint = "apt-cache search WORD looks for packages", stderr = said,
       }
     end
@@ -198,7 +201,7 @@ local function explained(err, said, plan)
   -- linear: of a bounded text
   local why = all:match ".*\n(E: [^\n]*)" or last_line(said)
   return errors.new {
-    code = "FAILED", op = "", message = "the image could not be made: " .. (why or "unknown"),
+    code = "FAILED", op = OP, message = "the image could not be made: " .. (why or "unknown"),
     hint = hints.TABLE.all_said.lua, stderr = said,
   }
 end
@@ -255,6 +258,7 @@ local function give_name(self, plan, digest)
     if before and before ~= digest then all.made[before] = nil end
   end)
   must(self:ask { self.client.program, "tag", digest:match "^sha256:(%x+)$", plan.name })
+  audit.emit("image_make", nil, { image = plan.name, digest = digest, packages = plan.packages })
   if before and before ~= digest then drop(self, before) end
 end
 
@@ -263,7 +267,7 @@ local function import(self, plan, archive)
   local result = must(self:ask(import_argv(self, plan, archive), { timeout = IMPORT_TIMEOUT }))
   local id = result.stdout:match "(%x+)%s*$" -- linear: podman prints an id
   if not id or #id ~= 64 then
-    errors.raise { code = "PODMAN", op = "", message = "podman imported the image and did not "
+    errors.raise { code = "PODMAN", op = OP, message = "podman imported the image and did not "
       .. "name it" }
   end
   return "sha256:" .. id
@@ -314,9 +318,9 @@ function make.make(opts, callback)
   options.check(OPTIONS, opts, "axosandbox.images.make", 2)
   local asked, packages = opts.name, table.move(opts.packages, 1, #opts.packages, 1, {})
   local suite, mirror, timeout = opts.suite, opts.mirror, opts.timeout or DEFAULT_TIMEOUT
-  return errand.begin("", function(self)
+  return errand.begin(OP, function(self)
     if self.client:is_remote() then
-      errors.raise { code = "UNSUPPORTED", op = "", message = "podman runs on another machine, "
+      errors.raise { code = "UNSUPPORTED", op = OP, message = "podman runs on another machine, "
         .. "where no image can be made", hint = "make it there" }
     end
     local plan = { name = name_of(asked), packages = packages, timeout = timeout }

@@ -11,6 +11,8 @@ local pull_progress = require "axosandbox.podman.images.pull_progress"
 
 local pull = {}
 
+local OP = "image pull"
+
 local must = errors.must
 
 local DEFAULT_TIMEOUT = 1800
@@ -39,7 +41,7 @@ local function explained(err, reference)
   local words = meaning and REASONS[meaning.class]
   if err.code ~= "TIMEOUT" and not words then return err end
   return errors.new {
-    code = words and meaning.class or "TIMEOUT", op = "",
+    code = words and meaning.class or "TIMEOUT", op = OP,
     message = ("%s was not pulled: %s"):format(reference.text, words
       and words[1]:format(reference.registry) or "it took too long"),
     hint = words and words[2]:gsub("REGISTRY", reference.registry)
@@ -51,7 +53,7 @@ end
 local function check(reference)
   if reference.registry ~= "localhost" then return end
   errors.raise {
-    code = "INVALID", op = "", message = reference.text .. " is an image of this machine's own: "
+    code = "INVALID", op = OP, message = reference.text .. " is an image of this machine's own: "
       .. "no registry has it", hint = hints.TABLE.make_image.lua,
   }
 end
@@ -93,7 +95,7 @@ function pull.pull(opts, callback)
   options.check(OPTIONS, opts, "axosandbox.images.pull", 2)
   local asked, timeout = opts.image, opts.timeout or DEFAULT_TIMEOUT
   local on_progress = opts.on_progress
-  return errand.begin("pull", function(self)
+  return errand.begin(OP, function(self)
     local reference = must(core.reference.parse(asked))
     check(reference)
     local result, err = request(self, reference.text, timeout, on_progress)

@@ -5,6 +5,8 @@ local host = require "axosandbox.host"
 
 local sources = {}
 
+local OP = "image make"
+
 local FORMAT = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(CODENAME) $(SIGNED_BY)"
 
 ---@class axo.ImageSources
@@ -118,7 +120,7 @@ function sources.find(self, suite, mirror)
   end
   local from, problem = sources.choose(targets, own, suite)
   if from then return from end
-  errors.raise { code = "NOT_FOUND", op = "", message = problem,
+  errors.raise { code = "NOT_FOUND", op = OP, message = problem,
     hint = hints.TABLE.make_from.lua }
 end
 
