@@ -302,7 +302,8 @@ return function(request)
   local mounts, refusal = extra_mounts(request, fields, host)
   if not mounts then return { deny = refusal } end
   return {
-    -- "bridge": outgoing connections work. "none": no network at all.
+    -- "bridge": outgoing connections work. "none": no network at all. { allow = { ... } }: these
+    -- names, as egress.lua decides on each.
     network = fields.network or "bridge",
     limits = limits(fields.limits),
     shm_size = fields.shm_size or SHM_SIZE,

@@ -6,7 +6,9 @@ local temp = require "spec.support.temp"
 
 local policies = {}
 
-policies.names = { "sandbox", "image_trust", "post_create", "provision", "exec", "retry" }
+policies.names = {
+  "sandbox", "image_trust", "post_create", "provision", "exec", "names", "egress", "retry",
+}
 
 --- Registers a spec file's housekeeping; call it first inside each outermost describe.
 function policies.housekeeping(hooks)

@@ -3,7 +3,8 @@ local unit = require "spec.support.unit"
 local uv = require "luv"
 
 local ROOMS = {
-  "base", "host", "audit", "policy", "podman", "way", "session", "start", "devcontainer", "init",
+  "base", "host", "audit", "policy", "podman", "way", "network", "session", "start", "devcontainer",
+  "init",
 }
 -- The program stands beside the library, and what is never loaded asks nothing.
 local APART = { axolua = true, meta = true }

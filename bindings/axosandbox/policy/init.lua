@@ -140,7 +140,7 @@ local function check_dirs(dirs, binding)
   return binding and policy_dirs.check(binding, true)
 end
 
---- Reads the chains of all six decisions.
+--- Reads the chains of all decisions.
 ---
 --- Raises on an override that is not one (unknown key, wrong type). Fails with code "POLICY"
 --- when a file of a chain cannot be used: a file that is there and bad is never skipped, nor is
@@ -383,9 +383,25 @@ local function audit_decision(self, name, request, decision, err)
   })
 end
 
+local WITH_THEIR_WORK = { exec = true, egress = true }
+
+--- Where the last decision of this name was returned: the file, or the function's, and the line.
+---
+---     print(policy:last "egress")
+---@param name string
+---@return string # PATH:LINE
+function Policy:last(name)
+  local layers = self.layers[name]
+  if not layers[1].fn then
+    local path, line = layers.box:returned()
+    if path then return ("%s:%d"):format(path, line) end
+  end
+  return layers[1].where
+end
+
 --- Decides about a request that is the set's own from now on: it is completed (`fields`, the plain
 --- fields; of a retry what was `tried`), and nobody may change it.
----@param name "sandbox"|"image_trust"|"post_create"|"provision"|"exec"|"retry"
+---@param name "sandbox"|"image_trust"|"post_create"|"provision"|"exec"|"names"|"egress"|"retry"
 ---@param request table plain data
 ---@return table? decision checked against its shape
 ---@return axo.Error? err code "POLICY"; the message begins with the file and line
@@ -406,8 +422,8 @@ function Policy:decide_own(name, request)
     return ask(run, i + 1, changed or run.requests[i])
   end
   local decision, err = ask(run, 1, request)
-  -- What becomes of a command is recorded with the command.
-  if err or name ~= "exec" then audit_decision(self, name, request, decision, err) end
+  -- What becomes of a command, or of a connection, is recorded with it.
+  if err or not WITH_THEIR_WORK[name] then audit_decision(self, name, request, decision, err) end
   if not decision then return nil, err end
   if name == "retry" and decision.action == "retry" then
     self.tried[#self.tried + 1] = plain.copy(decision.changes)
@@ -419,7 +435,7 @@ end
 ---
 ---     local decision = assert(policy:decide("exec", { argv = { "ls" } }))
 ---     print(decision.allow)  --> true
----@param name "sandbox"|"image_trust"|"post_create"|"provision"|"exec"|"retry"
+---@param name "sandbox"|"image_trust"|"post_create"|"provision"|"exec"|"names"|"egress"|"retry"
 ---@param request table plain data
 ---@return table? decision checked against its shape
 ---@return axo.Error? err code "POLICY"; the message begins with the file and line

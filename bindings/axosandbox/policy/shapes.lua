@@ -2,7 +2,9 @@
 ---
 --- A decision is checked after each file of a chain, so that a mistake is laid at the door of
 --- the file that made it.
+local allow = require "axosandbox.policy.allow"
 local core = require "axosandbox.core"
+local ip = require "axosandbox.base.text.address"
 local naming = require "axosandbox.base.naming"
 local options = require "axosandbox.base.options"
 
@@ -14,7 +16,7 @@ local shapes = {}
 ---@field pids integer|false|nil
 
 ---@class axo.policy.SandboxDecision
----@field network "bridge"|"none"
+---@field network "bridge"|"none"|{ allow: string[] } allow: names and addresses that may be reached, and nothing else
 ---@field limits axo.policy.Limits
 ---@field require_resource_limits boolean true: no start where a limit does not apply
 ---@field shm_size string|integer|nil of /dev/shm: "64m", or bytes; nil: podman's default
@@ -62,6 +64,16 @@ local shapes = {}
 ---@field reason string? why not
 ---@field timeout number? seconds; none when missing
 ---@field max_output integer? bytes kept of each stream
+
+---@class axo.policy.NamesDecision
+---@field names string[] what the list holds: entries of `allow`, and no other list
+
+---@class axo.policy.EgressDecision one of allow, ask and need_command
+---@field allow boolean?
+---@field reason string? why not
+---@field dial string? an address of this host's network, perhaps with a port, to connect to instead of resolving the name
+---@field ask boolean? only if whoever started the session agrees, once for a name
+---@field need_command boolean? to be asked again, with the command that connects in the request; the answer is kept for that command only
 
 ---@class axo.policy.Complaint
 ---@field class string see policy/retry/rules.lua
@@ -123,34 +135,8 @@ local function check_no_limit_is_false(value)
   if value == true then return "expected a number, or false for no limit" end
 end
 
-local function is_ipv4(text)
-  local count = 0
-  -- linear: it ends with a dot.
-  for part in (text .. "."):gmatch "([^.]*)%." do
-    count = count + 1
-    if not part:match "^%d%d?%d?$" or tonumber(part) > 255 then return false end
-    if #part > 1 and part:sub(1, 1) == "0" then return false end
-  end
-  return count == 4
-end
-
-local function is_ipv6(text)
-  if not text:match "^[%x:]+$" or not text:find(":", 1, true) or text:find ":::" then
-    return false
-  end
-  local _, gaps = text:gsub("::", "")
-  local groups = 0
-  for group in text:gmatch "%x+" do
-    groups = groups + 1
-    if #group > 4 then return false end
-  end
-  if text:match "^:[^:]" or text:match "[^:]:$" then return false end
-  if gaps == 0 then return groups == 8 end
-  return gaps == 1 and groups <= 7
-end
-
 local function check_address(value)
-  if is_ipv4(value) or is_ipv6(value) then return end
+  if ip.parse(value) then return end
   return ("expected an IPv4 or IPv6 address, got %q"):format(value)
 end
 
@@ -178,7 +164,19 @@ local boolean_required = { type = "boolean", required = true }
 local text = { type = "string", check = check_not_empty }
 local word = { type = "string", check = check_word }
 local word_required = { type = "string", check = check_word, required = true }
-local network = { type = "string", one_of = { "bridge", "none" } }
+local allow_shape = { allow = {
+  type = "table", items = "string", check = allow.check, required = true,
+} }
+local network_mode = { type = "string", one_of = { "bridge", "none" } }
+local network = { type = "string|table", check = function(value)
+  if value == "bridge" or value == "none" then return nil end
+  if type(value) == "string" then
+    return ('expected one of bridge, none or { allow = { "api.example.com" } }, got %q'):format(
+      value)
+  end
+  local problem = options.validate(allow_shape, value, "")
+  return problem and (problem:gsub("^%.", ""):gsub("^: ", ""))
+end }
 local address = { type = "string", check = check_address }
 local commands = { type = "table", items = text, required = true }
 local port = { type = "integer", min = 1, max = 65535 }
@@ -252,6 +250,31 @@ local function check_image_entry(entry)
   if entry.repository and not entry.registry and not entry.digest then
     return "a repository without a registry would be allowed wherever it comes from"
   end
+end
+
+local function check_names(names)
+  for _, name in ipairs(names) do
+    if name:sub(1, 1) == "@" then return ("%q: a list holds no other list"):format(name) end
+  end
+  return allow.check(names)
+end
+
+--- An address to connect to, and its port.
+---@param dial string "127.0.0.1:8443", "127.0.0.1", "[::1]:8443" or "::1"
+---@return string? address nil: it is none
+---@return integer? port
+function shapes.dial(dial)
+  local host, at = dial:match "^%[([^%]]*)%]:(%d%d?%d?%d?%d?)$"
+  if not host then host, at = dial:match "^([^:]*):(%d%d?%d?%d?%d?)$" end
+  host = host or dial:match "^%[([^%]]*)%]$" or dial
+  at = at and math.tointeger(tonumber(at))
+  if not ip.parse(host) or at and (at < 1 or at > 65535) then return nil end
+  return host, at
+end
+
+local function check_dial(value)
+  if shapes.dial(value) then return nil end
+  return ('%q is no address, perhaps with a port, such as "127.0.0.1:8443"'):format(value)
 end
 
 --- The plain fields of the `policy` table of a call.
@@ -341,6 +364,16 @@ local decisions = {
     timeout = seconds,
     max_output = exec_limits.max_output,
   },
+  names = {
+    names = { type = "table", items = "string", check = check_names, required = true },
+  },
+  egress = {
+    allow = "boolean",
+    reason = text,
+    dial = { type = "string", check = check_dial },
+    ask = "boolean",
+    need_command = "boolean",
+  },
 }
 
 local class_name = { type = "string", check = function(value)
@@ -372,7 +405,7 @@ local changes = {
   pull = "boolean",
   image = word,
   init = "boolean",
-  network = network,
+  network = network_mode,
   wait = { type = "number", min = 0, max = 60 },
 }
 
@@ -383,7 +416,9 @@ local retry = {
   hint = text,
 }
 
-shapes.names = { "sandbox", "image_trust", "post_create", "provision", "exec", "retry" }
+shapes.names = {
+  "sandbox", "image_trust", "post_create", "provision", "exec", "names", "egress", "retry",
+}
 
 local function without_required(shape)
   local copy = {}
@@ -403,6 +438,15 @@ end
 local titles = {}
 for _, name in ipairs(shapes.names) do titles[name] = name .. " decision" end
 
+local function check_egress(decision)
+  local count = (decision.allow ~= nil and 1 or 0) + (decision.ask and 1 or 0)
+    + (decision.need_command and 1 or 0)
+  if count ~= 1 then return "egress decision: one of allow, ask and need_command is required" end
+  if decision.dial and decision.allow == false then
+    return "egress decision: what is not allowed is not dialled"
+  end
+end
+
 --- Checks a decision.
 ---@param name string one of `shapes.names`
 ---@param op string? what was asked of "retry"
@@ -420,6 +464,7 @@ function shapes.check(name, op, decision)
   if name == "post_create" and decision.run and decision.ask then
     return "post_create decision: either run or ask, not both"
   end
+  if name == "egress" then return check_egress(decision) end
   if name == "provision" and decision.run and decision.cache and not decision.key then
     return "provision decision: a result that is cached needs a key"
   end

@@ -1,5 +1,6 @@
 --- What was asked for and is decided otherwise. Whoever asked is told: a session that has less than
 --- was asked for must not look like one that has it.
+local allow = require "axosandbox.policy.allow"
 local log = require "axosandbox.base.log"
 local shapes = require "axosandbox.policy.shapes"
 
@@ -11,6 +12,21 @@ local function in_words(value)
   if value == nil or value == false then return "none" end
   if type(value) ~= "table" then return tostring(value) end
   return table.concat(value, ", ")
+end
+
+local function network_in_words(value)
+  if type(value) ~= "table" then return value or "none" end
+  return value.allow[1] and table.concat(value.allow, " ") or "no names"
+end
+
+-- Of names those that are missing, or else what it is instead.
+local function network_difference(asked, decided)
+  if type(asked) ~= "table" or type(decided) ~= "table" then
+    if asked == decided then return nil end
+    return ("network: %s instead of %s"):format(network_in_words(decided), network_in_words(asked))
+  end
+  local missing = allow.beyond(asked.allow, decided.allow)
+  return missing[1] and "the network without " .. table.concat(missing, " ")
 end
 
 local function same_size(a, b)
@@ -30,7 +46,7 @@ end
 
 -- Field by field, in this order: its name, and its place in the `policy` table and the decision.
 local FIELDS = {
-  { "network", at = { "network" } },
+  { "network", at = { "network" }, differ = network_difference },
   { "the memory limit", at = { "limits", "memory" }, same = same_size },
   { "the CPU limit", at = { "limits", "cpus" } },
   { "the process limit", at = { "limits", "pids" } },
@@ -56,6 +72,7 @@ local function value_at(from, at)
 end
 
 local function compare_one(field, asked, decided)
+  if field.differ then return field.differ(asked, decided) end
   if field.is_list then
     local missing = missing_of(asked, decided)
     return missing and ("%s without %s"):format(field[1], in_words(missing))

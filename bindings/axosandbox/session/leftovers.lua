@@ -130,7 +130,12 @@ local function in_use(id, why)
   }
 end
 
-local function remove_tree(path, spared)
+-- What lies there for the container of an instance is called by it.
+local function is_spared(name, instance)
+  return instance ~= nil and name:sub(1, #instance + 1) == instance .. "."
+end
+
+local function remove_tree(path, instance)
   local entries = uv.fs_scandir(path)
   while entries do
     local name, kind = uv.fs_scandir_next(entries)
@@ -138,7 +143,7 @@ local function remove_tree(path, spared)
     local child = path .. "/" .. name
     if kind == "directory" then
       remove_tree(child)
-    elseif name ~= spared then
+    elseif not is_spared(name, instance) then
       uv.fs_unlink(child)
     end
   end
@@ -149,12 +154,12 @@ end
 --- its containers, unless one of them lives: in another of podman's stores, then. Symbolic links
 --- are removed, never followed.
 ---@param path string?
----@param but string? an instance that lives: its link directory stays, and the note of it
+---@param but string? an instance that lives: its link directory stays, and the files of its name
 ---@return boolean removed
 function leftovers.remove_directory(path, but)
   if not path or session_file.is_needed(path) then return false end
   guest.forget_all(path, but)
-  remove_tree(path, but and guest.note(but))
+  remove_tree(path, but)
   return true
 end
 

@@ -14,6 +14,8 @@ local image = require "axosandbox.podman.image"
 local under_way = require "axosandbox.start.under_way"
 local learnt = require "axosandbox.start.learnt"
 local leftovers = require "axosandbox.session.leftovers"
+local launch = require "axosandbox.start.launch"
+local lists = require "axosandbox.network.names.lists"
 local narrow = require "axosandbox.start.narrow"
 local own_files = require "axosandbox.host.own_files"
 local places = require "axosandbox.host.mounts.places"
@@ -116,6 +118,13 @@ local function guest_for(start)
   return binary
 end
 
+local function why_portable(start)
+  if os.getenv "AXOSANDBOX_PATH" == "portable" then return "$AXOSANDBOX_PATH says so" end
+  if start.client:is_remote() then return "podman is on another machine" end
+  if start.lost_guest then return "the guest ended without a word" end
+  return "there is no guest's program"
+end
+
 -- What policy gives back of the floor is said aloud. Without root it is the shipped policy's answer
 -- that set-id bits may be set: what they lead to is the user, who has the directory anyway.
 local function warn_of_the_floor(start)
@@ -153,6 +162,21 @@ local function tell_of_ports(start)
   }
 end
 
+-- From now on without the lists that policy's names.lua tells; and whether the list is policy's own
+-- choice.
+local function expand_names(start, sandbox)
+  local asked, wish = start.set:fields().network, start.asked.narrow and start.asked.narrow.network
+  if type(sandbox.network) == "table" then
+    local list = lists.expand(start.set, sandbox.network.allow)
+    sandbox.network = { allow = list }
+    asked = type(asked) == "table" and lists.expand(start.set, asked.allow)
+    start.has_fixed_names = not asked or table.concat(asked, " ") ~= table.concat(list, " ")
+  end
+  if type(wish) == "table" then
+    start.asked.narrow.network = { allow = lists.expand(start.set, wish.allow) }
+  end
+end
+
 local function make_plan(start)
   local asked = start.asked
   local sandbox = must(decide_sandbox(start.set, asked, asked.remote_user))
@@ -162,6 +186,7 @@ local function make_plan(start)
   session_user.prefer(start, sandbox, chosen)
   -- From now on by the name that a short one stands for.
   if image.may_be(asked.image, chosen.image) then asked.image = chosen.image end
+  expand_names(start, sandbox)
   unmet.tell_of_start(start, sandbox)
   narrow.apply(sandbox, asked.narrow)
   local problem
@@ -178,6 +203,7 @@ local function make_plan(start)
     secret_names = next(asked.env_from) and tables.keys(asked.env_from) or nil,
   }, sandbox, chosen)
   if not start.plan then errors.raise { code = "POLICY", op = "start", message = problem } end
+  launch.check_names(start, why_portable(start))
   tell_of_ports(start)
   warn_of_the_floor(start)
   start.sandbox = sandbox
@@ -243,6 +269,7 @@ local function record_of(start)
     mounted = root.known(start.asked.dir, start.plan.root),
     image = start.plan.base_image or start.plan.image,
     network = start.plan.network,
+    allow = start.plan.allow,
     ports = start.ports,
     extra_mounts = start.plan.extra_mounts,
     limits = start.limits,

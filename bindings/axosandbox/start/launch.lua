@@ -10,6 +10,7 @@ local image = require "axosandbox.podman.image"
 local install = require "axosandbox.podman.install"
 local learnt = require "axosandbox.start.learnt"
 local leftovers = require "axosandbox.session.leftovers"
+local names_files = require "axosandbox.network.names.files"
 local naming = require "axosandbox.base.naming"
 local plan = require "axosandbox.start.plan"
 local podman = require "axosandbox.podman"
@@ -33,6 +34,7 @@ local function spec_of(start, attempt)
     cidfile = attempt.cidfile,
     pidfile = attempt.pidfile,
     link_dir = attempt.link_dir,
+    network_files = attempt.network_files,
     hard_limits = core.hard_limits(),
   })
 end
@@ -47,13 +49,40 @@ function launch.profile_path(start, instance)
   return ("%s/%s.seccomp.json"):format(dir, instance)
 end
 
+--- A session that reaches names does so by the guest. Without one it would have no network where
+--- names were asked for, which is refused.
+---@param start axo.Start
+---@param why string
+function launch.check_names(start, why)
+  if not start.plan.allow or start.plan.guest then return end
+  errors.raise {
+    code = "UNSUPPORTED", op = "start", final = true,
+    message = "a network by names needs the native path, and this session would have the portable "
+      .. "one: " .. why,
+    hint = "start it with network \"none\" or \"bridge\", or where the native path works: "
+      .. "`axolua doctor` says what is missing",
+  }
+end
+
 -- Without a place for its socket there is no guest.
 local function link_dir(start)
   if not start.plan.guest then return nil end
   local path, err = guest.make_link_dir(start.plan.instance, start.dir)
   if path then return path end
   start.plan.guest = nil
+  launch.check_names(start, tostring(err))
   start:warn("the portable path is used: " .. tostring(err))
+end
+
+local function network_files(start)
+  if not start.plan.allow then return nil end
+  local made, problem = names_files.make(start.dir, start.plan.instance)
+  if made then return made end
+  errors.raise {
+    code = "IO", op = "start", final = true,
+    message = ("the files of the session's network cannot be written in %s: %s"):format(
+      start.dir, tostring(problem)),
+  }
 end
 
 local function new_attempt(start)
@@ -65,6 +94,7 @@ local function new_attempt(start)
     cidfile = base .. ".cid",
     pidfile = not start.client:is_remote() and base .. ".pid" or nil,
     link_dir = link_dir(start),
+    network_files = network_files(start),
   }
 end
 
@@ -270,6 +300,7 @@ local function without_guest(start, err, meaning)
   local refused = err.ended or (meaning and meaning.class == "OCI_RUNTIME")
   if not start.plan.guest or not refused or start.plan.mapped then return false end
   start.plan.guest = nil
+  launch.check_names(start, "the guest could not be run: " .. err.message)
   start:warn("the portable path is used, because the guest could not be run: " .. err.message)
   return true
 end

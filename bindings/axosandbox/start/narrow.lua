@@ -1,5 +1,6 @@
 --- What a session gets at most, whatever was asked for and policy decides: a project's own word on
 --- its sessions. It can only take away.
+local allow = require "axosandbox.policy.allow"
 local shapes = require "axosandbox.policy.shapes"
 
 local narrow = {}
@@ -8,7 +9,10 @@ local size = { type = "string|integer", check = shapes.fields.shm_size.check }
 
 --- The shape of the option.
 narrow.SHAPE = {
-  network = { type = "string", one_of = { "none" } },
+  network = { type = "string|table", check = function(value)
+    if value == "bridge" then return 'expected none or { allow = { "api.example.com" } }' end
+    return shapes.fields.network.check(value)
+  end },
   memory = size, shm_size = size,
   cpus = { type = "number", min = 0.01, max = 65536 },
   pids = { type = "integer", min = 1, max = 2 ^ 32 },
@@ -29,6 +33,13 @@ local function lower(value, most)
   return value and math.min(value, most) or most
 end
 
+-- Names are fewer than all, and none is fewer than names.
+local function narrower(network, most)
+  if network == "none" or most == "none" then return "none" end
+  if network == "bridge" then return most end
+  return { allow = allow.common(network.allow, most.allow) }
+end
+
 --- Takes away from a sandbox decision what a project does, as `axo.start` does with its `narrow`.
 ---
 ---     local decision = assert(policy:decide("sandbox", {
@@ -42,7 +53,7 @@ end
 ---@param most axo.Narrow?
 function narrow.apply(sandbox, most)
   if not most then return end
-  if most.network then sandbox.network = most.network end
+  if most.network then sandbox.network = narrower(sandbox.network, most.network) end
   local limits = sandbox.limits
   limits.memory = smaller(limits.memory, most.memory)
   limits.cpus = lower(limits.cpus, most.cpus)

@@ -17,6 +17,7 @@ local COMMAND = { "sleep", "2147483647" }
 ---@field fallback string? what may run instead when a registry cannot be reached
 ---@field pull "never"|"missing" whether the image may be pulled
 ---@field network "bridge"|"none"
+---@field allow string[]? the names that a session with the network "none" reaches by its host
 ---@field ports integer[] still to be published
 ---@field extra_mounts { source: string, target: string, writable: boolean }[]
 ---@field required_ports table<integer, true> those that may not be given up
@@ -54,7 +55,8 @@ end
 function plan.new(request, sandbox, image)
   local asked, problem = limits.normalise(sandbox.limits)
   if not asked then return nil, problem end
-  local isolated = sandbox.network == "none"
+  local names = type(sandbox.network) == "table" and sandbox.network.allow or nil
+  local isolated = names ~= nil or sandbox.network == "none"
   return {
     id = request.id,
     name = naming.container(request.id),
@@ -72,7 +74,8 @@ function plan.new(request, sandbox, image)
     image = image.image,
     fallback = image.fallback,
     pull = image.pull or "never",
-    network = sandbox.network or "none",
+    network = not isolated and sandbox.network or "none",
+    allow = names,
     ports = isolated and {} or request.ports,
     extra_mounts = request.extra_mounts or {},
     required_ports = request.required_ports or {},
@@ -116,6 +119,11 @@ local function mounts(p, context)
   if p.search then
     list[#list + 1] = { source = p.search, target = guest.SEARCH_TARGET, read_only = true }
   end
+  local files = p.allow and context.network_files
+  if files then
+    list[#list + 1] = { source = files.resolv, target = "/etc/resolv.conf", read_only = true }
+    list[#list + 1] = { source = files.hosts, target = "/etc/hosts", read_only = true }
+  end
   if p.guest then
     list[#list + 1] = { source = p.guest, target = guest.TARGET, read_only = true }
     list[#list + 1] = { source = context.link_dir, target = guest.LINK_TARGET, read_only = true }
@@ -131,7 +139,7 @@ end
 
 --- The specification for core.argv.run.
 ---@param p axo.Plan
----@param context { podman: string, seccomp: string, cidfile: string?, pidfile: string?, link_dir: string?, hard_limits: table? }
+---@param context { podman: string, seccomp: string, cidfile: string?, pidfile: string?, link_dir: string?, network_files: { resolv: string, hosts: string }?, hard_limits: table? }
 ---@return table
 function plan.spec(p, context)
   local capped = p.drop_limits and {} or p.limits
@@ -216,6 +224,7 @@ function plan.summary(p)
     pull = p.pull,
     pulled = p.pulled or false,
     network = p.network,
+    allow = p.allow and tables.merged(p.allow),
     ports = tables.merged(p.ports),
     required_ports = plan.required(p),
     limits = tables.merged(p.limits),

@@ -72,7 +72,7 @@ local function builder_plan(start, decision)
   p.name = naming.BUILDER_PREFIX .. instance
   -- The user stays the image's: it becomes the new image's, and the commands run as root.
   p.source, p.dir, p.user, p.env, p.ports = nil, "/", nil, {}, {}
-  p.guest, p.search, p.mapped = nil, nil, nil
+  p.guest, p.search, p.mapped, p.allow = nil, nil, nil, nil
   -- Packages bring set-id files, and nothing of the host is mounted.
   p.setuid = true
   p.labels = {

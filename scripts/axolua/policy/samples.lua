@@ -72,6 +72,18 @@ function samples.exec(argv, changes)
   }, changes)
 end
 
+--- What is asked about a name that a session reaches for.
+---@param changes table?
+---@return table
+function samples.egress(changes)
+  local request = merged({
+    op = "connect", name = "api.example.com", port = 443, session = "sample", dir = DIR,
+    fixed = false,
+  }, changes)
+  request.port = request.port or nil
+  return request
+end
+
 local BUSY = "Error: rootlessport listen tcp 127.0.0.1:3000: bind: address already in use"
 
 local function retry(class, changes)
@@ -170,6 +182,27 @@ local LISTS = {
       }) },
       { "an argument of 128 KiB", samples.exec { "sh", "-c", (" x"):rep(65535) } },
       { "bytes that are no text", samples.exec { "printf", "\xff\xfe\1" } },
+    }
+  end,
+  names = function()
+    return {
+      { "@github", { list = "github" } }, { "@node", { list = "node" } },
+      { "a list that nobody knows", { list = "of-nobody" } },
+    }
+  end,
+  egress = function()
+    return {
+      { "a name that is listed", samples.egress { listed = "api.example.com" } },
+      { "a name that is not listed", samples.egress() },
+      { "the same, when it is resolved", samples.egress { op = "resolve", port = false } },
+      { "the same, by a command that is known", samples.egress {
+        command = { kind = "exec", argv = { "git", "fetch" } },
+      } },
+      { "an address", samples.egress { name = "203.0.113.7", port = 5432, is_address = true } },
+      { "one more name, by the calling program", samples.egress { op = "allow" } },
+      { "the same, where the sandbox policy chose the list", samples.egress {
+        op = "allow", fixed = true,
+      } },
     }
   end,
   retry = function()

@@ -118,6 +118,43 @@ return function(request, default)
 end
 ]]
 
+templates.names = [[
+-- What "@node" and the like stand for in `network = { allow = { "@node" } }`. This file wraps what
+-- would have been decided without it; uncomment what you want. Check it with
+--   axolua policy check ~/.config/axosandbox/policy/names.lua
+
+local LISTS = {
+  -- node = { "npm.mirror.example" },
+  -- debian = { "deb.mirror.example:80" },
+}
+
+return function(request, default)
+  local names = LISTS[request.list]
+  return names and { names = names } or default(request)
+end
+]]
+
+templates.egress = [[
+-- Each name that a session with a list of names reaches for. This file wraps what would have been
+-- decided without it; uncomment what you want. Check it with
+--   axolua policy check ~/.config/axosandbox/policy/egress.lua
+
+return function(request, default)
+  -- One name leads to a server on this machine.
+  -- if request.name == "api.internal.example" then
+  --   return { allow = true, dial = "127.0.0.1:8443" }
+  -- end
+
+  -- Ask at the terminal before one is reached for the first time.
+  -- if request.name == "files.example.com" then return { ask = true } end
+
+  -- Nobody adds names to a session that runs.
+  -- if request.op == "allow" then return { allow = false, reason = "not here" } end
+
+  return default(request)
+end
+]]
+
 templates.retry = [[
 -- What to change when podman could not start a container. This file wraps what would have been
 -- decided without it; uncomment what you want. Check it with

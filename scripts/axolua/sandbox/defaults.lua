@@ -58,7 +58,7 @@ function defaults.apply(args, dir)
   if args.timeout == nil then args.timeout = found.timeout end
   for _, name in ipairs(PLAIN) do
     -- A wish that the project takes back is none.
-    if args[name] == nil and not (name == "network" and narrow.network) then
+    if args[name] == nil and not (name == "network" and narrow.network == "none") then
       args[name] = own[name]
     end
   end

@@ -33,7 +33,7 @@ end
 
 -- What a project may say, too. Each can only take away.
 local NARROW = {
-  network = { type = "string", one_of = { "bridge", "none" } },
+  network = shapes.fields.network,
   memory = number_of("memory", "string|integer"), cpus = number_of("cpus", "number"),
   pids = number_of("pids", "integer"),
   shm_size = shapes.fields.shm_size,
@@ -68,7 +68,7 @@ local ONLY_NARROWS = "a project may only take away from what you allow (%s)"
 ---@field notices string[] what of the project's file does not count, and why
 
 ---@class axo.Narrow what a session gets at most, whatever was asked for and policy decides
----@field network "none"?
+---@field network "none"|{ allow: string[] }|nil
 ---@field memory string|integer|nil
 ---@field cpus number?
 ---@field pids integer?
@@ -113,7 +113,7 @@ end
 
 -- What of the project's takes something away; why not, otherwise.
 local function narrows(name, value, own)
-  if name == "network" then return value == "none" and own ~= "none" end
+  if name == "network" then return value ~= "bridge" and own ~= "none" and value ~= own end
   if name == "require_resource_limits" then return value and not own end
   return is_less(name, value, own)
 end
@@ -131,7 +131,7 @@ local function join(found, own, theirs, own_file, their_file)
       listed(found.list, name, value, their_file, "project")
     elseif value ~= own[name] then
       table.insert(found.notices, ("%s: %s = %s is not taken: it is more than you allow"):format(
-        their_file, name, tostring(value)))
+        their_file, name, type(value) == "table" and "{ allow }" or tostring(value)))
     end
   end
   for _, name in ipairs(tables.keys(own)) do

@@ -18,8 +18,8 @@ end
 describe("policy/README.md", function()
   policies.housekeeping(_ENV)
 
-  it("has two examples of the chain, five overrides, and one of mounts", function()
-    assert.equal(8, #examples())
+  it("has two examples of the chain, five overrides, one of mounts, two of names", function()
+    assert.equal(10, #examples())
   end)
 
   it("wraps sandbox.lua", function()

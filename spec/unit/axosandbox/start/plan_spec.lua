@@ -42,6 +42,27 @@ describe("a plan", function()
     assert.matches("2147483648", text, 1, true)
   end)
 
+  it("with names has no network of podman's, and a name service of ours", function()
+    local p = new_plan { network = { allow = { "a.example" } } }
+    assert.equal("none", p.network)
+    assert.same({ "a.example" }, p.allow)
+    assert.same({}, p.ports)
+    local spec = plan.spec(p, {
+      podman = "/usr/bin/podman", seccomp = profile,
+      network_files = { resolv = "/run/r", hosts = "/run/h" },
+    })
+    assert.same({
+      { source = "/real/project", target = "/project", read_only = false },
+      { source = "/run/r", target = "/etc/resolv.conf", read_only = true },
+      { source = "/run/h", target = "/etc/hosts", read_only = true },
+    }, spec.mounts)
+    assert.equal("none", spec.network)
+    -- The retry policy cannot make a network of it.
+    local changed, problem = plan.apply(p, { network = "bridge" })
+    assert.is_nil(changed)
+    assert.matches("did not allow", problem)
+  end)
+
   it("mounts what was found at the path that was asked for", function()
     local spec = spec_of(new_plan())
     assert.same({ { source = "/real/project", target = "/project", read_only = false } },
