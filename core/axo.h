@@ -1,4 +1,5 @@
-/* axo.h: the public face of the axosandbox core.
+/* axo.h: the public face of the axosandbox core; axo_net.h, which it includes, has the
+ * network.
  *
  * Conventions, true of every prototype unless it says otherwise:
  * - Functions return 0 or a negative UV_E* code. Those that can explain a failure take
@@ -704,5 +705,7 @@ typedef struct axo_hard_limits {
                 own  limit to that before it starts the runtime (seen with 4.3.1) */
 } axo_hard_limits_t;
 AXO_EXTERN int axo_hard_limits_get(axo_hard_limits_t *out);
+
+#include "axo_net.h"
 
 #endif /* AXO_H */

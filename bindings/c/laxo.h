@@ -20,6 +20,8 @@
 #define LAXO_BOX "axo.box"
 #define LAXO_LINK "axo.link"
 #define LAXO_GUEST_WORK "axo.guest_work"
+#define LAXO_NET_LISTENER "axo.net_listener"
+#define LAXO_NET_CONN "axo.net_conn"
 
 /* ---- classes (metatable.c) ------------------------------------------------------- */
 
@@ -247,6 +249,14 @@ int laxo_asked(lua_State *L, laxo_ask_t *ask, int status, const axo_err_t *err);
 /* A ring's userdata around `ring`, which it owns. Raises. */
 void laxo_push_ring(lua_State *L, axo_ring_t *ring);
 
+/* ---- the network (net.c, net_listener.c, net_conn.c) ----------------------------- */
+
+/* Makes the userdata of a connection that the listener's userdata at `listener` has
+ * taken in, and pushes it. Raises; the connection is then without data. */
+void laxo_net_conn_new(lua_State *L, int listener, axo_net_conn_t *conn);
+/* The axo_net_listener_options_t.on_gone of those. */
+void laxo_net_conn_gone(axo_net_conn_t *conn);
+
 /* ---- the rest -------------------------------------------------------------------- */
 
 void laxo_argv_register(lua_State *L);
@@ -271,5 +281,9 @@ void laxo_lock_register(lua_State *L);
 void laxo_constants_register(lua_State *L);
 void laxo_hangup_register(lua_State *L);
 void laxo_podman_register(lua_State *L);
+/* What core.net has: these add to the table at the top. */
+void laxo_net_register(lua_State *L);
+void laxo_net_listener_register(lua_State *L);
+void laxo_net_conn_register(lua_State *L);
 
 #endif /* LAXO_H */

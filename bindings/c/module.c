@@ -31,6 +31,7 @@ int luaopen_axosandbox_core(lua_State *L) {
   laxo_lock_register(L);
   laxo_hangup_register(L);
   laxo_podman_register(L);
+  laxo_net_register(L);
   laxo_constants_register(L);
   return 1;
 }

@@ -1,4 +1,5 @@
 #include "process/process_util.h"
+#include "base/sigpipe.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -63,36 +64,6 @@ int axo__queue_push(axo__queue_t *queue, const void *data, size_t len) {
   return 0;
 }
 
-/* A pipe without a reader raises SIGPIPE in the thread that writes. It is blocked for
- * the write and taken back, and the process's disposition is left alone. */
-typedef struct pipe_guard {
-  sigset_t mask;
-  bool was_pending;
-} pipe_guard_t;
-
-static void guard_enter(pipe_guard_t *guard) {
-  sigset_t set;
-  sigemptyset(&set);
-  sigpending(&set);
-  guard->was_pending = sigismember(&set, SIGPIPE) == 1;
-  sigemptyset(&set);
-  sigaddset(&set, SIGPIPE);
-  pthread_sigmask(SIG_BLOCK, &set, &guard->mask);
-}
-
-static void guard_leave(pipe_guard_t *guard, bool raised) {
-  sigset_t set;
-  sigemptyset(&set);
-  sigpending(&set);
-  if (raised && !guard->was_pending && sigismember(&set, SIGPIPE) == 1) {
-    int signum;
-    sigemptyset(&set);
-    sigaddset(&set, SIGPIPE);
-    sigwait(&set, &signum);
-  }
-  pthread_sigmask(SIG_SETMASK, &guard->mask, NULL);
-}
-
 static int queue_write(axo__queue_t *queue, int fd) {
   for (int turn = 0; turn < WRITE_TURNS; turn++) {
     size_t len = axo__queue_size(queue);
@@ -111,10 +82,10 @@ static int queue_write(axo__queue_t *queue, int fd) {
 }
 
 int axo__queue_flush(axo__queue_t *queue, int fd) {
-  pipe_guard_t guard;
-  guard_enter(&guard);
+  axo__sigpipe_t guard;
+  axo__sigpipe_hold(&guard);
   int rc = queue_write(queue, fd);
-  guard_leave(&guard, rc == UV_EPIPE);
+  axo__sigpipe_release(&guard, rc == UV_EPIPE);
   if (rc != 0)
     return rc;
   queue->start = queue->end = 0;

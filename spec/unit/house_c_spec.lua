@@ -8,7 +8,7 @@ local REASONS = {}
 -- What is linked into one program.
 local PROGRAMS = {
   { "core/*.c", "core/base/*.c", "core/argv/*.c", "core/podman/*.c", "core/process/*.c",
-    "core/link/*.c", "core/floor/*.c", "core/screen/*.c" },
+    "core/link/*.c", "core/floor/*.c", "core/screen/*.c", "core/net/*.c" },
   { "core/guest/*.c" },
   { "core/search/*.c", "core/guest/walk.c" },
   { "bindings/c/*.c" },

@@ -23,6 +23,7 @@
 ---@field argv axo.core.Argv
 ---@field reference axo.core.Reference
 ---@field podman axo.core.Podman
+---@field net axo.core.Net
 ---@field pattern axo.core.Pattern
 ---@field open_flags table<string, integer> O_RDONLY and the others of this machine, for Link:open_file
 ---@field stage table<string, integer> how far the guest came with what it refused: EXEC, FILE, ...

@@ -148,13 +148,15 @@ describe("the annotations of axosandbox.core", function()
   local name = unit.temporary_name()
   local owners = {
     core = core, argv = core.argv, reference = core.reference, podman = core.podman,
-    seccomp = core.seccomp,
+    seccomp = core.seccomp, net = core.net,
     Ring = getmetatable(assert(core.ring())).__index,
     Process = getmetatable(assert(core.spawn({ "true" }, nil, function() end))).__index,
     Pty = getmetatable(assert(core.pty({ "true" }, nil, function() end))).__index,
     Lock = getmetatable(assert(core.lock(name, true))).__index,
     Hangup = debug.getregistry()["axo.hangup"].__index,
     Link = debug.getregistry()["axo.link"].__index,
+    Listener = debug.getregistry()["axo.net_listener"].__index,
+    Conn = debug.getregistry()["axo.net_conn"].__index,
     Box = debug.getregistry()["axo.box"].__index,
     Screen = debug.getregistry()["axo.screen"].__index,
     GuestWork = debug.getregistry()["axo.guest_work"].__index,
