@@ -6,7 +6,8 @@
 --   exit_code, attempt (1 after the first failure), tried (the changes made so far), plan (what
 --   was attempted: image, fallback, pull, network, ports, required_ports, limits, ulimits,
 --   runtime, init ...), stage ("pull" or "run"), host = { nofile, nproc, runtimes, firewalls =
---   what is installed of them }, fields.
+--   what is installed of them }, holders = which of the ports a session of this user publishes
+--   ({ port, session }, of a conflict), fields.
 --   The answer:
 --   { action = "retry", changes, warning } or { action = "give_up", hint }.
 local classify, rules = part "classify", part "rules"
@@ -75,6 +76,29 @@ end
 
 local OPTIONAL = "make it optional (axolua run --optional-port N)"
 
+local function session_on(request, port)
+  for _, it in ipairs(request.holders or {}) do
+    if it.port == port then return it.session end
+  end
+end
+
+local function holder_of(request, port)
+  local session = session_on(request, port)
+  if not session then return "another program holds it" end
+  return ("the session %s holds it (axolua stop %s ends that)"):format(session, session)
+end
+
+-- podman says that one is held, and not which.
+local function holder_of_one(request, ports)
+  for _, port in ipairs(ports) do
+    local session = session_on(request, port)
+    if session then
+      return ("the session %s holds %d (axolua stop %s ends it)"):format(session, port, session)
+    end
+  end
+  return "another program uses one of them, and podman does not say which"
+end
+
 -- Who asked for a port does not get a session without it; one that is optional is given up.
 local function without_port(request)
   local ports, required = request.plan.ports or {}, request.plan.required_ports or {}
@@ -82,14 +106,14 @@ local function without_port(request)
   local port = request.port
   if port and is_published(ports, port) then
     local why = request.subclass == "PRIVILEGED" and "this user may not publish it"
-      or "another program holds it"
+      or holder_of(request, port)
     if is_published(required, port) then
       return give_up(("port %d was asked for, and %s: choose another, or %s"):format(
         port, why, OPTIONAL))
     end
     return try({ drop_ports = { port } }, ("port %d is not published: %s"):format(port, why))
   end
-  local held = "another program uses one of them, and podman does not say which"
+  local held = holder_of_one(request, ports)
   if #required == #ports then
     return give_up(("ports were asked for (%s), and %s: choose others, or %s"):format(
       table.concat(ports, ", "), held, OPTIONAL))

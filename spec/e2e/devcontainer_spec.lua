@@ -24,6 +24,7 @@ describe("a session of a devcontainer.json", function()
       remoteEnv = { OUT = "<${containerEnv:IN}>", BOTH = "remote", NO = "${containerEnv:NO:none}" },
       remoteUser = "worker", workspaceFolder = "${localWorkspaceFolder}/sub",
       forwardPorts = { 3000 }, portsAttributes = { ["3000"] = { label = "App" } },
+      privileged = true,
     }
     assert.is_nil(description.remote.cwd)
     assert(uv.fs_mkdir(dir .. "/sub", tonumber("755", 8)))
@@ -43,6 +44,9 @@ describe("a session of a devcontainer.json", function()
     task:wait()
     assert.equal(expected, task:log())
     assert.same({ [3000] = "App" }, again:port_labels())
+    local unmet = again:unmet_properties()
+    assert.same({ 1, "privileged", "denied" }, { #unmet, unmet[1].property, unmet[1].status })
+    assert.same(unmet, sb:unmet_properties())
     -- The container itself has only what is the container's.
     local env = table.concat(podman.inspect(sb:container()).Config.Env, "\n")
     assert.matches("BOTH=container", env)

@@ -44,6 +44,7 @@ describe("axolua mcp over a project with a devcontainer.json", function()
       { AXO_TEST_B = "from here" })
     assert.matches("^create\nattach\na%-<from here>\n", (client:call("bash", SHOW)))
     assert.equal(e2e.images.base(), podman.inspect(container()).ImageName)
+    assert.matches("\ndevcontainer.json: denied: privileged: ", (client:call("session_info", {})))
     local result = client:finish()
     assert.equal(0, result.code)
     -- stdout is the client's alone.

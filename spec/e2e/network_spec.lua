@@ -98,6 +98,16 @@ describe("the network bridge", function()
   it("tells its published ports", function()
     assert.same({ port }, sb:ports())
     assert.equal("bridge", sb:network())
+    assert.equal("127.0.0.1", sb:publish_address())
+  end)
+
+  it("leaves a port to the session that holds it, which another one is told", function()
+    local err = e2e.refused {
+      ports = { port }, policy = { network = "bridge", provision = e2e.no_provisioning },
+    }
+    assert.equal("PORT_CONFLICT", err.class)
+    assert.matches(("the session %s holds it (axolua stop %s"):format(sb:id(), sb:id()), err.hint,
+      1, true)
   end)
 
   it("publishes a port on 127.0.0.1", function()

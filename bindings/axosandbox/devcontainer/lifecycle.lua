@@ -123,11 +123,24 @@ local function labels_of(list)
   return labels
 end
 
+local DONE = { honoured = true, policy = true }
+
+local function unmet_of(reports)
+  local list = {}
+  for _, it in ipairs(reports) do
+    if not DONE[it.status] then
+      list[#list + 1] = { property = it.property, status = it.status, reason = it.reason }
+    end
+  end
+  return list
+end
+
 local function settle(entry)
   entry.state.defaults = {
     user = remote_user(entry), env = remote_env(entry), cwd = entry.description.remote.cwd,
   }
   entry.state.labels = labels_of(entry.description.ports)
+  entry.state.reports = unmet_of(entry.description.reports)
   state.apply(entry.record, entry.state)
 end
 

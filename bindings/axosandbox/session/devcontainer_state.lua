@@ -18,6 +18,10 @@ local SHAPE = {
   started = "string",
   events = { type = "table", values = "string", required = true },
   labels = { type = "table", values = "string", required = true },
+  reports = { type = "table", items = { type = "table", shape = {
+    property = { type = "string", required = true }, status = { type = "string", required = true },
+    reason = "string",
+  } } },
   defaults = {
     type = "table", required = true, shape = { env = texts, cwd = "string", user = "string" },
   },
@@ -28,6 +32,7 @@ local SHAPE = {
 ---@field started string? at which of its starts postStartCommand ran
 ---@field events table<string, "begun"|"done"|"failed"> of the commands that run once
 ---@field labels table<string, string> of ports
+---@field reports axo.DevcontainerReport[]? of what is not as the file says
 ---@field defaults { env: table<string, string>, cwd: string?, user: string? }
 
 local function read(path)
@@ -64,11 +69,12 @@ function state.start_of(record)
   return tostring(record.pid or "-")
 end
 
---- Gives a record what its commands get, and the labels of its ports.
+--- Gives a record what its commands get, the labels of its ports, and what is not as the file says.
 ---@param record axo.Record
 ---@param value axo.DevcontainerState
 function state.apply(record, value)
   record.defaults = value.defaults
+  record.unmet_properties = value.reports
   record.port_labels = {}
   for port, label in pairs(value.labels) do
     record.port_labels[math.tointeger(tonumber(port)) or 0] = label

@@ -278,11 +278,24 @@ function Sandbox:mounts() return copy(self.record.extra_mounts or {}) end
 ---@return integer[]
 function Sandbox:ports() return copy(self.record.ports) end
 
+--- The address of this machine that they are published on; nil of a container that was attached to.
+---
+---     print(sb:publish_address())  --> 127.0.0.1
+---@return string?
+function Sandbox:publish_address() return self.record.publish_address end
+
 --- What the project calls its ports, by port.
 ---
 ---     for port, label in pairs(sb:port_labels()) do print(port, label) end
 ---@return table<integer, string>
 function Sandbox:port_labels() return copy(self.record.port_labels or {}) end
+
+--- What of the project's devcontainer.json is not as it says there: denied, ignored, invalid, or with
+--- a reason to know. Empty without such a file.
+---
+---     for _, it in ipairs(sb:unmet_properties()) do print(it.property, it.status, it.reason) end
+---@return axo.DevcontainerReport[]
+function Sandbox:unmet_properties() return copy(self.record.unmet_properties or {}) end
 
 --- The limits, as read back from the container's cgroup; `verified` says whether they could be.
 ---

@@ -271,6 +271,7 @@ local function record_of(start)
     network = start.plan.network,
     allow = start.plan.allow,
     ports = start.ports,
+    publish_address = start.plan.publish_address,
     extra_mounts = start.plan.extra_mounts,
     limits = start.limits,
     warnings = start.warnings,
@@ -473,6 +474,7 @@ end
 ---@field dir string
 ---@field image string
 ---@field ports integer[] published
+---@field publish_address string? where they are published
 ---@field limits axo.Limits
 ---@field warnings string[]
 ---@field client axo.Client
@@ -485,5 +487,6 @@ end
 ---@field env table<string, string>? what a start with `reuse` gives its commands
 ---@field defaults { env: table<string, string>?, cwd: string?, user: string? }? of its commands
 ---@field port_labels table<integer, string>?
+---@field unmet_properties axo.DevcontainerReport[]? of its devcontainer.json
 
 return starting

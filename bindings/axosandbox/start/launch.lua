@@ -16,6 +16,7 @@ local plan = require "axosandbox.start.plan"
 local podman = require "axosandbox.podman"
 local ports = require "axosandbox.podman.ports"
 local tables = require "axosandbox.base.tables"
+local session_list = require "axosandbox.session.list"
 local turns = require "axosandbox.base.turns"
 
 local launch = {}
@@ -131,6 +132,44 @@ end
 -- none of them quicker. The line is this process's.
 local starting = turns.new(3 * math.max(1, #(uv.cpu_info() or {})))
 
+-- Which of a start's ports sessions publish. Not to know is no failure.
+local function holders(start)
+  local wanted, found = {}, {}
+  for _, port in ipairs(start.plan.ports) do wanted[port] = true end
+  for _, session in ipairs(session_list.all(start.client, "start") or {}) do
+    for _, it in ipairs(session.running and session.published or {}) do
+      if wanted[it.port] then found[#found + 1] = { port = it.port, session = session.id } end
+    end
+  end
+  return found
+end
+
+-- What may not be missing comes first.
+local function taken_port(start)
+  local found
+  for _, port in ipairs(start.plan.ports) do
+    if start.taken[port] then
+      if start.asked.required_ports[port] then return port end
+      found = found or port
+    end
+  end
+  return found
+end
+
+-- podman notices it, too, but only after it has taken the port away from the container that has it.
+-- One that this start is to replace is for podman to find.
+local function refuse_taken(start)
+  local port = taken_port(start)
+  if not port then return end
+  for _, it in ipairs(holders(start)) do
+    if it.session == start.id then return end
+  end
+  errors.raise {
+    code = "PODMAN", op = "start", class = "PORT_CONFLICT", port = port,
+    message = ("the port %d is in use on %s"):format(port, start.plan.publish_address),
+  }
+end
+
 local function run_once(start)
   start:check_stopped()
   local attempt = new_attempt(start)
@@ -142,6 +181,7 @@ local function run_once(start)
   local p = start.plan
   if p.firewall ~= start.client.firewall then start.client:use_firewall(p.firewall) end
   start.taken = start.client:is_remote() and {} or ports.busy(p.publish_address, p.ports)
+  refuse_taken(start)
   local result
   result, err = start:ask(argv, { op = "start" })
   uv.fs_unlink(attempt.seccomp)
@@ -181,6 +221,7 @@ local STEPS = { run = run, pull = pull }
 -- ---- after a failure -----------------------------------------------------------------
 
 local function meaning_of(start, err)
+  if err.class == "PORT_CONFLICT" then return { class = err.class, port = err.port } end
   if err.code == "TIMEOUT" and err.op == "pull" then
     return { class = "REGISTRY_UNREACHABLE", subclass = "TIMEOUT" }
   end
@@ -203,6 +244,7 @@ local function ask_policy(start, meaning, err, attempt)
     plan = plan.summary(start.plan),
     host = { nofile = hard.nofile, nproc = hard.nproc, runtimes = podman.runtimes(),
       firewalls = podman.firewalls() },
+    holders = meaning.class == "PORT_CONFLICT" and holders(start) or nil,
     fields = start.set:fields(),
   }))
 end

@@ -82,18 +82,25 @@ local function show(description, args)
   end
 end
 
---- What of it is not as it says, for programs: a line for each reason.
+--- What of such a file is not as it says, for programs: a line for each reason.
+---@param name string of the file
+---@param reports axo.DevcontainerReport[]
+---@return string[]
+function devcontainer.lines(name, reports)
+  local lines = {}
+  for _, line in ipairs((grouped(reports))) do
+    if line.status ~= "ignored" then
+      lines[#lines + 1] = ("%s: %s: %s: %s"):format(name, line.status, listed(line), line.reason)
+    end
+  end
+  return lines
+end
+
+--- The same of a description.
 ---@param description axo.Devcontainer? nil: there is none
 ---@return string[]
 function devcontainer.notices(description)
-  local notices = {}
-  for _, line in ipairs(description and grouped(description.reports) or {}) do
-    if line.status ~= "ignored" then
-      notices[#notices + 1] = ("%s: %s: %s: %s"):format(
-        name_of(description), line.status, listed(line), line.reason)
-    end
-  end
-  return notices
+  return description and devcontainer.lines(name_of(description), description.reports) or {}
 end
 
 -- ---- honouring it ----------------------------------------------------------------------

@@ -1,4 +1,5 @@
 --- Tool: what this session is.
+local devcontainer = require "axolua.sandbox.devcontainer"
 local hints = require "axolua.mcp.tools.hints"
 local reply = require "axolua.mcp.reply"
 local text = require "axolua.view.text"
@@ -33,10 +34,11 @@ local function running(list)
 end
 
 local function ports_of(sb)
-  local ports, labels = {}, sb:port_labels()
+  local ports, labels, address = {}, sb:port_labels(), sb:publish_address() or "127.0.0.1"
+  local form = (address:find(":", 1, true) and "[%s]:%d" or "%s:%d")
   for i, port in ipairs(sb:ports()) do
     local label = labels[port] and text.visible(labels[port])
-    ports[i] = label and ("%d (%s)"):format(port, label) or tostring(port)
+    ports[i] = form:format(address, port) .. (label and (" (%s)"):format(label) or "")
   end
   return #ports > 0 and table.concat(ports, ", ") or "none"
 end
@@ -65,6 +67,8 @@ local function info(_, call)
     "background tasks: " .. running(sb:list_tasks()),
     "terminals: " .. running(sb:list_terminals()),
   }
+  local unmet = devcontainer.lines("devcontainer.json", sb:unmet_properties())
+  table.move(unmet, 1, #unmet, #lines + 1, lines)
   for _, warning in ipairs(sb:warnings()) do lines[#lines + 1] = "warning: " .. warning end
   for i, line in ipairs(lines) do lines[i] = text.visible(line) end
   return reply.text(table.concat(lines, "\n") .. "\n")
@@ -74,7 +78,8 @@ return function()
   return { {
     name = "session_info", title = "What this sandbox is", call = info,
     description = "Tells the session's directory, container, image, network, published ports, "
-      .. "other directories, limits, warnings, and how many tasks and terminals there are.",
+      .. "other directories, limits, warnings, what of a devcontainer.json is not so here, and how "
+      .. "many tasks and terminals there are.",
     input = {},
     hints = hints.READS,
   } }

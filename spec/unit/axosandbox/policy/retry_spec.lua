@@ -225,6 +225,16 @@ describe("after a failed start", function()
       { port = 8080, subclass = "PRIVILEGED" })))
   end)
 
+  it("a port that a session holds is told with its name", function()
+    local holders = { { port = 3000, session = "web" } }
+    assert.matches("port 3000 is not published: the session web holds it %(axolua stop web",
+      select(2, changes_of("PORT_CONFLICT", { port = 3000, holders = holders })))
+    assert.matches("another program holds it",
+      select(2, changes_of("PORT_CONFLICT", { port = 8080, holders = holders })))
+    assert.matches("the session web holds 3000",
+      select(2, changes_of("PORT_CONFLICT", { holders = holders })))
+  end)
+
   it("all ports are given up only when none can be told", function()
     assert.same({ drop_ports = "all" }, (changes_of "PORT_CONFLICT"))
     assert.same({ drop_ports = "all" }, (changes_of("PORT_CONFLICT", { port = 53 })))
