@@ -10,6 +10,7 @@ local PROGRAMS = {
   { "core/*.c", "core/base/*.c", "core/argv/*.c", "core/podman/*.c", "core/process/*.c",
     "core/link/*.c", "core/floor/*.c", "core/screen/*.c", "core/net/*.c" },
   { "core/guest/*.c" },
+  { "core/netns/*.c" },
   { "core/search/*.c", "core/guest/walk.c" },
   { "bindings/c/*.c" },
 }

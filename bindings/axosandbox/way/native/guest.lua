@@ -3,8 +3,7 @@ local uv = require "luv"
 local errors = require "axosandbox.base.errors"
 local host = require "axosandbox.host"
 local private_file = require "axosandbox.host.private_file"
-
-local FILE = select(2, ...) -- as require hands it over
+local programs = require "axosandbox.host.programs"
 
 local guest = {}
 
@@ -19,36 +18,17 @@ guest.SEARCH_TARGET = "/run/.axosandbox-search"
 local INNER = "/in"
 local EXIT_SILENT = 112
 
-local OTHERS_WRITE = 18 -- 022
-
--- Beside the modules: PREFIX/share/lua/5.4/axosandbox has it at PREFIX/lib/axosandbox. By the
--- text of the path, since in a build tree the module directory is a symbolic link.
-local function beside_modules(name)
-  local directory = FILE:match "^(.*)/[^/]*/[^/]*/[^/]*$" or "../.."
-  local prefix = directory:match "^(.*)/[^/]+/[^/]+/[^/]+/[^/]+$" or "../../../../../.."
-  return prefix .. "/lib/axosandbox/" .. name
-end
-
-local BINARY, SEARCH = beside_modules "axo-guest", beside_modules "axo-search"
-
--- It becomes the first process of every session.
-local function problem_with(stat)
-  if stat.type ~= "file" then return "it is no file" end
-  if stat.uid ~= 0 and stat.uid ~= uv.getuid() then return "it belongs to somebody else" end
-  if stat.mode & OTHERS_WRITE ~= 0 then return "others can write to it" end
-end
-
---- The guest's binary. nil without an error where there can be none: elsewhere than on Linux.
+--- The guest's binary, the first process of every session. nil without an error where there can be none: elsewhere than on Linux.
 ---@return string? path absolute, axo.Error?
 function guest.binary()
   if not host.is_linux() then return nil end
   local named = os.getenv "AXOSANDBOX_GUEST"
-  local path = named or BINARY
-  local real = uv.fs_realpath(path)
-  local stat = real and uv.fs_stat(real)
-  local why = named and named:sub(1, 1) ~= "/" and "$AXOSANDBOX_GUEST is no absolute path"
-    or not stat and "it is missing" or problem_with(stat)
-  if not why then return real end
+  local path = named or programs.path "axo-guest"
+  local real, why = programs.trusted(path)
+  if named and named:sub(1, 1) ~= "/" then
+    real, why = nil, "$AXOSANDBOX_GUEST is no absolute path"
+  end
+  if real then return real end
   return nil, errors.new {
     code = "NO_GUEST", op = "start",
     message = ("the guest %s cannot be used: %s"):format(path, why),
@@ -59,9 +39,8 @@ end
 --- The binary of the search helper. nil where there is none: then the image's tools search.
 ---@return string? path absolute
 function guest.search_binary()
-  local real = host.is_linux() and uv.fs_realpath(SEARCH)
-  local stat = real and uv.fs_stat(real)
-  if stat and not problem_with(stat) then return real end
+  if not host.is_linux() then return nil end
+  return (programs.trusted(programs.path "axo-search"))
 end
 
 local function links_dir(base)
