@@ -22,6 +22,7 @@
 #define LAXO_GUEST_WORK "axo.guest_work"
 #define LAXO_NET_LISTENER "axo.net_listener"
 #define LAXO_NET_CONN "axo.net_conn"
+#define LAXO_DIAG "axo.diag"
 
 /* ---- classes (metatable.c) ------------------------------------------------------- */
 
@@ -285,5 +286,7 @@ void laxo_podman_register(lua_State *L);
 void laxo_net_register(lua_State *L);
 void laxo_net_listener_register(lua_State *L);
 void laxo_net_conn_register(lua_State *L);
+void laxo_net_dns_register(lua_State *L);
+void laxo_net_diag_register(lua_State *L);
 
 #endif /* LAXO_H */

@@ -39,5 +39,7 @@ void laxo_net_register(lua_State *L) {
   luaL_newlib(L, functions);
   laxo_net_listener_register(L);
   laxo_net_conn_register(L);
+  laxo_net_dns_register(L);
+  laxo_net_diag_register(L);
   lua_setfield(L, -2, "net");
 }

@@ -10,6 +10,9 @@
 
 #include "axo.h"
 
+#include "axo_diag.h"
+#include "axo_dns.h"
+
 /* ---- addresses and sockets (socket.c) -------------------------------------------- */
 
 #define AXO_NET_ADDRESS_MAX 46

@@ -159,6 +159,7 @@ describe("the annotations of axosandbox.core", function()
     Conn = debug.getregistry()["axo.net_conn"].__index,
     Box = debug.getregistry()["axo.box"].__index,
     Screen = debug.getregistry()["axo.screen"].__index,
+    Diag = debug.getregistry()["axo.diag"].__index,
     GuestWork = debug.getregistry()["axo.guest_work"].__index,
   }
   uv.run()
