@@ -4,6 +4,7 @@ local cjson = require "cjson"
 local images = require "spec.support.images"
 local janitor = require "spec.support.janitor"
 local proc = require "spec.support.proc"
+local shared = require "spec.support.shared"
 local state = require "spec.support.state"
 local temp = require "spec.support.temp"
 
@@ -74,23 +75,21 @@ local function works(flags)
   return result.code == 0, result.stderr
 end
 
---- What a bare `podman run` must be told on this host to work at all: found by trying.
----@return string[]
-function podman.run_flags()
-  if state.run_flags then return state.run_flags end
+local function find_run_flags()
   local limits = hard_limits()
   local both = { "--runtime", "runc", table.unpack(limits) }
   local complaint
   for _, flags in ipairs { {}, limits, { "--runtime", "runc" }, both } do
     local ok, stderr = works { "--network", "none", table.unpack(flags) }
-    if ok then
-      state.run_flags = flags
-      return flags
-    end
+    if ok then return flags end
     complaint = stderr
   end
   error("podman cannot run a container here: " .. complaint)
 end
+
+--- What a bare `podman run` must be told on this host to work at all: found by trying.
+---@return string[]
+function podman.run_flags() return shared.once("run-flags", find_run_flags) end
 
 --- Starts a container of our own, not the engine's: `sleep` under podman's init.
 ---@param flags string[]?
@@ -110,11 +109,9 @@ end
 --- allows does not tell, since podman may run in a mount namespace of its own.
 ---@return boolean works, string? complaint
 function podman.has_bridge()
-  if state.has_bridge == nil then
-    local flags = { "--network", "bridge", table.unpack(podman.run_flags()) }
-    state.has_bridge, state.bridge_complaint = works(flags)
-  end
-  return state.has_bridge, state.bridge_complaint
+  return table.unpack(shared.once("bridge", function()
+    return { works { "--network", "bridge", table.unpack(podman.run_flags()) } }
+  end))
 end
 
 --- Whether this host has the unified hierarchy alone. That a container of this user has a
@@ -139,8 +136,7 @@ end
 function podman.has_own_cgroup()
   if podman.is_root() then return true end
   if not podman.is_cgroup_v2() then return false end
-  if state.has_own_cgroup == nil then state.has_own_cgroup = is_in_own_cgroup() end
-  return state.has_own_cgroup
+  return shared.once("own-cgroup", is_in_own_cgroup)
 end
 
 --- A program to be given as AXOSANDBOX_PODMAN: writes down what it was asked, one line a

@@ -3,7 +3,7 @@
 local uv = require "luv"
 local podman = require "spec.support.podman"
 local proc = require "spec.support.proc"
-local state = require "spec.support.state"
+local shared = require "spec.support.shared"
 local temp = require "spec.support.temp"
 
 local probe = {}
@@ -177,16 +177,16 @@ function probe.throttle(pid, cpus)
   end
 end
 
+local function find_limits_apply()
+  local container = podman.start { "--network", "none", "--pids-limit", "77" }
+  local apply = probe.limits(probe.init_pid(container)).pids == 77
+  podman.must("rm", "-f", "-t", "0", container)
+  return apply
+end
+
 --- Whether this user's limits reach the kernel here, which podman's success does not tell:
 --- found by trying. Where they do not, nothing would stop a fork bomb but the machine's end.
 ---@return boolean
-function probe.limits_apply()
-  if state.limits_apply == nil then
-    local container = podman.start { "--network", "none", "--pids-limit", "77" }
-    state.limits_apply = probe.limits(probe.init_pid(container)).pids == 77
-    podman.must("rm", "-f", "-t", "0", container)
-  end
-  return state.limits_apply
-end
+function probe.limits_apply() return shared.once("limits-apply", find_limits_apply) end
 
 return probe
