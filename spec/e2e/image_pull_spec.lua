@@ -47,9 +47,11 @@ describe("axolua image pull", function()
 
   it("shows on a terminal how far it is", function()
     local name = serve(3 * 1024 * 1024)
+    server:stall(2 * 1024 * 1024)
     local screen = support.on_terminal('"$AXOLUA" image pull "$1"; echo "status=$?"', { name },
       { 24, 120 }, server.environment)
     screen.shows "pulling [^\r\n]*%[##*%-+%] [%d.]+ [KM]iB of 3 MiB"
+    server:go_on()
     screen.shows "status=0"
     screen.wait()
     assert.is_nil(screen.text:find "Copying blob")
@@ -57,7 +59,7 @@ describe("axolua image pull", function()
 
   it("is ended by a signal", function()
     local name = serve(3 * 1024 * 1024)
-    server:stall()
+    server:stall(1)
     local screen = support.on_terminal('trap : INT; "$AXOLUA" image pull "$1"; echo "status=$?"',
       { name }, { 24, 120 }, server.environment)
     screen.shows "pulling "
@@ -70,12 +72,12 @@ describe("axolua image pull", function()
 
   it("gives up in time, with and without a terminal", function()
     local name = serve(3 * 1024 * 1024)
-    server:stall()
-    local result = pull(name, "--timeout", "3")
+    server:stall(1)
+    local screen = support.on_terminal('"$AXOLUA" image pull --timeout 2 "$1"; echo "status=$?"',
+      { name }, { 24, 120 }, server.environment)
+    local result = pull(name, "--timeout", "2")
     assert.equal(125, result.code)
     assert.matches("was not pulled: it took too long\n        .*%-%-timeout", result.stderr)
-    local screen = support.on_terminal('"$AXOLUA" image pull --timeout 3 "$1"; echo "status=$?"',
-      { name }, { 24, 120 }, server.environment)
     screen.shows "took too long"
     screen.shows "status=125"
     screen.wait()

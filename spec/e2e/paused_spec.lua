@@ -12,6 +12,19 @@ local can_pause = podman.has_own_cgroup()
 local function pause(sb) podman.must("pause", sb:container()) end
 local function unpause(sb) podman.must("unpause", sb:container()) end
 
+-- The engine waits for half a minute; nobody wants to in a test.
+local real_link = core.link
+local function impatient()
+  core.link = function(options)
+    options.answer = 0.5
+    return real_link(options)
+  end
+  local ok, sb = pcall(native.start)
+  core.link = real_link
+  assert(ok, sb)
+  return sb
+end
+
 describe("a paused container", function()
   e2e.housekeeping(_ENV)
   if not can_pause then
@@ -20,7 +33,7 @@ describe("a paused container", function()
   end
 
   it("does not hold up a command whose time is over", function()
-    local sb = e2e.start()
+    local sb = impatient()
     pause(sb)
     local r, err = sb:exec({ "sleep", "1001" }, { timeout = 0.2, grace = 0.1 })
     assert.is_true(err and err.code ~= nil or r and not r:ok())
@@ -70,19 +83,6 @@ describe("a guest that is paused", function()
     pending "podman can pause nothing for this user"
     return
   end
-
-  -- The engine waits for half a minute; nobody wants to in a test.
-  local real_link = core.link
-  local function impatient()
-    core.link = function(options)
-      options.answer = 0.5
-      return real_link(options)
-    end
-    local sb = native.start()
-    core.link = real_link
-    return sb
-  end
-  after_each(function() core.link = real_link end)
 
   local function ask_everything(sb, task, hardy)
     local ends, names = {}, {}

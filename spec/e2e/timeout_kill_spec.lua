@@ -27,7 +27,8 @@ describe("ending work inside the container", function()
   it("ends one that ignores TERM", function()
     local mark = e2e.probe.unique_sleep()
     local r = assert(sb:exec({ "sh", "-c",
-      ("trap '' TERM INT HUP; while :; do sleep %s; done"):format(mark) }, { timeout = 0.5 }))
+      ("trap '' TERM INT HUP; while :; do sleep %s; done"):format(mark) },
+      { timeout = 0.5, grace = 0.5 }))
     assert.is_true(r.timed_out)
     assert.equal(0, #view.find(mark))
   end)
@@ -48,7 +49,8 @@ describe("ending work inside the container", function()
       (trap '' TERM; setsid env -i sh -c 'sleep MARK; true' &)
       wait
     ]]
-    local r = assert(sb:exec({ "sh", "-c", (script:gsub("MARK", mark)) }, { timeout = 1 }))
+    local r = assert(sb:exec({ "sh", "-c", (script:gsub("MARK", mark)) },
+      { timeout = 1, grace = 0.5 }))
     assert.is_true(r.timed_out)
     assert.equal(0, #view.find(mark))
   end)
@@ -105,12 +107,15 @@ describe("ending work inside the container", function()
 
   for _, spawn in ipairs { "spawn_background", "spawn_pty" } do
     it("of " .. spawn .. " happens at its deadline, of the whole tree", function()
-      for _, case in ipairs(ENDS) do
-        local mark = e2e.probe.unique_sleep()
-        local work = assert(sb[spawn](sb, (case[1]:gsub("MARK", mark)),
-          { timeout = 2, grace = 0.5 }))
-        local status = assert(work:wait())
-        assert.equal(0, #view.find(mark))
+      local works, marks = {}, {}
+      for i, case in ipairs(ENDS) do
+        marks[i] = e2e.probe.unique_sleep()
+        works[i] = assert(sb[spawn](sb, (case[1]:gsub("MARK", marks[i])),
+          { timeout = 3, grace = 0.5 }))
+      end
+      for i, case in ipairs(ENDS) do
+        local status = assert(works[i]:wait())
+        assert.equal(0, #view.find(marks[i]))
         assert.same({
           state = "killed", signal = case[2].signal, code = case[2].code, reason = "timed out",
           timed_out = true,

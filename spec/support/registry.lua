@@ -14,7 +14,7 @@ local registry = {}
 local Registry = {}
 Registry.__index = Registry
 
-local PIECE, PAUSE_MS = 16 * 1024, 20
+local PIECE, PAUSE_MS = 64 * 1024, 1
 
 local function head(status, fields, length)
   local lines = { "HTTP/1.1 " .. status, "Content-Length: " .. length, "Connection: close" }
@@ -26,11 +26,11 @@ local function close(client)
   if not client:is_closing() then client:close() end
 end
 
--- Piece by piece, so that it takes as long as is wanted.
-local function send_slowly(self, client, bytes)
+-- Piece by piece, so that it goes as far as is wanted.
+local function send_in_pieces(self, client, bytes)
   local timer, at = uv.new_timer(), 1
   timer:start(0, PAUSE_MS, function()
-    if self.is_stalled and at > 1 then return end
+    if self.most and at > self.most and not client:is_closing() then return end
     local piece = bytes:sub(at, at + PIECE - 1)
     at = at + PIECE
     if piece == "" or client:is_closing() then
@@ -62,7 +62,7 @@ local function answer(self, client, method, path)
   client:write(head("200 OK", { ["Content-Type"] = kind,
     ["Docker-Distribution-Api-Version"] = "registry/2.0" }, #body))
   if method == "HEAD" then return client:shutdown(function() close(client) end) end
-  send_slowly(self, client, body)
+  send_in_pieces(self, client, body)
 end
 
 local function serve(self, client)
@@ -70,6 +70,8 @@ local function serve(self, client)
   client:read_start(function(err, bytes)
     if err or not bytes then return close(client) end
     text = text .. bytes
+    -- podman asks with TLS first, and would wait for ten seconds.
+    if not text:find "^%u" then return close(client) end
     local method, path = text:match "^(%u+) (%S+) HTTP/1.1\r\n.*\r\n\r\n"
     if not method then return end
     text = ""
@@ -104,8 +106,12 @@ function registry.start(image)
   return self
 end
 
---- From now on no more than the first piece of anything is sent.
-function Registry:stall() self.is_stalled = true end
+--- From now on no more than so many bytes of anything are sent, give or take a piece.
+---@param bytes integer
+function Registry:stall(bytes) self.most = bytes end
+
+--- The rest is sent.
+function Registry:go_on() self.most = nil end
 
 --- Ends it.
 function Registry:stop()

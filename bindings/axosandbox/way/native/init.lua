@@ -18,8 +18,8 @@ local work = require "axosandbox.way.native.work"
 local native = {}
 
 -- The guest connects within milliseconds; a container that is short of processor time may take
--- longer. Afterwards the portable way serves.
-local CONNECT = 5
+-- longer. Afterwards the portable way serves. In seconds.
+native.CONNECT = 5
 -- What a removed container's link may take to break.
 local BREAK = 3
 
@@ -89,7 +89,7 @@ function native.connect(record)
   self.up, self.down, self.is_down = gate.new(), gate.new(), false
   local link, err = open_link(self)
   if not link then return nil, err end
-  if not self.up:wait(CONNECT) or self.is_down then
+  if not self.up:wait(native.CONNECT) or self.is_down then
     link:close()
     return no_guest(self)
   end
