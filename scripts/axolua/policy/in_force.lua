@@ -80,7 +80,8 @@ function in_force.apply(found, decision)
   for _, it in ipairs(found.list) do
     local holds = decision[it.name]
     if LIMITS[it.name] then holds = decision.limits[it.name] end
-    if DECIDED[it.name] and comparable(holds) ~= comparable(it.value) then
+    local is_plain = type(holds) ~= "table" and type(it.value) ~= "table"
+    if DECIDED[it.name] and is_plain and comparable(holds) ~= comparable(it.value) then
       table.insert(found.notices, ("%s: %s = %s does not count: policy decides %s"):format(it.file,
         it.name, tostring(it.value), tostring(holds or "none")))
     else

@@ -87,7 +87,7 @@ local function value_text(value)
   if type(value) ~= "table" then return tostring(value) end
   local parts = {}
   for name, item in pairs(value) do
-    parts[#parts + 1] = type(name) == "string" and name .. "=" .. item or tostring(item)
+    parts[#parts + 1] = (type(name) == "string" and name .. "=" or "") .. value_text(item)
   end
   table.sort(parts)
   return table.concat(parts, ", ")

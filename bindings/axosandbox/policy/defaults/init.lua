@@ -21,7 +21,6 @@ local function number_of(key, kind)
 end
 
 local PORTS = { type = "table", items = { type = "integer", min = 1, max = 65535 } }
-local NAMES = { type = "table", items = "string" }
 local SECONDS = { type = "number", min = 0.001, max = 10 * 365 * 24 * 3600 }
 
 local function check_env(env)
@@ -49,8 +48,17 @@ for name, rule in pairs {
   user = { type = "string", check = naming.check_user },
   allow_untrusted_image = "boolean", allow_post_create = "boolean",
   devcontainer = "boolean",
-  local_env = NAMES, project_env = NAMES,
+  local_env = shapes.fields.local_env, project_env = shapes.fields.project_env,
 } do USER[name] = rule end
+
+-- The values of a project's are the same in JSON.
+local EXAMPLES = {
+  network = '"none"', memory = '"512m"', cpus = "1.5", pids = "200", shm_size = '"128m"',
+  timeout = "600", require_resource_limits = "true", image = '"localhost/tools:1"',
+  port = "{ 3000 }", optional_port = "{ 3000 }", env = '{ LANG = "C.UTF-8" }',
+  user = '"1000:1000"', allow_untrusted_image = "true", allow_post_create = "true",
+  devcontainer = "false", local_env = '{ "EDITOR" }', project_env = '{ "NODE_ENV" }',
+}
 
 local ONLY_NARROWS = "a project may only take away from what you allow (%s)"
 
@@ -88,13 +96,18 @@ local function unknown(name, shape)
     or "; there are " .. table.concat(tables.keys(shape), ", "))
 end
 
+local function with_example(problem, name, file)
+  local form = file:find "%.json$" and '%s; write it so: "%s": %s' or "%s; write it so: %s = %s"
+  return form:format(problem:gsub("^%.", ""), name, EXAMPLES[name])
+end
+
 -- The project's values are jsonc's; nothing in it is deep.
 local function check(values, shape, known, file)
   for _, name in ipairs(tables.keys(values)) do
     if known[name] == nil then return failure(file, unknown(name, known)) end
     if shape[name] ~= nil then
       local problem = options.validate({ [name] = shape[name] }, { [name] = values[name] }, "")
-      if problem then return failure(file, (problem:gsub("^%.", ""))) end
+      if problem then return failure(file, with_example(problem, name, file)) end
     end
   end
 end

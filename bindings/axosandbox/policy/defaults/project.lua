@@ -39,7 +39,9 @@ function project.read(dir)
   if wrong then
     return failure(path, ("line %d: %s"):format(wrong.line, wrong.message))
   end
-  if not jsonc.is_object(object) then return failure(path, "it is no object: { ... }") end
+  if not jsonc.is_object(object) then
+    return failure(path, 'it is no object: write { "memory": "512m" }')
+  end
   local values = {}
   for _, key in ipairs(jsonc.keys(object)) do values[key] = object[key] end
   return values

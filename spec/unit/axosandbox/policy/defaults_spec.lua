@@ -92,6 +92,9 @@ describe("defaults", function()
     ['error "x"'] = ":1: x",
     ["return { env = { ['A B'] = '1' } }"] = "not the name of an environment variable",
     ["return { port = { 0 } }"] = "port%[1%]: ",
+    ["return { port = 3000 }"] =
+      "port: expected table, got number; write it so: port = { 3000 }$",
+    ['return { local_env = { "A B" } }'] = 'not the name .*so: local_env = { "EDITOR" }$',
     ["return { image = function() end }"] = "a function at the key .*not plain data",
     ["os.execute 'true'"] = "'os' is not available",
   } do
@@ -102,15 +105,33 @@ describe("defaults", function()
   end
 
   for text, pattern in pairs {
-    ["{"] = "config.json: line 1: ", ["[]"] = "no object", ['{ "netwrk": "none" }'] = "network%?$",
+    ["{"] = "config.json: line 1: ", ["[]"] = "no object",
+    ['{ "netwrk": "none" }'] = "network%?$",
     ['{ "memory": 1e300 }'] = "memory: ", ['{ "memory": null }'] = "memory: ",
-    ['{ "cpus": -1 }'] = "cpus: ", ['{ "network": "host" }'] = "network: ",
+    ['{ "cpus": -1 }'] = 'cpus: .*; write it so: "cpus": 1.5$', ['{ "network": "host" }'] = "network: ",
   } do
     it("of the project are refused whole: " .. text, function()
       of_project(text)
       assert.matches("without defaults", refused(pattern).hint)
     end)
   end
+
+  it("of either kind are taken as the complaint about a wrong one shows them", function()
+    local names = {}
+    user "return { frobnicate = 1 }"
+    for name in refused("there are ").message:match "there are (.*)":gmatch "[%w_]+" do
+      names[#names + 1] = name
+    end
+    assert.is_true(#names > 16)
+    for _, name in ipairs(names) do
+      user(("return { %s = %s }"):format(name, name == "image" and "1" or "'\\0'"))
+      local found, err = axo.defaults(project)
+      local shown = not found and err.message:match "write it so: (.*)$" or nil
+      assert.is_truthy(shown, name)
+      user(("return { %s }"):format(shown))
+      assert(axo.defaults(project))
+    end
+  end)
 
   it("of the project are data in a plain file: no link is followed, nothing runs", function()
     local file = of_project "return {}"
