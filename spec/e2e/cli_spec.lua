@@ -251,7 +251,7 @@ describe("a session that is kept", function()
   end)
 
   it("would be reaped, is spared by --except, and is removed by stop", function()
-    local foreseen = cjson.decode(support.run({ "reap", "-n", "--json" }).stdout)
+    local foreseen = cjson.decode(support.run({ "reap", "-n", "--force", "--json" }).stdout)
     local named = false
     for _, session in ipairs(foreseen.removed) do named = named or session.id == id end
     assert.is_true(named)

@@ -75,6 +75,24 @@ describe("reaping orphans", function()
     assert.is_true(podman.exists(container))
     assert(opened:stop())
   end)
+
+  it("leaves one that was kept while something runs in it, and takes it by force", function()
+    local id = e2e.new_id()
+    local run = { "--id", id, "--dir", e2e.temp.dir "work", "--image", e2e.images.base(),
+      "--allow-untrusted-image", "--network", "none", "true" }
+    assert.equal(0, cli.run({ "run", "-q", "--keep", table.unpack(run) }).code)
+    local foreseen = assert(axo.reap_orphans(strangers(), { dry_run = true }))
+    assert.is_truthy(ids_of(foreseen.removed)[id])
+    podman.must("exec", "-d", "axo-ses-" .. id, "sleep", "1000")
+    local skipped = ids_of(reap().skipped)[id]
+    assert.matches("kept, and %S*sleep runs in it", skipped.reason)
+    assert.is_true(skipped.busy)
+    assert.matches("left alone " .. id:gsub("%-", "%%-") .. ": [^\n]*%-%-force",
+      cli.run({ "reap", "-n" }).stdout)
+    assert.is_true(podman.exists("axo-ses-" .. id))
+    assert(axo.reap_orphans(strangers(), { force = true }))
+    assert.is_false(podman.exists("axo-ses-" .. id))
+  end)
 end)
 
 -- What lies in the runtime directory of a session and of its container.

@@ -3,6 +3,7 @@
 local await = require "axosandbox.base.await"
 local guest = require "axosandbox.way.native.guest"
 local host = require "axosandbox.host"
+local idle = require "axosandbox.session.idle"
 local leftovers = require "axosandbox.session.leftovers"
 local naming = require "axosandbox.base.naming"
 local options = require "axosandbox.base.options"
@@ -11,27 +12,54 @@ local podman = require "axosandbox.podman"
 local session_file = require "axosandbox.session.record"
 local session_list = require "axosandbox.session.list"
 local session_lock = require "axosandbox.host.session_lock"
+local unseen = require "axosandbox.base.text.unseen"
 
 local reaper = {}
 
+-- Somebody kept it for what runs in it.
+local function activity(session)
+  if not session.kept or not session.pid then return nil end
+  local name, is_known = idle.busy_with(session.pid)
+  if not is_known then return "it was kept, and what runs in it cannot be told" end
+  return name and ("it was kept, and %s runs in it"):format(unseen.replace(name, "?")) or nil
+end
+
+local function lock_orphan(session, opts)
+  local reason = opts.known[session.id] and "known"
+    or session.owner_alive and "its owner is alive"
+    or not session.place and "the directory of its files cannot be used" or nil
+  if reason then return nil, reason end
+  local lock, err = session_lock.take(session.place, true)
+  if not lock then return nil, err.code == "EBUSY" and "in use" or tostring(err) end
+  -- Nobody begins anything in it from now on.
+  reason = not opts.force and activity(session) or nil
+  if not reason then return lock end
+  session_lock.release(lock, session.place)
+  return nil, reason, true
+end
+
 -- Takes the locks of the sessions that nobody has any more.
-local function take_orphans(found, known, report)
+local function take_orphans(found, opts, report)
   local orphans = {}
   for _, session in ipairs(found) do
-    local reason = known[session.id] and "known"
-      or session.owner_alive and "its owner is alive"
-      or not session.place and "the directory of its files cannot be used" or nil
-    local at, lock, err = session.place, nil, nil
-    if not reason then lock, err = session_lock.take(at, true) end
+    local lock, reason, is_busy = lock_orphan(session, opts)
     if lock then
       orphans[#orphans + 1] = { session = session, lock = lock }
     else
-      reason = reason or err.code == "EBUSY" and "in use" or tostring(err)
-      report.skipped[#report.skipped + 1] =
-        { id = session.id, container = session.container, reason = reason }
+      report.skipped[#report.skipped + 1] = {
+        id = session.id, container = session.container, reason = reason, busy = is_busy,
+      }
     end
   end
   return orphans
+end
+
+local function foresee(orphans, report)
+  for i, orphan in ipairs(orphans) do
+    local session = orphan.session
+    session_lock.release(orphan.lock, session.place)
+    report.removed[i] = { id = session.id, container = session.container }
+  end
 end
 
 -- podman reaches each only from where it was started.
@@ -83,7 +111,7 @@ end
 
 ---@class axo.ReapReport
 ---@field removed { id: string, container: string }[]
----@field skipped { id: string, container: string, reason: string }[]
+---@field skipped { id: string, container: string, reason: string, busy: boolean? }[] busy: `force` takes it, too
 
 -- A directory without the session's own file is one of an older version, or of no session. It may
 -- belong to a container of any store, so one that has a guest's link directory stays.
@@ -110,33 +138,51 @@ local function sweep_files(found, known)
   end
 end
 
+---@class axo.ReapOptions
+---@field force boolean? kept sessions in which something runs, too
+---@field dry_run boolean? only tell what would be removed
+
+local OPTIONS = { force = "boolean", dry_run = "boolean" }
+
+local function reap(opts)
+  local client, err = podman.client()
+  if not client then return nil, err end
+  local found
+  found, err = session_list.all(client, "reap")
+  if not found then return nil, err end
+  local report = { removed = {}, skipped = {} }
+  local orphans = take_orphans(found, opts, report)
+  if opts.dry_run then
+    foresee(orphans, report)
+    return report
+  end
+  remove_orphans(client, orphans, report)
+  reap_builders(client)
+  sweep_files(found, opts.known)
+  return report
+end
+
 --- Removes the sessions whose host died, running or not. Never one that is known, whose owner
---- is alive (or may be), or that somebody holds open.
+--- is alive (or may be), or that somebody holds open; and one that was kept only where nothing
+--- runs in it any more, unless `force` is set.
 ---
 ---     local report = assert(axo.reap_orphans { "demo" })
 ---     for _, it in ipairs(report.removed) do print("removed", it.id) end
 ---     for _, it in ipairs(report.skipped) do print("left alone", it.id, it.reason) end
 ---@param known_ids string[]? ids to leave alone whatever their state
+---@param opts axo.ReapOptions?
 ---@param callback fun(err: axo.Error?, report: axo.ReapReport?)?
 ---@return axo.ReapReport? report, axo.Error?
-function reaper.reap_orphans(known_ids, callback)
+function reaper.reap_orphans(known_ids, opts, callback)
   if type(known_ids) == "function" then known_ids, callback = nil, known_ids end
+  if type(opts) == "function" then opts, callback = nil, opts end
   options.check({ known_ids = { type = "table", items = "string" } },
     { known_ids = known_ids }, "axosandbox.reap_orphans", 2)
+  opts = options.check(OPTIONS, opts, "axosandbox.reap_orphans", 2)
   local known = {}
   for _, id in ipairs(known_ids or {}) do known[id] = true end
-  return await.sequence(function()
-    local client, err = podman.client()
-    if not client then return nil, err end
-    local found
-    found, err = session_list.all(client, "reap")
-    if not found then return nil, err end
-    local report = { removed = {}, skipped = {} }
-    remove_orphans(client, take_orphans(found, known, report), report)
-    reap_builders(client)
-    sweep_files(found, known)
-    return report
-  end, callback)
+  local wanted = { known = known, force = opts.force, dry_run = opts.dry_run }
+  return await.sequence(function() return reap(wanted) end, callback)
 end
 
 return reaper

@@ -2,32 +2,20 @@
 local axo = require "axosandbox"
 local cli = require "axolua.cli"
 local console = require "axolua.view.console"
-local selection = require "axolua.cli.selection"
+local text = require "axolua.view.text"
 
 local json = axo.json
 
 local function parser()
   local p = cli.parser("reap", "Removes the sessions whose process has died, and those "
-    .. "that were kept (run --keep, run -d), with the tasks in them. One that anybody uses, or "
-    .. "whose owner may be alive, stays.")
+    .. "that were kept (run --keep, run -d) and in which nothing runs any more. One that anybody "
+    .. "uses, or whose owner may be alive, stays.")
   p:option("--except", "Leave this session alone; may be repeated."):argname "ID"
     :count "*":convert(cli.session_id)
+  p:flag("--force", "Also those that were kept and in which something runs.")
   p:flag("-n --dry-run", "Only say what would be removed.")
   p:flag("--json", "As JSON, for scripts.")
   return p
-end
-
-local function foresee(except)
-  local list, err = axo.list()
-  if not list then return nil, err end
-  local spared, report = selection.set(except), { removed = {}, skipped = {} }
-  for _, session in ipairs(list) do
-    local reason = spared[session.id] and "known"
-      or session.owner_alive and "its owner is alive" or session.in_use and "in use" or nil
-    local into = reason and report.skipped or report.removed
-    into[#into + 1] = { id = session.id, container = session.container, reason = reason }
-  end
-  return report
 end
 
 local function show(report, is_dry)
@@ -35,22 +23,17 @@ local function show(report, is_dry)
     cli.print(("%s %s\n"):format(is_dry and "would remove" or "removed", session.id))
   end
   for _, session in ipairs(report.skipped) do
-    cli.print(("left alone %s: %s\n"):format(session.id, session.reason))
+    cli.print(("left alone %s: %s%s\n"):format(session.id, text.printable(session.reason),
+      session.busy and "; --force removes it, too" or ""))
   end
 end
 
 local function main(arguments)
   local args = cli.parse(parser(), arguments)
-  local report, err
-  if args.dry_run then
-    report, err = console.during({}, "looking at the sessions", function()
-      return foresee(args.except or {})
-    end)
-  else
-    report, err = console.during({}, "removing what dead processes left", function()
-      return axo.reap_orphans(args.except or {})
-    end)
-  end
+  local what = args.dry_run and "looking at the sessions" or "removing what dead processes left"
+  local report, err = console.during({}, what, function()
+    return axo.reap_orphans(args.except or {}, { force = args.force, dry_run = args.dry_run })
+  end)
   if not report then return cli.fail(err) end
   if args.json then
     cli.print_json {
@@ -64,7 +47,7 @@ local function main(arguments)
 end
 
 return {
-  summary = "remove the sessions that no program owns, kept ones too",
+  summary = "remove the sessions that no program owns, and idle ones that were kept",
   parser = parser,
   main = main,
 }

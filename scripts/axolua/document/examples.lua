@@ -44,7 +44,7 @@ return {
   },
   reap = {
     { "axolua reap --dry-run", "says what would be removed" },
-    { "axolua reap --except web", "removes it, and leaves the session web" },
+    { "axolua reap --except web", "removes them, and leaves the session web" },
   },
   audit = {
     { "axolua audit --since 1h", "what was done in the last hour" },

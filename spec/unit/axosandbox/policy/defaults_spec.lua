@@ -108,7 +108,8 @@ describe("defaults", function()
     ["{"] = "config.json: line 1: ", ["[]"] = "no object",
     ['{ "netwrk": "none" }'] = "network%?$",
     ['{ "memory": 1e300 }'] = "memory: ", ['{ "memory": null }'] = "memory: ",
-    ['{ "cpus": -1 }'] = 'cpus: .*; write it so: "cpus": 1.5$', ['{ "network": "host" }'] = "network: ",
+    ['{ "cpus": -1 }'] = 'cpus: .*; write it so: "cpus": 1.5$',
+    ['{ "network": "host" }'] = "network: ",
   } do
     it("of the project are refused whole: " .. text, function()
       of_project(text)
