@@ -524,12 +524,17 @@ AXO_EXTERN int axo_link_exec(axo_link_t *link, const axo_spawn_spec_t *spec,
                              const axo_process_options_t *options, axo_process_t **out,
                              axo_err_t *err);
 
+/* How axo_link_owner calls a process of axo_link_exec: not 0, and never another's on
+ * that link. 0 once the link has let go of it, and for a child of this process. */
+AXO_EXTERN uint64_t axo_link_exec_id(const axo_process_t *p);
+
 /* The answer to one request. Borrowed for the callback, but `fd` is the receiver's. */
 typedef struct axo_answer {
   const axo_err_t *err; /* NULL: it went well */
   int fd;               /* AXO_FILE_OPEN, axo_link_socket; else -1 */
   const void *entries;  /* axo_link_list: axo_entry_t of core/link/protocol.h */
   size_t count;         /* of entries; of processes that a signal was sent to */
+  const void *owner;    /* axo_link_owner: axo_owned_t of core/link/protocol.h */
 } axo_answer_t;
 typedef void (*axo_answer_cb)(void *data, const axo_answer_t *answer);
 
@@ -630,6 +635,12 @@ AXO_EXTERN int axo_link_file(axo_link_t *link, const axo_file_request_t *file,
  * UV_EPROTONOSUPPORT, and UV_ENOTSUP of a guest too old to know of it. */
 AXO_EXTERN int axo_link_socket(axo_link_t *link, int domain, int type, axo_answer_cb cb,
                                void *data, axo_err_t *err);
+/* Asks the guest which process has the socket of this inode open (as sock_diag tells
+ * it), and of which work that is. Ask for one at a time: it looks at up to 8192
+ * descriptors for it, and serves nobody else meanwhile. What it says is the container's
+ * word. UV_ENOTSUP of a guest too old to know of it. */
+AXO_EXTERN int axo_link_owner(axo_link_t *link, uint64_t inode, axo_answer_cb cb,
+                              void *data, axo_err_t *err);
 /* The tasks and terminals that the guest runs or remembers; with `name`, that one. */
 AXO_EXTERN int axo_link_list(axo_link_t *link, const char *name, axo_answer_cb cb,
                              void *data, axo_err_t *err);

@@ -74,6 +74,21 @@ struct laxo_ask {
   bool counts;
 };
 
+/* Bounded once more, as above. */
+static void push_owner(lua_State *L, const axo_owned_t *owner) {
+  lua_createtable(L, 0, 4);
+  if (owner->pid > 0)
+    set_integer(L, "pid", (uint64_t)owner->pid);
+  if (owner->id > 0)
+    set_integer(L, "id", owner->id);
+  if (owner->name[0]) {
+    lua_pushlstring(L, owner->name, strnlen(owner->name, sizeof owner->name));
+    lua_setfield(L, -2, "name");
+  }
+  lua_pushboolean(L, owner->cut != 0);
+  lua_setfield(L, -2, "cut");
+}
+
 static int push_answer(lua_State *L, const laxo_ask_t *ask) {
   const axo_answer_t *answer = ask->answer;
   if (answer->err != NULL) {
@@ -85,6 +100,8 @@ static int push_answer(lua_State *L, const laxo_ask_t *ask) {
     lua_pushinteger(L, (lua_Integer)answer->count);
   else if (answer->fd >= 0)
     lua_pushinteger(L, answer->fd);
+  else if (answer->owner != NULL)
+    push_owner(L, answer->owner);
   else if (answer->count > 0)
     push_entries(L, answer->entries, answer->count);
   else

@@ -112,6 +112,16 @@ static int link_socket(lua_State *L) {
   return laxo_asked(L, ask, status, &err);
 }
 
+/* link:owner(inode, done): done(err, { pid?, id?, name?, cut }) */
+static int link_owner(lua_State *L) {
+  axo_err_t err;
+  lua_Integer inode = luaL_checkinteger(L, 2);
+  axo_link_t *link = laxo_check_link(L, 1);
+  laxo_ask_t *ask = laxo_ask_new(L, 1, 3, false);
+  int status = axo_link_owner(link, (uint64_t)inode, laxo_on_answer, ask, &err);
+  return laxo_asked(L, ask, status, &err);
+}
+
 /* link:list(done), link:list(name, done): done(err, works) */
 static int link_list(lua_State *L) {
   axo_err_t err;
@@ -230,6 +240,7 @@ static const luaL_Reg methods[] = {
     {"set_root", link_set_root},
     {"path", link_path},
     {"socket", link_socket},
+    {"owner", link_owner},
     {"list", link_list},
     {"kill_all", link_kill_all},
     {NULL, NULL},

@@ -17,7 +17,8 @@ typedef struct laxo_process {
   laxo_work_t work;
   axo_process_t *process; /* NULL once it has ended or was closed */
   int pid;
-  bool splits; /* on_stdout, on_stderr rather than on_output */
+  uint64_t work_id; /* 0: a child of this process */
+  bool splits;      /* on_stdout, on_stderr rather than on_output */
 } laxo_process_t;
 
 static laxo_process_t *check_process(lua_State *L) {
@@ -263,6 +264,7 @@ static int start(lua_State *L, laxo_process_t *self, const spawn_args_t *args,
     return laxo_fail(L, &err);
   }
   self->pid = axo_process_pid(self->process);
+  self->work_id = axo_link_exec_id(self->process);
   return 1;
 }
 
@@ -379,6 +381,15 @@ static int process_pid(lua_State *L) {
   return 1;
 }
 
+/* Of a command of link:exec, also when it has ended. */
+static int process_work_id(lua_State *L) {
+  uint64_t id = check_process(L)->work_id;
+  if (id == 0)
+    return 0;
+  lua_pushinteger(L, (lua_Integer)id);
+  return 1;
+}
+
 static int process_close(lua_State *L) {
   laxo_work_close(L, &check_process(L)->work);
   return 0;
@@ -398,6 +409,7 @@ static const luaL_Reg methods[] = {
     {"signal", process_signal},
     {"cancel", process_cancel},
     {"pid", process_pid},
+    {"work_id", process_work_id},
     {"close", process_close},
     {NULL, NULL},
 };

@@ -7,6 +7,7 @@
  * request.c    one function a request
  * kill_all.c   emptying the session
  * list.c       what runs, for a host that asks
+ * owner.c      whose a socket is
  * end.c        how work ends, and how it is killed
  * tell.c       events: who is told what about a piece of work
  * pool.c       supervisors, as PID 1 keeps them
@@ -79,8 +80,8 @@ enum watch_kind {
 struct owed {
   bool is_set;
   axo_packet_t head;
-  unsigned char body[16];
-  int fd; /* or -1 */
+  unsigned char body[sizeof(axo_owned_t)]; /* no answer has more */
+  int fd;                                  /* or -1 */
 };
 
 struct link {
@@ -275,6 +276,12 @@ bool request_handle(int link, struct packet *p);
 int list_file(const char *only, uint32_t *length);
 char *work_command(const struct work *w);
 
+/* ---- owner.c */
+
+/* Who has the socket of this number open, as far as can be seen. Takes some hundredths
+ * of a second where much is open. */
+void owner_find(uint64_t inode, int link, axo_owned_t *out);
+
 /* ---- kill_all.c */
 
 /* False when too many wait for it already. */
@@ -349,6 +356,8 @@ void sup_reserve(void);
 /* A process has ended somewhere: there may be room again. */
 void sup_retry(void);
 bool sup_owns(pid_t pid);
+/* The work of the supervisor of that number; NULL where there is none. */
+struct work *sup_work(pid_t pid);
 void sup_ready(int index);
 void sup_reaped(pid_t pid);
 /* Lets go of one that does not answer, or of all. Their children are killed. */
@@ -418,6 +427,8 @@ struct procs {
  * returns false. */
 struct procs procs_scan(bool (*seen)(struct proc *p, void *data), void *data);
 struct proc *procs_find(pid_t pid);
+/* The one of that number, as it is now; false when it has ended. */
+bool proc_read(pid_t pid, struct proc *out);
 
 struct tree_count {
   int alive;

@@ -72,7 +72,8 @@ static int open_socket(int door, const char *name) {
 static void hello(int index) {
   axo_hello_t body = {.pid = (uint32_t)g.self, .uid = (uint32_t)geteuid()};
   axo_packet_t head = {AXO_PROTO_VERSION, AXO_EV_HELLO, 0, sizeof body,
-                       AXO_KNOWS_ROOT | AXO_KNOWS_STDIN | AXO_KNOWS_SOCKET};
+                       AXO_KNOWS_ROOT | AXO_KNOWS_STDIN | AXO_KNOWS_SOCKET |
+                           AXO_KNOWS_OWNER};
   if (link_tell(index, &head, &body, NULL, 0))
     return;
   link_drop(index);

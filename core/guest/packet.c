@@ -198,6 +198,8 @@ bool packet_is_request(const struct packet *p) {
     return is_path(p);
   case AXO_REQ_SOCKET:
     return p->head.length == sizeof(axo_socket_t);
+  case AXO_REQ_OWNER:
+    return p->head.length == sizeof(axo_inode_t);
   default:
     return false;
   }

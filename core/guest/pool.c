@@ -50,6 +50,11 @@ static int sup_of(pid_t pid) {
 
 bool sup_owns(pid_t pid) { return sup_of(pid) >= 0; }
 
+struct work *sup_work(pid_t pid) {
+  int i = sup_of(pid);
+  return i >= 0 && g.sups[i].work >= 0 ? &g.works[g.sups[i].work] : NULL;
+}
+
 static void idle_push(int index) {
   struct sup *s = &g.sups[index];
   s->work = -1;

@@ -71,6 +71,11 @@ static bool read_stat(const char *name, struct proc *out) {
   return parse(buf, out) && out->pid != g.self;
 }
 
+bool proc_read(pid_t pid, struct proc *out) {
+  char digits[DECIMAL_SIZE];
+  return pid > 0 && read_stat(decimal((uint32_t)pid, digits), out);
+}
+
 static bool take(const char *name) {
   if (name[0] < '1' || name[0] > '9' || count == PROCS_MAX ||
       !read_stat(name, &procs[count]))

@@ -146,6 +146,12 @@ static bool on_socket(int link, const struct packet *p) {
   return answer_opened(link, p->head.id, fd);
 }
 
+static bool on_owner(int link, const struct packet *p) {
+  axo_owned_t body;
+  owner_find(((const axo_inode_t *)p->body)->inode, link, &body);
+  return answer(link, p->head.id, AXO_EV_OWNER, &body, sizeof body);
+}
+
 static bool on_path(int link, const struct packet *p) {
   const axo_path_t *how = (const axo_path_t *)p->body;
   const char *from = (const char *)(how + 1);
@@ -221,6 +227,8 @@ bool request_handle(int link, struct packet *p) {
     return on_path(link, p);
   case AXO_REQ_SOCKET:
     return on_socket(link, p);
+  case AXO_REQ_OWNER:
+    return on_owner(link, p);
   default:
     return false;
   }

@@ -102,6 +102,8 @@ static int take(const ask_t *ask, axo__packet_t *packet, axo_answer_t *answer,
     return take_entries(ask, packet, answer, err);
   if (ask->answer == AXO_EV_SIGNALLED)
     answer->count = ((const axo_signalled_t *)packet->body)->count;
+  if (ask->answer == AXO_EV_OWNER)
+    answer->owner = packet->body;
   return 0;
 }
 
@@ -217,6 +219,15 @@ int axo_link_socket(axo_link_t *link, int domain, int type, axo_answer_cb cb,
                            "sockets of the container, which a network by name and "
                            "forwarded ports take",
                            err);
+  return rc != 0 ? rc : ask(link, &r, cb, data, err);
+}
+
+int axo_link_owner(axo_link_t *link, uint64_t inode, axo_answer_cb cb, void *data,
+                   axo_err_t *err) {
+  axo_inode_t body = {.inode = inode};
+  request_t r = {AXO_REQ_OWNER, AXO_EV_OWNER, &body, sizeof body, "owner", NULL};
+  int rc = axo__link_needs(link, AXO_KNOWS_OWNER,
+                           "way to tell which command has a connection open", err);
   return rc != 0 ? rc : ask(link, &r, cb, data, err);
 }
 

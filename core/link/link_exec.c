@@ -167,6 +167,11 @@ static void carry_release(axo_process_t *p, bool ends) {
 static const axo__carrier_t carrier = {carry_signal, carry_killed, carry_left,
                                        carry_count, carry_release};
 
+uint64_t axo_link_exec_id(const axo_process_t *p) {
+  const remote_t *r = p->remote;
+  return r ? r->call.id : 0;
+}
+
 int axo_link_exec_signal(axo_process_t *p, int signum, bool tree, axo_answer_cb cb,
                          void *data, axo_err_t *err) {
   remote_t *r = p->remote;

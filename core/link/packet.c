@@ -101,6 +101,7 @@ static const struct kind {
     {AXO_EV_NEW, sizeof(axo_attach_t), 0, 0},
     {AXO_EV_STUCK, 0, 0, 0},
     {AXO_EV_SIGNALLED, sizeof(axo_signalled_t), 0, 0},
+    {AXO_EV_OWNER, sizeof(axo_owned_t), 0, 0},
 };
 
 static bool is_listing(const axo__packet_t *p) {

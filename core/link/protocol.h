@@ -48,6 +48,7 @@ enum axo_knows {
   AXO_KNOWS_ROOT = 1,   /* files beneath another directory than the session's */
   AXO_KNOWS_STDIN = 2,  /* AXO_SPAWN_STDIN */
   AXO_KNOWS_SOCKET = 4, /* AXO_REQ_SOCKET */
+  AXO_KNOWS_OWNER = 8,  /* AXO_REQ_OWNER */
 };
 
 enum axo_packet_flags {
@@ -66,6 +67,7 @@ enum axo_packet_type {
   AXO_REQ_KILL_ALL = 7, /* all but the guest; answered by DONE when nothing is left */
   AXO_REQ_PATH = 8,     /* axo_path_t + one or two paths; answered by DONE */
   AXO_REQ_SOCKET = 9,   /* axo_socket_t; answered by OPENED with a descriptor */
+  AXO_REQ_OWNER = 10,   /* axo_inode_t; answered by OWNER */
   /* guest to host */
   AXO_EV_HELLO = 64, /* axo_hello_t: the first packet, once; its id is axo_knows */
   /* Tasks and terminals only: axo_spawned_t; the ring, and a terminal's master */
@@ -79,7 +81,8 @@ enum axo_packet_type {
   AXO_EV_NEW = 72,   /* axo_attach_t: another host has started a task or terminal */
   AXO_EV_STUCK =
       73, /* a kill of the whole tree ran out its time: some of it cannot die */
-  AXO_EV_SIGNALLED = 74 /* axo_signalled_t */
+  AXO_EV_SIGNALLED = 74, /* axo_signalled_t */
+  AXO_EV_OWNER = 75      /* axo_owned_t */
 };
 
 enum axo_kind {
@@ -148,6 +151,19 @@ typedef struct axo_socket {
   int32_t protocol;
   uint32_t reserved;
 } axo_socket_t;
+
+/* Of a socket, as sock_diag tells it. */
+typedef struct axo_inode {
+  uint64_t inode;
+} axo_inode_t;
+
+/* Which process has it open, and what that belongs to. */
+typedef struct axo_owned {
+  uint64_t id;  /* this link's name of the work; 0: not its own, or none */
+  int32_t pid;  /* inside the container; 0: none that the guest can look into */
+  uint32_t cut; /* 1: it did not look at all there is, since there is too much */
+  char name[AXO_NAME_MAX]; /* of a task or a terminal; else empty */
+} axo_owned_t;
 
 typedef struct axo_attach {
   char name[AXO_NAME_MAX]; /* NUL-terminated */

@@ -60,6 +60,7 @@ typedef struct event {
     axo_exited_t exited;
     axo_signalled_t signalled;
     axo_attach_t attach;
+    axo_owned_t owned;
     unsigned char bytes[256];
   } body;
   int fds[AXO_FDS_MAX];
@@ -312,7 +313,8 @@ static inline host_t host_open(const char *name) {
   assert_true(host.fd >= 0);
   assert_true(receive(&host, &ev));
   assert_int_equal(ev.head.type, AXO_EV_HELLO);
-  assert_int_equal(ev.head.id, AXO_KNOWS_ROOT | AXO_KNOWS_STDIN | AXO_KNOWS_SOCKET);
+  assert_int_equal(ev.head.id, AXO_KNOWS_ROOT | AXO_KNOWS_STDIN | AXO_KNOWS_SOCKET |
+                                   AXO_KNOWS_OWNER);
   assert_int_equal(ev.body.hello.pid, guest.is_init ? 1 : (uint32_t)guest.pid);
   return host;
 }

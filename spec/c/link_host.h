@@ -96,7 +96,7 @@ static inline void hello_knowing(uint64_t knows) {
 }
 
 static inline void hello(void) {
-  hello_knowing(AXO_KNOWS_ROOT | AXO_KNOWS_STDIN | AXO_KNOWS_SOCKET);
+  hello_knowing(AXO_KNOWS_ROOT | AXO_KNOWS_STDIN | AXO_KNOWS_SOCKET | AXO_KNOWS_OWNER);
 }
 
 /* The next request, whole; its descriptors are closed but for the first two, where

@@ -361,7 +361,8 @@ static void finds_hosts_that_are_busy(void **state) {
   close(accept(listener, NULL, NULL));
   assert_true(is_readable(listener, PATIENCE_MS));
   host_t host = {.fd = accept(listener, NULL, NULL)};
-  expect(&host, AXO_EV_HELLO, AXO_KNOWS_ROOT | AXO_KNOWS_STDIN | AXO_KNOWS_SOCKET);
+  expect(&host, AXO_EV_HELLO,
+         AXO_KNOWS_ROOT | AXO_KNOWS_STDIN | AXO_KNOWS_SOCKET | AXO_KNOWS_OWNER);
   close(first);
   close(listener);
   host_close(&host);

@@ -1,16 +1,24 @@
-/* Sockets that a guest gives, which may be something else: the test plays it. */
+/* Sockets that a guest gives, which may be something else, and whose it says they are:
+ * the test plays it. */
 #include "link_host.h"
 
 #include <linux/netlink.h>
 #include <netinet/in.h>
 
-static struct { int answers, code, fd; } answered;
+static struct {
+  int answers, code, fd;
+  bool has_owner;
+  axo_owned_t owner;
+} answered;
 
 static void on_answer(void *data, const axo_answer_t *answer) {
   (void)data;
   answered.answers++;
   answered.code = answer->err ? answer->err->code : 0;
   answered.fd = answer->fd;
+  answered.has_owner = answer->owner != NULL;
+  if (answer->owner)
+    memcpy(&answered.owner, answer->owner, sizeof answered.owner);
 }
 
 static uint64_t ask_socket(int domain, int type, int protocol) {
@@ -124,7 +132,51 @@ static void asks_no_older_guest(void **state) {
                    UV_ENOTSUP);
   assert_non_null(strstr(err.message, "an older axosandbox"));
   assert_non_null(strstr(err.hint, "start it again"));
+  assert_int_equal(axo_link_owner(link_, 1, on_answer, NULL, &err), UV_ENOTSUP);
+  assert_non_null(strstr(err.message, "an older axosandbox"));
   assert_false(has_request());
+}
+
+/* ---- whose they are -------------------------------------------------------------- */
+
+static uint64_t ask_owner(uint64_t inode) {
+  static _Alignas(16) char buf[AXO_PACKET_MAX];
+  const axo_packet_t *head = (const axo_packet_t *)(const void *)buf;
+  axo_err_t err;
+  memset(&answered, 0, sizeof answered);
+  assert_int_equal(axo_link_owner(link_, inode, on_answer, NULL, &err), 0);
+  size_t len = take_packet(buf, sizeof buf, NULL, NULL);
+  assert_int_equal(len, sizeof *head + sizeof(axo_inode_t));
+  assert_int_equal(head->type, AXO_REQ_OWNER);
+  assert_int_equal(((const axo_inode_t *)(const void *)(head + 1))->inode, inode);
+  return head->id;
+}
+
+static void hears_whose_one_is(void **state) {
+  (void)state;
+  axo_owned_t body = {.id = 7, .pid = 12, .name = "a-task"};
+  uint64_t id = ask_owner(4711);
+  say(&(event_t){AXO_EV_OWNER, id, &body, sizeof body, NULL, 0, 0});
+  run_until(&answered.answers, 1);
+  assert_int_equal(answered.code, 0);
+  assert_true(answered.has_owner);
+  assert_memory_equal(&answered.owner, &body, sizeof body);
+}
+
+static void hears_of_no_owner_by_another_answer(void **state) {
+  (void)state;
+  say(&(event_t){.type = AXO_EV_DONE, .id = ask_owner(1)});
+  run_until(&answered.answers, 1);
+  assert_int_equal(answered.code, UV_EPROTO);
+  assert_false(answered.has_owner);
+}
+
+static void ends_at_an_owner_of_another_length(void **state) {
+  (void)state;
+  axo_owned_t body = {.pid = 12};
+  say(&(event_t){AXO_EV_OWNER, ask_owner(1), &body, sizeof body - 1, NULL, 0, 0});
+  expect_down(UV_EPROTO);
+  assert_int_equal(answered.code, UV_ECONNRESET);
 }
 
 int main(void) {
@@ -135,6 +187,9 @@ int main(void) {
       UP_TEST(asks_for_no_other),
       UP_TEST(says_what_the_guest_could_not),
       LINK_TEST(asks_no_older_guest),
+      UP_TEST(hears_whose_one_is),
+      UP_TEST(hears_of_no_owner_by_another_answer),
+      UP_TEST(ends_at_an_owner_of_another_length),
   };
   return cmocka_run_group_tests_name("link: sockets", tests, warm_up, NULL);
 }

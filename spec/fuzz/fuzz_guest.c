@@ -140,6 +140,11 @@ static void add_socket(request_t *r, input_t *in) {
   add(r, &what, sizeof what);
 }
 
+static void add_inode(request_t *r, input_t *in) {
+  axo_inode_t which = {.inode = draw64(in)};
+  add(r, &which, sizeof which);
+}
+
 static void add_body(request_t *r, input_t *in) {
   switch (r->head.type) {
   case AXO_REQ_SPAWN:
@@ -164,6 +169,9 @@ static void add_body(request_t *r, input_t *in) {
     break;
   case AXO_REQ_SOCKET:
     add_socket(r, in);
+    break;
+  case AXO_REQ_OWNER:
+    add_inode(r, in);
     break;
   default:
     break;
@@ -215,7 +223,7 @@ static void host_send(input_t *in, int host, bool large) {
   uint8_t wrong = draw8(in);
   if (draw8(in) % 4) /* mostly right, since the first mistake ends the link */
     wrong = 0;
-  r.head.type = AXO_REQ_SPAWN + draw8(in) % 9;
+  r.head.type = AXO_REQ_SPAWN + draw8(in) % 10;
   r.head.id = draw8(in) % 8;
   add_body(&r, in);
   r.head.length = (uint32_t)r.len;

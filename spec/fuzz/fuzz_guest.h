@@ -81,6 +81,13 @@ int files_path(const axo_path_t *how, const char *from, const char *to,
   return draw8(source) & 1 ? 0 : -1;
 }
 
+/* ---- owner.c --------------------------------------------------------------------- */
+
+void owner_find(uint64_t inode, int link, axo_owned_t *out) {
+  CHECK(link >= 0 && link < LINKS_MAX);
+  *out = (axo_owned_t){.pid = (int32_t)inode, .cut = draw8(source) & 1};
+}
+
 /* ---- pool.c ---------------------------------------------------------------------- */
 
 #define POOL_MAX 6

@@ -184,9 +184,11 @@ static void host_ask(input_t *in) {
   thing_t *t = thing_new(QUESTION);
   if (!t)
     return;
-  uint8_t what = draw8(in) % 8;
+  uint8_t what = draw8(in) % 9;
   if (what < 3)
     settle(t, axo_link_file(link_, &files[what], on_answer, t, &err));
+  else if (what == 8)
+    settle(t, axo_link_owner(link_, 7, on_answer, t, &err));
   else if (what >= 6)
     settle(t, axo_link_socket(link_, what == 6 ? AF_INET : AF_NETLINK, SOCK_DGRAM,
                               on_answer, t, &err));
@@ -307,7 +309,7 @@ static void hello(void) {
   struct {
     axo_packet_t head;
     axo_hello_t body;
-  } packet = {{AXO_PROTO_VERSION, AXO_EV_HELLO, 0, sizeof(axo_hello_t), 7}, {1, 0}};
+  } packet = {{AXO_PROTO_VERSION, AXO_EV_HELLO, 0, sizeof(axo_hello_t), 15}, {1, 0}};
   CHECK(send_raw(guest, &packet, sizeof packet, NULL, 0));
   run();
   CHECK(ups == 1);

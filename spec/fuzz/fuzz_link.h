@@ -93,6 +93,8 @@ static uint32_t natural_length(uint8_t type) {
     return sizeof(axo_attach_t);
   case AXO_EV_SIGNALLED:
     return sizeof(axo_signalled_t);
+  case AXO_EV_OWNER:
+    return sizeof(axo_owned_t);
   default:
     return 0;
   }
@@ -107,7 +109,7 @@ static uint64_t draw_id(input_t *in) {
 static size_t draw_packet(input_t *in, unsigned char buf[512]) {
   uint8_t wrong = draw8(in), type = draw8(in);
   axo_packet_t head = {.version = AXO_PROTO_VERSION};
-  head.type = wrong & 1 ? type : AXO_EV_HELLO + type % 11;
+  head.type = wrong & 1 ? type : AXO_EV_HELLO + type % 12;
   head.id = draw_id(in);
   size_t len = wrong & 2 ? draw8(in) : natural_length(head.type);
   head.length = wrong & 4 ? draw32(in) : (uint32_t)len;

@@ -105,6 +105,21 @@ function Link:path(op, path, to, mode, done) end
 ---@overload fun(self: axo.core.Link, domain: "diag", done: function): true?, axo.Error?
 function Link:socket(domain, kind, done) end
 
+---@class axo.core.SocketOwner
+---@field pid integer? as the container numbers it; nil: no process that the guest can look into has it open (any more)
+---@field id integer? `process:work_id()` of a command of this link's, or of what it started
+---@field name string? of a task or a terminal, whoever started that
+---@field cut boolean nothing was found, and there is more than the guest looks at for one question
+
+--- Which process of the container has a socket open, and which work that belongs to: of several the
+--- one with the lowest number. What it says is the container's word: a program can hide what it has
+--- open, or give it to another. The guest looks at up to 8192 descriptors, which takes it some
+--- hundredths of a second: ask for one at a time.
+---@param inode integer as sock_diag tells it
+---@param done fun(err: axo.Error?, owner: axo.core.SocketOwner?)
+---@return true?, axo.Error? code "ENOTSUP": the session was started by an older axosandbox
+function Link:owner(inode, done) end
+
 --- The guest's tasks and terminals; with a name, that one.
 ---@param name string? may be left out
 ---@param done fun(err: axo.Error?, works: table[]?)

@@ -79,6 +79,11 @@ function Process:cancel() end
 ---@return integer
 function Process:pid() end
 
+--- How `link:owner` calls a command of `link:exec`, also when it has ended. nil: a child of this
+--- process.
+---@return integer?
+function Process:work_id() end
+
 ---Abandons it: KILL, and no callback any more. Idempotent, and done by <close> too.
 function Process:close() end
 
