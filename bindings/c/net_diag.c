@@ -156,8 +156,11 @@ static void on_destroy(void *data, const axo_diag_socket_t *socket) {
   laxo_protect(event.self->work.context, destroy_body, &event);
 }
 
-/* diag:on_destroy(fn) */
+/* diag:on_destroy(fn, "tcp"|"udp"?) */
 static int diag_on_destroy(lua_State *L) {
+  static const char *const names[] = {"both", "tcp", "udp", NULL};
+  static const int protocols[] = {0, IPPROTO_TCP, IPPROTO_UDP};
+  int protocol = protocols[luaL_checkoption(L, 3, "both", names)];
   axo_diag_t *diag = check_diag(L);
   laxo_diag_t *self = check_box(L);
   axo_err_t err;
@@ -166,7 +169,8 @@ static int diag_on_destroy(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 1, ON_DESTROY);
   laxo_work_begin(L, 1);
-  if (axo_diag_watch(diag, self->work.context->loop, on_destroy, self, &err) != 0) {
+  if (axo_diag_watch(diag, self->work.context->loop, protocol, on_destroy, self,
+                     &err) != 0) {
     laxo_work_end(L, &self->work);
     return laxo_fail(L, &err);
   }

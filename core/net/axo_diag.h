@@ -56,10 +56,11 @@ AXO_EXTERN int axo_diag_find(axo_diag_t *diag, int protocol, const axo_endpoint_
  * could not be told, since they were too many at a time. */
 typedef void (*axo_diag_cb)(void *data, const axo_diag_socket_t *socket);
 
-/* Calls `cb` for each socket that ends from now on. Those with a peer the kernel drops
- * before they wake anybody. Does not keep the loop running. Once only: UV_EBUSY. */
-AXO_EXTERN int axo_diag_watch(axo_diag_t *diag, uv_loop_t *loop, axo_diag_cb cb,
-                              void *data, axo_err_t *err);
+/* Calls `cb` for each socket of `protocol` (IPPROTO_TCP, IPPROTO_UDP; 0: of both) that
+ * ends from now on. Those with a peer the kernel drops before they wake anybody. Does
+ * not keep the loop running. Once only: UV_EBUSY. */
+AXO_EXTERN int axo_diag_watch(axo_diag_t *diag, uv_loop_t *loop, int protocol,
+                              axo_diag_cb cb, void *data, axo_err_t *err);
 
 /* Closes the descriptor. Also inside `cb`, which is not called any more. NULL is
  * nothing. */

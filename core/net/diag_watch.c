@@ -6,6 +6,7 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -32,13 +33,14 @@ static int filter_peers(int fd) {
 }
 
 /* A socket without an address hears nothing. */
-static int join(int fd) {
-  static const int groups[] = {SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET_UDP_DESTROY,
-                               SKNLGRP_INET6_TCP_DESTROY, SKNLGRP_INET6_UDP_DESTROY};
+static int join(int fd, int protocol) {
+  static const int groups[] = {SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY,
+                               SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET6_UDP_DESTROY};
+  size_t from = protocol == IPPROTO_UDP ? 2 : 0, to = protocol == IPPROTO_TCP ? 2 : 4;
   struct sockaddr_nl own = {.nl_family = AF_NETLINK};
   if (bind(fd, (struct sockaddr *)&own, sizeof own) != 0)
     return uv_translate_sys_error(errno);
-  for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+  for (size_t i = from; i < to; i++)
     if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i],
                    sizeof groups[i]) != 0)
       return uv_translate_sys_error(errno);
@@ -80,13 +82,13 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
   }
 }
 
-int axo_diag_watch(axo_diag_t *diag, uv_loop_t *loop, axo_diag_cb cb, void *data,
-                   axo_err_t *err) {
+int axo_diag_watch(axo_diag_t *diag, uv_loop_t *loop, int protocol, axo_diag_cb cb,
+                   void *data, axo_err_t *err) {
   if (diag->is_watching)
     return axo__err_set(err, UV_EBUSY, OP, NULL, "this diag watches already");
   int rc = filter_peers(diag->fd);
   if (rc == 0)
-    rc = join(diag->fd);
+    rc = join(diag->fd, protocol);
   if (rc == 0)
     rc = uv_poll_init(loop, &diag->poll, diag->fd);
   if (rc != 0)

@@ -41,6 +41,11 @@ here, and the callback gets the result.]],
     about = "What `sb:spawn_pty` returns: a program that has a terminal of its own.",
   },
   {
+    name = "forward", title = "A port that leads into a session",
+    classes = { { "axo.Forward", "forward" }, { "axo.ListeningSubscription", "subscription" } },
+    about = "What `sb:forward` and `sb:on_listen` return.",
+  },
+  {
     name = "devcontainer", title = "axo.devcontainer: a project's devcontainer.json",
     modules = { "axo.devcontainer" },
     about = "Reads the file, starts a session as it says where policy agrees, runs its commands.",

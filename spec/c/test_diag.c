@@ -298,9 +298,9 @@ static void hears_of_an_end(void **state) {
                      kind ? "::1" : "127.0.0.1", false);
     heard.port = (uint16_t)s.port;
     axo_err_t err = {0};
-    if (axo_diag_watch(heard.close_it, &loop, on_end, &heard, &err) != 0)
+    if (axo_diag_watch(heard.close_it, &loop, 0, on_end, &heard, &err) != 0)
       fail_msg("%s", err.message);
-    assert_int_equal(axo_diag_watch(heard.close_it, &loop, on_end, &heard, NULL),
+    assert_int_equal(axo_diag_watch(heard.close_it, &loop, 0, on_end, &heard, NULL),
                      UV_EBUSY);
     axo_endpoint_t own = at("127.0.0.1", s.port);
     assert_int_equal(
@@ -325,7 +325,7 @@ static void hears_of_no_connection(void **state) {
   uv_loop_init(&loop);
   sock_t server = bound(AF_INET, SOCK_STREAM, "127.0.0.1", false);
   heard_t heard = {.close_it = open_diag(), .port = (uint16_t)server.port};
-  assert_int_equal(axo_diag_watch(heard.close_it, &loop, on_end, &heard, NULL), 0);
+  assert_int_equal(axo_diag_watch(heard.close_it, &loop, 0, on_end, &heard, NULL), 0);
   for (int i = 0; i < 50; i++) {
     sock_t client = connected(SOCK_STREAM, server.port);
     int taken = accept(server.fd, NULL, NULL);

@@ -43,6 +43,8 @@ describe("the examples of the API reference", function()
     following = function(own) return own.task:follow(function() end) end,
     h = function(own) return own.sb:exec({ "cat" }, { stdin = "pipe" }, function() end) end,
     policy = function() return assert(axo.policy.new { network = "none" }) end,
+    forward = function(own) return assert(own.sb:forward { port = 3000, host_port = 0 }) end,
+    subscription = function(own) return assert(own.sb:on_listen(function() end)) end,
     gate = function() return axo.async.gate() end,
     screen = function() return assert(axo.text.screen(24, 80, 100)) end,
     watch = function() return { close = function() end } end,

@@ -22,10 +22,11 @@ function net.free_port()
 end
 
 --- Listens on a port; close it with :close(), or with <close>.
+---@param port integer? one that is free by default
 ---@return { port: integer, accepted: integer, close: fun(self) }
-function net.listen(address)
+function net.listen(address, port)
   local socket = uv.new_tcp()
-  assert(socket:bind(address, 0))
+  assert(socket:bind(address, port or 0))
   local listener = { accepted = 0 }
   assert(socket:listen(8, function()
     listener.accepted = listener.accepted + 1

@@ -27,6 +27,21 @@ hints.TABLE = {
     cli = "leave out --port, or give --optional-port; axolua policy show tells which file decides",
     mcp = "Tell the user: leave out --port; `axolua policy show` tells which file decides.",
   },
+  host_port_taken = {
+    lua = "host_port = 0 lets the kernel choose one",
+    cli = "choose another: axolua port ID 3000:8081, or 3000:0 for one that is free",
+    mcp = "Leave out host_port: then one that is free is taken.",
+  },
+  forward_path = {
+    lua = "publish the port at the start: ports = { 3000 }, with the network \"bridge\"",
+    cli = "publish the port at the start: --port, with --network bridge",
+    mcp = "Tell the user: only `axolua mcp --port` with a network reaches a server here.",
+  },
+  listeners = {
+    lua = "axo.usage.listeners(pid) reads them from /proc, where the container is on this machine",
+    cli = "axolua port ID reads them from /proc, where the container is on this machine",
+    mcp = "Look from inside: `netstat -ltn` or `ss -ltn` by bash.",
+  },
   other_session = {
     lua = "stop it, or choose another id",
     cli = "axolua stop ID ends it; or choose another --id",

@@ -72,8 +72,9 @@ function Diag:find(protocol, own, peer) end
 ---Calls `fn` for each socket without a peer that ends from now on: one that listened, or of UDP.
 ---Does not keep the loop running. Once for a diag.
 ---@param fn fun(socket: axo.core.SocketEnd)
+---@param protocol "tcp"|"udp"|nil both by default
 ---@return true?, axo.Error?
-function Diag:on_destroy(fn) end
+function Diag:on_destroy(fn, protocol) end
 
 ---Closes the descriptor; `fn` is not called any more. Idempotent.
 function Diag:close() end

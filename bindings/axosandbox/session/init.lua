@@ -9,6 +9,7 @@ local ending = require "axosandbox.session.ending"
 local errors = require "axosandbox.base.errors"
 local files = require "axosandbox.session.files"
 local log = require "axosandbox.base.log"
+local network = require "axosandbox.network.methods"
 local options = require "axosandbox.base.options"
 local search = require "axosandbox.session.search"
 local task = require "axosandbox.session.work.task"
@@ -26,7 +27,7 @@ local FLUSH = 1
 local Sandbox = { __name = "axo.sandbox" }
 Sandbox.__index = Sandbox
 
-for _, group in ipairs { files.methods, search.methods } do
+for _, group in ipairs { files.methods, search.methods, network.methods } do
   for name, method in pairs(group) do Sandbox[name] = method end
 end
 
@@ -351,6 +352,7 @@ local function finish(self, is_closing, callback)
   return await.call(function(done)
     local remove = remover(self, is_closing)
     self.is_stopped = true
+    network.close(self.way)
     self.way:close(remove, function(err)
       if not remove then ending.release(self.record) end
       over(self, remove ~= nil, err, done)

@@ -54,6 +54,7 @@ local MAX_WARNINGS = 100
 ---@field begin fun(self: axo.Way, kind: "task"|"terminal", spec: axo.WorkSpec, done: fun(err: axo.Error?, work: axo.Work?)): true?, axo.Error? what `start` begins
 ---@field others fun(self: axo.Way, kind: "task"|"terminal"): axo.Work[] what is not in `works`
 ---@field other fun(self: axo.Way, kind: "task"|"terminal", id: string): axo.Work? one of those
+---@field socket fun(self: axo.Way, domain: "inet"|"inet6"|"diag", kind: "stream"|"dgram"|nil, done: fun(err: axo.Error?, fd: integer?)): true?, axo.Error? a socket of the container's network; code "UNSUPPORTED"
 ---@field kill_all fun(self: axo.Way, done: fun(err: axo.Error?)): any, axo.Error? ends all that runs in the container, whoever started it
 ---@field close fun(self: axo.Way, remove: (fun(done: fun(err: axo.Error?, ok: any)): any)?, done: fun(err: axo.Error?)) ends what is in flight, with code "STOPPED"; `remove` removes the container. Idempotent: after a failure, a further call tries again
 local Way = {}

@@ -6,6 +6,7 @@ local audit_work = require "axosandbox.audit.work"
 local errors = require "axosandbox.base.errors"
 local files = require "axosandbox.session.files"
 local git = require "axosandbox.base.text.git"
+local listening = require "axosandbox.network.listening"
 local options = require "axosandbox.base.options"
 local roots = require "axosandbox.way.root"
 local shell = require "axosandbox.base.text.shell"
@@ -211,6 +212,7 @@ function begin.exec(finish, self, argv, opts)
   if not spec then return nil, err end
   local way = self.way
   local function done(problem, result)
+    if way.listen_watch then listening.poke(way) end
     finish(problem and named(problem, spec, way.root), result)
   end
   if audit.is_on then return audit_work.exec(self.record, way, spec, done) end

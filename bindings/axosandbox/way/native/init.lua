@@ -108,6 +108,19 @@ end
 
 Native.exec = exec.start
 
+--- A socket of the container's network, as `link:socket` has it.
+---@param domain "inet"|"inet6"|"diag"
+---@param kind "stream"|"dgram"|nil
+---@param done fun(err: axo.Error?, fd: integer?)
+---@return true? asked, axo.Error?
+function Native:socket(domain, kind, done)
+  if not self.is_open then return nil, self:stopped_error "socket" end
+  local ok, err = self.link:socket(domain, kind, function(problem, fd)
+    done(problem and faults.of(problem, self, "socket"), fd)
+  end)
+  return ok, err and faults.of(err, self, "socket")
+end
+
 function Native:begin(kind, spec, done)
   local err, is_for_podman = exec.check(self, kind, spec)
   if err then return nil, err end

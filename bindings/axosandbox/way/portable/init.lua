@@ -57,6 +57,15 @@ function Portable:is_running(done)
   if not process then await.defer(function() done(nil) end) end
 end
 
+--- Nobody in there makes one for its host.
+---@return nil, axo.Error
+function Portable:socket()
+  return nil, errors.new {
+    code = "UNSUPPORTED", op = "socket",
+    message = ("sockets of the network of %s need the native path"):format(self.container),
+  }
+end
+
 function Portable:exec(spec, done)
   return exec.start(self, spec, done)
 end

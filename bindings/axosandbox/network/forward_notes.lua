@@ -1,0 +1,70 @@
+--- Where other processes of this user see which forwards a session has: an empty file for each, in
+--- the session's own directory, whose name says it. It is locked while its forward is open, so that
+--- one of a process that has died is known for what it is.
+local uv = require "luv"
+local core = require "axosandbox.core"
+
+local notes = {}
+
+local FOLDER = "forwards"
+-- Files that are looked at; a session has at most 256 forwards, and several hosts may have it open.
+local MOST = 1024
+
+local function folder_of(dir) return dir .. "/" .. FOLDER end
+
+--- Notes that a forward is open. Not to be able to is no harm.
+---@param dir string the session's own
+---@param it { port: integer, host_port: integer, address: string }
+---@return { path: string, lock: userdata }?
+function notes.make(dir, it)
+  uv.fs_mkdir(folder_of(dir), 448) -- 0700
+  local path = ("%s/%s_%d_%d"):format(folder_of(dir), it.address, it.host_port, it.port)
+  local lock = core.lock(path, true)
+  return lock and { path = path, lock = lock }
+end
+
+--- Takes a note back.
+---@param note { path: string, lock: userdata }?
+function notes.remove(note)
+  if not note then return end
+  uv.fs_unlink(note.path)
+  note.lock:close()
+end
+
+-- Nobody has it any more: its process died.
+local function is_left(path)
+  local lock = core.lock(path, true)
+  notes.remove(lock and { path = path, lock = lock })
+  return lock ~= nil
+end
+
+local function each_name(dir)
+  local scan = uv.fs_scandir(folder_of(dir))
+  local seen = 0
+  return function()
+    seen = seen + 1
+    return scan and seen <= MOST and uv.fs_scandir_next(scan) or nil
+  end
+end
+
+--- The forwards that a session's hosts have open, by their ports.
+---@param dir string the session's own
+---@return { port: integer, host_port: integer, address: string }[]
+function notes.list(dir)
+  local list = {}
+  for name in each_name(dir) do
+    local address, host_port, port = name:match "^([%x.:]+)_(%d+)_(%d+)$"
+    if address and not is_left(folder_of(dir) .. "/" .. name) then
+      list[#list + 1] = {
+        port = tonumber(port), host_port = tonumber(host_port), address = address,
+      }
+    end
+  end
+  table.sort(list, function(a, b)
+    if a.port ~= b.port then return a.port < b.port end
+    return a.host_port < b.host_port
+  end)
+  return list
+end
+
+return notes
