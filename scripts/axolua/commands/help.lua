@@ -39,8 +39,8 @@ end
 
 local function parser()
   local p = cli.parser("help", "Shows the commands, a command's options, a guide, or the Lua API.")
-  p:argument("command", "The command, the guide, or `api`."):args "?"
-  p:argument("name", "With `api`: a page, or a function such as sb:exec or exec."):args "?"
+  p:argument("topic", "The command, the guide, or `api`."):args "?"
+  p:argument("page", "With `api`: a page, or a function such as sb:exec or exec."):args "?"
   return p
 end
 
@@ -57,28 +57,28 @@ end
 local function main(arguments)
   local p = parser()
   local args = cli.parse(p, arguments)
-  if not args.command then
+  if not args.topic then
     cli.print(overview())
     return 0
   end
-  if args.command == "api" then return show_api(p, args.name) end
-  if args.name then cli.usage(p, "too many arguments") end
+  if args.topic == "api" then return show_api(p, args.page) end
+  if args.page then cli.usage(p, "too many arguments") end
   for _, entry in ipairs(commands.built_in) do
-    if entry[1]:match "^%S+" == args.command then
+    if entry[1]:match "^%S+" == args.topic then
       cli.print(("axolua %s: %s\n"):format(entry[1], entry[2]))
       return 0
     end
   end
-  local guide = not commands.is_one(args.command) and pages.guide(args.command)
+  local guide = not commands.is_one(args.topic) and pages.guide(args.topic)
   if guide then
     cli.print(guide)
     return 0
   end
-  if not commands.is_one(args.command) then
+  if not commands.is_one(args.topic) then
     cli.usage(p, ("there is no command %q, and no guide of that name; axolua help lists them")
-      :format(args.command))
+      :format(args.topic))
   end
-  cli.print(cli.help_of(commands.load(args.command).parser()))
+  cli.print(cli.help_of(commands.load(args.topic).parser()))
   return 0
 end
 

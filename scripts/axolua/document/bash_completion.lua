@@ -38,7 +38,10 @@ _axolua_complete() {
   task)
     [[ -z $session ]] ||
       _axolua_names "$cur" '' < <("$axolua" completion tasks "$session" 2>/dev/null) ;;
-  command) mapfile -t COMPREPLY < <(compgen -W "$_axolua_commands" -- "$cur") ;;
+  topic) _axolua_names "$cur" '' < <("$axolua" completion topics 2>/dev/null) ;;
+  page)
+    [[ $session != api ]] ||
+      _axolua_names "$cur" '' < <("$axolua" completion pages 2>/dev/null) ;;
   words=*) mapfile -t COMPREPLY < <(compgen -W "${kind#words=}" -- "$cur") ;;
   esac
 }
@@ -165,13 +168,11 @@ end
 --- The script.
 ---@return string
 function bash_completion.script()
-  local parts, names = { HEAD }, {}
+  local parts = { HEAD }
   for _, model in ipairs(grammar.flat()) do parts[#parts + 1] = entry(model) end
-  for _, model in ipairs(grammar.commands()) do names[#names + 1] = model.name end
   parts[#parts + 1] = TAIL
-  return ("%s\n_axolua_commands=%s\n_axolua_first=%s\n"):format(
-    table.concat(parts), quote(table.concat(names, " ")),
-    quote(table.concat(grammar.first_words(), " ")))
+  return ("%s\n_axolua_first=%s\n"):format(
+    table.concat(parts), quote(table.concat(grammar.first_words(), " ")))
 end
 
 return bash_completion

@@ -91,6 +91,16 @@ function __axolua_tasks
     set -l program (commandline -opc)[1]
     test -n "$__axolua_session"; and $program completion tasks $__axolua_session 2>/dev/null
 end
+
+function __axolua_topics
+    set -l program (commandline -opc)[1]
+    $program completion topics 2>/dev/null
+end
+
+function __axolua_pages
+    set -l program (commandline -opc)[1]
+    test "$__axolua_session" = api; and $program completion pages 2>/dev/null
+end
 ]=]
 
 local function quote(text)
@@ -99,7 +109,8 @@ end
 
 local function values_of(value)
   local words = {
-    session = "(__axolua_sessions)", task = "(__axolua_tasks)", command = "$__axolua_commands",
+    session = "(__axolua_sessions)", task = "(__axolua_tasks)",
+    topic = "(__axolua_topics)", page = "(__axolua_pages)",
   }
   if value.kind == "choice" then return "-x -a " .. quote(table.concat(value.choices, " ")) end
   if value.kind == "dir" then return "-x -a '(__fish_complete_directories)'" end
@@ -184,14 +195,12 @@ end
 --- The script.
 ---@return string
 function fish_completion.script()
-  local models, flat, subs, names = grammar.commands(), grammar.flat(), {}, {}
-  for i, model in ipairs(models) do names[i] = model.name end
+  local models, flat, subs = grammar.commands(), grammar.flat(), {}
   for _, model in ipairs(flat) do
     if model.name:find " " then subs[#subs + 1] = quote(model.name) end
   end
   local lines = {
     HEAD, cases("__axolua_takes", flat, takers), cases("__axolua_expected", flat, expected),
-    "set -g __axolua_commands " .. table.concat(names, " "),
     "set -g __axolua_subcommands " .. table.concat(subs, " "), "complete -c axolua -f",
     "complete -c axolua -n __axolua_runs -x -a '(__axolua_command_line)'",
   }

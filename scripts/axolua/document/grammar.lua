@@ -2,16 +2,18 @@
 --- made from it, so that a new command or option is in both without more ado.
 ---
 --- What completes a value follows from its placeholder: DIR, FILE, ID (a session), TASK,
---- COMMAND (one of axolua's), or the choices that the parser knows.
+--- TOPIC
+--- and PAGE (of `axolua help`), or the choices that the parser knows.
 local commands = require "axolua.commands"
 
 local grammar = {}
 
-local KINDS = { DIR = "dir", FILE = "file", ID = "session", TASK = "task", COMMAND = "command" }
+local KINDS = { DIR = "dir", FILE = "file", ID = "session", TASK = "task", TOPIC = "topic",
+  PAGE = "page" }
 
 ---@class cli.Value what an option or an argument takes
 ---@field name string its placeholder
----@field kind "dir"|"file"|"session"|"task"|"command"|"choice"|"other"
+---@field kind "dir"|"file"|"session"|"task"|"topic"|"page"|"choice"|"other"
 ---@field choices string[]?
 
 ---@class cli.OptionModel

@@ -1,6 +1,7 @@
 --- The parts of axolua(1) that follow from the commands' parsers, in mdoc.
 local commands = require "axolua.commands"
 local grammar = require "axolua.document.grammar"
+local pages = require "axolua.document.pages"
 
 local manual = {}
 
@@ -38,6 +39,21 @@ local function word(text)
   return '"' .. text:gsub("\\", "\\e"):gsub('"', '""') .. '"'
 end
 
+
+-- ---- guides ------------------------------------------------------------------------------
+
+--- The guides, as a list.
+---@param guides doc.Guide[]
+---@return string
+function manual.guides(guides)
+  local lines = { ".Bl -tag -width Ds" }
+  for _, guide in ipairs(guides) do
+    lines[#lines + 1] = ".It Cm " .. guide.name
+    lines[#lines + 1] = manual.prose(guide.title .. ".")
+  end
+  lines[#lines + 1] = ".El"
+  return table.concat(lines, "\n")
+end
 
 -- ---- commands ----------------------------------------------------------------------------
 
@@ -154,6 +170,7 @@ function manual.render(template, version)
   local parts = {
     SYNOPSIS = manual.synopsis, COMMANDS = manual.commands, EXIT_STATUS = manual.exit_status,
     VERSION = function() return version end,
+    GUIDES = function() return manual.guides(pages.guides()) end,
   }
   return (template:gsub("@([%u_]+)@", function(name) return parts[name] and parts[name]() end))
 end

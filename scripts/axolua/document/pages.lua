@@ -72,6 +72,10 @@ local function search(dir, is_wanted)
   return #found > 0 and table.concat(found, "\n") or nil
 end
 
+--- The pages of the API reference; none where the documentation is not installed.
+---@return string[]
+function pages.api_names() return names_in(directory "api") end
+
 --- A page of the API reference, or the part about one function or one type.
 ---@param name string? "session", "axo.async", "sb:exec", "exec", "axo.Stats"; nil: the list of pages
 ---@return string? text

@@ -24,6 +24,19 @@ _axolua_tasks() {
   _wanted tasks expl task compadd -a ids
 }
 
+_axolua_topics() {
+  local -a names
+  names=(${(f)"$(_call_program topics $_axolua_program completion topics 2>/dev/null)"})
+  _wanted topics expl topic compadd -a names
+}
+
+_axolua_pages() {
+  local -a names
+  [[ ${words[CURRENT-1]} == api ]] || return 1
+  names=(${(f)"$(_call_program pages $_axolua_program completion pages 2>/dev/null)"})
+  _wanted pages expl page compadd -a names
+}
+
 _axolua_command_line() {
   words=("${(@)words[${words[(i)--]}+1,-1]}")
   (( CURRENT = ${#words} ))
@@ -66,7 +79,7 @@ end
 
 local ACTIONS = {
   dir = "_files -/", file = "_files", session = "_axolua_sessions", task = "_axolua_tasks",
-  command = "_axolua_names", other = " ",
+  topic = "_axolua_topics", page = "_axolua_pages", other = " ",
 }
 
 local function action_of(value)

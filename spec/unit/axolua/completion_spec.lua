@@ -30,7 +30,7 @@ describe("the grammar of the command line", function()
     assert.equal("dir", option_of("run", "--dir").value.kind)
     assert.equal("session", grammar.command("stop").arguments[1].kind)
     assert.equal("task", grammar.command("logs").arguments[2].kind)
-    assert.equal("command", grammar.command("help").arguments[1].kind)
+    assert.equal("topic", grammar.command("help").arguments[1].kind)
     assert.equal("choice", option_of("run", "--network").value.kind)
     assert.equal("other", option_of("run", "--memory").value.kind)
   end)
@@ -73,7 +73,10 @@ local CASES = {
   { { "run", "--netw" }, { "--network" } },
   { { "run", "--network", "" }, { "bridge", "none" } },
   { { "run", "--network", "=", "n" }, { "none" } },
-  { { "help", "por" }, { "port" } },
+  { { "help", "por" }, { "port", "portable" } },
+  { { "help", "a" }, { "attach", "audit", "administering", "agents", "audit-log", "api" } },
+  { { "help", "api", "se" }, { "session" } },
+  { { "help", "run", "s" }, {} },
   { { "completion", "b" }, { "bash" } },
   { { "stop", "" }, { "demo" } },
   { { "stop", "demo", "" }, {} },
@@ -201,7 +204,8 @@ describe("completion in fish", function()
     { "axolua run --netw", { "--network" } },
     { "axolua run --network ", { "bridge", "none" } },
     { "axolua run -w /tmp --rm --netw", { "--network" } },
-    { "axolua help por", { "port" } },
+    { "axolua help por", { "port", "portable" } },
+    { "axolua help api sess", { "session" } },
     { "axolua policy sh", { "show" } },
     { "axolua policy show --di", { "--dir" } },
     { "axolua stop ", { "demo" } },
@@ -237,5 +241,17 @@ describe("completion in fish", function()
           :format(model.name, (name:gsub("^%-+", ""):gsub("%p", "%%%0")))), model.name .. name)
       end
     end
+  end)
+end)
+
+describe("the manual page", function()
+  it("names every guide, and the API reference", function()
+    local page, count = support.run({ "scripts/man/render.lua" }).stdout, 0
+    for name in proc.must({ "ls", "scripts/guide" }):gmatch "([%w-]+)%.md\n" do
+      count = count + 1
+      assert.truthy(page:find("\n.It Cm " .. name .. "\n", 1, true), name)
+    end
+    assert.is_true(count > 15)
+    assert.matches("axolua help api", page)
   end)
 end)
