@@ -108,6 +108,11 @@ axo.policy = deferred {
   narrow = { "axosandbox.start.narrow", "apply" },
 }
 
+-- A network by names.
+axo.network = deferred {
+  words = { "axosandbox.network", "words" },
+}
+
 -- What sessions that `axo.list` told of use; for one that is open there is `sb:stats()`.
 axo.usage = deferred {
   read = { "axosandbox.session.usage", "read_all" },

@@ -60,12 +60,19 @@ here, and the callback gets the result.]],
     name = "decisions", title = "What policy files answer", types = {
       "axo.policy.SandboxDecision", "axo.policy.Limits", "axo.policy.ImageDecision",
       "axo.policy.PostCreateDecision", "axo.policy.ProvisionDecision", "axo.policy.ExecDecision",
+      "axo.policy.NamesDecision", "axo.policy.EgressDecision",
       "axo.policy.RetryDecision", "axo.policy.Changes", "axo.policy.Complaint",
     },
     about = [[
 Each policy file is a function that returns one of these tables. `sandbox.lua` returns a
 `SandboxDecision`, `image_trust.lua` an `ImageDecision`, and so on. The guide `policy-files` says
 how to write one.]],
+  },
+  {
+    name = "network", title = "axo.network: a network by names", modules = { "axo.network" },
+    types = { "axo.Denial" },
+    about = "What is refused is in `result.denied` and `task:denied()`. The guide `policy-files` "
+      .. "says how names are allowed.",
   },
   {
     name = "usage", title = "axo.usage: what sessions use", modules = { "axo.usage" },

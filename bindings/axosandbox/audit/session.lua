@@ -26,7 +26,8 @@ end
 
 local function of_start(start, record, path)
   local fields, decided = described(record, path), start.sandbox
-  fields.network, fields.env = record.network, names_of(start.asked.env)
+  fields.network = record.allow and { allow = record.allow } or record.network
+  fields.env = names_of(start.asked.env)
   fields.policy = {
     network = decided.network, limits = decided.limits, user = decided.user,
     require_resource_limits = decided.require_resource_limits,

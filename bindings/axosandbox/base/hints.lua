@@ -12,6 +12,12 @@ hints.TABLE = {
     cli = "axolua exec ID -- COMMAND uses it, axolua stop ID ends it; or choose another --id",
     mcp = "Tell the user: another program uses this session; `axolua stop` ends it.",
   },
+  no_names = {
+    lua = "start it with policy = { network = { allow = { \"api.example.com\" } } }; the list may "
+      .. "be empty",
+    cli = "start it with --allow NAME",
+    mcp = "Tell the user: `axolua mcp --allow NAME` gives a session a network by names.",
+  },
   port_and_no_network = {
     lua = "leave out the port, or network = \"none\"",
     cli = "leave out --port, or --network none",

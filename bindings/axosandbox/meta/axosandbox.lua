@@ -72,6 +72,11 @@ axo.policy = {
   narrow = require("axosandbox.start.narrow").apply,
 }
 
+---A network by names.
+axo.network = {
+  words = require("axosandbox.network").words,
+}
+
 ---What sessions that `axo.list` told of use; for one that is open there is `sb:stats()`.
 axo.usage = {
   read = require("axosandbox.session.usage").read_all,

@@ -1,6 +1,10 @@
---- What a session has of its network: ports that lead into it, and what listens there.
+--- What a session has of its network: ports that lead into it, what listens there, and what it
+--- reaches by names.
+local allow = require "axosandbox.policy.allow"
 local await = require "axosandbox.base.await"
+local errors = require "axosandbox.base.errors"
 local forward = require "axosandbox.network.forward"
+local hints = require "axosandbox.base.hints"
 local listening = require "axosandbox.network.listening"
 
 local methods = {}
@@ -57,9 +61,66 @@ function Sandbox:on_listen(fn)
   return listening.on_listen(self.way, fn)
 end
 
+-- ---- a network by names ----------------------------------------------------------------------
+
+local function of_record(record)
+  return record.allow and table.move(record.allow, 1, #record.allow, 1, {})
+end
+
+--- The names and addresses that a session with a network by names reaches, in the one form that
+--- each entry of `allow` has; nil of any other.
+---
+---     print(table.concat(sb:allowed() or {}, " "))
+---@return string[]?
+function Sandbox:allowed()
+  local network = self.way.network
+  return network and network:allowed() or of_record(self.record)
+end
+
+local function no_names(self)
+  local mode = self:network() or "another"
+  return errors.new {
+    code = "INVALID", op = "allow",
+    message = mode == "names" and "the network of this session is not served"
+      or ("this session's network is %s, to which no names can be added"):format(mode),
+    hint = hints.TABLE.no_names.lua,
+  }
+end
+
+--- Adds a name to what a session with a network by names reaches, for as long as the session lives,
+--- if policy's egress.lua agrees. A mistaken entry raises.
+---
+--- Codes: "POLICY", "INVALID" (a session without a network by names), "STOPPED", "IO".
+---
+---     print(sb:allow "api.example.com")
+---@param entry string as in `network = { allow = { ... } }`
+---@param callback fun(err: axo.Error?, ok: true?)?
+---@return true? ok, axo.Error? err
+function Sandbox:allow(entry, callback)
+  local problem = type(entry) ~= "string" and "expected a string, got " .. type(entry)
+    or select(2, allow.parse(entry))
+  if problem then error("sandbox:allow: " .. problem, 2) end
+  return await.sequence(function()
+    if self.is_stopped then return nil, self.way:stopped_error "allow" end
+    if not self.way.network then return nil, no_names(self) end
+    self.way.network:allow(entry)
+    return true
+  end, callback)
+end
+
+--- The connections of a session with a network by names that there are just now, the oldest first;
+--- only the process that serves them knows them.
+---
+---     for _, it in ipairs(sb:connections()) do print(it.name, it.port, it.state, it.seconds) end
+---@return { name: string, port: integer, state: string, address: string?, seconds: number, sent: integer, received: integer, command: string[]?, work: string? }[]
+function Sandbox:connections()
+  return self.way.network and self.way.network:connections() or {}
+end
+
 --- Ends what the network of a way has open on this host.
 ---@param way axo.Way
 function methods.close(way)
+  if way.network then way.network:close() end
   forward.close_all(way)
   listening.close(way)
 end

@@ -150,6 +150,9 @@ function allow.parse(text)
     return mistake(text, "is an IPv6 address, which stands in brackets", "[fd00::/8]:5432")
   end
   local host, port_text, is_bracketed = split(text)
+  if is_bracketed and port_text and port_text:sub(1, 1) == "/" then
+    return mistake(text, "has the bits of its block outside the brackets", "[fd00::/8]:5432")
+  end
   local port = port_text and port_of(port_text)
   if port_text and not port then
     return mistake(text, "has no port after its colon: a number from 1 to 65535",

@@ -257,12 +257,13 @@ function Sandbox:container() return self.record.container end
 ---@return string
 function Sandbox:image() return self.record.image end
 
---- Its network: "bridge" (outgoing connections work) or "none"; nil of a container that was
---- attached to.
+--- Its network: "bridge" (outgoing connections work), "none", or "names": what `sb:allowed()` lists,
+--- as policy decides on each. nil of a container that was attached to.
 ---
 ---     print(sb:network())  --> none
----@return "bridge"|"none"|nil
+---@return "bridge"|"none"|"names"|nil
 function Sandbox:network()
+  if self.record.allow then return "names" end
   local mode = self.record.network or self.record.network_mode
   return mode and (mode == "none" and "none" or "bridge") or nil
 end

@@ -5,6 +5,7 @@ local errors = require "axosandbox.base.errors"
 local guest = require "axosandbox.way.native.guest"
 local limits = require "axosandbox.policy.limits"
 local native = require "axosandbox.way.native"
+local names_files = require "axosandbox.network.names.files"
 local naming = require "axosandbox.base.naming"
 local place = require "axosandbox.host.place"
 local root = require "axosandbox.way.root"
@@ -60,6 +61,7 @@ function known.record(client, set, session, container, at)
     limits = limits.verify(session.limits, container.pid, container.id, container.mounts),
     given_back = session.given_back, asked_limits = session.limits,
     asked_image = session.image, network_mode = container.network,
+    allow = (names_files.recall(runtime_dir, session.instance) or {}).allow,
     mounted = container.pid and root.known(session.dir, session.root),
     ports = container.ports, warnings = {}, timeouts = {}, runtime_dir = runtime_dir, place = at,
     client = client:for_session(session), policy = set, exec = set:fields().exec or {},
@@ -75,6 +77,7 @@ end
 function known.leave(record)
   local way, lock = record.entered, record.lock
   record.entered, record.lock = nil, nil
+  if way and way.network then way.network:close() end
   if way then way:close(nil, function() end) end
   secrets.forget(record)
   session_lock.release(lock, record.place)

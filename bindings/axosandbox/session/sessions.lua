@@ -13,6 +13,7 @@ local leftovers = require "axosandbox.session.leftovers"
 local limits = require "axosandbox.policy.limits"
 local log = require "axosandbox.base.log"
 local login = require "axosandbox.host.login"
+local network = require "axosandbox.network"
 local native = require "axosandbox.way.native"
 local naming = require "axosandbox.base.naming"
 local options = require "axosandbox.base.options"
@@ -33,6 +34,13 @@ local must = errors.must
 
 local OPEN_SHAPE = { policy = "table" }
 
+-- What a container has of the network is decided when it is started.
+local function check_network(opts, where, level)
+  if type(opts.policy) ~= "table" or type(opts.policy.network) ~= "table" then return end
+  error(where .. ": the names that a session reaches are chosen by axo.start; sb:allow adds to "
+    .. "those of one that has such a network", level + 1)
+end
+
 -- The best way into a record's container, in a coroutine. The portable one serves where no
 -- guest answers, which is said once.
 ---@param record axo.Record
@@ -49,12 +57,20 @@ local function way_into(record)
   return fallback
 end
 
+-- A session that runs is not lost for its network: what it reaches is nothing, then.
+local function open_network(record, way)
+  if way.network or record.kind == "attached" or not record.allow then return end
+  local _, err = network.open(way, { confirm = record.confirm })
+  if err then way:warn("the session has no network: " .. tostring(err)) end
+end
+
 --- A record as the session object that people hold.
 ---@param record axo.Record
 ---@return axo.Sandbox
 function sessions.session(record)
   local way = way_into(record)
   if record.kind == "attached" then root.settle(way) end
+  open_network(record, way)
   return sandbox.new(record, way)
 end
 
@@ -260,6 +276,7 @@ function sessions.open(id, opts, callback)
   local info = type(id) == "table" and id or nil
   check_id(info and info.id or id, "axosandbox.open", 2)
   opts, callback = options.arguments(OPEN_SHAPE, opts, callback, "axosandbox.open")
+  check_network(opts, "axosandbox.open", 2)
   local set, set_error = policy.checked(opts.policy, 2)
   return as_session(set, set_error, function(client)
     if info then return take_listed(client, set, info) end
@@ -347,6 +364,7 @@ function sessions.attach(container, dir, opts, callback)
     or (type(dir) ~= "string" or dir:sub(1, 1) ~= "/") and "the directory must be an absolute path"
   if problem then error("axosandbox.attach: " .. problem, 2) end
   opts, callback = options.arguments(OPEN_SHAPE, opts, callback, "axosandbox.attach")
+  check_network(opts, "axosandbox.attach", 2)
   local set, set_error = policy.checked(opts.policy, 2)
   return as_session(set, set_error, function(client)
     return attach_record(client, set, container, naming.tidy_path(dir))

@@ -1,47 +1,20 @@
 --- Asks whoever started a session, where policy says that somebody must be asked.
 local audit = require "axosandbox.audit"
+local ask = require "axosandbox.policy.confirm"
 local await = require "axosandbox.base.await"
 
 local confirm = {}
 
--- Seconds; then the answer is no.
-local PATIENCE = 300
-
 ---@class axo.Question
----@field op string "post_create", or the event of a devcontainer.json
----@field commands string[] what would run
+---@field op string "post_create", the event of a devcontainer.json, or "network"
+---@field commands string[] what would run; none of "network"
+---@field name string? of "network": what is reached for
+---@field port integer?
 ---@field id string of the session
 ---@field dir string
 
-local function take_back(stop)
-  if type(stop) == "function" then await.protect(stop) end
-end
-
 local function wait_for_answer(asker, question, done)
-  local stop, over, forget_deadline
-  local function finish(agreed, why)
-    if over then return end
-    over = true
-    forget_deadline()
-    done(nil, { agreed = agreed, why = why })
-  end
-  local function give_up(why)
-    if over then return end
-    take_back(stop)
-    finish(false, why)
-  end
-  forget_deadline = await.after(PATIENCE, function()
-    give_up(("nobody answered in %d s"):format(PATIENCE))
-  end)
-  asker.current = { cancel = function() give_up "the start was cancelled" end }
-  local called = await.protect(function()
-    stop = asker.asked.confirm(question, function(agreed)
-      finish(agreed == true, "the answer was no")
-    end)
-  end)
-  if not called then finish(false, "asking failed") end
-  -- Cancelled before it had returned.
-  if asker.cancelled then take_back(stop) end
+  ask.put(asker.asked.confirm, question, done, function(handle) asker.current = handle end)
   return true
 end
 

@@ -15,6 +15,9 @@ local under_way = require "axosandbox.start.under_way"
 local learnt = require "axosandbox.start.learnt"
 local leftovers = require "axosandbox.session.leftovers"
 local launch = require "axosandbox.start.launch"
+local names_files = require "axosandbox.network.names.files"
+local native = require "axosandbox.way.native"
+local network = require "axosandbox.network"
 local lists = require "axosandbox.network.names.lists"
 local narrow = require "axosandbox.start.narrow"
 local own_files = require "axosandbox.host.own_files"
@@ -270,6 +273,7 @@ local function record_of(start)
     image = start.plan.base_image or start.plan.image,
     network = start.plan.network,
     allow = start.plan.allow,
+    confirm = start.asked.confirm,
     ports = start.ports,
     publish_address = start.plan.publish_address,
     extra_mounts = start.plan.extra_mounts,
@@ -313,6 +317,20 @@ local function prepare(start)
   make_plan(start)
 end
 
+-- Before anything runs in it: a session that could not reach what it was given is none.
+local function open_network(start, record)
+  if not start.plan.allow then return end
+  local ok, problem = names_files.keep(start.dir, record.instance,
+    { allow = start.plan.allow, fixed = start.has_fixed_names or nil })
+  if not ok then
+    errors.raise { code = "IO", op = "start",
+      message = "the session's list of names cannot be written: " .. tostring(problem) }
+  end
+  start.entered = must(native.connect(record))
+  record.entered = start.entered
+  must(network.open(start.entered, { confirm = record.confirm }))
+end
+
 local function start_anew(start)
   resolve_secrets(start)
   make_directory(start)
@@ -323,6 +341,7 @@ local function start_anew(start)
   provision.apply(start, run)
   local record = record_of(start)
   must(secrets.keep(record))
+  open_network(start, record)
   provision.post_create(start, record)
   start:check_cancelled()
   must(session_lock.share(start.lock, start.id))
@@ -348,6 +367,7 @@ local function join(start, record)
   resolve_secrets(start)
   start:check_cancelled()
   reuse.apply(start, record)
+  record.confirm = start.asked.confirm
   return record
 end
 
@@ -360,6 +380,10 @@ end
 
 -- A container that this start did not make, and its files, are left alone.
 local function abandon(start)
+  if start.entered then
+    if start.entered.network then start.entered.network:close() end
+    start.entered:close(nil, function() end)
+  end
   if start.container then
     local ok, err = leftovers.remove(start.client, start.container.id)
     if not ok then start:warn("a failed start left a container: " .. tostring(err)) end
@@ -472,6 +496,8 @@ end
 ---@field link_dir string? where its guest looks for our socket
 ---@field no_link any? why there is no such directory, though it has a guest
 ---@field dir string
+---@field allow string[]? what a session with a network by names reaches
+---@field confirm function? that of its start
 ---@field image string
 ---@field ports integer[] published
 ---@field publish_address string? where they are published

@@ -1,5 +1,6 @@
 --- What a start with `reuse` makes of the session that runs already: whether it is the same, what
 --- the start brings to it, and what it has less of than was asked for.
+local allow = require "axosandbox.policy.allow"
 local errors = require "axosandbox.base.errors"
 local hints = require "axosandbox.base.hints"
 local image = require "axosandbox.podman.image"
@@ -27,6 +28,11 @@ end
 -- What a running session has more of than this start would give it: never silently weaker.
 local function excess(record, start)
   if start.plan.network == "none" and record.network_mode ~= "none" then return "a network" end
+  if record.allow and not start.plan.allow and start.plan.network == "none" then
+    return "a network by names"
+  end
+  local more = record.allow and start.plan.allow and allow.beyond(record.allow, start.plan.allow)
+  if more and more[1] then return "a network that reaches " .. table.concat(more, ", ") end
   local address = record.publish_address
   if address and record.ports[1] and address ~= start.plan.publish_address
     and not is_loopback(address) then
@@ -122,11 +128,20 @@ local function add_not_applied(list, record, start)
   if start.set:fields().shm_size then list[#list + 1] = "its /dev/shm keeps its size" end
 end
 
+local function add_missing_names(list, record, start)
+  if not start.plan.allow then return end
+  local missing = allow.beyond(start.plan.allow, record.allow or {})
+  if missing[1] then
+    list[#list + 1] = ("it does not reach %s"):format(table.concat(missing, ", "))
+  end
+end
+
 local function lacks(record, start)
   local list = { unpublished(record, start) }
   if start.set:fields().network == "bridge" and record.network_mode == "none" then
-    list[#list + 1] = "it has no network"
+    list[#list + 1] = record.allow and "it has a network by names" or "it has no network"
   end
+  add_missing_names(list, record, start)
   if not record.given_back then
     list[#list + 1] = "an older version started it, without the profile of system calls"
   end

@@ -49,6 +49,7 @@ local MAX_WARNINGS = 100
 ---@field base string? the real path of the directory that a session of `axo.attach` is confined to
 ---@field is_open boolean false once the session was stopped or let go of: nothing begins any more
 ---@field memory axo.OomWatch
+---@field network axo.Network? of a session with names: what it reaches, and was refused
 ---@field works table<string, axo.Work> the tasks and terminals that this process looks after, by id
 ---@field exec fun(self: axo.Way, spec: axo.ExecSpec, done: fun(err: axo.Error?, result: axo.Result?)): axo.Exec?, axo.Error? a command in the foreground: over once nothing of what was to be ended runs
 ---@field begin fun(self: axo.Way, kind: "task"|"terminal", spec: axo.WorkSpec, done: fun(err: axo.Error?, work: axo.Work?)): true?, axo.Error? what `start` begins

@@ -18,6 +18,7 @@ local result = {}
 ---@field stderr_total integer
 ---@field left_running integer? processes that it started and that run on after it, until they or the session end. nil: not known
 ---@field left_output "dropped"|"closed"|nil what becomes of what those write: it is dropped; or, on the portable path, it is closed, and one that writes to it is ended by that. nil: none is left
+---@field denied axo.Denial[]? what of the network was refused to it; nil: nothing was, or it is not known
 ---@field oom_killed "limit"|"host"|nil while it ran, the kernel killed something in the session for want of memory: its limit was met, or the host had none left. When its signal is KILL or its code 137, that was most likely the command itself. nil: nothing was, or it cannot be told, or it ended well (then nobody looks)
 ---@field duration number seconds
 local Result = {}

@@ -94,6 +94,13 @@ function Work:is_running()
   return self:status().state == "running"
 end
 
+--- What of the network was refused to it, as far as this process served that.
+---@return axo.Denial[]
+function Work:denied()
+  local network = self.way.network
+  return network and network:denied(self.id) or {}
+end
+
 --- `running`, `exited (N)`, `killed (SIGNAL)` or `failed: reason`; behind the second and the third
 --- `, memory ran out`, or `, memory ran out meanwhile`.
 ---@return string

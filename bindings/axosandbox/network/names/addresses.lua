@@ -51,7 +51,7 @@ local function rewrite(self)
   if not fd then return nil, problem end
   local text = table.concat(self.names, "\n") .. (self.names[1] and "\n" or "")
   local written
-  written, problem = uv.fs_write(fd, text, 0)
+  written, problem = uv.fs_write(fd, text, -1)
   self.fd = fd
   return written == #text or nil, problem
 end

@@ -34,7 +34,6 @@ local SPECIAL = list {
 }
 
 local PUBLIC_IPV6 = assert(address.block "2000::/3")
-local ALL_IPV6 = assert(address.block "::/0")
 
 local function own()
   local found = {}
@@ -55,7 +54,9 @@ function blocks.kind(bytes)
   for _, it in ipairs(SPECIAL) do
     if address.is_in(it.block, bytes) then return it.word, it.block end
   end
-  if #bytes == 16 and not address.is_in(PUBLIC_IPV6, bytes) then return "not public", ALL_IPV6 end
+  if #bytes == 16 and not address.is_in(PUBLIC_IPV6, bytes) then
+    return "not public", address.block(address.format(bytes) .. "/8")
+  end
   if own()[bytes] then
     return "this machine's own", { bytes = bytes, bits = #bytes * 8 }
   end

@@ -27,6 +27,15 @@ function Task:status()
   return self.work:describe()
 end
 
+--- What of the network was refused to it, as far as this process served the session's network: at
+--- most 64, each once for a name and port.
+---
+---     for _, it in ipairs(task:denied()) do print(axo.network.words(it)) end
+---@return axo.Denial[]
+function Task:denied()
+  return self.work:denied()
+end
+
 --- The same in parts.
 ---
 ---     print(task:state().state)  --> running

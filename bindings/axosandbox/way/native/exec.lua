@@ -38,11 +38,12 @@ end
 
 -- What a guest reports becomes the result: it knows a signal from an exit code.
 local function verdict(self, raw)
+  local denied = self.work_id and self.way.network:ended(self.work_id)
   local failure = self.callback_error and self:callback_failure()
   if failure then return failure end
   if not self.way.is_open then return self.way:stopped_error "exec" end
   if raw.failure then return faults.of(raw.failure, self.way, "exec", self.spec.argv[1]) end
-  raw.drain_cut = nil
+  raw.drain_cut, raw.denied = nil, denied
   raw.left_output = (raw.left_running or 0) > 0 and "dropped" or nil
   if raw.code == -1 then raw.code = nil end
   if raw.signal then raw.code = signals.code_of(raw.signal) end
@@ -63,6 +64,10 @@ local function begin(self, done)
   end)
   if not process then return nil, faults.of(err, way) end
   self.process = process
+  if way.network then
+    self.work_id = process:work_id()
+    way.network:began(self.work_id, spec.argv)
+  end
   if self.next_input then self:feed() end
   return self
 end

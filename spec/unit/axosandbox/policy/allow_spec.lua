@@ -48,6 +48,7 @@ describe("an entry of allow", function()
       ["a.example:65536"] = { "no port", "db.example.com:5432" },
       ["a.example:https"] = { "no port", "db.example.com:5432" },
       ["fd00::1"] = { "stands in brackets", "[fd00::/8]:5432" },
+      ["[fd00::]/8"] = { "outside the brackets", "[fd00::/8]:5432" },
       ["10.0.0.0/33"] = { "no address", "10.1.0.0/16:5432" },
       ["[fd00::g]"] = { "no address", "10.1.0.0/16:5432" },
       ["10.1"] = { "neither a name nor an address", "10.1.0.5:5432" },

@@ -1,0 +1,77 @@
+--- Which command, task or terminal a socket in the container belongs to. Asked only for what is
+--- refused, where policy wants to know, and for the audit log; a bounded number at a time.
+local await = require "axosandbox.base.await"
+
+local owners = {}
+
+local MOST_AT_ONCE = 128
+-- Seconds; the guest reads a few directories.
+local DEADLINE = 2
+
+---@class axo.Owners
+local Owners = {}
+Owners.__index = Owners
+
+---@param way axo.NativeWay
+---@param diag any? core.net.diag of the container's network
+---@return axo.Owners
+function owners.new(way, diag)
+  return setmetatable({ way = way, diag = diag, commands = {}, at_once = 0 }, Owners)
+end
+
+--- A command has begun.
+---@param id integer of process:work_id()
+---@param argv string[]
+function Owners:began(id, argv) self.commands[id] = argv end
+
+---@param id integer
+function Owners:ended(id) self.commands[id] = nil end
+
+--- The key of a command.
+---@param id integer
+---@return string
+function owners.key(id) return ("exec %d"):format(id) end
+
+local function work_of(self, owner)
+  if owner and owner.name then
+    local work = self.way.works[owner.name]
+    return {
+      key = owner.name, name = owner.name, argv = work and work.argv,
+      kind = work and work.kind or owner.name:find "^p" and "terminal" or "task",
+    }
+  end
+  local argv = owner and owner.id and self.commands[owner.id]
+  return argv and { key = owners.key(owner.id), kind = "exec", argv = argv } or nil
+end
+
+local function inode_of(self, protocol, own, peer)
+  if not self.diag or self.at_once >= MOST_AT_ONCE then return nil end
+  local found = self.diag:find(protocol, own, peer)
+  return found and found.inode ~= 0 and found.inode or nil
+end
+
+--- Finds the work whose socket it is.
+---@param protocol "tcp"|"udp"
+---@param own { [1]: string, [2]: integer } its own end, as the container sees it
+---@param peer { [1]: string, [2]: integer }
+---@param done fun(work: axo.NetworkWork?) once; now where nothing can be found
+function Owners:find(protocol, own, peer, done)
+  local inode = inode_of(self, protocol, own, peer)
+  if not inode then return done(nil) end
+  local is_over, forget = false, nil
+  local function finish(owner)
+    if is_over then return end
+    is_over = true
+    self.at_once = self.at_once - 1
+    if forget then forget() end
+    done(work_of(self, owner))
+  end
+  self.at_once = self.at_once + 1
+  forget = await.after(DEADLINE, function() finish(nil) end)
+  local begun = self.way.link:owner(inode, function(err, owner)
+    finish(not err and owner or nil)
+  end)
+  if not begun then finish(nil) end
+end
+
+return owners

@@ -1,0 +1,182 @@
+-- @runs native-root native-user
+-- A session with a network by names: what it reaches, what it does not, and what is told of that.
+local axo = require "axosandbox"
+local e2e = require "spec.support.e2e"
+local uv = require "luv"
+
+local REPLY = "HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nhello\n"
+
+-- A server of the test's own on this machine's loopback. It answers whatever is asked.
+local function serve()
+  local server = uv.new_tcp()
+  assert(server:bind("127.0.0.1", 0))
+  local self = { handle = server, port = server:getsockname().port, count = 0, open = {} }
+  assert(server:listen(256, function()
+    local client = uv.new_tcp()
+    server:accept(client)
+    self.count = self.count + 1
+    self.open[client] = true
+    client:read_start(function(err, bytes)
+      if not err and bytes then return client:write(REPLY, function() client:shutdown() end) end
+      self.open[client] = nil
+      client:close()
+    end)
+  end))
+  function self.close()
+    for client in pairs(self.open) do client:close() end
+    server:close()
+    uv.run "nowait"
+  end
+  return self
+end
+
+describe("a network by names", function()
+  e2e.housekeeping(_ENV)
+
+  local server, sb, events
+
+  local function egress(request, default)
+    if request.name == "ok.example" or request.name:find "%.wild%.example$" then
+      local verdict = default(request)
+      if verdict.allow then verdict.dial = ("127.0.0.1:%d"):format(server.port) end
+      return verdict
+    end
+    if request.name == "lo.example" then return { allow = true, dial = "127.0.0.1:1" } end
+    return default(request)
+  end
+
+  setup(function()
+    server = serve()
+    axo.set_audit(function(event) events[#events + 1] = event end)
+    events = {}
+    sb = e2e.start { policy = { egress = egress, network = { allow = {
+      "ok.example", "OK.example:2222", "*.wild.example:80", "lo.example",
+      "localtest.example", "203.0.113.7:81",
+    } } } }
+  end)
+
+  teardown(function()
+    assert(sb:stop())
+    axo.set_audit(nil)
+    server.close()
+  end)
+
+  local function sh(command) return assert(sb:exec({ "sh", "-c", command }, { timeout = 30 })) end
+  local function get(name, port)
+    return sh(("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc %s %d"):format(name, port))
+  end
+
+  local function network_events(name)
+    local found = {}
+    for _, it in ipairs(events) do
+      if it.event == "network" and it.name == name then found[#found + 1] = it end
+    end
+    return found
+  end
+
+  it("is told as such", function()
+    assert.equal("names", sb:network())
+    assert.same({ "ok.example", "ok.example:2222", "*.wild.example:80", "lo.example",
+      "localtest.example", "203.0.113.7:81" }, sb:allowed())
+  end)
+
+  it("reaches what is listed, on the ports that are listed", function()
+    for _, it in ipairs { { "ok.example", 80 }, { "ok.example", 2222 }, { "OK.EXAMPLE", 80 },
+      { "a.wild.example", 80 }, { "a.b.wild.example", 80 } } do
+      local r = get(it[1], it[2])
+      assert.matches("hello\n$", r.stdout, it[1] .. r.stderr)
+      assert.is_nil(r.denied)
+    end
+  end)
+
+  it("knows a name by one address of its own, and has none of IPv6", function()
+    local first, again = sh "nslookup -type=a ok.example", sh "nslookup -type=a ok.example"
+    assert.equal(0, first.code)
+    assert.equal(first.stdout, again.stdout)
+    assert.matches("Address: 198%.18%.%d+%.%d+", first.stdout)
+    assert.equal(0, sh("nslookup -type=aaaa ok.example").code)
+    assert.is_nil(sh("nslookup -type=aaaa ok.example").stdout:find "Address: .*:.*:")
+  end)
+
+  it("refuses a name that is not listed, at once", function()
+    local before = server.count
+    local r = get("evil.example", 80)
+    assert.not_equal(0, r.code)
+    assert.equal("", r.stdout)
+    assert.equal(1, #r.denied)
+    assert.equal("evil.example", r.denied[1].name)
+    assert.is_nil(r.denied[1].port)
+    assert.matches("names_spec.lua:%d+$", r.denied[1].by)
+    assert.matches("not among the names", r.denied[1].reason)
+    local words = axo.network.words(r.denied[1])
+    assert.matches("evil.example was refused by .*names_spec.lua:%d+", words)
+    assert.matches("--allow evil.example", words, 1, true)
+    assert.equal(before, server.count)
+    local event = network_events("evil.example")[1]
+    assert.equal("refused", event.verdict)
+    assert.same({ "sh", "-c" }, { event.command[1], event.command[2] })
+  end)
+
+  it("refuses another port, another label, and the name above a wildcard", function()
+    local r = get("ok.example", 8080)
+    assert.equal("", r.stdout)
+    assert.same({ name = "ok.example", port = 8080 },
+      { name = r.denied[1].name, port = r.denied[1].port })
+    for _, name in ipairs { "wild.example", "awild.example", "ok.example.evil.example" } do
+      assert.equal(name, get(name, 80).denied[1].name)
+    end
+  end)
+
+  it("refuses addresses that are dialled directly", function()
+    for _, to in ipairs { "1.1.1.1", "169.254.169.254", "10.0.0.1", "192.168.1.1", "203.0.113.7",
+      "198.18.200.200" } do
+      local r = get(to, 80)
+      assert.equal("", r.stdout)
+      assert.same({ name = to, port = 80 }, { name = r.denied[1].name, port = r.denied[1].port })
+    end
+    -- Whatever name server is asked, it is ours.
+    assert.matches("198%.18%.", sh("nslookup -type=a ok.example 1.1.1.1").stdout)
+    assert.not_equal(0, sh("nslookup -type=a evil.example 8.8.8.8").code)
+  end)
+
+  it("has no way out but TCP by IPv4", function()
+    assert.not_equal(0, sh("echo x | nc -w 1 2606:4700:4700::1111 443").code)
+    local before = server.count
+    sh(("echo x | nc -u -w 1 1.1.1.1 %d"):format(server.port))
+    assert.equal(before, server.count)
+    assert.not_equal(0, sh("ip route add default dev lo").code)
+    assert.not_equal(0, sh("ip link set lo down").code)
+    -- Nor does its own loopback lead here.
+    assert.not_equal(0, get("127.0.0.1", server.port).code)
+  end)
+
+  it("tells what was refused to a task and to a terminal", function()
+    local task = assert(sb:spawn_background "nc task.evil.example 80; sleep 60")
+    e2e.eventually(function() return #task:denied() > 0 end)
+    assert.equal("task.evil.example", task:denied()[1].name)
+    assert(task:stop())
+    local term = assert(sb:spawn_pty { "nc", "term.evil.example", "80" })
+    assert(term:wait(30))
+    assert.equal("term.evil.example", term:denied()[1].name)
+    assert.equal(term.id, network_events("term.evil.example")[1].work)
+  end)
+
+  it("has each connection in the audit log, with what was passed on", function()
+    events = {}
+    assert.matches("hello", get("ok.example", 80).stdout)
+    e2e.eventually(function() return #network_events "ok.example" > 0 end)
+    local event = network_events("ok.example")[1]
+    assert.same({ "allowed", 80, "127.0.0.1", #REPLY, 18 },
+      { event.verdict, event.port, event.address, event.received, event.sent })
+    assert.is_number(event.duration)
+    assert.matches("names_spec.lua:%d+$", event.by)
+  end)
+
+  it("gets a name more, if egress.lua agrees", function()
+    assert.not_equal(0, sh("nslookup -type=a later.example").code)
+    assert(sb:allow "Later.example:80")
+    assert.equal(0, sh("nslookup -type=a later.example").code)
+    assert.equal("later.example:80", sb:allowed()[#sb:allowed()])
+    assert.has_error(function() sb:allow "https://later.example" end)
+  end)
+end)
