@@ -146,8 +146,13 @@ local function with_pull(request)
   local plan = request.plan
   local may_pull = plan.pull ~= "never" and not plan.pulled and times_tried(request, "pull") == 0
   if request.subclass == "NOT_LOCAL" and may_pull then return try { pull = true } end
-  return with_fallback(request) or give_up(("get the image with `podman pull %s`, or name another")
-    :format(plan.image or "IMAGE"))
+  local image = plan.image or "IMAGE"
+  local get = ("get the image with `podman pull %s`"):format(image)
+  -- No registry has that name.
+  if image:find "^localhost/" then
+    get = ("make the image: `podman build -t %s`, or `axolua image make`"):format(image)
+  end
+  return with_fallback(request) or give_up(get .. ", or name another")
 end
 
 local function with_registry(request)
@@ -218,6 +223,8 @@ local function of_runtime(request)
       .. "outer one --security-opt unmask=ALL, or run on the host")
   elseif subclass == "EXEC_FORMAT" then
     return give_up "the image is for another processor: choose one for this machine"
+  elseif subclass == "NO_SUCH_USER" then
+    return give_up "name a user that the image has (/etc/passwd, /etc/group in it), or UID:GID"
   end
   return give_up "the image cannot run what it is told to; try another image"
 end

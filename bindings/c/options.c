@@ -100,10 +100,20 @@ static laxo_bytes_t read_bytes(laxo_reader_t *reader, int index, const place_t *
   return bytes;
 }
 
+static void reject_nul(laxo_reader_t *reader, const place_t *where) {
+  if (reader->err.code != 0)
+    return;
+  reject(reader, where, "holds a NUL byte, where the kernel takes texts to end");
+  snprintf(
+      reader->err.hint, sizeof reader->err.hint,
+      "no argument, path or variable can hold one: pass such bytes on stdin, or in a "
+      "file");
+}
+
 static const char *read_string(laxo_reader_t *reader, int index, const place_t *where) {
   laxo_bytes_t bytes = read_bytes(reader, index, where);
   if (strlen(bytes.data) != bytes.len)
-    reject(reader, where, "holds a NUL byte");
+    reject_nul(reader, where);
   return bytes.data;
 }
 

@@ -46,6 +46,7 @@ describe("a command", function()
     assert.is_nil(code)
     assert.equal("NOT_FOUND", err)
     assert.matches("no%-such%-command%-at%-all", tostring(object))
+    assert.matches("install it there", object.hint)
   end)
 
   it("that may not be executed is an error of its own kind, not exit code 126", function()
@@ -67,6 +68,7 @@ describe("a command", function()
       local _, problem = sb:exec({ "true" }, opts)
       assert.matches(opts.cwd and "directory " .. missing .. " cannot be entered: "
         or "in the container: nobody-of-that-name", problem.message, 1, true)
+      assert.matches(opts.cwd and "create it" or "/etc/passwd", problem.hint, 1, true)
     end
   end)
 

@@ -282,8 +282,10 @@ describe("the mistakes of a caller of core.spawn", function()
       assert.is_nil(p)
       assert.equal("EINVAL", err.code)
       assert.matches(pattern, err.message)
+      return err
     end
-    refused("argv%[2%] holds a NUL byte", { "ls", "a\0b" }, {}, nop)
+    assert.matches("on stdin, or in a file",
+      refused("argv%[2%] holds a NUL byte", { "ls", "a\0b" }, {}, nop).hint)
     refused("cwd holds a NUL byte", { "ls" }, { cwd = "/\0" }, nop)
     refused("env%[1%] holds a NUL byte", { "ls" }, { env = { "A=\0" } }, nop)
     refused("timeout must not be negative", { "ls" }, { timeout = -1 }, nop)

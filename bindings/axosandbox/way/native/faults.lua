@@ -15,6 +15,23 @@ local HINTS = {
   KILL = hints.TABLE.stop_session.lua,
 }
 
+-- Of what was to be begun, in the words of core/podman/podman_judge.c.
+local BEGIN_HINTS = {
+  NOT_FOUND = "install it there, or check its spelling and the PATH inside",
+  NOT_EXECUTABLE = "make it executable (chmod +x), or run it with its interpreter",
+  NO_USER = "name a user of the container's /etc/passwd, or give UID:GID",
+  NO_DIRECTORY = "create it in the container, or choose another",
+  E2BIG = "pass long data on stdin, or in a file",
+}
+
+local SCRIPT = "check its spelling, and of a script the program that its first line names"
+
+local function hint_of(raw, code, what)
+  local is_begin = raw.stage == STAGE.EXEC or raw.stage == STAGE.USER or raw.stage == STAGE.CWD
+  if is_begin and code == "NOT_FOUND" and what and what:find("/", 1, true) then return SCRIPT end
+  return is_begin and (BEGIN_HINTS[raw.code] or BEGIN_HINTS[code]) or HINTS[code] or raw.hint
+end
+
 local function of_exec(code)
   return code == "ENOENT" and "NOT_FOUND" or "NOT_EXECUTABLE"
 end
@@ -58,7 +75,7 @@ function faults.of(raw, way, op, what)
   local message = raw.message
   if what then message = what .. ": " .. message:gsub("^[^:]+: ", "") end
   return errors.new {
-    code = code, op = op or "exec", message = message, hint = HINTS[code] or raw.hint,
+    code = code, op = op or "exec", message = message, hint = hint_of(raw, code, what),
     errno = raw.code,
   }
 end

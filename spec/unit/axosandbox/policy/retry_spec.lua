@@ -225,6 +225,12 @@ describe("after a failed start", function()
       { port = 8080, subclass = "PRIVILEGED" })))
   end)
 
+  it("a user that the image lacks, and an image that no registry has, are told as such", function()
+    assert.matches("/etc/passwd", hint_of("OCI_RUNTIME", { subclass = "NO_SUCH_USER" }))
+    assert.matches("podman build %-t localhost/mine:1", hint_of("IMAGE_NOT_FOUND",
+      { plan = plan { image = "localhost/mine:1", fallback = "localhost/mine:1" } }))
+  end)
+
   it("a port that a session holds is told with its name", function()
     local holders = { { port = 3000, session = "web" } }
     assert.matches("port 3000 is not published: the session web holds it %(axolua stop web",
