@@ -118,6 +118,7 @@ axo.usage = deferred {
   read = { "axosandbox.session.usage", "read_all" },
   cpus = { "axosandbox.session.usage", "cpus" },
   listeners = { "axosandbox.podman.ports", "reach" },
+  forwards = { "axosandbox.network.forward_notes", "of" },
 }
 
 -- This machine and this user.

@@ -2,6 +2,7 @@
 local e2e = require "spec.support.e2e"
 local net = require "spec.support.net"
 local sockets = require "spec.support.sockets"
+local support = require "spec.support.cli"
 
 -- Everything here is of one session, which has no network; its servers listen on loopback only.
 describe("a forward", function()
@@ -150,6 +151,7 @@ describe("a forward", function()
     local list = assert(sb:listening())
     assert.same({ 3020, 3021 }, { list[1].port, list[2].port })
     assert.equal("127.0.0.1", list[1].address)
+    assert.same({ first.id, second.id }, { list[1].task, list[2].task })
     first:stop()
     e2e.eventually(function() return is_told(3020, false) end, "the end of it")
     subscription:close()
@@ -171,6 +173,24 @@ describe("a forward", function()
     e2e.eventually(function() return told >= 1000 end, "to be told of them")
     subscription:close()
     for _, task in ipairs(tasks) do task:stop() end
+  end)
+
+  it("is opened by axolua port, which tells of all, until ^C", function()
+    local task = serve("echo", "127.0.0.1", 3030)
+    local started = e2e.proc.start({ support.axolua(), "port", sb:id(), "3030:0", "--json" },
+      { env = e2e.proc.environment() })
+    local port = tonumber(started:wait_for '"host_port":(%d+)')
+    assert.equal("hellodone\n", (ask(port, "hello")))
+    local shown = support.run { "port", sb:id() }
+    assert.matches("3030/tcp +127.0.0.1:" .. port .. " +open\n", shown.stdout)
+    local again = support.run { "port", sb:id(), "3030:" .. port }
+    assert.equal(125, again.code)
+    assert.matches("another program holds it.*3000:0", again.stderr)
+    started:kill "sigint"
+    assert.equal(130, started:wait().code)
+    shown = support.run { "port", sb:id() }
+    assert.matches("3030/tcp +%- +listens; axolua port ID PORT forwards it\n", shown.stdout)
+    task:stop()
   end)
 
   -- ---- the end -----------------------------------------------------------------------------------

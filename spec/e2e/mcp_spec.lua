@@ -2,6 +2,7 @@
 local e2e = require "spec.support.e2e"
 local images = require "spec.support.images"
 local mcp = require "spec.support.mcp"
+local net = require "spec.support.net"
 
 describe("axolua mcp over a container", function()
   e2e.housekeeping { setup = setup, before_each = before_each, after_each = after_each,
@@ -76,6 +77,22 @@ describe("axolua mcp over a container", function()
     assert.equal(-32600, again.error.code)
     client:call("bash", { command = "touch go" })
     assert.matches("^first\n", (mcp.text(client:answer("same").result)))
+  end)
+
+  it("lets the user reach a port, where the sandbox has no network", function()
+    local words = client:call("expose_port", { port = 4321 })
+    local port = tonumber(words:match "127%.0%.0%.1:(%d+), until")
+    assert.matches("nothing listens on it yet: wait_for_port", words, 1, true)
+    client:call("bash_background",
+      { command = "echo hello > index.html; httpd -f -p 127.0.0.1:4321" })
+    client:call("wait_for_port", { port = 4321 })
+    assert.matches("hello", (net.get("127.0.0.1", port)))
+    local again = client:call("expose_port", { port = 4321 })
+    assert.matches("127%.0%.0%.1:" .. port .. ", until", again)
+    assert.is_nil(again:find "yet")
+    local refused, is_error = client:call("expose_port", { port = 4322, host_port = port })
+    assert.is_true(is_error)
+    assert.matches("another program holds it.*Leave out host_port", refused)
   end)
 
   it("tells what a command left running", function()

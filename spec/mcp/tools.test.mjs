@@ -10,9 +10,8 @@ import { cleanUp, eventually, fileAppears, find, isOurs, isThere, sandbox, textO
 const NAMES = [
   'read_file', 'write_file', 'edit_file', 'list_dir', 'grep', 'glob', 'bash', 'bash_background',
   'list_background', 'read_background', 'write_background', 'stop_background', 'wait_for_port',
-  'spawn_terminal',
-  'list_terminals', 'read_terminal', 'write_terminal', 'resize_terminal', 'kill_terminal',
-  'session_info',
+  'expose_port', 'spawn_terminal', 'list_terminals', 'read_terminal', 'write_terminal',
+  'resize_terminal', 'kill_terminal', 'session_info',
 ];
 
 const PNG = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAA'

@@ -82,6 +82,7 @@ axo.usage = {
   read = require("axosandbox.session.usage").read_all,
   cpus = require("axosandbox.session.usage").cpus,
   listeners = require("axosandbox.podman.ports").reach,
+  forwards = require("axosandbox.network.forward_notes").of,
 }
 
 ---This machine and this user.

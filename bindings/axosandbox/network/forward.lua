@@ -2,8 +2,10 @@
 --- For each connection the guest makes a socket, which this host connects to loopback in there.
 local uv = require "luv"
 local audit = require "axosandbox.audit"
+local await = require "axosandbox.base.await"
 local core = require "axosandbox.core"
 local errors = require "axosandbox.base.errors"
+local gate = require "axosandbox.base.gate"
 local hints = require "axosandbox.base.hints"
 local notes = require "axosandbox.network.forward_notes"
 local options = require "axosandbox.base.options"
@@ -143,7 +145,7 @@ function forward.open(way, opts)
   end
   local self = setmetatable({
     way = way, port = math.tointeger(opts.port), address = opts.address or "127.0.0.1",
-    connections = 0, failed = 0, sent = 0, received = 0, is_closed = false,
+    connections = 0, failed = 0, sent = 0, received = 0, is_closed = false, closed = gate.new(),
   }, Forward)
   local ok
   ok, err = listen(self, {
@@ -173,9 +175,28 @@ function Forward:close()
     connections = self.connections, failed = self.failed,
     sent = self.sent, received = self.received,
   })
+  self.closed:open()
 end
 
 Forward.__close = Forward.close
+
+--- Waits until it is closed: by `close`, or by the end of its session.
+---
+---     forward:wait(function() print "closed" end)
+---     forward:close()
+---@param callback fun(err: axo.Error?, closed: true?)?
+---@return true? closed, axo.Error?
+function Forward:wait(callback)
+  return await.call(function(done)
+    -- Its listener does not keep the loop running; who waits does.
+    local release = await.after(math.huge, function() end)
+    self.closed:on(function()
+      release()
+      await.defer(function() done(nil, true) end)
+    end)
+    return true
+  end, callback)
+end
 
 --- What has passed it: connections that came, those of them that nothing in the container took, and
 --- the bytes of those that are over, from and to the container's clients.

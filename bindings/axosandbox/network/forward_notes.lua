@@ -38,6 +38,15 @@ local function is_left(path)
   return lock ~= nil
 end
 
+--- The forwards that hosts of a session have open, whoever started them, by their ports.
+---
+---     for _, session in ipairs(assert(axo.list())) do
+---       for _, it in ipairs(axo.usage.forwards(session)) do print(session.id, it.port, it.host_port) end
+---     end
+---@param session axo.SessionInfo of `axo.list`
+---@return { port: integer, host_port: integer, address: string }[]
+function notes.of(session) return notes.list(session.place:path()) end
+
 local function each_name(dir)
   local scan = uv.fs_scandir(folder_of(dir))
   local seen = 0

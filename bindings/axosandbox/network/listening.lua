@@ -62,15 +62,15 @@ end
 
 local function key_of(it) return it.address .. " " .. it.port end
 
--- Sockets of this host's in the container's network, of which the guest made each.
-local function is_own(way, socket)
-  local network = way.network
-  return network ~= nil and network.owns ~= nil and network:owns(socket.inode)
-end
-
 local function by_port(a, b)
   if a.port ~= b.port then return a.port < b.port end
   return a.address < b.address
+end
+
+-- Sockets of this host's in the container's network: what serves its names.
+local function is_own(way, socket)
+  local network = way.network
+  return network ~= nil and network.owns ~= nil and network:owns(socket.inode)
 end
 
 -- Several processes may listen at one address.
@@ -87,13 +87,13 @@ local function distinct(way, sockets)
   return list
 end
 
--- Asks for those whose owner is not known yet, one after the other.
+-- The guest is asked for those whose owner is not known yet, one after the other.
 local function name_owners(way, list, known, done)
   local at, asked = 0, 0
   local function step()
     at = at + 1
     local it = list[at]
-    if not it or not way.link.owner then return done() end
+    if not it then return done() end
     local before = known[it.inode]
     if before or asked >= MOST_OWNERS then
       it.task = before and before.task
@@ -101,7 +101,7 @@ local function name_owners(way, list, known, done)
     end
     asked = asked + 1
     local ok = way.link:owner(it.inode, function(_, owner)
-      it.task = owner and owner.name or nil
+      it.task = owner and owner.name
       step()
     end)
     if not ok then done() end

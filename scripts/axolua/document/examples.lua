@@ -36,7 +36,7 @@ return {
   },
   port = {
     { "axolua port", "all published ports" },
-    { "axolua port web --json", "those of one session, for a script" },
+    { "axolua port web 3000:8080", "127.0.0.1:8080 leads to its port 3000, until ^C" },
   },
   stop = {
     { "axolua stop web", "ends a session" },

@@ -29,9 +29,8 @@ local GROUPS = { files, search, bash, background, port, terminals, info }
 local ORDER = {
   "read_file", "write_file", "edit_file", "list_dir", "grep", "glob", "bash", "bash_background",
   "list_background", "read_background", "write_background", "stop_background", "wait_for_port",
-  "spawn_terminal",
-  "list_terminals", "read_terminal", "write_terminal", "resize_terminal", "kill_terminal",
-  "session_info",
+  "expose_port", "spawn_terminal", "list_terminals", "read_terminal", "write_terminal",
+  "resize_terminal", "kill_terminal", "session_info",
 }
 
 local function schema_of(tool)

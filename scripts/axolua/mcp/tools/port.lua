@@ -1,4 +1,4 @@
---- Tool: waiting until something listens on a port.
+--- Tools: waiting until something listens on a port, and having the user reach it.
 local axo = require "axosandbox"
 local hints = require "axolua.mcp.tools.hints"
 local reply = require "axolua.mcp.reply"
@@ -98,6 +98,59 @@ local function wait_for_port(arguments, call)
     "Try to connect to the port by bash.")
 end
 
+-- One that there is already serves, unless another number was asked for.
+local function opened(sb, port, host_port)
+  for _, it in ipairs(sb:forwards()) do
+    if it.port == port and (not host_port or it.host_port == host_port) then return it end
+  end
+end
+
+-- The same number if that is free.
+local function open(sb, port, host_port)
+  local before = opened(sb, port, host_port)
+  if before then return before end
+  local forward, err = sb:forward { port = port, host_port = host_port }
+  if forward or host_port or (err.code ~= "EADDRINUSE" and err.code ~= "EACCES") then
+    return forward, err
+  end
+  return sb:forward { port = port, host_port = 0 }
+end
+
+local function listens_note(call, port)
+  local list = call:await(function(done) return call.sandbox:listening(done) end)
+  for _, it in ipairs(list or {}) do
+    if it.port == port then return nil end
+  end
+  return list and "nothing listens on it yet: wait_for_port tells when something does"
+end
+
+local function expose_port(arguments, call)
+  local forward, err = open(call.sandbox, arguments.port, arguments.host_port)
+  if not forward then return nil, err end
+  return reply.text(
+    ("Port %d of the sandbox is reached on the user's machine at 127.0.0.1:%d, until the sandbox "
+      .. "ends: http://127.0.0.1:%d for a web server."):format(
+      forward.port, forward.host_port, forward.host_port),
+    listens_note(call, arguments.port))
+end
+
+local EXPOSE = {
+  name = "expose_port", title = "Let the user reach a port", call = expose_port,
+  description = "Makes a TCP port of the sandbox reachable on the user's machine, at 127.0.0.1, "
+    .. "also where the sandbox has no network and where the server listens on its loopback only.",
+  input = {
+    required = { "port" },
+    properties = {
+      port = { type = "integer", minimum = 1, maximum = 65535, description = "In the sandbox." },
+      host_port = {
+        type = "integer", minimum = 0, maximum = 65535, description = "On the user's machine; "
+          .. "the same by default, or one that is free where that is taken.",
+      },
+    },
+  },
+  hints = hints.SETTLES,
+}
+
 return function()
   return { {
     name = "wait_for_port", title = "Wait for a port", call = wait_for_port,
@@ -118,5 +171,5 @@ return function()
       },
     },
     hints = hints.READS,
-  } }
+  }, EXPOSE }
 end

@@ -36,7 +36,7 @@ describe("axolua mcp, whoever speaks", function()
       assert.is_nil(result.resultType)
     end
     local list = client:ask("tools/list").result
-    assert.equal(20, #list.tools)
+    assert.equal(21, #list.tools)
     assert.is_nil(list.ttlMs)
   end)
 

@@ -14,9 +14,9 @@ describe("the tools", function()
     local first = json.encode(all:list())
     assert.equal(first, json.encode(tools.new({ timeout = 120 }):list()))
     local list = cjson.decode(first)
-    assert.equal(20, #list)
+    assert.equal(21, #list)
     assert.equal("read_file", list[1].name)
-    assert.equal("session_info", list[20].name)
+    assert.equal("session_info", list[21].name)
     assert.is_truthy(first:find('"properties":{}', 1, true)) -- an object, not an array
   end)
 
