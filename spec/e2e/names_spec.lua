@@ -2,33 +2,7 @@
 -- A session with a network by names: what it reaches, what it does not, and what is told of that.
 local axo = require "axosandbox"
 local e2e = require "spec.support.e2e"
-local uv = require "luv"
-
-local REPLY = "HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nhello\n"
-
--- A server of the test's own on this machine's loopback. It answers whatever is asked.
-local function serve()
-  local server = uv.new_tcp()
-  assert(server:bind("127.0.0.1", 0))
-  local self = { handle = server, port = server:getsockname().port, count = 0, open = {} }
-  assert(server:listen(256, function()
-    local client = uv.new_tcp()
-    server:accept(client)
-    self.count = self.count + 1
-    self.open[client] = true
-    client:read_start(function(err, bytes)
-      if not err and bytes then return client:write(REPLY, function() client:shutdown() end) end
-      self.open[client] = nil
-      client:close()
-    end)
-  end))
-  function self.close()
-    for client in pairs(self.open) do client:close() end
-    server:close()
-    uv.run "nowait"
-  end
-  return self
-end
+local net = require "spec.support.net"
 
 describe("a network by names", function()
   e2e.housekeeping(_ENV)
@@ -46,7 +20,7 @@ describe("a network by names", function()
   end
 
   setup(function()
-    server = serve()
+    server = net.serve()
     axo.set_audit(function(event) events[#events + 1] = event end)
     events = {}
     sb = e2e.start { policy = { egress = egress, network = { allow = {
@@ -166,7 +140,7 @@ describe("a network by names", function()
     assert.matches("hello", get("ok.example", 80).stdout)
     e2e.eventually(function() return #network_events "ok.example" > 0 end)
     local event = network_events("ok.example")[1]
-    assert.same({ "allowed", 80, "127.0.0.1", #REPLY, 18 },
+    assert.same({ "allowed", 80, "127.0.0.1", #net.REPLY, 18 },
       { event.verdict, event.port, event.address, event.received, event.sent })
     assert.is_number(event.duration)
     assert.matches("names_spec.lua:%d+$", event.by)

@@ -42,6 +42,36 @@ function net.listen(address, port)
   return setmetatable(listener, { __close = listener.close })
 end
 
+net.REPLY = "HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nhello\n"
+
+--- A server on loopback that answers whatever is asked with `net.REPLY`, and a "hold" by nothing.
+---@return { port: integer, count: integer, open: table, said: string, close: fun() } count: of connections that came; said: by the last one
+function net.serve()
+  local socket = uv.new_tcp()
+  assert(socket:bind("127.0.0.1", 0))
+  local server = { port = socket:getsockname().port, count = 0, open = {}, said = "" }
+  assert(socket:listen(1024, function()
+    local client = uv.new_tcp()
+    socket:accept(client)
+    server.count, server.open[client] = server.count + 1, true
+    client:read_start(function(err, bytes)
+      server.said = bytes or server.said
+      if bytes and bytes:find "^hold" then return end
+      if not err and bytes then
+        return client:write(net.REPLY, function() client:shutdown() end)
+      end
+      server.open[client] = nil
+      client:close()
+    end)
+  end))
+  function server.close()
+    for client in pairs(server.open) do client:close() end
+    socket:close()
+    uv.run "nowait"
+  end
+  return server
+end
+
 --- Asks for a page; nil and the reason when nothing answers.
 ---@return string? bytes, string? reason
 function net.get(address, port)
