@@ -106,8 +106,10 @@ static ssize_t copy_in(axo__flow_t *flow, axo__side_t *from, axo__side_t *to) {
 
 static ssize_t splice_in(axo__flow_t *flow, axo__side_t *from) {
   ssize_t n = splice_some(from->fd, flow->pipe->fds[1], AXO__CHUNK);
-  if (n > 0)
+  if (n > 0) {
     flow->held += (size_t)n;
+    flow->is_bulk = (size_t)n >= AXO__COPY;
+  }
   return n;
 }
 
