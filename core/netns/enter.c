@@ -33,7 +33,7 @@ static uint64_t start_of(int process) {
   if (n < 0)
     fail(errno == EACCES ? ESRCH : errno, "the container's process cannot be read");
   close(fd);
-  text[n] = 0;
+  text[n < 0 ? 0 : n] = 0; /* fail() does not return, which cppcheck does not see */
   return start_in(text);
 }
 

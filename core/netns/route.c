@@ -64,6 +64,7 @@ void route_replace(void) {
   size_t len = 0;
   struct mnl_socket *socket = talk_open(NETLINK_ROUTE);
   for (size_t i = 0; i < sizeof put / sizeof *put; i++)
+    /* cppcheck-suppress uninitvar */
     len += put[i](buf + len)->nlmsg_len;
   int error = talk(socket, buf, len, sizeof put / sizeof *put);
   if (error)
