@@ -146,6 +146,49 @@ describe("a network by names", function()
     assert.matches("names_spec.lua:%d+$", event.by)
   end)
 
+  it("is nothing for who attaches, and is not chosen when it is opened", function()
+    local attached <close> = assert(axo.attach(sb:container(), sb:root()))
+    local ok, err = attached:allow "a.example"
+    assert.is_nil(ok)
+    assert.matches("decided where its session is open", err.message)
+    assert.is_nil(attached:allowed())
+    for _, open in ipairs { function(...) return axo.open(sb:id(), ...) end,
+      function(...) return axo.attach(sb:container(), sb:root(), ...) end } do
+      assert.has_error(function() open { policy = { network = { allow = { "a.example" } } } } end)
+    end
+  end)
+
+  it("is not reused where a start would give less", function()
+    local function start(network)
+      return axo.start(e2e.options { id = sb:id(), dir = sb:root(), reuse = true,
+        policy = { network = network } })
+    end
+    for _, network in ipairs { "none", { allow = {} }, { allow = { "ok.example" } } } do
+      local again, err = start(network)
+      assert.is_nil(again)
+      assert.equal("IN_USE", err.code)
+      assert.matches("runs with a network", err.message)
+    end
+    local list = sb:allowed()
+    list[#list + 1] = "more.example:80"
+    local again <close> = assert(start { allow = list })
+    local warnings = table.concat(again:warnings(), "\n")
+    assert.matches("it does not reach more.example:80", warnings, 1, true)
+    assert.equal("names", again:network())
+  end)
+
+  it("does not start where it could not be had", function()
+    local function refusal(network)
+      return e2e.refused { policy = { network = { allow = network } } }
+    end
+    local err = refusal { "@node" }
+    assert.equal("POLICY", err.code)
+    assert.matches("the list @node has no names", err.message)
+    err = e2e.on_portable(function() return refusal { "ok.example" } end)
+    assert.equal("UNSUPPORTED", err.code)
+    assert.matches("needs the native path", err.message)
+  end)
+
   it("gets a name more, if egress.lua agrees", function()
     assert.not_equal(0, sh("nslookup -type=a later.example").code)
     assert(sb:allow "Later.example:80")

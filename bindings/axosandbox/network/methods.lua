@@ -78,11 +78,12 @@ function Sandbox:allowed()
 end
 
 local function no_names(self)
-  local mode = self:network() or "another"
+  local mode = self:network()
+  local message = mode == "names" and "the network of this session is not served"
+    or mode and ("this session's network is %s, to which no names can be added"):format(mode)
+    or "what a container that was attached to reaches is decided where its session is open"
   return errors.new {
-    code = "INVALID", op = "allow",
-    message = mode == "names" and "the network of this session is not served"
-      or ("this session's network is %s, to which no names can be added"):format(mode),
+    code = "INVALID", op = "allow", message = message,
     hint = hints.TABLE.no_names.lua,
   }
 end

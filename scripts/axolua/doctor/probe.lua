@@ -99,6 +99,10 @@ end
 
 -- What is there is seen from inside; `wanted` is what policy decided.
 local function check_network(report, sb, wanted)
+  if type(wanted) == "table" then
+    return report:add("ok", "network", ("by names, of which policy lists %d"):format(
+      #wanted.allow))
+  end
   local ipv4, err = read_routes(sb, "route")
   if not ipv4 then return report:add_error("network", err) end
   local names = probe.interfaces(ipv4, read_routes(sb, "ipv6_route") or "")

@@ -29,8 +29,13 @@ local function decision_of(args)
   end
 end
 
+local function of_network(network)
+  if type(network) ~= "table" then return network end
+  return #network.allow == 1 and "1 name" or ("%d names"):format(#network.allow)
+end
+
 local function of_sandbox(decision)
-  local words = { decision.network }
+  local words = { of_network(decision.network) }
   if decision.user then words[2] = "as " .. decision.user end
   if decision.remote_user then
     words[#words + 1] = "devcontainer.json's commands as " .. decision.remote_user

@@ -47,9 +47,12 @@ end
 local function provision_request(shown)
   local image = shown.image_trust.decision or {}
   local sandbox = shown.sandbox.decision or {}
-  if not image.image or not sandbox.network then return nil end
-  return samples.provision(image.image, sandbox.network),
-    ("for %s with the network %s"):format(image.image, sandbox.network)
+  local network = sandbox.network
+  if not image.image or not network then return nil end
+  -- While it is provisioned, a session with names has no network yet.
+  if type(network) == "table" then network = "none" end
+  return samples.provision(image.image, network),
+    ("for %s with the network %s"):format(image.image, network)
 end
 
 local function describe(set, shipped, name, found, shown)

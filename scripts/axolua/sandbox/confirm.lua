@@ -21,10 +21,17 @@ local function shorten(command)
     #shown - HEAD - TAIL, axo.text.whole_characters(shown:sub(-TAIL), true)), false
 end
 
+local function text_of_network(question)
+  local name = question.name:find(":", 1, true) and "[" .. question.name .. "]" or question.name
+  return ("axolua: something in the session %s connects to %s:%d; let it? [y/N] "):format(
+    text.visible(question.id), text.visible(name), question.port)
+end
+
 --- A question as it is put to a person.
 ---@param question axo.Question
 ---@return string text some 20 lines of a terminal at most
 function confirm.text(question)
+  if question.op == "network" then return text_of_network(question) end
   local count = #question.commands
   local lines = { ("axolua: this project wants to run (%s, %d %s):\n"):format(
     text.visible(question.op), count, count == 1 and "command" or "commands") }

@@ -143,6 +143,17 @@ describe("axolua policy", function()
       end)
     end
 
+    it("tells of a network by names how many there are", function()
+      local path = temp.write(temp.dir() .. "/sandbox.lua", [[return function(request, default)
+        local decision = default(request)
+        if not decision.deny then decision.network = { allow = { "a.example", "b.example" } } end
+        return decision
+      end]], "600")
+      local result = run("check", path)
+      assert.equal(0, result.code, result.stdout)
+      assert.matches("2 names", result.stdout)
+    end)
+
     it("says one mistake once, though every sample meets it", function()
       local path = temp.write(temp.dir() .. "/sandbox.lua",
         "return function()\n  return { network = 'bridge' }\nend", "600")

@@ -94,6 +94,11 @@ describe("JSON for scripts", function()
 end)
 
 describe("the question whether a project's commands may run", function()
+  it("about a name says what connects to what", function()
+    assert.equal("axolua: something in the session demo connects to a.example:443; let it? [y/N] ",
+      confirm.text { op = "network", name = "a.example", port = 443, id = "demo", commands = {} })
+  end)
+
   local function asked(...) return confirm.text { op = "postCreateCommand", commands = { ... } } end
 
   it("shows them, and that there is a choice", function()
