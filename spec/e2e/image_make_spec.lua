@@ -124,6 +124,26 @@ describe("axolua image make", function()
     assert.is_nil(digest_of(name))
   end)
 
+  it("shows on a terminal how far it is", function()
+    local screen = support.on_terminal([["$AXOLUA" image make "$1" --packages tree --suite axotest ]]
+      .. "--mirror http://archive.invalid/d", { new_name() }, { 24, 100 }, environment [[
+printf '#!/bin/sh\necho "0 upgraded, 2 newly installed"\n' >"$root/usr/bin/apt-get"
+cd "$root/usr/bin"
+printf 'echo "Unpacking tree (1)"; echo "Setting up libc6:amd64"\n' >>apt-get
+printf 'until [ -e /seen ]; do sleep 0.1; done\n' >>apt-get]])
+    screen.shows "2 of 4, Setting up libc6:amd64"
+    support.shell([[touch "$1"/axosandbox/images/work.*/root/seen]], cache)
+    assert.equal(0, screen.wait().code)
+  end)
+
+  it("tells of a full disk, and which", function()
+    local result = make(new_name(), "tree",
+      "echo 'tar: x: write: No space left on device' >&2; exit 1")
+    assert.equal(125, result.code)
+    assert.matches("the disk is full on which the image is made: " .. cache, result.stderr, 1, true)
+    assert.matches("XDG_CACHE_HOME", result.stderr)
+  end)
+
   it("gives up in time, with all that it started, and leaves nothing", function()
     local name = new_name()
     local result = support.run({ "image", "make", name, "--packages", "tree", "--suite", "axotest",

@@ -122,6 +122,11 @@ hints.TABLE = {
       .. "--packages ...",
     mcp = "Tell the user: `axolua image make --mirror` says where packages are.",
   },
+  cache_dir = {
+    lua = "free some space there, or set XDG_CACHE_HOME to a directory on another disk",
+    cli = "free some space there, or set XDG_CACHE_HOME to a directory on another disk",
+    mcp = "Tell the user: free some space there, or set XDG_CACHE_HOME to another disk.",
+  },
   all_said = {
     lua = "the error's stderr has all that was said",
     cli = "axolua image make --verbose ... shows all that was said",

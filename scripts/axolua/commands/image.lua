@@ -228,12 +228,20 @@ local function pull(args)
   return 0
 end
 
+-- The count goes first: the end of a long line is cut off.
+local function so_far(progress)
+  local count = progress.total and ("%d of %d, "):format(progress.done, progress.total) or ""
+  return count .. (progress.step or progress.stage)
+end
+
 local function make(args, usage)
   if #(args.packages or {}) == 0 then usage "which packages? --packages python3,git" end
-  local made, code = long_work(args, "making " .. args.name, function(done)
+  local what = "making " .. args.name
+  local made, code = long_work(args, what, function(done, log)
+    local function show(progress) log:advance(("%s: %s"):format(what, so_far(progress))) end
     return axo.images.make({
       name = args.name, packages = args.packages, suite = args.suite, mirror = args.mirror,
-      timeout = args.timeout,
+      timeout = args.timeout, on_progress = log:has_line() and show or nil,
     }, done)
   end)
   if not made then return code end

@@ -13,6 +13,7 @@ local host = require "axosandbox.host"
 local image = require "axosandbox.podman.image"
 local last_line = require "axosandbox.base.text.last_line"
 local log = require "axosandbox.base.log"
+local make_progress = require "axosandbox.podman.images.make_progress"
 local naming = require "axosandbox.base.naming"
 local options = require "axosandbox.base.options"
 local recipe = require "axosandbox.podman.images.recipe"
@@ -28,6 +29,7 @@ local DEFAULT_TIMEOUT = 3600
 local IMPORT_TIMEOUT = 900
 local MAX_TAIL = 64 * 1024 -- bytes of what the tools say
 local MAX_PACKAGES = 1000
+local MIN_FREE = 2 ^ 20 -- bytes: with less nothing can be unpacked
 local TOOLS = { "mmdebstrap", "debootstrap" }
 local NAMESPACES = {
   "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
@@ -65,6 +67,7 @@ local OPTIONS = {
   suite = { type = "string", check = check_suite },
   mirror = { type = "string", check = check_mirror },
   timeout = { type = "number", min = 1, max = 7 * 24 * 3600 },
+  on_progress = "function",
 }
 
 -- Where it is pulled from nowhere: localhost is no registry.
@@ -162,8 +165,8 @@ end
 
 -- What the tools say goes to who wants to see everything, the stages to everybody. Also: the last
 -- of what was said.
-local function listener(name)
-  local rest, said = "", ""
+local function listener(name, on_progress)
+  local rest, said, read = "", "", on_progress and make_progress.reader()
   return function(bytes)
     said = (said .. bytes):sub(-MAX_TAIL)
     local whole, tail = (rest .. bytes):match "^(.*\n)([^\n]*)$"
@@ -171,6 +174,8 @@ local function listener(name)
     for line in (whole or ""):gmatch "[^\r\n]+" do
       local stage = line:match "^axo: (.*)"
       log.emit(stage and "info" or "debug", stage or line, { op = "make", image = name })
+      local progress = read and read(line)
+      if progress then on_progress(progress) end
     end
   end, function() return said end
 end
@@ -180,7 +185,25 @@ local COMPLAINTS = {
   { "E: Package '(%S+)' has no installation candidate", "the package %s is not in %s" },
 }
 
-local function explained(err, said, plan)
+local function free_space(dir)
+  local found = uv.fs_statfs(dir)
+  return found and found.bavail * found.bsize
+end
+
+-- What the tools say of a full disk is about what they wrote just then.
+local function disk_is_full(said, work)
+  local free = free_space(work)
+  if not said:find("No space left on device", 1, true) and (not free or free > MIN_FREE) then
+    return nil
+  end
+  return errors.new {
+    code = "ENOSPC", op = OP, stderr = said, hint = hints.TABLE.cache_dir.lua,
+    message = ("the disk is full on which the image is made: %s (%d MiB are free)"):format(
+      work:match "^(.*)/[^/]*$", (free or 0) // 2 ^ 20),
+  }
+end
+
+local function explained(err, said, plan, work)
   local all, suite = "\n" .. said, plan.from.suite
   if err.code == "TIMEOUT" then
     return errors.new {
@@ -198,6 +221,8 @@ local function explained(err, said, plan)
     end
   end
   if err.code ~= "FAILED" then return err end
+  local full = disk_is_full(said, work)
+  if full then return full end
   -- linear: of a bounded text
   local why = all:match ".*\n(E: [^\n]*)" or last_line(said)
   return errors.new {
@@ -212,14 +237,14 @@ local function bootstrap(self, plan, work)
     "sh", "-c", recipe, "sh", plan.tool, work, from.suite, from.url, from.keyring,
   }, 1, 9, #NAMESPACES + 1, { table.unpack(NAMESPACES) })
   table.move(plan.packages, 1, #plan.packages, #argv + 1, argv)
-  local hear, said = listener(plan.name)
+  local hear, said = listener(plan.name, plan.on_progress)
   local result, err = self:run(as_root(self, argv), {
     env = host.podman_env { PATH = plan.path, TMPDIR = work,
       AXO_SOURCES = table.concat(from.lines, "\n") },
     cwd = "/", timeout = plan.timeout, grace = 5,
     on_output = function(_, bytes) if bytes then hear(bytes) end end,
   })
-  if not result then error(explained(err, said(), plan), 0) end
+  if not result then error(explained(err, said(), plan, work), 0) end
 end
 
 local function import_argv(self, plan, archive)
@@ -264,6 +289,7 @@ end
 
 local function import(self, plan, archive)
   log.emit("info", "importing the image", { op = "make", image = plan.name })
+  if plan.on_progress then plan.on_progress { stage = "importing the image" } end
   local result = must(self:ask(import_argv(self, plan, archive), { timeout = IMPORT_TIMEOUT }))
   local id = result.stdout:match "(%x+)%s*$" -- linear: podman prints an id
   if not id or #id ~= 64 then
@@ -298,6 +324,7 @@ end
 ---@field suite string? the release, such as "bookworm"; this host's by default
 ---@field mirror string? the archive's address; the one that this host installs from by default
 ---@field timeout number? seconds, 3600 by default
+---@field on_progress fun(progress: axo.MakeProgress)? is called as it goes on; must not wait
 
 ---@class axo.MadeImageInfo
 ---@field name string in full
@@ -313,17 +340,19 @@ end
 ---     print(made.name, made.digest)
 ---@param opts axo.MakeImage
 ---@param callback fun(err: axo.Error?, made: axo.MadeImageInfo?)?
----@return axo.MadeImageInfo? made, axo.Error? code "NOT_FOUND" (a package, an archive), "ENOENT" (no tool), "EBUSY", "TIMEOUT", "CANCELLED", "FAILED"
+---@return axo.MadeImageInfo? made, axo.Error? code "NOT_FOUND" (a package, an archive), "ENOENT" (no tool), "EBUSY", "TIMEOUT", "ENOSPC", "CANCELLED", "FAILED"
 function make.make(opts, callback)
   options.check(OPTIONS, opts, "axosandbox.images.make", 2)
   local asked, packages = opts.name, table.move(opts.packages, 1, #opts.packages, 1, {})
   local suite, mirror, timeout = opts.suite, opts.mirror, opts.timeout or DEFAULT_TIMEOUT
+  local on_progress = opts.on_progress
   return errand.begin(OP, function(self)
     if self.client:is_remote() then
       errors.raise { code = "UNSUPPORTED", op = OP, message = "podman runs on another machine, "
         .. "where no image can be made", hint = "make it there" }
     end
-    local plan = { name = name_of(asked), packages = packages, timeout = timeout }
+    local plan = { name = name_of(asked), packages = packages, timeout = timeout,
+      on_progress = on_progress }
     plan.tool, plan.path = require_tool()
     plan.from = sources.find(self, suite, mirror)
     return build(self, plan)
