@@ -1,4 +1,5 @@
 -- @runs native-root native-user
+local axo = require "axosandbox"
 local e2e = require "spec.support.e2e"
 local support = require "spec.support.cli"
 local temp = e2e.temp
@@ -31,6 +32,20 @@ describe("what goes on when axolua has ended", function()
     assert.equal("", axolua("logs", "-n", "0", id).stdout)
     assert.truthy(axolua("ps", "-q").stdout:find(id, 1, true))
     assert.equal(0, axolua("stop", id).code)
+  end)
+
+  it("is a session whose made-up name is told, with -q too", function()
+    local dir = temp.dir "work"
+    finally(function()
+      for _, session in ipairs(assert(axo.list())) do
+        if session.dir == dir then assert(axo.stop(session.id)) end
+      end
+    end)
+    local result = axolua("run", "-q", "--keep", "--dir", dir, "--image", e2e.images.base(),
+      "--allow-untrusted-image", "--network", "none", "echo", "said")
+    assert.equal("said\n", result.stdout)
+    local id = result.stderr:match "^axolua: the session (%S+) goes on\n$"
+    assert.equal(0, axolua("exec", assert(id, result.stderr), "true").code)
   end)
 
   it("is followed from the last lines to its end", function()

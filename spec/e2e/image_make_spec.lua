@@ -125,14 +125,16 @@ describe("axolua image make", function()
   end)
 
   it("shows on a terminal how far it is", function()
-    local screen = support.on_terminal([["$AXOLUA" image make "$1" --packages tree --suite axotest ]]
-      .. "--mirror http://archive.invalid/d", { new_name() }, { 24, 100 }, environment [[
+    local screen = support.on_terminal('"$AXOLUA" image make "$1" --packages tree '
+      .. "--suite axotest --mirror http://archive.invalid/d", { new_name() }, { 24, 100 },
+      environment [[
 printf '#!/bin/sh\necho "0 upgraded, 2 newly installed"\n' >"$root/usr/bin/apt-get"
 cd "$root/usr/bin"
 printf 'echo "Unpacking tree (1)"; echo "Setting up libc6:amd64"\n' >>apt-get
 printf 'until [ -e /seen ]; do sleep 0.1; done\n' >>apt-get]])
     screen.shows "2 of 4, Setting up libc6:amd64"
-    support.shell([[touch "$1"/axosandbox/images/work.*/root/seen]], cache)
+    support.shell([[for root in "$1"/axosandbox/images/work.*/root; do : >"$root/seen"; done]],
+      cache)
     assert.equal(0, screen.wait().code)
   end)
 

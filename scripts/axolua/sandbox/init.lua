@@ -112,7 +112,9 @@ end
 local function finish(sb, args, id, log)
   if args.keep == false then return let_go(sb) end
   if not args.keep then return stop(sb, log) end
-  if args.quiet then return end
+  -- Nobody else tells a name that was made up.
+  if args.quiet and (args.id or args.detach) then return end
+  if args.quiet then return cli.say("the session " .. id .. " goes on") end
   cli.say(("the session %s goes on: axolua exec %s COMMAND; axolua stop %s"):format(id, id, id))
 end
 
