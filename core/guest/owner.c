@@ -21,9 +21,8 @@
 #define PROCESSES_MAX 4096
 #define DESCRIPTORS_MAX 8192
 #define DESCRIPTORS_EACH 2048
-/* More generations than a container has processes. */
-#define DEPTH_MAX 32768
-#define LINK_SIZE 32 /* "socket:[" and an inode */
+#define DEPTH_MAX 4096 /* generations */
+#define LINK_SIZE 32   /* "socket:[" and an inode */
 
 struct search {
   char wanted[LINK_SIZE];     /* what the link of its descriptor says */
@@ -91,7 +90,8 @@ static bool has_it(const char *pid, struct search *search) {
   static _Alignas(8) char buf[8192];
   struct look look = {.search = search, .left = DESCRIPTORS_EACH};
   struct stat st;
-  bool is_other = geteuid() == 0 && fstatat(g.proc, pid, &st, 0) == 0 && st.st_uid != 0;
+  bool is_other = geteuid() == 0 && fstatat(g.proc, pid, &st, 0) == 0 &&
+                  (st.st_uid != 0 || st.st_gid != getegid());
   if (is_other)
     become(st.st_uid, st.st_gid);
   look.dir = open_descriptors(pid, search);

@@ -44,14 +44,16 @@ static int option_of(int fd, int option) {
   return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
 }
 
-/* That it is what was asked for, and that it makes this process neither wait nor pass
- * it on to a program: the guest may be an impostor. */
+/* That it is what was asked for, and that it makes this process neither wait, not even
+ * when it is closed, nor pass it on to a program: the guest may be an impostor. */
 static bool is_socket(int fd, const axo_socket_t *wanted) {
+  const struct linger none = {0};
   int flags = fcntl(fd, F_GETFL);
   return option_of(fd, SO_DOMAIN) == wanted->domain &&
          option_of(fd, SO_TYPE) == wanted->type &&
          option_of(fd, SO_PROTOCOL) == wanted->protocol && flags >= 0 &&
          fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 &&
+         setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none) == 0 &&
          fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
 }
 

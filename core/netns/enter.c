@@ -19,6 +19,13 @@
 /* Of /proc/PID/stat, counted from behind the name: field 22. */
 #define START_FIELD 20
 
+/* A process that has ended is no failing of this host. */
+_Noreturn static void fail_by_process(const char *what) {
+  if (errno == ESRCH || errno == ENOENT)
+    fail(0, "the container's first process has ended");
+  fail(errno, "the network of the container's first process %s", what);
+}
+
 static uint64_t start_in(const char *stat) {
   const char *at = strrchr(stat, ')'); /* the name may hold anything */
   for (int i = 0; at && i < START_FIELD; i++)
@@ -31,7 +38,7 @@ static uint64_t start_of(int process) {
   int fd = openat(process, "stat", O_RDONLY | O_CLOEXEC);
   ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
   if (n < 0)
-    fail(errno == EACCES ? ESRCH : errno, "the container's process cannot be read");
+    fail_by_process("cannot be read");
   close(fd);
   text[n < 0 ? 0 : n] = 0; /* fail() does not return, which cppcheck does not see */
   return start_in(text);
@@ -44,7 +51,7 @@ static int open_process(pid_t pid, uint64_t start) {
   snprintf(path, sizeof path, "/proc/%ld", (long)pid);
   int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0)
-    fail(errno == ENOENT ? 0 : errno, "there is no process %ld", (long)pid);
+    fail_by_process("cannot be looked for");
   if (start_of(fd) != start)
     fail(0, "process %ld is another one by now", (long)pid);
   return fd;
@@ -60,7 +67,7 @@ static bool is_own(int ns, const char *own) {
 static int open_network(int process) {
   int ns = openat(process, "ns/net", O_RDONLY | O_CLOEXEC);
   if (ns < 0)
-    fail(errno, "the container's network cannot be opened");
+    fail_by_process("cannot be opened");
   if (is_own(ns, "/proc/self/ns/net"))
     fail(0, "the process has the host's network, which is left as it is");
   return ns;

@@ -49,7 +49,7 @@ int main(int argc, char **argv) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
     fail(errno, "prctl");
   enter(pid, start);
-  nat_replace(&to); /* first: with the route alone, what is sent would come back */
+  rules_replace(&to); /* first: with the route alone, what is sent would come back */
   route_replace();
   return 0;
 }

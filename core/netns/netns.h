@@ -8,7 +8,8 @@
  *
  * main.c    the arguments, and the order of what is done
  * enter.c   into the network of that process, with no other power than over it
- * nat.c     the rules that lead what is sent to the sockets
+ * rules.c   the rules that lead what is sent to the sockets
+ * expr.c    what a rule consists of
  * route.c   the address and the route, by which it is sent at all
  * talk.c    netlink, and how to fail
  */
@@ -42,10 +43,10 @@ typedef struct redirection {
  * cannot. */
 void enter(pid_t pid, uint64_t start);
 
-/* ---- nat.c, route.c: each ends the program when it cannot */
+/* ---- rules.c, route.c: each ends the program when it cannot */
 
 /* In the place of the rules that there are, at once. */
-void nat_replace(const redirection_t *to);
+void rules_replace(const redirection_t *to);
 void route_replace(void);
 
 /* ---- talk.c */

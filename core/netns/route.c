@@ -1,5 +1,5 @@
 /* The address and the route: everywhere is here. A program that connects to any address
- * finds a way, and what it sends meets the rules of nat.c. */
+ * finds a way, and what it sends meets the rules of rules.c. */
 #include "netns.h"
 
 #include <arpa/inet.h>
