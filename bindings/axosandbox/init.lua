@@ -97,6 +97,7 @@ axo.check = deferred {
   id = { "axosandbox.base.naming", "check_id" },
   secret_name = { "axosandbox.podman.secrets", "check_name" },
   directory = { "axosandbox.start.request", "check_directory" },
+  allow = { "axosandbox.policy.allow", "parse" },
 }
 
 -- The chains of decisions, to look at them and to try them.

@@ -61,6 +61,7 @@ axo.check = {
   id = require("axosandbox.base.naming").check_id,
   secret_name = require("axosandbox.podman.secrets").check_name,
   directory = require("axosandbox.start.request").check_directory,
+  allow = require("axosandbox.policy.allow").parse,
 }
 
 ---The chains of decisions, to look at them and to try them.

@@ -82,7 +82,10 @@ local function port_of(text)
   return port and port >= 1 and port <= 65535 and port or nil
 end
 
-local function is_url(text) return text:match "^%a[%w+.-]*://[^/@]*@?([^/:?#]*)" end
+local function is_url(text)
+  local authority = text:match "^%a[%w+.-]*://([^/?#]*)"
+  return authority and (authority:match "@([^@]*)$" or authority):match "^[^:]*"
+end
 
 -- Mistakes that have a word of their own.
 local function known_mistake(text)
@@ -137,7 +140,10 @@ local function complete(entry, port)
   return entry
 end
 
---- One entry.
+--- One entry of `network = { allow = { ... } }`.
+---
+---     local entry = assert(axo.check.allow "api.example.com:8443")
+---     print(entry.name, entry.ports[1])  --> api.example.com	8443
 ---@param text string
 ---@return axo.AllowEntry? entry
 ---@return string? problem what is wrong with it, with an example of what is right

@@ -15,7 +15,8 @@ local since = require "axolua.audit.since"
 local EVENTS = {
   "session_start", "session_open", "session_attach", "session_close", "session_stop",
   "session_failed", "policy", "confirm", "denied", "exec", "task_start", "task_end",
-  "terminal_start", "terminal_end", "file", "kill", "fallback",
+  "terminal_start", "terminal_end", "file", "kill", "fallback", "network", "forward_start",
+  "forward_end",
   "image_use", "image_forget", "image_make", "image_rm", "lost",
 }
 

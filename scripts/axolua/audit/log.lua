@@ -7,7 +7,8 @@ local audit_log = {}
 -- Commands that do something in sessions or to them, and what agrees to an image.
 local RECORDED = {
   run = true, shell = true, exec = true, attach = true, cp = true, stop = true, reap = true,
-  mcp = true, ["image use"] = true, ["image make"] = true, ["image rm"] = true,
+  mcp = true, ["port forward"] = true, ["image use"] = true, ["image make"] = true,
+  ["image rm"] = true,
 }
 
 --- The file: `$AXOSANDBOX_AUDIT`, else the default one.

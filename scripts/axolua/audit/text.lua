@@ -67,6 +67,23 @@ local function image(event)
     or word(event.dir) }, " ")
 end
 
+local function target(event)
+  local port = event.port and word(event.port):gsub("%.0$", "")
+  return (word(event.name) or "") .. (port and ":" .. port or "")
+end
+
+local function network(event)
+  local names = type(event.names) == "table" and argv_of { argv = event.names }
+  return table.concat({ word(event.verdict) or "", names or target(event),
+    word(event.reason) or word(event.problem) or word(event.how) }, " ")
+end
+
+local function forward(event)
+  local count = event.connections and word(event.connections):gsub("%.0$", "")
+  return ("%s:%s to port %s%s"):format(word(event.address), word(event.host_port):gsub("%.0$", ""),
+    word(event.port):gsub("%.0$", ""), count and (", %s connections"):format(count) or "")
+end
+
 local SAYS = {
   exec = with_outcome,
   task_start = function(event)
@@ -91,6 +108,7 @@ local SAYS = {
     return ("%s events were lost since %s"):format(
       word(event.count):gsub("%.0$", ""), word(event.since))
   end,
+  network = network, forward_start = forward, forward_end = forward,
   image_use = image, image_forget = image, image_make = image, image_rm = image,
   session_start = session, session_open = session, session_attach = session,
   session_failed = session, session_stop = session, session_close = session,

@@ -4,8 +4,8 @@ local argparse = require "argparse"
 local commands = {}
 
 commands.names = {
-  "run", "shell", "exec", "attach", "cp", "ps", "logs", "stats", "port", "stop", "reap",
-  "image", "audit", "policy", "mcp", "doctor", "completion", "version", "help",
+  "run", "shell", "exec", "attach", "cp", "ps", "logs", "stats", "port", "network",
+  "stop", "reap", "image", "audit", "policy", "mcp", "doctor", "completion", "version", "help",
 }
 
 -- Answered by axolua itself, without these scripts.

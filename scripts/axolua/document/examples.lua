@@ -38,6 +38,10 @@ return {
     { "axolua port", "all published ports" },
     { "axolua port web 3000:8080", "127.0.0.1:8080 leads to its port 3000, until ^C" },
   },
+  network = {
+    { "axolua network web", "what it reached for, refused connections first" },
+    { "axolua network web -f", "each as it comes" },
+  },
   stop = {
     { "axolua stop web", "ends a session" },
     { "axolua stop --all", "ends all of yours" },
@@ -107,7 +111,7 @@ return {
     { "axolua version --json", "the same for a script" },
   },
   help = {
-    { "axolua help network", "a guide" },
+    { "axolua help networking", "a guide" },
     { "axolua help api sb:exec", "a function of the Lua API" },
   },
 }

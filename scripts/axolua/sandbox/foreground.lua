@@ -5,6 +5,7 @@ local cli = require "axolua.cli"
 local input = require "axolua.view.input"
 local output = require "axolua.view.output"
 local record = require "axolua.view.record"
+local refusals = require "axolua.sandbox.refusals"
 local terminal = require "axolua.view.terminal"
 
 local foreground = {}
@@ -12,6 +13,7 @@ local foreground = {}
 local function code_of(sb, result, opts, guard)
   if guard:code() then return guard:code() end
   cli.say_oom(result, sb, "the command")
+  refusals.say(result.denied)
   if result.timed_out then
     local limit = opts.timeout and ("%g s"):format(opts.timeout) or "policy allows"
     cli.say(("the command took longer than %s and was ended"):format(limit))
@@ -104,6 +106,7 @@ local function run_terminal(sb, argv, opts, guard)
     err = { code = result.fault, message = result.reason }
     return guard:code() or cli.fail_to_run(err), err
   end
+  refusals.say(term:denied())
   return code_of(sb, result, opts, guard)
 end
 

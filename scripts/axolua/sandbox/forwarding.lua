@@ -1,4 +1,5 @@
 --- What `axolua port ID PORT...` does: ports of this host that lead into a session, until ^C.
+local audit_log = require "axolua.audit.log"
 local axo = require "axosandbox"
 local cli = require "axolua.cli"
 local signals = require "axolua.cli.signals"
@@ -64,6 +65,7 @@ end
 ---@param as_json boolean?
 ---@return integer code
 function forwarding.run(id, wanted, as_json)
+  audit_log.begin "port forward"
   local guard = signals.guard()
   local sb <close>, err = axo.open(id)
   if not sb then

@@ -9,6 +9,7 @@ local console = require "axolua.view.console"
 local record = require "axolua.view.record"
 local defaults = require "axolua.sandbox.defaults"
 local devcontainer = require "axolua.sandbox.devcontainer"
+local learn = require "axolua.sandbox.learn"
 local here = require "axolua.cli.here"
 local signals = require "axolua.cli.signals"
 local terminal = require "axolua.view.terminal"
@@ -45,6 +46,14 @@ local function agreed_image(dir, args)
   return agreed and agreed.image or nil
 end
 
+local function too_much()
+  return {
+    op = "start", code = "INVALID",
+    message = "--network bridge reaches every name, and --allow some",
+    hint = "leave out one of them",
+  }
+end
+
 --- The options of `axo.start` for a parsed command line, and for the defaults where it says
 --- nothing: they are put into it.
 ---@param args table
@@ -52,6 +61,10 @@ end
 ---@return axo.Error? err the defaults cannot be used
 function sandbox.start_options(args)
   local dir = here.absolute(args.dir or ".")
+  if args.allow and args.allow[1] then
+    if args.network == "bridge" then return nil, too_much() end
+    args.network = { allow = args.allow }
+  end
   args.image = args.image or agreed_image(dir, args)
   local narrow, err = defaults.apply(args, dir)
   if err then return nil, err end
@@ -175,6 +188,7 @@ function sandbox.with(args, work)
     guard:close()
     return failed
   end
+  local learnt = args.learn and learn.begin(options)
   log:begin("starting the session")
   local sb, err = start(options, guard)
   log:settle()
@@ -192,6 +206,7 @@ function sandbox.with(args, work)
   end
   guard:on_signal(nil)
   finish(sb, args, options.id, log)
+  if learnt then learnt:tell() end
   guard:close()
   if not ok then error(result, 0) end
   return result

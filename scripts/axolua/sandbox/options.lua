@@ -46,6 +46,12 @@ local function read_env_from(word)
   return nil, ("--env-from: %q is neither NAME=file:PATH nor NAME=cmd:COMMAND"):format(word)
 end
 
+local function read_allow(word)
+  local entry, problem = axo.check.allow(word)
+  if entry then return word end
+  return nil, "--allow: " .. problem
+end
+
 local function add_limits(parser)
   parser:option("-m --memory", "Memory limit, such as 512m or 2g."):argname "SIZE"
     :convert(cli.size "--memory")
@@ -69,6 +75,9 @@ function start_options.add(parser, timeout)
     :convert(cli.name "--image")
   parser:option("--network", "bridge (outgoing connections work) or none.")
     :hidden_name "--net":choices { "bridge", "none" }
+  parser:option("--allow", "Let it reach this name and no other, on the ports 443 and 80 unless "
+    .. "one is given: api.example.com, *.example.org:443, @github; may be repeated.")
+    :argname "NAME[:PORT]":count "*":action(command_options.append):convert(read_allow)
   parser:option("-p --port", "Publish this port on 127.0.0.1, or fail; may be repeated.")
     :argname "N":hidden_name "--publish":count "*":action(command_options.append)
     :convert(read_port)
@@ -94,6 +103,8 @@ end
 --- Adds what `run` and `shell` have besides: how their command runs.
 ---@param parser table
 function start_options.add_command(parser)
+  parser:flag("--learn", "Let it reach every name, and tell at the end which it used, as a policy "
+    .. "file.")
   command_options.place(parser)
   command_options.streams(parser)
 end

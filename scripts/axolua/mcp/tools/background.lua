@@ -1,5 +1,6 @@
 --- Tools: commands that go on in the background.
 local hints = require "axolua.mcp.tools.hints"
+local refusals = require "axolua.sandbox.refusals"
 local reply = require "axolua.mcp.reply"
 local shell = require "axolua.sandbox.shell"
 local work = require "axolua.mcp.tools.work"
@@ -45,6 +46,7 @@ local function read(task, arguments, call)
   local span = work.read(task, arguments, call)
   return reply.text(span.bytes, ("task %s: %s; cursor %d"):format(
     task.id, task:status(), span.cursor), work.memory_note(task:state(), call.sandbox, "the task"),
+    refusals.note(task:denied()),
     work.span_note(span, "read_background"))
 end
 

@@ -2,6 +2,7 @@
 local axo = require "axosandbox"
 local excerpt = require "axolua.mcp.tools.excerpt"
 local hints = require "axolua.mcp.tools.hints"
+local refusals = require "axolua.sandbox.refusals"
 local reply = require "axolua.mcp.reply"
 local shell = require "axolua.sandbox.shell"
 local text = require "axolua.mcp.text"
@@ -74,7 +75,8 @@ local function run(arguments, call)
   local make = result:ok() and reply.text or reply.failure
   local cut, binary = notes(shown, left_out)
   return make(shown, ending(result, arguments.timeout),
-    work.memory_note(result, call.sandbox, "the command"), left_note(result), cut, binary)
+    work.memory_note(result, call.sandbox, "the command"), left_note(result),
+    refusals.note(result.denied), cut, binary)
 end
 
 return function(settings)

@@ -123,6 +123,30 @@ describe("the tools", function()
     assert.matches("list_dir", advice("list_dir", {}, MISSING), 1, true)
   end)
 
+  it("tell an agent what the network policy refused, so that it stops trying", function()
+    local denied = {}
+    for i = 1, 10 do
+      denied[i] = { name = i == 1 and "evil.example" or "n" .. i .. ".example", port = 443,
+        by = "egress.lua:12", reason = "not among\27[31m them" }
+    end
+    local call = {
+      sandbox = {
+        exec = function() return {} end,
+      },
+      report = function() end,
+      await = function() return { code = 1, duration = 0.1, denied = denied,
+        ok = function() return false end } end,
+    }
+    local result = all:get("bash").call({ command = "curl", timeout = 1 }, call)
+    local words = result.content[#result.content].text
+    assert.matches("refused: evil.example:443 (by egress.lua:12: not among\\x1b[31m them); n2",
+      words, 1, true)
+    assert.matches("do not try again", words, 1, true)
+    assert.matches("and 2 more", words, 1, true)
+    assert.matches("tell the user, who can start `axolua mcp` with --allow evil.example:443 "
+      .. "--allow n2.example:443", words, 1, true)
+  end)
+
   it("say what base64 is to one that sends something else", function()
     for content, what in pairs { ["Zm9"] = "multiple of 4", ["%%%%"] = "characters" } do
       local hint, message = advice("write_file",
