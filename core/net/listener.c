@@ -54,12 +54,16 @@ static void keep_spare(axo_net_listener_t *listener) {
     listener->spare_fd = fcntl(listener->epoll_fd, F_DUPFD_CLOEXEC, 0);
 }
 
-/* Takes one in by the descriptor that was kept for this, and resets it. False when
- * there is none: then nothing is taken in for a while. */
+/* The kernel is short of something: nothing is taken in for a while. */
+static void rest(axo_net_listener_t *listener) {
+  unlisten(listener);
+  uv_timer_start(&listener->rest, on_rest, REST_MS, 0);
+}
+
+/* Takes one in by the descriptor that was kept for this, and resets it. */
 static bool refuse_one(axo_net_listener_t *listener) {
   if (listener->spare_fd < 0) {
-    unlisten(listener);
-    uv_timer_start(&listener->rest, on_rest, REST_MS, 0);
+    rest(listener);
     return false;
   }
   close(listener->spare_fd);
@@ -100,8 +104,10 @@ static bool accept_one(axo_net_listener_t *listener) {
   }
   switch (errno) {
   case EAGAIN:
+    return false;
   case ENOBUFS:
   case ENOMEM:
+    rest(listener);
     return false;
   case EMFILE:
   case ENFILE:

@@ -1,0 +1,84 @@
+/* Binding: which port is whose. */
+#include "net_support.h"
+
+static int make(int domain, int type) {
+  int fd = socket(domain, type, 0);
+  assert_true(fd >= 0);
+  return fd;
+}
+
+static void makes_it_private(void **state) {
+  (void)state;
+  uint16_t port;
+  int fd = make(AF_INET, SOCK_STREAM);
+  assert_int_equal(axo_net_bind(fd, "127.0.0.1", 0, &port, NULL), 0);
+  assert_true(port > 0);
+  assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+  assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+  int client = connect_to(port);
+  int accepted;
+  while ((accepted = accept_now(fd)) < 0)
+    assert_int_equal(errno, EAGAIN);
+  close(accepted);
+  close(client);
+  close(fd);
+}
+
+/* With SO_REUSEADDR on both, the second would take what comes for the first. */
+static void shares_no_port_for_datagrams(void **state) {
+  (void)state;
+  const int on = 1;
+  uint16_t port;
+  struct sockaddr_in at;
+  int ours = make(AF_INET, SOCK_DGRAM), theirs = make(AF_INET, SOCK_DGRAM);
+  assert_int_equal(axo_net_bind(ours, "127.0.0.1", 0, &port, NULL), 0);
+  setsockopt(theirs, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  uv_ip4_addr("127.0.0.1", port, &at);
+  assert_int_equal(bind(theirs, (struct sockaddr *)&at, sizeof at), -1);
+  assert_int_equal(errno, EADDRINUSE);
+  uv_ip4_addr("0.0.0.0", port, &at);
+  assert_int_equal(bind(theirs, (struct sockaddr *)&at, sizeof at), -1);
+  close(ours);
+  close(theirs);
+}
+
+/* A port whose last connection was ended by this side is in TIME_WAIT. */
+static void takes_a_port_up_again(void **state) {
+  (void)state;
+  uint16_t port;
+  int fd, accepted;
+  assert_int_equal(axo_net_listen("127.0.0.1", 0, &fd, &port, NULL), 0);
+  int client = connect_to(port);
+  while ((accepted = accept_now(fd)) < 0)
+    assert_int_equal(errno, EAGAIN);
+  close(accepted);
+  char byte;
+  while (read_now(client, &byte, 1) == UV_EAGAIN)
+    usleep(1000);
+  close(client);
+  close(fd);
+  assert_int_equal(axo_net_listen("127.0.0.1", port, &fd, &port, NULL), 0);
+  close(fd);
+}
+
+static void says_what_is_wrong(void **state) {
+  (void)state;
+  axo_err_t err;
+  uint16_t port;
+  int fd = make(AF_INET, SOCK_STREAM);
+  assert_int_equal(axo_net_bind(fd, "nowhere", 0, &port, &err), UV_EINVAL);
+  assert_non_null(strstr(err.message, "nowhere"));
+  assert_int_not_equal(axo_net_bind(fd, "::1", 0, &port, &err), 0);
+  close(fd);
+  assert_int_equal(axo_net_bind(fd, "127.0.0.1", 0, &port, &err), UV_EBADF);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(makes_it_private),
+      cmocka_unit_test(shares_no_port_for_datagrams),
+      cmocka_unit_test(takes_a_port_up_again),
+      cmocka_unit_test(says_what_is_wrong),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
