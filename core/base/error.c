@@ -96,11 +96,24 @@ const char *axo_code_text(int code, char *buf, size_t size) {
 }
 
 const char *axo_code_hint(int code) {
-  if (code == UV_EMFILE)
+  switch (code) {
+  case UV_EMFILE:
     return "this process has as many files open as it may: raise its limit (ulimit -n)";
-  if (code == UV_ENFILE)
+  case UV_ENFILE:
     return "the system has as many files open as it may (sysctl fs.file-max)";
-  return NULL;
+  case UV_ENOSPC:
+    return "free some disk space: df -h shows which disk is full";
+  case UV_EROFS:
+    return "its file system is mounted read-only: use another directory";
+  case UV_ENOMEM:
+    return "end something on this machine, or give it more memory";
+#ifdef EDQUOT
+  case -EDQUOT:
+    return "the quota of disk space is used up: remove something";
+#endif
+  default:
+    return NULL;
+  }
 }
 
 int axo__err_code(axo_err_t *err, int code, const char *op, const char *fmt, ...) {

@@ -58,6 +58,10 @@ static void says_what_to_do(void **state) {
   assert_int_equal(axo__err_code(&err, UV_EMFILE, "open", "%s", "a file"), UV_EMFILE);
   assert_string_equal(err.message, "a file: too many open files");
   assert_non_null(strstr(err.hint, "ulimit -n"));
+  static const int codes[] = {UV_ENOSPC, UV_EROFS, UV_ENOMEM, UV_ENFILE};
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+    assert_non_null(axo_code_hint(codes[i]));
+  assert_null(axo_code_hint(UV_EINVAL));
   assert_int_equal(axo__err_code(NULL, UV_EIO, "open", "x"), UV_EIO);
   memset(name, 'n', sizeof name - 1);
   name[sizeof name - 1] = 0;
