@@ -8,6 +8,7 @@ local denied = require "axosandbox.network.names.denied"
 local egress = require "axosandbox.network.names.egress"
 local errors = require "axosandbox.base.errors"
 local files = require "axosandbox.network.names.files"
+local options = require "axosandbox.base.options"
 local lists = require "axosandbox.network.names.lists"
 local owners = require "axosandbox.network.names.owners"
 local serve = require "axosandbox.network.serve"
@@ -18,7 +19,8 @@ local network = {}
 local MAX_WARNINGS = 100
 -- Refusals whose work is not known, and which the log has.
 local MOST_UNKNOWN = 1024
-local RELOAD = "reload\n"
+-- Seconds; another host asks the same guest.
+local OTHERS = 1
 
 ---@class axo.Network
 ---@field private way axo.NativeWay
@@ -59,6 +61,11 @@ local function refused(self, name, work, verdict, port)
   else
     is_new = is_new_of_nobody(self, name, port)
   end
+  if is_new and work and (work.client or work.name) then
+    -- Whose command it is has it in its result; of tasks and terminals every host tells.
+    self.turn:tell({ op = "refused", key = work.client_key or work.key, denial = entry },
+      work.client)
+  end
   if is_new then
     emit(self, {
       name = name, port = port, verdict = "refused", by = verdict.by, reason = verdict.reason,
@@ -86,6 +93,64 @@ local function reload(self)
   self.egress.fixed = kept.fixed or false
   self.egress:set_allowed(allow.new(kept.allow))
 end
+
+-- ---- other hosts of the session ----------------------------------------------------------------------
+
+-- Whether a socket is of a command that one of those that wait has started.
+local function ask_others(self, inode, done)
+  self.question = (self.question or 0) + 1
+  local number = self.question
+  local left = self.turn and self.turn:tell { op = "who", number = number, inode = inode } or 0
+  if left == 0 then return done(nil) end
+  local forget
+  local function finish(work)
+    if not self.questions[number] then return end
+    self.questions[number] = nil
+    forget()
+    done(work)
+  end
+  forget = await.after(OTHERS, function() finish(nil) end)
+  self.questions[number] = function(work)
+    left = left - 1
+    if work or left <= 0 then finish(work) end
+  end
+end
+
+local function say_who(self, message)
+  local function answer(work)
+    local is_own = work and not work.name
+    self.turn:say {
+      op = "owner", number = message.number, work = is_own and owners.told(work) or nil,
+    }
+  end
+  local inode = math.tointeger(message.inode)
+  if not inode or not self.owners:of_inode(inode, answer) then answer(nil) end
+end
+
+local DENIAL = { name = { type = "string", required = true }, port = "integer",
+  by = { type = "string", required = true }, reason = { type = "string", required = true } }
+
+local MESSAGES = {
+  reload = function(self) reload(self) end,
+  who = say_who,
+  owner = function(self, message, from)
+    local waiting = from and self.questions[message.number]
+    if waiting then waiting(owners.read(message.work, from)) end
+  end,
+  refused = function(self, message)
+    if type(message.key) == "string" and not options.validate(DENIAL, message.denial, "") then
+      message.denial.port = math.tointeger(message.denial.port)
+      self.denied_to:add(message.key, message.denial)
+    end
+  end,
+}
+
+local function on_message(self, message, from)
+  local handle = MESSAGES[message.op]
+  if handle and not self.is_closed and self.turn then handle(self, message, from) end
+end
+
+-- ---- its turn ------------------------------------------------------------------------------------------
 
 local function begin_serving(self)
   reload(self)
@@ -118,21 +183,24 @@ local function take_turn(self)
   return turn.take {
     dir = record.runtime_dir, instance = record.instance,
     on_turn = function() return on_turn(self) end,
-    on_word = function(word) if word == RELOAD then reload(self) end end,
+    on_message = function(message, from) on_message(self, message, from) end,
     on_lost = function(problem) trouble(self, problem) end,
   }
 end
 
 local function new(way, kept, opts)
   local record = way.record
-  return setmetatable({
+  local self = setmetatable({
     way = way, kept = kept, denied_to = denied.new(), owners = owners.new(way), told = {},
     told_count = 0, unknown = {}, unknown_count = 0, is_closed = false, is_open = false,
     egress = egress.new {
       policy = record.policy, id = record.id, dir = record.dir, allowed = allow.new(kept.allow),
       fixed = kept.fixed, confirm = opts.confirm,
     },
+    questions = {},
   }, Network)
+  self.owners.ask_others = function(inode, done) ask_others(self, inode, done) end
+  return self
 end
 
 --- Opens the network of a session that has one by names, in a coroutine.
@@ -253,7 +321,7 @@ local function add(self, texts)
       message = "the session's list of names cannot be written: " .. tostring(problem) }
   end
   reload(self)
-  self.turn:say(RELOAD)
+  self.turn:say { op = "reload" }
   emit(self, { verdict = "added", names = texts })
 end
 

@@ -3,12 +3,15 @@
 local uv = require "luv"
 local core = require "axosandbox.core"
 local await = require "axosandbox.base.await"
+local cjson = require "cjson.safe"
 local files = require "axosandbox.network.names.files"
 
 local turn = {}
 
 -- Hosts that wait at once.
 local MOST_WAITING = 64
+-- Bytes of one message.
+local MAX_MESSAGE = 256 * 1024
 -- Between one host's end and the next one's beginning there is a moment when neither can be seen.
 local TRIES, PAUSE = 50, 0.02
 
@@ -34,6 +37,27 @@ local function close_all(self)
   self.pipe = nil
 end
 
+-- Messages are lines of JSON. Hosts of one session are one user's; what cannot be read is passed over.
+local function reader(self, from)
+  local held = ""
+  return function(bytes)
+    held = held .. bytes
+    while true do
+      local at = held:find("\n", 1, true)
+      if not at then break end
+      local message = cjson.decode(held:sub(1, at - 1))
+      held = held:sub(at + 1)
+      if type(message) == "table" then await.protect(self.on_message, message, from) end
+    end
+    if #held > MAX_MESSAGE then held = "" end
+  end
+end
+
+local function write(pipe, message)
+  local text = cjson.encode(message)
+  if text and not pipe:is_closing() then pipe:write(text .. "\n") end
+end
+
 -- ---- the one that serves ---------------------------------------------------------------------
 
 local function on_client(self)
@@ -44,8 +68,9 @@ local function on_client(self)
   self.count = self.count + 1
   self.clients[client] = true
   client:unref()
+  local read = reader(self, client)
   client:read_start(function(err, bytes)
-    if not err and bytes then return await.protect(self.on_word, bytes) end
+    if not err and bytes then return read(bytes) end
     if not self.clients[client] then return end
     self.clients[client], self.count = nil, self.count - 1
     await.close(client)
@@ -68,8 +93,10 @@ local begin
 
 local function wait_for_end(self)
   self.pipe:unref()
+  local read = reader(self)
   self.pipe:read_start(function(err, bytes)
-    if not err and bytes or self.is_over then return end
+    if self.is_over then return end
+    if not err and bytes then return read(bytes) end
     await.close(self.pipe)
     self.pipe = nil
     await.spawn(function() return begin(self) end, function() end)
@@ -112,7 +139,7 @@ function begin(self)
 end
 
 --- Takes the turn where nobody has it, and waits for it otherwise; in a coroutine.
----@param opts { dir: string, instance: string, on_turn: (fun(): true?, axo.Error?), on_word: fun(bytes: string), on_lost: fun(problem: string) } on_turn: this host serves from now on; it is called in a coroutine, before this has returned or later. on_word: a host that waits has said something
+---@param opts { dir: string, instance: string, on_turn: (fun(): true?, axo.Error?), on_message: fun(message: table, from: any), on_lost: fun(problem: string) } on_turn: this host serves from now on; it is called in a coroutine, before this has returned or later. on_message: another host has said something; `from` is nil where that is the one that serves
 ---@return axo.NetworkTurn? turn
 ---@return axo.Error|string|nil err
 function turn.take(opts)
@@ -129,10 +156,24 @@ end
 function Turn:is_own() return self.lock ~= nil and not self.is_over end
 
 --- Says something to the one that serves; nothing when that is this one.
----@param word string
-function Turn:say(word)
-  if self.lock or not self.pipe then return end
-  self.pipe:write(word)
+---@param message table
+function Turn:say(message)
+  if self.pipe and not self.lock then write(self.pipe, message) end
+end
+
+--- Says something to those that wait.
+---@param message table
+---@param client any? to that one alone, of on_message
+---@return integer count of those that hear it
+function Turn:tell(message, client)
+  if not self.lock or not self.clients then return 0 end
+  if client then
+    if not self.clients[client] then return 0 end
+    write(client, message)
+    return 1
+  end
+  for one in pairs(self.clients) do write(one, message) end
+  return self.count
 end
 
 --- Lets go; the next one serves.

@@ -16,6 +16,8 @@ denied.MOST, denied.MOST_WORKS = 64, 256
 ---@field kind "exec"|"task"|"terminal"
 ---@field name string? of a task or a terminal
 ---@field argv string[]?
+---@field client any? the host whose command it is, where that is another one
+---@field client_key string? what that one calls it
 
 ---@class axo.Denied
 local Denied = {}

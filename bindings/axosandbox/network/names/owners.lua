@@ -44,10 +44,50 @@ local function work_of(self, owner)
   return argv and { key = owners.key(owner.id), kind = "exec", argv = argv } or nil
 end
 
+-- What another host is told of a work: enough to know it by.
+local MOST_WORDS, MOST_BYTES = 64, 1024
+
+--- A work as it is told to another host.
+---@param work axo.NetworkWork
+---@return table
+function owners.told(work)
+  local argv = {}
+  for i = 1, math.min(#(work.argv or {}), MOST_WORDS) do
+    argv[i] = work.argv[i]:sub(1, MOST_BYTES)
+  end
+  return { key = work.key, kind = work.kind, argv = argv[1] and argv or nil }
+end
+
+--- A work that another host told of; its key is another one's than any of ours.
+---@param told any
+---@param client any the host, of `turn`
+---@return axo.NetworkWork? work
+function owners.read(told, client)
+  if type(told) ~= "table" or type(told.key) ~= "string" then return nil end
+  local argv = {}
+  for i, word in ipairs(type(told.argv) == "table" and told.argv or {}) do
+    argv[i] = tostring(word)
+  end
+  return {
+    key = ("%s %s"):format(client, told.key), kind = "exec", argv = argv[1] and argv or nil,
+    client = client, client_key = told.key,
+  }
+end
+
 local function inode_of(self, protocol, own, peer)
   if not self.diag or self.at_once >= MOST_AT_ONCE then return nil end
   local found = self.diag:find(protocol, own, peer)
   return found and found.inode ~= 0 and found.inode or nil
+end
+
+--- Finds a command of this host, or a task or terminal, by its socket.
+---@param inode integer
+---@param done fun(work: axo.NetworkWork?)
+---@return true? begun nil: `done` is not called
+function Owners:of_inode(inode, done)
+  return self.way.link:owner(inode, function(err, owner)
+    done(not err and work_of(self, owner) or nil)
+  end)
 end
 
 --- Finds the work whose socket it is.
@@ -59,17 +99,18 @@ function Owners:find(protocol, own, peer, done)
   local inode = inode_of(self, protocol, own, peer)
   if not inode then return done(nil) end
   local is_over, forget = false, nil
-  local function finish(owner)
+  local function finish(work)
     if is_over then return end
     is_over = true
     self.at_once = self.at_once - 1
     if forget then forget() end
-    done(work_of(self, owner))
+    done(work)
   end
   self.at_once = self.at_once + 1
   forget = await.after(DEADLINE, function() finish(nil) end)
-  local begun = self.way.link:owner(inode, function(err, owner)
-    finish(not err and owner or nil)
+  local begun = self:of_inode(inode, function(work)
+    if work or not self.ask_others then return finish(work) end
+    self.ask_others(inode, finish)
   end)
   if not begun then finish(nil) end
 end
