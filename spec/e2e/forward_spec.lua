@@ -193,6 +193,20 @@ describe("a forward", function()
     task:stop()
   end)
 
+  it("serves the ports of a start that has no network, and is no port of podman's", function()
+    local port, holder = net.free_port(), net.listen "127.0.0.1"
+    local err = e2e.refused { ports = { holder.port } }
+    assert.equal("PORT_CONFLICT", err.class)
+    assert.matches("the port " .. holder.port .. " is in use on 127.0.0.1", err.message)
+    local own = e2e.start { ports = { port }, optional = { ports = { holder.port } } }
+    assert.same({ port }, own:ports())
+    assert.matches("not published: .*" .. holder.port, table.concat(own:warnings(), "\n"))
+    assert(own:spawn_background { "httpd", "-f", "-p", "127.0.0.1:" .. port })
+    e2e.eventually(function() return net.get("127.0.0.1", port) end, "the server")
+    holder:close()
+    assert(own:stop())
+  end)
+
   -- ---- the end -----------------------------------------------------------------------------------
 
   it("ends with its session, and its port is free again", function()
@@ -213,6 +227,10 @@ describe("a forward on the portable path", function()
   it("is refused in words", function()
     e2e.on_portable(function()
       local sb = e2e.start { policy = { network = "none" } }
+      local refused = e2e.refused { ports = { 3000 } }
+      assert.matches("3000 was asked for and cannot be published", refused.message)
+      refused = e2e.refused { ports = { 3000 }, publish = "forward" }
+      assert.matches("3000 was asked for and cannot be published", refused.message)
       for _, call in ipairs { function() return sb:forward { port = 3000 } end,
         function() return sb:listening() end, function() return sb:on_listen(print) end } do
         local result, err = call()

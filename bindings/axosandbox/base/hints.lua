@@ -33,6 +33,11 @@ hints.TABLE = {
     cli = "leave out --port, or give --optional-port; axolua policy show tells which file decides",
     mcp = "Tell the user: leave out --port; `axolua policy show` tells which file decides.",
   },
+  port_taken = {
+    lua = "choose another port, or make it optional",
+    cli = "choose another, or give --optional-port",
+    mcp = "Tell the user: `axolua mcp --optional-port` does without a port that is held.",
+  },
   host_port_taken = {
     lua = "host_port = 0 lets the kernel choose one",
     cli = "choose another: axolua port ID 3000:8081, or 3000:0 for one that is free",

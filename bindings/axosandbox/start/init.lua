@@ -8,6 +8,7 @@ local ending = require "axosandbox.session.ending"
 local errors = require "axosandbox.base.errors"
 local hints = require "axosandbox.base.hints"
 local extra = require "axosandbox.host.mounts.extra"
+local forwards = require "axosandbox.start.forwards"
 local guest = require "axosandbox.way.native.guest"
 local host = require "axosandbox.host"
 local image = require "axosandbox.podman.image"
@@ -142,29 +143,6 @@ local function warn_of_the_floor(start)
   end
 end
 
--- Without a network no port is published: who asked for one gets it, or an error.
-local function tell_of_ports(start)
-  local asked, is_own = start.asked, start.set:fields().network == "none"
-  if #start.plan.ports == #asked.ports then return end
-  local is_narrow = asked.narrow ~= nil and asked.narrow.network == "none"
-  local why = is_own and "no network was asked for"
-    or is_narrow and "the project's defaults give its sessions no network"
-    or "the sandbox policy gives this session no network"
-  local required = {}
-  for _, port in ipairs(asked.ports) do
-    if asked.required_ports[port] then required[#required + 1] = tostring(port) end
-  end
-  if not required[1] then return start:warn("no port is published: " .. why, true) end
-  errors.raise {
-    code = (is_own or is_narrow) and "INVALID" or "POLICY", op = "start",
-    port = tonumber(required[1]),
-    message = ("the port %s was asked for and cannot be published: %s"):format(
-      table.concat(required, ", "), why),
-    hint = hints.TABLE[is_own and "port_and_no_network" or is_narrow and "port_and_narrow"
-      or "port_without_network"].lua,
-  }
-end
-
 -- From now on without the lists that policy's names.lua tells; and whether the list is policy's own
 -- choice.
 local function expand_names(start, sandbox)
@@ -201,13 +179,14 @@ local function make_plan(start)
     id = asked.id, dir = asked.dir, source = asked.source, image = asked.image,
     root = not start.client:is_remote() and asked.identity or nil,
     needs_image = asked.image ~= nil and not asked.optional_image, ports = asked.ports,
+    publish = asked.publish,
     extra_mounts = must(extra.granted(asked.mounts, sandbox.mounts, start.set:source "sandbox")),
     required_ports = asked.required_ports, env = asked.env, keep = asked.keep,
     secret_names = next(asked.env_from) and tables.keys(asked.env_from) or nil,
   }, sandbox, chosen)
   if not start.plan then errors.raise { code = "POLICY", op = "start", message = problem } end
   launch.check_names(start, why_portable(start))
-  tell_of_ports(start)
+  forwards.check(start)
   warn_of_the_floor(start)
   start.sandbox = sandbox
   start.pull_timeout = sandbox.timeouts and sandbox.timeouts.pull
@@ -337,6 +316,7 @@ local function start_anew(start)
   session_file.begin(start.dir)
   learnt.apply(start)
   provision.look_up(start)
+  forwards.refuse_taken(start)
   run(start)
   provision.apply(start, run)
   local record = record_of(start)
@@ -417,7 +397,7 @@ function begin(start)
   if ok then
     local sb = sessions.session(record)
     if has_lost_its_guest(sb, record) then return begin_without_guest(start, record) end
-    return sb
+    return forwards.open(start, sb, record)
   end
   abandon(start)
   if start.cancelled and errors.is_error(record) then return nil, start:stopped() end
@@ -445,7 +425,8 @@ end
 ---@field id string [A-Za-z0-9][A-Za-z0-9_.-]{0,62}
 ---@field dir string an existing directory, absolute
 ---@field image string? an OCI reference; policy decides whether it is trusted
----@field ports integer[]? published 1:1
+---@field ports integer[]? published 1:1; without a network of podman's they are forwards of this process, as of sb:forward
+---@field publish "podman"|"forward"|nil by whom: podman's ports are reached while no process has the session open, too, and need the network "bridge"
 ---@field optional { image: boolean?, ports: integer[]? }? image: another one may run where policy refuses it; ports: published where nobody holds them. What is not optional is an error
 ---@field mounts axo.ExtraMount[]? directories besides `dir`, read-only unless they say otherwise; policy decides on each, and who asks for one gets it or an error
 ---@field post_create string[]? shell commands; run only when policy allows it

@@ -18,7 +18,9 @@ local COMMAND = { "sleep", "2147483647" }
 ---@field pull "never"|"missing" whether the image may be pulled
 ---@field network "bridge"|"none"
 ---@field allow string[]? the names that a session with the network "none" reaches by its host
----@field ports integer[] still to be published
+---@field ports integer[] still to be published, by podman
+---@field forwards integer[] those that the process which starts it leads into it
+---@field publish "podman"|"forward"|nil by whom, where the caller says so
 ---@field extra_mounts { source: string, target: string, writable: boolean }[]
 ---@field required_ports table<integer, true> those that may not be given up
 ---@field limits { memory: integer?, cpus: number?, pids: integer? } asked for
@@ -45,6 +47,12 @@ local function without_ports(ports, dropped)
     if not gone[port] then kept[#kept + 1] = port end
   end
   return kept
+end
+
+-- Only the native way has them.
+local function forwarded(request, isolated)
+  local publish = request.publish or (isolated and "forward" or "podman")
+  return publish == "forward" and request.guest and request.ports or {}
 end
 
 --- Makes the first plan.
@@ -76,7 +84,9 @@ function plan.new(request, sandbox, image)
     pull = image.pull or "never",
     network = not isolated and sandbox.network or "none",
     allow = names,
-    ports = isolated and {} or request.ports,
+    ports = (isolated or request.publish == "forward") and {} or request.ports,
+    forwards = forwarded(request, isolated),
+    publish = request.publish,
     extra_mounts = request.extra_mounts or {},
     required_ports = request.required_ports or {},
     needs_image = request.needs_image or false,
@@ -251,7 +261,12 @@ local function apply_network(p, changes)
     return ("the retry policy asked for network %q, which the sandbox policy did not allow")
       :format(changes.network)
   end
-  p.network, p.ports = "none", {}
+  p.network = "none"
+  if p.guest and p.publish ~= "podman" then
+    local forwards = tables.merged(p.forwards)
+    p.forwards = table.move(p.ports, 1, #p.ports, #forwards + 1, forwards)
+  end
+  p.ports = {}
 end
 
 local function apply_ports(p, changes)
@@ -264,7 +279,8 @@ end
 
 -- Who asked for a port gets it, or an error.
 local function check_ports(before, after)
-  for _, port in ipairs(without_ports(before.ports, after.ports)) do
+  local gone = without_ports(before.ports, after.ports)
+  for _, port in ipairs(without_ports(gone, after.forwards)) do
     if before.required_ports[port] then
       return ("the port %d was asked for and cannot be published"):format(port)
     end
@@ -336,7 +352,8 @@ function plan.difference(before, after)
     end
   end
   if #after.ports < #before.ports then
-    local gone = without_ports(before.ports, after.ports)
+    local gone = without_ports(without_ports(before.ports, after.ports), after.forwards)
+    if not gone[1] then return parts[1] and table.concat(parts, "; ") end
     parts[#parts + 1] = "not published: " .. table.concat(gone, ", ")
   end
   return parts[1] and table.concat(parts, "; ")

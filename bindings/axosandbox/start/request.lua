@@ -52,6 +52,7 @@ local OPTION_SHAPE = {
   remote_user = { type = "string", check = naming.check_user },
   policy = "table",
   narrow = { type = "table", shape = narrow.SHAPE },
+  publish = { type = "string", one_of = { "podman", "forward" } },
   confirm = "function",
   reuse = "boolean",
   keep = "boolean",
@@ -65,6 +66,7 @@ local OPTION_SHAPE = {
 ---@field places axo.Place[]? where that directory, and what is mounted beneath it, really lies
 ---@field image string?
 ---@field ports integer[]
+---@field publish "podman"|"forward"|nil
 ---@field optional_image boolean another image may run where policy refuses this one
 ---@field required_ports table<integer, true> those that are not optional
 ---@field mounts axo.ExtraMount[]
@@ -120,6 +122,7 @@ function request.check(opts, level)
     image = opts.image,
     optional_image = opts.optional ~= nil and opts.optional.image or false,
     ports = ports,
+    publish = opts.publish,
     required_ports = required_ports,
     mounts = extra.copy(opts.mounts),
     post_create = tables.merged(opts.post_create),

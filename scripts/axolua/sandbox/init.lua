@@ -122,9 +122,18 @@ local function let_go(sb)
   local _ <close> = sb
 end
 
+-- They end with this process.
+local function tell_of_forwards(sb, id)
+  for _, it in ipairs(sb:forwards()) do
+    cli.say(("port %d is reached no longer; axolua port %s %d forwards it"):format(it.port, id,
+      it.port))
+  end
+end
+
 local function finish(sb, args, id, log)
   if args.keep == false then return let_go(sb) end
   if not args.keep then return stop(sb, log) end
+  tell_of_forwards(sb, id)
   -- Nobody else tells a name that was made up.
   if args.quiet and (args.id or args.detach) then return end
   if args.quiet then return cli.say("the session " .. id .. " goes on") end

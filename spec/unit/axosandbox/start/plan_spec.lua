@@ -90,8 +90,24 @@ describe("a plan", function()
     assert.same({ memory = 2147483648, cpus = 2, pids = 512 }, read.limits)
   end)
 
-  it("publishes nothing without a network", function()
-    assert.same({}, new_plan({ network = "none" }).ports)
+  it("publishes nothing without a network; on the native way its ports are forwards", function()
+    local p = new_plan { network = "none" }
+    assert.same({ {}, {} }, { p.ports, p.forwards })
+    local function native(network, publish)
+      local request = setmetatable({ guest = "/guest", publish = publish }, { __index = REQUEST })
+      local made = assert(plan.new(request, sandbox { network = network }, { image = "x" }))
+      return { made.ports, made.forwards }
+    end
+    local both = { 3000, 8080 }
+    assert.same({ {}, both }, native("none"))
+    assert.same({ {}, both }, native { allow = { "a.example" } })
+    assert.same({ both, {} }, native("bridge"))
+    assert.same({ {}, both }, native("bridge", "forward"))
+    assert.same({ {}, {} }, native("none", "podman"))
+    local changed = assert(plan.apply(assert(plan.new(
+      setmetatable({ guest = "/guest" }, { __index = REQUEST }), sandbox(), { image = "x" })),
+      { network = "none" }))
+    assert.same({ {}, both }, { changed.ports, changed.forwards })
   end)
 
   it("has no limit where the decision says false", function()
