@@ -2,6 +2,7 @@
 -- What a container without a network sends out comes to two sockets of its host, whoever runs in
 -- there, and nobody in there can change it.
 local uv = require "luv"
+local core = require "axosandbox.core"
 local e2e = require "spec.support.e2e"
 local host = require "axosandbox.host"
 local native = require "spec.support.native"
@@ -14,41 +15,38 @@ local function made(sb, kind)
   return assert(answer.fd, tostring(answer.err))
 end
 
--- Says to each connection where it was dialled: what is sent there comes from that very address.
+-- Keeps where each connection was meant to go.
 local function listener(sb)
-  local server = uv.new_tcp()
-  assert(server:open(made(sb, "stream")))
-  assert(server:bind("127.0.0.1", 0))
-  assert(server:listen(8, function()
-    local conn = uv.new_tcp()
-    server:accept(conn)
-    conn:write(conn:getpeername().ip .. "\n", function() conn:close() end)
-  end))
-  return server
+  local fd, dialled = made(sb, "stream"), {}
+  local port = assert(core.net.bind(fd, "127.0.0.1", 0))
+  local self = assert(core.net.listener(fd, { on_connection = function(conn)
+    dialled[#dialled + 1] = ("%s:%d"):format(conn:destination())
+    conn:close()
+  end }))
+  return self, port, dialled
 end
 
 -- Keeps the questions, and answers each that there is no such name.
 local function resolver(sb)
-  local socket, asked = uv.new_udp(), {}
-  assert(socket:open(made(sb, "dgram")))
-  assert(socket:bind("127.0.0.1", 0))
+  local fd, asked = made(sb, "dgram"), {}
+  local port = assert(core.net.bind(fd, "127.0.0.1", 0))
+  local socket = uv.new_udp()
+  assert(socket:open(fd))
   assert(socket:recv_start(function(_, query, from)
     if not query then return end
     asked[#asked + 1] = query
     socket:send(query:sub(1, 2) .. "\x81\x83" .. query:sub(5), from.ip, from.port)
   end))
-  return socket, asked
+  return socket, port, asked
 end
 
-local function redirect(sb, tcp, dns)
+local function redirect(sb, tcp_port, dns_port)
   local pid = sb.record.pid
-  local start = host.identity(pid):match "^%d+:(%d+):"
-  return netns.redirect(pid, start, tcp:getsockname().port, dns:getsockname().port)
+  return netns.redirect(pid, host.identity(pid):match "^%d+:(%d+):", tcp_port, dns_port)
 end
 
-local function dialled(sb, address, port)
-  local r = assert(sb:exec({ "nc", address, port }, { timeout = 20 }))
-  return r.stdout
+local function dial(sb, address, port)
+  return assert(sb:exec({ "nc", address, port }, { timeout = 20 }))
 end
 
 local function expect_own_servers(sb)
@@ -61,34 +59,51 @@ local function expect_own_servers(sb)
   end
 end
 
-local function expect_no_undoing(sb)
+-- Not even where it has every capability, in a user namespace of its own.
+local function expect_no_undoing(sb, before)
   for _, what in ipairs {
     "route del local 0.0.0.0/0 dev lo table local", "addr del 198.18.0.1/32 dev lo",
     "link set lo down", "route add 1.2.3.0/24 dev lo",
   } do
-    local r = assert(sb:exec({ "sh", "-c", "ip " .. what }, { timeout = 20 }))
+    local r = assert(sb:exec({ "sh", "-c", before .. "ip " .. what }, { timeout = 20 }))
     assert.is_true(r.code ~= 0)
-    assert.matches("not permitted", r.stderr)
+    assert.matches("ip: .*not permitted", r.stderr)
   end
 end
+
+local function expect_no_other_listener(sb, port)
+  local r = assert(sb:exec({ "nc", "-l", "-p", tostring(port) }, { timeout = 20 }))
+  assert.is_true(r.code ~= 0)
+  assert.matches("in use", r.stderr)
+end
+
+local HOSTILE = {
+  root = { policy = {}, before = "" },
+  ["a plain user"] = {
+    policy = { user = "1000:1000", nested_namespaces = true }, before = "unshare -r ",
+  },
+}
 
 describe("a redirected network", function()
   e2e.housekeeping(_ENV)
 
-  for who, policy in pairs { root = {}, ["a plain user"] = { user = "1000:1000" } } do
+  for who, by in pairs(HOSTILE) do
     it("leads what is sent out to its host where the container runs as " .. who, function()
-      local sb <close> = native.start { policy = policy }
-      local tcp = listener(sb)
-      local dns, asked = resolver(sb)
-      assert(redirect(sb, tcp, dns))
+      local sb <close> = native.start { policy = by.policy }
+      local tcp, tcp_port, dialled = listener(sb)
+      local dns, dns_port, asked = resolver(sb)
+      assert(redirect(sb, tcp_port, dns_port))
       for _, address in ipairs { "1.2.3.4", "198.18.0.2", "169.254.169.254" } do
-        assert.equal(address .. "\n", dialled(sb, address, "80"))
+        dial(sb, address, "80")
       end
+      assert.same({ "1.2.3.4:80", "198.18.0.2:80", "169.254.169.254:80" }, dialled)
       assert(sb:exec({ "nslookup", "name.example", "1.1.1.1" }, { timeout = 20 }))
       assert.matches("\4name\7example\0", asked[1])
       expect_own_servers(sb)
-      expect_no_undoing(sb)
-      assert.equal("1.2.3.4\n", dialled(sb, "1.2.3.4", "443"))
+      expect_no_undoing(sb, by.before)
+      expect_no_other_listener(sb, tcp_port)
+      dial(sb, "1.2.3.4", "443")
+      assert.equal("1.2.3.4:443", dialled[#dialled])
       tcp:close()
       dns:close()
     end)
