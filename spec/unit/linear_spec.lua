@@ -10,7 +10,7 @@ local glob = require "axosandbox.base.glob"
 local helper = require "axosandbox.session.search.helper"
 local jsonc = require "axosandbox.base.jsonc"
 local last_line = require "axosandbox.base.text.last_line"
-local limits = require "axosandbox.policy.limits"
+local cgroups = require "axosandbox.host.mounts.cgroups"
 local lines = require "axolua.mcp.protocol.lines"
 local mcp_text = require "axolua.mcp.text"
 local patterns = require "spec.support.patterns"
@@ -100,7 +100,7 @@ local PARSERS = {
     run(function(done) return path:stat("x", true, done) end)
   end,
   ["the last line"] = last_line,
-  ["/proc/PID/cgroup"] = limits.parse_cgroup,
+  ["/proc/PID/cgroup"] = cgroups.parse_cgroup,
   ["a size"] = shapes.bytes,
   ["lines of MCP"] = function(text)
     local reader = lines.new(4 * 1024 * 1024)

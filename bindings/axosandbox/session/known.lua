@@ -1,5 +1,6 @@
 --- A session whose container is known already, from its own file or from podman's list: it is
 --- entered without asking podman about it, if its guest answers.
+local cgroups = require "axosandbox.host.mounts.cgroups"
 local devcontainer_state = require "axosandbox.session.devcontainer_state"
 local errors = require "axosandbox.base.errors"
 local guest = require "axosandbox.way.native.guest"
@@ -37,7 +38,7 @@ end
 ---@field image string
 ---@field network string?
 ---@field ports integer[] published
----@field mounts table? from limits.mounts
+---@field mounts table? from cgroups.mounts
 
 --- The record of a session, without its lock.
 ---@param client axo.Client
@@ -95,9 +96,9 @@ end
 local function take_at(client, set, id, at)
   local found, session = session_file.live(at:path(), id)
   local pid = found and session.path == "native" and math.tointeger(found.process:match "^%d+")
-  local mounts = pid and limits.mounts()
-  local context = mounts and limits.context(pid, found.container_id, mounts)
-  if not context or limits.is_frozen(context) then return nil end
+  local mounts = pid and cgroups.mounts()
+  local context = mounts and cgroups.context(pid, found.container_id, mounts)
+  if not context or cgroups.is_frozen(context) then return nil end
   local lock, err = known.share(at, id)
   if not lock then return nil, err end
   local record = known.record(client, set, session, {

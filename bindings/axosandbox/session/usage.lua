@@ -1,6 +1,7 @@
 --- What a container uses, read from its cgroup: CPU time, memory, processes.
 local uv = require "luv"
 local await = require "axosandbox.base.await"
+local cgroups = require "axosandbox.host.mounts.cgroups"
 local errors = require "axosandbox.base.errors"
 local hints = require "axosandbox.base.hints"
 local host = require "axosandbox.host"
@@ -60,7 +61,7 @@ end
 -- Why podman gave the container no cgroup: the kernel keeps no account of it then.
 local function without_cgroup(context)
   local who = uv.getuid() == 0 and "" or " of a user who is not root"
-  if limits.has_v1(context) then
+  if cgroups.has_v1(context) then
     return ("on cgroup v1 a container%s has no cgroup of its own, so what it uses is not counted")
       :format(who), "run as root, or boot the host with cgroup v2 "
       .. "(systemd.unified_cgroup_hierarchy=1 on the kernel's command line)"
@@ -72,19 +73,19 @@ end
 --- Reads what a container on this host uses. Never waits.
 ---@param pid integer? the container's init process; nil: it runs on another machine
 ---@param container_id string
----@param mounts table? from limits.mounts, when many are read
+---@param mounts table? from cgroups.mounts, when many are read
 ---@return axo.Stats? stats, axo.Error? err code "GONE", "ENOTSUP"
 function usage.read(pid, container_id, mounts)
   if not pid or pid <= 0 then
     return failure("ENOTSUP", "what the container uses cannot be read from this machine",
       "podman stats")
   end
-  mounts = mounts or limits.mounts()
-  local context = limits.context(pid, container_id, mounts)
+  mounts = mounts or cgroups.mounts()
+  local context = cgroups.context(pid, container_id, mounts)
   if not context then return gone() end
   local stats, is_empty = { taken = await.now() }, true
   for controller, read in pairs(READERS) do
-    local dir, is_v1 = limits.directory(context, controller)
+    local dir, is_v1 = cgroups.directory(context, controller)
     for key, value in pairs(dir and read(dir, is_v1) or {}) do
       stats[key], is_empty = value, false
     end
@@ -94,7 +95,7 @@ function usage.read(pid, container_id, mounts)
     applied.cpus.applied, applied.memory.applied, applied.pids.applied
   if not is_empty then return stats end
   -- Or it has ended while it was read.
-  if not limits.context(pid, container_id) then return gone() end
+  if not cgroups.context(pid, container_id) then return gone() end
   return failure("ENOTSUP", without_cgroup(context))
 end
 
@@ -107,7 +108,7 @@ end
 ---@param list axo.SessionInfo[]
 ---@return { session: axo.SessionInfo, stats: axo.Stats?, err: axo.Error? }[] readings
 function usage.read_all(list)
-  local readings, mounts = {}, limits.mounts()
+  local readings, mounts = {}, cgroups.mounts()
   for i, session in ipairs(list) do
     local stats, err = usage.read(session.pid, session.container_id, mounts)
     readings[i] = { session = session, stats = stats, err = err }

@@ -3,6 +3,7 @@
 --- The count is read when a command starts, which is one small file, and again only when it has
 --- ended otherwise than well. Without the first, a later command would be blamed for a death that
 --- an earlier one survived.
+local cgroups = require "axosandbox.host.mounts.cgroups"
 local hints = require "axosandbox.base.hints"
 local host = require "axosandbox.host"
 local limits = require "axosandbox.policy.limits"
@@ -24,9 +25,9 @@ end
 
 -- Where the counts are; false: nowhere that can be read, and nothing is said.
 local function find_files(record)
-  local context = record.container_id and limits.context(record.pid, record.container_id)
+  local context = record.container_id and cgroups.context(record.pid, record.container_id)
   if not context then return false end
-  local dir, is_v1 = limits.directory(context, "memory")
+  local dir, is_v1 = cgroups.directory(context, "memory")
   if not dir then return false end
   if not is_v1 then return { kills = dir .. "/memory.events" } end
   return {

@@ -1,4 +1,5 @@
 local uv = require "luv"
+local cgroups = require "axosandbox.host.mounts.cgroups"
 local limits = require "axosandbox.policy.limits"
 local unit = require "spec.support.unit"
 
@@ -21,29 +22,6 @@ describe("limits of a decision", function()
   end)
 end)
 
-describe("/proc/PID/cgroup", function()
-  it("gives the path in each hierarchy", function()
-    local paths = limits.parse_cgroup(
-      "9:name=systemd:/a\n8:pids:/b:c\n3:cpu,cpuacct:/d\n0::/user.slice/e\n")
-    assert.equal("/b:c", paths.pids)
-    assert.equal("/d", paths.cpu)
-    assert.equal("/d", paths.cpuacct)
-    assert.equal("/user.slice/e", paths[""])
-  end)
-end)
-
-describe("/proc/self/mountinfo", function()
-  it("tells where the hierarchies are mounted", function()
-    local mounts = limits.parse_mounts(table.concat({
-      "25 30 0:23 / /proc rw,nosuid shared:7 - proc proc rw",
-      "31 24 0:27 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw,nsdelegate",
-      "3 24 0:28 /docker/x /sys/fs/cgroup/cpu\\040acct rw shared:1 - cgroup cgroup rw,cpu,cpuacct",
-    }, "\n"))
-    assert.same({ root = "/", point = "/sys/fs/cgroup/unified" }, mounts[""])
-    assert.same({ root = "/docker/x", point = "/sys/fs/cgroup/cpu acct" }, mounts.cpu)
-  end)
-end)
-
 describe("limits read back", function()
   local base
   before_each(function() base = assert(uv.fs_mkdtemp "/tmp/axotest-limits-XXXXXX") end)
@@ -59,7 +37,7 @@ describe("limits read back", function()
   local ASKED = { memory = 2 * 1024 ^ 3, cpus = 2, pids = 512 }
 
   local function v2(path)
-    return limits.compare(ASKED, {
+    return limits.compare(ASKED, cgroups.of {
       container_id = ID, cgroup = "0::" .. path .. "\n",
       mountinfo = ("31 24 0:27 / %s rw - cgroup2 cgroup2 rw\n"):format(base),
     })
@@ -74,7 +52,7 @@ describe("limits read back", function()
     end
     cgroup[4] = "0::" .. path
     lines[4] = ("9 24 0:9 / %s/unified rw - cgroup2 cgroup2 rw"):format(base)
-    return limits.compare(ASKED, {
+    return limits.compare(ASKED, cgroups.of {
       container_id = ID, cgroup = table.concat(cgroup, "\n") .. "\n",
       mountinfo = table.concat(lines, "\n") .. "\n",
     })

@@ -1,4 +1,4 @@
-local limits = require "axosandbox.policy.limits"
+local cgroups = require "axosandbox.host.mounts.cgroups"
 local ports = require "axosandbox.podman.ports"
 local usage = require "axosandbox.session.usage"
 local host = require "axosandbox.host"
@@ -122,9 +122,9 @@ end)
 describe("the directory of a cgroup", function()
   it("is the controller's on v1 and the unified one where v1 has it not", function()
     on_host(v1 {}, function()
-      local context = assert(limits.context(PID, ID))
-      assert.equal("/cg/memory/libpod-" .. ID, limits.directory(context, "memory"))
-      assert.equal("/cg/unified/libpod-" .. ID, limits.directory(context, "hugetlb"))
+      local context = assert(cgroups.context(PID, ID))
+      assert.equal("/cg/memory/libpod-" .. ID, cgroups.directory(context, "memory"))
+      assert.equal("/cg/unified/libpod-" .. ID, cgroups.directory(context, "hugetlb"))
     end)
   end)
 end)
