@@ -21,7 +21,7 @@ argument it returns at once, and calls that function later with `err, result`. W
 `nil, err`: see `axo.Error` in [errors](errors.md). A wrong argument raises an error instead.]],
   },
   {
-    name = "session", title = "A session", classes = { { "axo.Sandbox", "sb" } },
+    name = "session", title = "A session", classes = { { "axo.Session", "sb" } },
     about = "What `axo.start`, `axo.open` and `axo.attach` return. `sb` stands for one.",
   },
   {

@@ -66,7 +66,7 @@ function projects.describe(config, policy)
 end
 
 --- The same, started.
----@return axo.Sandbox sandbox, axo.LifecycleResult result, string dir, axo.Devcontainer description
+---@return axo.Session sandbox, axo.LifecycleResult result, string dir, axo.Devcontainer description
 function projects.start(config, policy)
   local description, dir = projects.describe(config, policy)
   local sb, result = devcontainer.start(description)

@@ -42,7 +42,7 @@ end
 
 --- A start has ended.
 ---@param start axo.Start
----@param sb axo.Sandbox? nil when it failed
+---@param sb axo.Session? nil when it failed
 ---@param err axo.Error?
 function audit_session.started(start, sb, err)
   if not audit.is_on then return end
@@ -58,7 +58,7 @@ end
 
 --- A session that runs already was opened, or a container attached to.
 ---@param record axo.Record
----@param sb axo.Sandbox
+---@param sb axo.Session
 function audit_session.opened(record, sb)
   if not audit.is_on then return end
   local event = record.kind == "attached" and "session_attach" or "session_open"

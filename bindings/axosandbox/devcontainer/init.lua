@@ -256,8 +256,8 @@ end
 ---     print("ran:", table.concat(result.ran, " "))
 ---@param description axo.Devcontainer
 ---@param opts { on_output: fun(event: string, bytes: string)?, confirm: function? }? gets what the commands print; is asked as in `axo.start`
----@param callback fun(err: axo.Error?, sb: axo.Sandbox?, result: axo.LifecycleResult?)?
----@return axo.Sandbox? sandbox, axo.LifecycleResult|axo.Error|nil result
+---@param callback fun(err: axo.Error?, sb: axo.Session?, result: axo.LifecycleResult?)?
+---@return axo.Session? sandbox, axo.LifecycleResult|axo.Error|nil result
 function devcontainer.start(description, opts, callback)
   opts, callback = options.arguments(SHAPE, opts, callback, "axosandbox.devcontainer.start")
   request.check(description.options, 2)
@@ -282,7 +282,7 @@ end
 ---     local project = assert(axo.devcontainer.load "/some/project")
 ---     local result = assert(axo.devcontainer.enter(sb, project))
 ---     print(result.failed and result.failed.message)  --> nil
----@param sb axo.Sandbox
+---@param sb axo.Session
 ---@param description axo.Devcontainer
 ---@param opts { on_output: fun(event: string, bytes: string)?, confirm: function? }?
 ---@param callback fun(err: axo.Error?, result: axo.LifecycleResult?)?

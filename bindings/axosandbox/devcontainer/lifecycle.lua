@@ -32,7 +32,7 @@ local MAX_BYTES = 120 * 1024
 ---@field failed { event: string, command: string, message: string }?
 
 ---@class axo.Entry
----@field sb axo.Sandbox
+---@field sb axo.Session
 ---@field record axo.Record
 ---@field description axo.Devcontainer
 ---@field state axo.DevcontainerState
@@ -387,7 +387,7 @@ local function cancel(entry)
 end
 
 --- See `axosandbox.devcontainer.enter`.
----@param sb axo.Sandbox
+---@param sb axo.Session
 ---@param description axo.Devcontainer
 ---@param opts { on_output: fun(event: string, bytes: string)?, confirm: function? }
 ---@param callback fun(err: axo.Error?, result: axo.LifecycleResult?)?

@@ -9,7 +9,7 @@ local listening = require "axosandbox.network.listening"
 
 local methods = {}
 
----@class axo.Sandbox
+---@class axo.Session
 local Sandbox = {}
 methods.methods = Sandbox
 

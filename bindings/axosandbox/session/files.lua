@@ -65,7 +65,7 @@ function files.confine(path, root, op)
     ("%s is outside of the session's directory %s"):format(path, root))
 end
 
----@class axo.Sandbox
+---@class axo.Session
 local methods = {}
 files.methods = methods
 

@@ -21,7 +21,7 @@ local session = {}
 -- Seconds that the end of a session waits for the audit log.
 local FLUSH = 1
 
----@class axo.Sandbox
+---@class axo.Session
 ---@field private record axo.Record
 ---@field private way axo.Way
 local Sandbox = { __name = "axo.sandbox" }
@@ -34,13 +34,13 @@ end
 --- Makes the session object of a record.
 ---@param record axo.Record
 ---@param way axo.Way
----@return axo.Sandbox
+---@return axo.Session
 function session.new(record, way)
   return setmetatable({ record = record, way = way, is_stopped = false }, Sandbox)
 end
 
 --- The record that a session object was made of.
----@param sb axo.Sandbox
+---@param sb axo.Session
 ---@return axo.Record
 function session.record(sb)
   return sb.record

@@ -66,7 +66,7 @@ end
 
 --- A record as the session object that people hold.
 ---@param record axo.Record
----@return axo.Sandbox
+---@return axo.Session
 function sessions.session(record)
   local way = way_into(record)
   if record.kind == "attached" then root.settle(way) end
@@ -270,8 +270,8 @@ end
 ---     print(assert(sb:exec { "pwd" }).stdout)
 ---@param id string|axo.SessionInfo what `axo.list` told just now: then podman is not asked again
 ---@param opts { policy: table? }? overrides for what is held here, as in `axo.start`
----@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
----@return axo.Sandbox? sandbox, axo.Error? err
+---@param callback fun(err: axo.Error?, sb: axo.Session?)?
+---@return axo.Session? sandbox, axo.Error? err
 function sessions.open(id, opts, callback)
   local info = type(id) == "table" and id or nil
   check_id(info and info.id or id, "axosandbox.open", 2)
@@ -356,8 +356,8 @@ end
 ---@param container string name or id
 ---@param dir string absolute, in the container
 ---@param opts { policy: table? }?
----@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
----@return axo.Sandbox? sandbox, axo.Error? err
+---@param callback fun(err: axo.Error?, sb: axo.Session?)?
+---@return axo.Session? sandbox, axo.Error? err
 function sessions.attach(container, dir, opts, callback)
   local problem = type(container) ~= "string" and "the container must be a string"
     or naming.check_container(container)

@@ -103,9 +103,9 @@ end
 --- Opens them, in a coroutine, and adds them to the session's ports. A session without a port that
 --- was asked for is none: it is ended.
 ---@param start axo.Start
----@param sb axo.Sandbox
+---@param sb axo.Session
 ---@param record axo.Record
----@return axo.Sandbox? sb, axo.Error? code "PORT"
+---@return axo.Session? sb, axo.Error? code "PORT"
 function forwards.open(start, sb, record)
   local ok, err = pcall(open, start, sb, record)
   if ok then return sb end

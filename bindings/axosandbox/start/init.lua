@@ -459,8 +459,8 @@ end
 ---     })
 ---     print(assert(sb:exec { "echo", "hello" }).stdout)
 ---@param opts axo.StartOptions
----@param callback fun(err: axo.Error?, sb: axo.Sandbox?)?
----@return axo.Sandbox? sandbox, axo.Error? err
+---@param callback fun(err: axo.Error?, sb: axo.Session?)?
+---@return axo.Session? sandbox, axo.Error? err
 function starting.start(opts, callback)
   local start = new_start(opts, 2)
   return await.sequence(function() return begin_on_record(start) end, callback,

@@ -237,7 +237,7 @@ end
 
 --- Says that memory ran out, if it did.
 ---@param ended axo.Result|axo.WorkStatus
----@param sb axo.Sandbox
+---@param sb axo.Session
 ---@param what string "the command"
 function cli.say_oom(ended, sb, what)
   local sentence, hint = axo.errors.memory(ended, sb:limits(), what, "cli")

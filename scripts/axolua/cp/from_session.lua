@@ -60,7 +60,7 @@ function copy_directory(sb, path, into, depth, so_far)
 end
 
 --- Copies a file, or a directory with what is in it.
----@param sb axo.Sandbox
+---@param sb axo.Session
 ---@param path string in the session
 ---@param entry axo.Entry what it is
 ---@param into cli.HostDirectory

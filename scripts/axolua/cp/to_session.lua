@@ -69,7 +69,7 @@ end
 --- Copies a file, or a directory with what is in it.
 ---@param from cli.HostDirectory
 ---@param name string? in it; nil: what is in the directory
----@param sb axo.Sandbox
+---@param sb axo.Session
 ---@param path string in the session
 ---@param so_far cli.Tally
 ---@return true? ok, axo.Error|table|nil err

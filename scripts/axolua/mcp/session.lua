@@ -6,13 +6,13 @@ local cli = require "axolua.cli"
 local session = {}
 
 ---@class mcp.Session
----@field start fun(done: fun(err: axo.Error?, sb: axo.Sandbox?)): { cancel: fun() }?, axo.Error?
----@field sandbox axo.Sandbox?
+---@field start fun(done: fun(err: axo.Error?, sb: axo.Session?)): { cancel: fun() }?, axo.Error?
+---@field sandbox axo.Session?
 local Session = {}
 Session.__index = Session
 
----@param start fun(done: fun(err: axo.Error?, sb: axo.Sandbox?)): { cancel: fun() }?, axo.Error? begins to start one that is ready for commands
----@param hooks { on_begin: fun(), on_ready: fun(sb: axo.Sandbox), on_failure: fun(err: axo.Error) }
+---@param start fun(done: fun(err: axo.Error?, sb: axo.Session?)): { cancel: fun() }?, axo.Error? begins to start one that is ready for commands
+---@param hooks { on_begin: fun(), on_ready: fun(sb: axo.Session), on_failure: fun(err: axo.Error) }
 ---@return mcp.Session
 function session.new(start, hooks)
   return setmetatable({ start = start, hooks = hooks }, Session)
@@ -50,7 +50,7 @@ end
 --- The sandbox, once it is there; in a call's coroutine. One that could not be started is
 --- tried again by each call.
 ---@param call mcp.Call
----@return axo.Sandbox? sandbox, axo.Error? err
+---@return axo.Session? sandbox, axo.Error? err
 function Session:acquire(call)
   if self.is_over then return nil, over() end
   if self.sandbox then return self.sandbox end

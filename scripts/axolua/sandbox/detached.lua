@@ -12,7 +12,7 @@ local function rows_and_columns()
 end
 
 --- Starts it as a task, or with `tty` on a terminal.
----@param sb axo.Sandbox
+---@param sb axo.Session
 ---@param argv string[]
 ---@param opts { tty: boolean?, cwd: string?, user: string?, env: table<string, string>? }
 ---@return axo.Task|axo.Terminal|nil work, integer? code why not, which has been said

@@ -180,14 +180,14 @@ end
 --- Starts a session of it, without anybody who could be asked or a signal that is waited for.
 ---@param description axo.Devcontainer
 ---@param args table
----@param done fun(err: axo.Error?, sb: axo.Sandbox?) once its commands have run
+---@param done fun(err: axo.Error?, sb: axo.Session?) once its commands have run
 ---@return { cancel: fun() }? handle, axo.Error?
 function devcontainer.start(description, args, done)
   return axo.devcontainer.start(description, { on_output = listener(args) }, done)
 end
 
 --- Applies it to a session that has started, and runs its lifecycle commands.
----@param sb axo.Sandbox
+---@param sb axo.Session
 ---@param description axo.Devcontainer
 ---@param args table
 ---@param guard cli.Guard

@@ -25,7 +25,7 @@ end
 
 --- Prints until the work ends, our reader goes away or we are told to stop. What of that came
 --- first is the result: the work's own exit code, or the code to exit with.
----@param sb axo.Sandbox
+---@param sb axo.Session
 ---@param work axo.Task|axo.Terminal
 ---@param opts { from: integer, keys: boolean? } from: the offset to begin at; keys: those that detach, and ctrl-c, leave it
 ---@param writer cli.Writer

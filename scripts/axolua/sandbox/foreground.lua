@@ -111,7 +111,7 @@ local function run_terminal(sb, argv, opts, guard)
 end
 
 --- Runs a command, on a terminal when we are on one; in a coroutine.
----@param sb axo.Sandbox
+---@param sb axo.Session
 ---@param argv string[]
 ---@param opts { timeout: number?, cwd: string?, user: string?, env: table?, plain: boolean?, json: boolean?, notices: string[]?, goes_on: boolean? } goes_on: the session does
 ---@param guard cli.Guard

@@ -175,7 +175,7 @@ end
 --- Starts a session, lets `work` use it, and removes it again, also after errors and
 --- signals; in a coroutine.
 ---@param args table the parsed command line
----@param work fun(sb: axo.Sandbox, guard: cli.Guard, notices: string[]): integer
+---@param work fun(sb: axo.Session, guard: cli.Guard, notices: string[]): integer
 ---@return integer code
 function sandbox.with(args, work)
   local taken = is_taken(args)

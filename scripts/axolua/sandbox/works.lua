@@ -29,7 +29,7 @@ local function only(sb)
 end
 
 --- A task or a terminal of a session.
----@param sb axo.Sandbox
+---@param sb axo.Session
 ---@param name string? nil: the only one, or the only one that runs
 ---@return axo.Task|axo.Terminal|nil work, axo.Error|table|nil err
 function works.find(sb, name)

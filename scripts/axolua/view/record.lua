@@ -7,7 +7,7 @@ local json = axo.json
 local record = {}
 
 --- Prints how a command ended. Bytes of its output that are no UTF-8 become U+FFFD.
----@param sb axo.Sandbox
+---@param sb axo.Session
 ---@param argv string[]
 ---@param result axo.Result
 ---@param notices string[]? what else its user should know

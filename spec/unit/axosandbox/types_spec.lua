@@ -222,7 +222,7 @@ describe("the annotations of the Lua face", function()
     }
     local subscription = require("axosandbox.base.subscription").new(source, function() end, 0)
     local objects = {
-      ["axo.Sandbox:"] = require("axosandbox.session").new({}, {}),
+      ["axo.Session:"] = require("axosandbox.session").new({}, {}),
       ["axo.Task:"] = require("axosandbox.session.work.task").wrap({}),
       ["axo.Terminal:"] = require("axosandbox.session.work.terminal").wrap({}),
       ["axo.Result:"] = require("axosandbox.way.result").new({}),
@@ -276,6 +276,6 @@ describe("the annotations of the Lua face", function()
       if not declared[name] then unknown[#unknown + 1] = where .. ": " .. name end
     end
     assert.same({}, unknown)
-    assert.is_true(declared["axo.Sandbox"] and declared["axo.Error"])
+    assert.is_true(declared["axo.Session"] and declared["axo.Error"])
   end)
 end)

@@ -18,7 +18,7 @@ local TIMEOUT = 30
 local MAX_LINE = 16 * 1024
 local MAX_FILE = 256 * 1024 * 1024
 
----@class axo.Sandbox
+---@class axo.Session
 local methods = {}
 search.methods = methods
 

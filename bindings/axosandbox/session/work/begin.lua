@@ -203,7 +203,7 @@ end
 
 --- Begins a command in the foreground.
 ---@param finish fun(err: axo.Error?, result: axo.Result?)
----@param self axo.Sandbox
+---@param self axo.Session
 ---@param argv string[]
 ---@param opts table
 ---@return axo.Exec? exec, axo.Error?
@@ -221,7 +221,7 @@ end
 
 --- Begins a task or a terminal.
 ---@param done fun(err: axo.Error?, work: axo.Task|axo.Terminal|nil)
----@param self axo.Sandbox
+---@param self axo.Session
 ---@param kind "task"|"terminal"
 ---@param argv string[]
 ---@param opts table

@@ -11,7 +11,7 @@ local MIN_GAP, HEARTBEAT = 0.25, 5
 ---@class mcp.Call
 ---@field token string|integer|nil the client wants to hear of progress
 ---@field is_cancelled boolean
----@field sandbox axo.Sandbox set before the tool runs
+---@field sandbox axo.Session set before the tool runs
 ---@field activity (fun(): string)? what it is doing, for a note on progress
 local Call = {}
 Call.__index = Call

@@ -152,7 +152,7 @@ end
 
 --- What is to be said when memory ran out.
 ---@param ended axo.Result|axo.WorkStatus
----@param sb axo.Sandbox
+---@param sb axo.Session
 ---@param what string "the command"
 ---@return string? note
 function work.memory_note(ended, sb, what)
