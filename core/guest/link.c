@@ -128,7 +128,8 @@ void link_drop(int index) {
 static void receive(int index) {
   const struct link *link = &g.links[index];
   struct packet p;
-  /* A few at a time, so that one host does not starve the others. */
+  /* A few at a time, so that one host does not starve the others, and of what may take
+   * long one. */
   for (int i = 0; i < TURNS && link->fd >= 0 && !link->blocked; i++) {
     int got = packet_receive(link->fd, &p);
     if (got == 0)
@@ -140,6 +141,8 @@ static void receive(int index) {
       link_drop(index);
       return;
     }
+    if (p.head.type == AXO_REQ_OWNER)
+      return;
   }
 }
 

@@ -22,10 +22,15 @@ static void pair_close(const pair_t *pair) {
   close(pair->far);
 }
 
-static axo_owned_t owner_of(host_t *host, uint64_t inode) {
+static uint64_t ask_owner(host_t *host, uint64_t inode) {
   axo_inode_t body = {inode};
   uint64_t id = ++host->last_id;
   send_request(host, &(request_t){AXO_REQ_OWNER, id, &body, sizeof body, NULL, 0, 0});
+  return id;
+}
+
+static axo_owned_t owner_of(host_t *host, uint64_t inode) {
+  uint64_t id = ask_owner(host, inode);
   return expect(host, AXO_EV_OWNER, id).body.owned;
 }
 
@@ -210,10 +215,34 @@ static exec_t exec_hold(host_t *host, const pair_t *pair, const char *count) {
 
 #define HOLDERS 5
 
+/* Asks for what costs nothing, and has its answer. */
+static void expect_served(host_t *host) {
+  axo_signal_t body = {.work = NOBODY};
+  uint64_t id = ++host->last_id;
+  send_request(host, &(request_t){AXO_REQ_SIGNAL, id, &body, sizeof body, NULL, 0, 0});
+  expect_failed(host, id, AXO_STAGE_WORK, ESRCH);
+}
+
+#define QUESTIONS 60
+
+/* Another host waits for one question, not for all. */
+static void expect_turns(host_t *host, host_t *other) {
+  uint64_t first = host->last_id + 1;
+  int answered = 0;
+  for (int i = 0; i < QUESTIONS; i++)
+    ask_owner(host, 1);
+  expect_served(other);
+  while (is_readable(host->fd, 0) && answered < QUESTIONS)
+    expect(host, AXO_EV_OWNER, first + (uint64_t)answered++);
+  assert_true(answered < QUESTIONS);
+  for (; answered < QUESTIONS; answered++)
+    expect(host, AXO_EV_OWNER, first + (uint64_t)answered);
+}
+
 /* One alone hides nobody; all together are too much, which is said. */
 static void looks_at_so_much_and_no_more(void **state) {
   (void)state;
-  host_t host = host_open("a.sock");
+  host_t host = host_open("a.sock"), other = host_open("b.sock");
   pair_t many[HOLDERS], last = pair_open();
   exec_t holders[HOLDERS];
   many[0] = pair_open();
@@ -229,11 +258,13 @@ static void looks_at_so_much_and_no_more(void **state) {
   assert_int_equal(owner.pid, 0);
   assert_int_equal(owner.cut, 1);
   assert_int_equal(owner_of(&host, many[0].inode).id, holders[0].id);
+  expect_turns(&host, &other);
   for (int i = 0; i < HOLDERS; i++) {
     exec_kill(&host, &holders[i]);
     pair_close(&many[i]);
   }
   pair_close(&last);
+  host_close(&other);
   host_close(&host);
 }
 
