@@ -1,4 +1,4 @@
--- @runs native-user portable-root
+-- @runs native-root portable-user
 -- Handles on a part of a session: variants of a project in git worktrees, one beside the other.
 local uv = require "luv"
 local axo = require "axosandbox"

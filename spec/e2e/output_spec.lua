@@ -1,4 +1,4 @@
--- @runs native-user portable-root
+-- @runs native-root portable-user
 local e2e = require "spec.support.e2e"
 
 describe("output", function()

@@ -1,4 +1,4 @@
--- @runs native-user portable-root
+-- @runs native-root portable-user
 local uv = require "luv"
 local e2e = require "spec.support.e2e"
 local axo = require "axosandbox"
