@@ -71,7 +71,9 @@ describe("defaults", function()
       policy = { limits = { pids = 100 } }, narrow = { pids = 50, network = "none" },
     }
     assert.equal(50, sb:limits().pids.asked)
-    local options = e2e.options { ports = { 3000 }, narrow = { network = "none" } }
+    local options = e2e.options {
+      ports = { 3000 }, publish = "podman", narrow = { network = "none" },
+    }
     options.policy.network = nil
     local started, err = axo.start(options)
     assert.is_nil(started)

@@ -19,7 +19,8 @@ describe("axolua doctor", function()
     assert.equal(report.ok and 0 or 1, result.code)
     assert.is_true(report.ok, result.stdout)
     for _, name in ipairs { "podman", "privileges", "system calls", "runtime", "cgroups", "policy",
-      "network", "session", "image", "making images", "hardening", "limits", "guest" } do
+      "network", "session", "image", "making images", "hardening", "limits", "guest",
+      "names" } do
       assert.truthy(rows[name], name)
     end
     assert.equal("ok", rows.hardening.status)

@@ -32,12 +32,14 @@ describe("the network none", function()
     assert(sb:stop())
   end)
 
-  it("publishes nothing: a port that was asked for is an error", function()
+  it("has podman publish nothing: a port that was asked for is an error", function()
     local port = net.free_port()
-    local err = e2e.refused { ports = { port }, policy = { network = "none" } }
+    local err = e2e.refused {
+      ports = { port }, publish = "podman", policy = { network = "none" },
+    }
     assert.equal("INVALID", err.code)
     assert.matches(("the port %d was asked for"):format(port), err.message)
-    err = e2e.refused { ports = { port }, policy = {
+    err = e2e.refused { ports = { port }, publish = "podman", policy = {
       network = "bridge", sandbox = function(request, default)
         local decision = default(request)
         decision.network = "none"
@@ -48,9 +50,10 @@ describe("the network none", function()
     assert.equal(port, err.port)
   end)
 
-  it("publishes nothing, and says so where that was optional", function()
+  it("has podman publish nothing, and says so where that was optional", function()
     local sb = e2e.start {
-      optional = { ports = { net.free_port() } }, policy = { network = "none" },
+      optional = { ports = { net.free_port() } }, publish = "podman",
+      policy = { network = "none" },
     }
     assert.same({}, sb:ports())
     assert.matches("port", table.concat(sb:warnings(), "\n"))

@@ -155,6 +155,28 @@ local function start_somehow(report, dir)
   return without
 end
 
+local HOW = {
+  redirect = { "ok", "work (--allow NAME): nftables leads them out of the container's network" },
+  listeners = { "warn", "work in part (--allow NAME), by listeners on the container's loopback: of "
+    .. "each name only the ports that the list has, and no addresses",
+    "nftables and user namespaces on this kernel, and axo-netns beside axolua, lead out the rest" },
+}
+
+-- By which of its mechanisms a network by names is served here; a session of its own.
+local function check_names(report, dir)
+  local how
+  axo.set_audit(function(event)
+    if event.event == "network" and event.verdict == "served" then how = event.how end
+  end)
+  local sb, err = start(dir, { allow = { "doctor.example" } })
+  if sb then sb:stop() end
+  axo.set_audit(nil)
+  local row = HOW[how]
+  if row then return report:add(row[1], "names", row[2], row[3]) end
+  report:add("warn", "names", "a session cannot have a network by names (--allow): "
+    .. tostring(err and err.message or "it was not served"), err and err.hint)
+end
+
 -- A TMPDIR that is not there any more says nothing of what sessions can do.
 local function make_directory()
   local name = "/axolua-doctor.XXXXXX"
@@ -176,6 +198,7 @@ function probe.run(report)
     local stopped, err = sb:stop()
     if not stopped then report:add_error("stop", err) end
     if not ok then error(problem, 0) end
+    check_names(report, dir)
   end
   uv.fs_rmdir(dir)
 end
