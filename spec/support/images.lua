@@ -35,7 +35,7 @@ mkdir -p "$root/bin" "$root/etc" "$root/tmp" "$root/proc" "$root/sys" "$root/dev
 chmod 1777 "$root/tmp"
 chmod 777 "$root/home"
 find_program() {
-  for dir in /usr/bin /bin /usr/sbin; do
+  for dir in /usr/bin /bin /usr/sbin ${git:-}; do
     if [ -x "$dir/$1" ]; then echo "$dir/$1"; return; fi
   done
   return 1
@@ -58,6 +58,42 @@ for tool in cat ls stat mkdir rm mv cp ln chmod chown touch head tail wc od seq 
 done
 mkdir -p "$root/usr/lib/locale"
 cp -R /usr/lib/locale/C.[uU]* "$root/usr/lib/locale/"
+]]
+
+-- Programs of this machine that speak over networks, those that it has, with the libraries that ldd
+-- names.
+local CLIENTS_ROOT = [[
+for program in curl wget git openssl ssh perl python3 getent redis-cli aria2c rsync socat telnet \
+  lynx nc; do
+  if find_program "$program" >/dev/null; then copy "$program"; fi
+done
+copy_file() {
+  mkdir -p "$root$(dirname "$1")"
+  cp -RL "$1" "$root$1"
+  find "$1" -name '*.so' | while read -r file; do
+    ldd "$file" 2>/dev/null | grep -o '/[^ ]*' | while read -r library; do
+      mkdir -p "$root$(dirname "$library")"
+      [ -e "$root$library" ] || cp -L "$library" "$root$library"
+    done
+  done
+}
+git=$(git --exec-path 2>/dev/null) || git=
+if [ -x "$git/git-remote-http" ]; then
+  mkdir -p "$root$git" "$root/usr/bin"
+  copy git-remote-http
+  mv "$root/bin/git-remote-http" "$root$git/"
+  ln -s git-remote-http "$root$git/git-remote-https"
+fi
+for path in $(perl -e 'print "@INC"' 2>/dev/null); do
+  case $path in */perl-base) copy_file "$path" ;; esac
+done
+for path in $(/usr/bin/python3 -c 'import os; print(os.path.dirname(os.__file__))' 2>/dev/null); do
+  copy_file "$path"
+  rm -rf "$root$path/test" "$root$path/config-"* "$root$path/dist-packages"
+done
+for name in nsswitch.conf services protocols; do
+  if [ -e "/etc/$name" ]; then cp "/etc/$name" "$root/etc/"; fi
+done
 ]]
 
 local function root_tree(key, script, more)
@@ -158,6 +194,9 @@ end
 
 --- dash as sh, bash, and GNU tools.
 function images.debian() return import("debian", "debian", DEBIAN_ROOT) end
+
+--- The same, with programs of this machine that speak over networks, those that it has.
+function images.clients() return import("clients", "clients", DEBIAN_ROOT .. CLIENTS_ROOT) end
 
 --- A real Debian with compilers, git, debuggers and the like: some 400 MB. Its archive is kept
 --- from one run to the next.
