@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define WATCHED (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+#define WATCHED (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 /* ---- its sockets ----------------------------------------------------------------- */
 
@@ -21,8 +21,10 @@ static int control(axo__side_t *side, int op) {
 int axo__side_open(axo__side_t *side, int fd) {
   const int on = 1;
   side->fd = fd;
-  side->readable = side->writable = side->hung = false;
+  side->readable = side->writable = side->hung = side->urgent = false;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  /* Left out of the stream, it would be another one when it is looked at than later. */
+  setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
   int rc = control(side, EPOLL_CTL_ADD);
   if (rc != 0)
     side->fd = -1;

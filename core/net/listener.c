@@ -143,6 +143,8 @@ static void on_side(axo__side_t *side, uint32_t events) {
     return;
   if (events & ~(uint32_t)EPOLLOUT)
     side->readable = true;
+  if (events & EPOLLPRI)
+    side->urgent = true;
   if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
     side->hung = true;
   if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))

@@ -58,7 +58,8 @@ typedef struct axo__side {
   struct axo_net_conn *conn;
   int fd; /* -1: none */
   bool readable, writable;
-  bool hung; /* it will send no more: read on until the end */
+  bool hung;   /* it will send no more: read on until the end */
+  bool urgent; /* some byte was: until it is taken, what comes is read in parts */
 } axo__side_t;
 
 /* One way of a connection: what was read and not yet taken is either in a pipe, which

@@ -88,7 +88,7 @@ static int pass(axo__flow_t *flow, const char *bytes, size_t len, axo__side_t *t
 }
 
 /* Fewer than could have come are all there are, of a stream (epoll(7)): what comes
- * later is heard of. */
+ * later is heard of. Unless the kernel stopped before an urgent one. */
 static ssize_t copy_in(axo__flow_t *flow, axo__side_t *from, axo__side_t *to) {
   char bytes[AXO__COPY];
   ssize_t n;
@@ -98,7 +98,7 @@ static ssize_t copy_in(axo__flow_t *flow, axo__side_t *from, axo__side_t *to) {
   if (n <= 0)
     return result_of(n);
   flow->is_bulk = (size_t)n == sizeof bytes;
-  if (!flow->is_bulk && !from->hung)
+  if (!flow->is_bulk && !from->hung && !from->urgent)
     from->readable = false;
   int rc = pass(flow, bytes, (size_t)n, to);
   return rc != 0 ? rc : n;
@@ -123,6 +123,8 @@ typedef struct failure {
 
 static ssize_t take(axo_net_conn_t *conn, axo__end_t end) {
   axo__flow_t *flow = &conn->flows[end];
+  if (conn->sides[end].urgent) /* splice does not get beyond that byte */
+    flow->is_bulk = false;
   if (flow->is_bulk && !flow->pipe)
     flow->pipe = axo__pool_lend(&conn->listener->pool);
   if (flow->is_bulk && flow->pipe)

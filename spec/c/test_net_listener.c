@@ -101,7 +101,27 @@ static void hears_what_is_no_hello(void **state) {
   shutdown(client, SHUT_WR); /* no more will come */
   RUN_UNTIL(said.calls == 1);
   assert_int_equal(said.code, 0);
-  assert_int_equal(said.kind, AXO_NET_HELLO_OTHER);
+  assert_int_equal(said.kind, AXO_NET_HELLO_UNREADABLE);
+  close(client);
+}
+
+/* What is passed over when it is looked at, and passed on later, would be another hello
+ * to the other end: so an urgent byte is one of the stream. */
+static void hears_urgent_bytes_where_they_are(void **state) {
+  (void)state;
+  OPEN_RELAY(.on_connection = asks);
+  hello_t hello = make_hello("good.example");
+  size_t at = 0;
+  while (hello.bytes[at] != 'g' || hello.bytes[at + 1] != 'o')
+    at++;
+  int client = connect_to(heard.port);
+  assert_int_equal(send(client, hello.bytes, at, 0), at);
+  assert_int_equal(send(client, "x", 1, MSG_OOB), 1);
+  assert_int_equal(send(client, hello.bytes + at, hello.len - at, 0), hello.len - at);
+  assert_int_equal(send(client, "y", 1, MSG_OOB), 1); /* this is the urgent one now */
+  RUN_UNTIL(heard.conns == 1 && said.calls == 1);
+  assert_string_not_equal(said.name, "good.example");
+  axo_net_conn_reset(heard.conn);
   close(client);
 }
 
@@ -499,6 +519,7 @@ int main(void) {
       NET_TEST(hears_a_name_and_takes_nothing),
       NET_TEST(hears_it_in_any_pieces),
       NET_TEST(hears_what_is_no_hello),
+      NET_TEST(hears_urgent_bytes_where_they_are),
       NET_TEST(hears_that_the_client_has_gone),
       NET_TEST(does_not_wait_for_ever),
       NET_TEST(says_where_nobody_is),

@@ -230,6 +230,36 @@ static void a_slow_reader_gets_all_of_it(void **state) {
   close_ends(second);
 }
 
+static void send_much(int from, int to) {
+  static char bytes[100000], got[sizeof bytes];
+  ssize_t sent = send(from, bytes, sizeof bytes, MSG_DONTWAIT);
+  assert_true(sent > 0);
+  for (ssize_t at = 0; at < sent; run_some()) {
+    ssize_t n = read_now(to, got, sizeof got);
+    at += n > 0 ? n : 0;
+  }
+}
+
+/* A byte that is sent as urgent is one of the stream, and holds up nothing behind it,
+ * where few bytes come and where many do. */
+static void passes_on_what_is_urgent(void **state) {
+  (void)state;
+  OPEN_RELAY();
+  ends_t ends = connect_ends();
+  for (int i = 0; i < 4; i++) {
+    int from = i % 2 ? ends.server : ends.client,
+        to = i % 2 ? ends.client : ends.server;
+    if (i < 2)
+      send_much(from, to); /* by a pipe from now on */
+    assert_int_equal(send(from, "ab!", 3, MSG_OOB), 3);
+    say(from, "cd");
+    expect(to, "ab!cd");
+    say(from, "ef");
+    expect(to, "ef");
+  }
+  close_ends(ends);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       NET_TEST(passes_both_ways),
@@ -241,6 +271,7 @@ int main(void) {
       NET_TEST(loses_nothing_of_much),
       NET_TEST(slow_readers_hold_nobody_up),
       NET_TEST(a_slow_reader_gets_all_of_it),
+      NET_TEST(passes_on_what_is_urgent),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
