@@ -62,6 +62,12 @@ typedef struct hello_event {
   const char *name;
 } hello_event_t;
 
+static const char *kind_name(axo_net_hello_t kind) {
+  return kind == AXO_NET_HELLO_TLS          ? "tls"
+         : kind == AXO_NET_HELLO_UNREADABLE ? "unreadable"
+                                            : "other";
+}
+
 static int hello_body(lua_State *L) {
   const hello_event_t *event = lua_touserdata(L, 1);
   bool has_callback = laxo_push_callback(L, &event->self->work, ON_HELLO);
@@ -75,7 +81,7 @@ static int hello_body(lua_State *L) {
   }
   lua_pushnil(L);
   lua_pushstring(L, event->name);
-  lua_pushstring(L, event->kind == AXO_NET_HELLO_TLS ? "tls" : "other");
+  lua_pushstring(L, kind_name(event->kind));
   lua_call(L, 3, 0);
   return 0;
 }

@@ -44,8 +44,11 @@ AXO_EXTERN int axo_net_listen(const char *address, uint16_t port, int *fd,
 
 typedef enum axo_net_hello {
   AXO_NET_HELLO_MORE,  /* nothing is known yet: `need` bytes, at least, say more */
-  AXO_NET_HELLO_OTHER, /* no TLS, or none that is well-formed */
-  AXO_NET_HELLO_TLS    /* a ClientHello; without a server name, `name` is "" */
+  AXO_NET_HELLO_OTHER, /* what no server takes for TLS */
+  AXO_NET_HELLO_TLS,   /* a ClientHello; without a server name, `name` is "" */
+  /* What a server may take for the beginning of TLS, and that is not well-formed here,
+   * or too long: whom it names cannot be told. */
+  AXO_NET_HELLO_UNREADABLE
 } axo_net_hello_t;
 
 /* Reads the first bytes that a client sent. Pure; looks at each byte once. `name` gets
@@ -126,8 +129,8 @@ typedef struct axo_net_traffic {
 } axo_net_traffic_t;
 AXO_EXTERN axo_net_traffic_t axo_net_conn_traffic(const axo_net_conn_t *conn);
 
-/* `kind` is AXO_NET_HELLO_OTHER or _TLS and `name` NULL when there is none; with `err`,
- * neither is known. Borrowed for the callback. */
+/* `kind` is AXO_NET_HELLO_OTHER, _TLS or _UNREADABLE, and `name` NULL when there is
+ * none; with `err`, neither is known. Borrowed for the callback. */
 typedef void (*axo_net_hello_cb)(axo_net_conn_t *conn, const axo_err_t *err,
                                  axo_net_hello_t kind, const char *name);
 /* Waits until it is known whether the client speaks TLS, and to whom. Takes nothing

@@ -43,7 +43,8 @@ static void look(axo_net_conn_t *conn, const axo__side_t *side) {
   }
   axo_net_hello_t kind = axo_net_hello_read(bytes, (size_t)n, name, &need);
   if (kind == AXO_NET_HELLO_MORE && (n == 0 || side->hung))
-    kind = AXO_NET_HELLO_OTHER; /* no more will come */
+    /* No more will come. */
+    kind = n == 0 ? AXO_NET_HELLO_OTHER : AXO_NET_HELLO_UNREADABLE;
   if (kind == AXO_NET_HELLO_MORE)
     wake_at(conn, need);
   else

@@ -6,7 +6,10 @@
 
 #define RECORD_HEAD 5
 #define RECORD_MAX 16384
+#define TYPE_FIRST 20 /* of records: RFC 8446, 5.1, and RFC 6520 */
+#define TYPE_LAST 24
 #define TYPE_HANDSHAKE 22
+#define SSL2_LENGTH 0x80
 #define TYPE_CLIENT_HELLO 1
 #define HANDSHAKE_HEAD 4
 #define EXTENSION_NAME 0
@@ -162,6 +165,17 @@ static axo_net_hello_t read_records(message_t *message, const uint8_t *bytes,
   return AXO_NET_HELLO_TLS;
 }
 
+/* Any type of record, since servers pass over some (a warning) before a hello and do
+ * not look at each one's version; and the hello of SSL 2, whose first bit is set. */
+static bool may_be_tls(const uint8_t *bytes, size_t len) {
+  return len > 0 &&
+         ((bytes[0] >= TYPE_FIRST && bytes[0] <= TYPE_LAST) || bytes[0] >= SSL2_LENGTH);
+}
+
+static axo_net_hello_t no_hello(const uint8_t *bytes, size_t len) {
+  return may_be_tls(bytes, len) ? AXO_NET_HELLO_UNREADABLE : AXO_NET_HELLO_OTHER;
+}
+
 axo_net_hello_t axo_net_hello_read(const void *bytes, size_t len,
                                    char name[AXO_NET_NAME_MAX], size_t *need) {
   message_t message;
@@ -171,11 +185,13 @@ axo_net_hello_t axo_net_hello_read(const void *bytes, size_t len,
   if (len > AXO_NET_HELLO_MAX)
     len = AXO_NET_HELLO_MAX;
   axo_net_hello_t kind = read_records(&message, bytes, len, need);
+  if (kind == AXO_NET_HELLO_OTHER)
+    return no_hello(bytes, len);
   if (kind != AXO_NET_HELLO_TLS)
     return kind;
   part_t body = {message.bytes + HANDSHAKE_HEAD, message.size - HANDSHAKE_HEAD, true};
   if (read_hello(body, name))
     return AXO_NET_HELLO_TLS;
   name[0] = '\0';
-  return AXO_NET_HELLO_OTHER;
+  return AXO_NET_HELLO_UNREADABLE;
 }

@@ -74,14 +74,15 @@ static void takes_nothing_else_for_one(void **state) {
   for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
     hello_t other = {.len = i < 2 ? strlen(others[i]) : 5};
     memcpy(other.bytes, others[i], other.len);
-    assert_int_equal(read_all(other), AXO_NET_HELLO_OTHER);
+    assert_int_equal(read_all(other),
+                     i < 2 ? AXO_NET_HELLO_OTHER : AXO_NET_HELLO_UNREADABLE);
   }
   hello_t server = make_hello("x.example");
   server.bytes[5] = 2; /* a ServerHello */
-  assert_int_equal(read_all(server), AXO_NET_HELLO_OTHER);
+  assert_int_equal(read_all(server), AXO_NET_HELLO_UNREADABLE);
   hello_t empty = make_hello("x.example");
   empty.bytes[3] = empty.bytes[4] = 0; /* a record of no bytes */
-  assert_int_equal(read_all(empty), AXO_NET_HELLO_OTHER);
+  assert_int_equal(read_all(empty), AXO_NET_HELLO_UNREADABLE);
 }
 
 static axo_net_hello_t read_named(const char *text, size_t len) {
@@ -95,11 +96,11 @@ static void refuses_what_is_no_name(void **state) {
   memset(longest, 'a', sizeof longest);
   assert_int_equal(read_named(longest, 253), AXO_NET_HELLO_TLS);
   assert_int_equal(strlen(name), 253);
-  assert_int_equal(read_named(longest, 254), AXO_NET_HELLO_OTHER);
-  assert_int_equal(read_named("", 0), AXO_NET_HELLO_OTHER);
-  assert_int_equal(read_named("good.example\0.evil", 18), AXO_NET_HELLO_OTHER);
-  assert_int_equal(read_named("a b", 3), AXO_NET_HELLO_OTHER);
-  assert_int_equal(read_named("\xc3\xa4.example", 10), AXO_NET_HELLO_OTHER);
+  assert_int_equal(read_named(longest, 254), AXO_NET_HELLO_UNREADABLE);
+  assert_int_equal(read_named("", 0), AXO_NET_HELLO_UNREADABLE);
+  assert_int_equal(read_named("good.example\0.evil", 18), AXO_NET_HELLO_UNREADABLE);
+  assert_int_equal(read_named("a b", 3), AXO_NET_HELLO_UNREADABLE);
+  assert_int_equal(read_named("\xc3\xa4.example", 10), AXO_NET_HELLO_UNREADABLE);
   assert_string_equal(name, "");
 }
 
@@ -112,13 +113,13 @@ static void refuses_two_names(void **state) {
   size_t added = message.len - at;
   message.bytes[3] = (uint8_t)(message.bytes[3] + added);
   message.bytes[4 + 2 + 32 + 1 + 2 + 2 + 2 + 1] += (uint8_t)added;
-  assert_int_equal(read_all(in_records(&message, 16384)), AXO_NET_HELLO_OTHER);
+  assert_int_equal(read_all(in_records(&message, 16384)), AXO_NET_HELLO_UNREADABLE);
   message.bytes[at] = 0x5a; /* the second is something else: so it is this that is */
   assert_int_equal(read_all(in_records(&message, 16384)), AXO_NET_HELLO_TLS);
   message = make_message("one.example\0\0\x0btwo.example", 25, 0);
   size_t name_len_at = message.len - 25 - 2;
   message.bytes[name_len_at + 1] = 11;
-  assert_int_equal(read_all(in_records(&message, 16384)), AXO_NET_HELLO_OTHER);
+  assert_int_equal(read_all(in_records(&message, 16384)), AXO_NET_HELLO_UNREADABLE);
 }
 
 /* Each byte of it changed, in each way: nothing is read beyond the end, and a name is
@@ -144,10 +145,10 @@ static void gives_up_on_one_that_is_too_long(void **state) {
   assert_int_equal(read_all(in_records(&message, 16000)), AXO_NET_HELLO_TLS);
   hello_t many = in_records(&message, 100); /* its heads make it too long */
   assert_true(many.len > AXO_NET_HELLO_MAX);
-  assert_int_equal(read_all(many), AXO_NET_HELLO_OTHER);
+  assert_int_equal(read_all(many), AXO_NET_HELLO_UNREADABLE);
   message.bytes[1] = 1; /* says that it has 64 KiB more */
   hello_t begun = in_records(&message, 16000);
-  assert_int_equal(read_first(&begun, 50), AXO_NET_HELLO_OTHER);
+  assert_int_equal(read_first(&begun, 50), AXO_NET_HELLO_UNREADABLE);
 }
 
 int main(void) {

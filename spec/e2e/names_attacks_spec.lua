@@ -18,9 +18,12 @@ local LEADS = {
 local function u16(n) return string.pack(">I2", n) end
 local function sized(bytes) return u16(#bytes) .. bytes end
 
--- A ClientHello, with that server name or with none.
-local function hello(name)
-  local extensions = name and u16(0) .. sized(sized("\0" .. sized(name))) or ""
+local function entry(name) return "\0" .. sized(name) end
+
+-- A ClientHello, with that server name or with none, or with the list of them that is given.
+local function hello(name, list)
+  list = list or name and entry(name)
+  local extensions = list and u16(0) .. sized(sized(list)) or ""
   local body = "\3\3" .. ("r"):rep(32) .. "\0" .. sized "\x13\x01" .. "\1\0" .. sized(extensions)
   local handshake = "\1" .. string.pack(">I3", #body) .. body
   return "\22\3\1" .. sized(handshake)
@@ -93,6 +96,19 @@ describe("a network by names that is attacked", function()
       assert.equal("", r.stdout)
       assert.same({ "tls.example", 443 }, { r.denied[1].name, r.denied[1].port })
       assert.matches(name or "without a server name", r.denied[1].reason, 1, true)
+    end
+    assert.equal(before + 1, server.count)
+    -- What a server may read, or pass over, and is not read here.
+    local evil = hello "evil.example"
+    for how, bytes in pairs {
+      ["a warning first"] = "\21\3\1\0\2\1\0" .. evil, ["another version"] = "\22\4" .. evil:sub(3),
+      ["another type of name first"] = hello(nil, "\1" .. sized "x" .. entry "evil.example"),
+      ["two names"] = hello(nil, entry "tls.example" .. entry "evil.example"),
+      ["too long"] = hello("evil.example" .. ("."):rep(17000)), ["SSL 2"] = "\128\46\1\3\1",
+    } do
+      local r = say("tls.example", 443, bytes)
+      assert.equal("", r.stdout, how)
+      assert.matches("cannot be read", r.denied[1].reason, 1, true)
     end
     assert.equal(before + 1, server.count)
     -- What is no TLS goes to the name all the same.

@@ -65,7 +65,7 @@ function Conn:peer() end
 ---ClientHello in lower case; nil when it has none, or is none: `kind` says which. With `err` neither
 ---is known: the client has said nothing whole in time ("ETIMEDOUT"), or has gone ("ECONNRESET").
 ---@param timeout number seconds
----@param done fun(err: axo.Error?, name: string?, kind: "tls"|"other")
+---@param done fun(err: axo.Error?, name: string?, kind: "tls"|"other"|"unreadable")
 ---@return true?, axo.Error? err "EBUSY": it is dialled already; "ENOTCONN": it has ended
 function Conn:hello(timeout, done) end
 

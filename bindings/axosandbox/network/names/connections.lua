@@ -145,6 +145,9 @@ local function check_hello(self, it, verdict)
         .. "with the name"):format(HELLO, HTTPS))
     elseif err then
       return fail(self, it, err.message)
+    elseif kind == "unreadable" then
+      return refuse(self, it, ENGINE, "what begins as TLS does cannot be read, so that nobody can "
+        .. "tell whom it names")
     elseif kind == "tls" and name ~= it.name then
       return refuse(self, it, ENGINE, name and ("TLS was begun with %s, which is another name")
         :format(name) or "TLS was begun without a server name")
