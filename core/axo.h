@@ -631,8 +631,9 @@ AXO_EXTERN int axo_link_file(axo_link_t *link, const axo_file_request_t *file,
  * SOCK_STREAM or SOCK_DGRAM, or AF_NETLINK with SOCK_DGRAM, which is NETLINK_SOCK_DIAG.
  * The guest makes it and no more; the receiver may bind, listen and connect it, as if
  * it were in the container. It is what was asked for, non-blocking and close-on-exec,
- * but the guest may hold it, too. While it is open, the container's network stays.
- * UV_EPROTONOSUPPORT, and UV_ENOTSUP of a guest too old to know of it. */
+ * but the guest may hold it, too, and make it one that waits again. While it is open,
+ * the container's network stays. UV_EPROTONOSUPPORT, and UV_ENOTSUP of a guest too old
+ * to know of it. */
 AXO_EXTERN int axo_link_socket(axo_link_t *link, int domain, int type, axo_answer_cb cb,
                                void *data, axo_err_t *err);
 /* Asks the guest which process has the socket of this inode open (as sock_diag tells

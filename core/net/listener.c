@@ -60,6 +60,14 @@ static void rest(axo_net_listener_t *listener) {
   uv_timer_start(&listener->rest, on_rest, REST_MS, 0);
 }
 
+/* Whoever else has the socket (a guest that made it) may have made it one that waits.
+ */
+static int accept_now(const axo_net_listener_t *listener) {
+  if (fcntl(listener->options.fd, F_SETFL, O_NONBLOCK) != 0)
+    return -1;
+  return accept4(listener->options.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
 /* Takes one in by the descriptor that was kept for this, and resets it. */
 static bool refuse_one(axo_net_listener_t *listener) {
   if (listener->spare_fd < 0) {
@@ -67,7 +75,7 @@ static bool refuse_one(axo_net_listener_t *listener) {
     return false;
   }
   close(listener->spare_fd);
-  int fd = accept4(listener->options.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  int fd = accept_now(listener);
   if (fd >= 0)
     axo__socket_reset(fd);
   listener->spare_fd = -1;
@@ -97,7 +105,7 @@ static void take_in(axo_net_listener_t *listener, int fd) {
 
 /* True: there may be more. */
 static bool accept_one(axo_net_listener_t *listener) {
-  int fd = accept4(listener->options.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  int fd = accept_now(listener);
   if (fd >= 0) {
     take_in(listener, fd);
     return true;

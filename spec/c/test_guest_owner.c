@@ -223,7 +223,7 @@ static void expect_served(host_t *host) {
   expect_failed(host, id, AXO_STAGE_WORK, ESRCH);
 }
 
-#define QUESTIONS 60
+#define QUESTIONS 30
 
 /* Another host waits for one question, not for all. */
 static void expect_turns(host_t *host, host_t *other) {

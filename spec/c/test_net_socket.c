@@ -1,4 +1,4 @@
-/* Binding: which port is whose. */
+/* Binding: which port is whose; and who else has the socket. */
 #include "net_support.h"
 
 static int make(int domain, int type) {
@@ -73,12 +73,27 @@ static void says_what_is_wrong(void **state) {
   assert_int_equal(axo_net_bind(fd, "127.0.0.1", 0, &port, &err), UV_EBADF);
 }
 
+/* Who has it, too, has made it one that waits: nobody waits for a second connection. */
+static void does_not_wait_for_a_connection(void **state) {
+  (void)state;
+  axo_net_listener_options_t options = {.on_connection = holds, .on_gone = on_gone};
+  assert_int_equal(axo_net_listen("127.0.0.1", 0, &options.fd, &heard.port, NULL), 0);
+  int shared = dup(options.fd);
+  assert_int_equal(axo_net_listener_open(&loop, &options, &heard.listener, NULL), 0);
+  assert_int_equal(fcntl(shared, F_SETFL, 0), 0);
+  int client = connect_to(heard.port);
+  RUN_UNTIL(heard.conns == 1);
+  close(client);
+  close(shared);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(makes_it_private),
       cmocka_unit_test(shares_no_port_for_datagrams),
       cmocka_unit_test(takes_a_port_up_again),
       cmocka_unit_test(says_what_is_wrong),
+      NET_TEST(does_not_wait_for_a_connection),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
