@@ -136,7 +136,7 @@ static size_t put_address(uint8_t *at, const uint8_t address[4], uint32_t ttl) {
 /* Whether a record is to be written, and of which address. 0 or UV_EINVAL. */
 static int choose_address(message_t m, const axo_dns_answer_t *answer,
                           uint8_t address[4], bool *has_address, axo_err_t *err) {
-  axo_dns_query_t query;
+  axo_dns_query_t query = {0};
   *has_address = false;
   if (!answer->address)
     return 0;

@@ -145,7 +145,7 @@ static bool is_redirected(int fd, struct sockaddr_storage *at) {
 }
 
 int axo_net_conn_destination(const axo_net_conn_t *conn, axo_net_address_t *out) {
-  struct sockaddr_storage at;
+  struct sockaddr_storage at = {0};
   socklen_t len = sizeof at;
   int fd = conn->sides[AXO__CLIENT].fd;
   if (fd < 0)
@@ -158,7 +158,7 @@ int axo_net_conn_destination(const axo_net_conn_t *conn, axo_net_address_t *out)
 }
 
 int axo_net_conn_peer(const axo_net_conn_t *conn, axo_net_address_t *out) {
-  struct sockaddr_storage at;
+  struct sockaddr_storage at = {0};
   socklen_t len = sizeof at;
   int fd = conn->sides[AXO__CLIENT].fd;
   if (fd < 0)
