@@ -235,8 +235,10 @@ end
 local NOT_ALLOWED = "only the session's directory is mounted unless policy allows more: list %s in "
   .. "%s of the policy table (axolua run %s %s), or have a sandbox.lua do so"
 
--- Extra mounts are allowed by directories that hold them; to be written, by a list of its own.
-local function problem_with_permission(mount, fields)
+-- Extra mounts are allowed by directories that hold them; to be written, by a list of its own. What
+-- the session has anyway it may have at another path, too.
+local function problem_with_permission(mount, fields, own)
+  if own and is_in(mount.source_real, own) then return end
   if is_in_any(mount.source_real, fields.allow_writable_mounts) then return end
   if not mount.writable and is_in_any(mount.source_real, fields.allow_mounts) then return end
   local field = mount.writable and "allow_writable_mounts" or "allow_mounts"
@@ -245,16 +247,16 @@ local function problem_with_permission(mount, fields)
 end
 
 -- What no session's directory may be, no extra mount is either, whoever allows it.
-local function problem_with_mount(mount, fields, host)
+local function problem_with_mount(mount, fields, host, own)
   return problem_with(mount.source, host) or problem_with(mount.source_real, host)
-    or problem_with_places(mount, host) or problem_with_permission(mount, fields)
+    or problem_with_places(mount, host) or problem_with_permission(mount, fields, own)
 end
 
 -- Those that are granted, or why one is not.
 local function extra_mounts(request, fields, host)
   local granted = {}
   for i, mount in ipairs(request.extra_mounts or {}) do
-    local problem = problem_with_mount(mount, fields, host)
+    local problem = problem_with_mount(mount, fields, host, request.dir_real)
     if problem then
       return nil, ("the directory %s may not be mounted: %s"):format(mount.source, problem)
     end

@@ -18,8 +18,8 @@ local ANSWERS = {
   rm = "axolua stop ID ends a session and removes its container",
   kill = "axolua stop ID ends a session at once, with all that runs in it",
   down = "axolua stop ID ends a session and removes its container",
-  prune = "axolua reap removes the sessions that no program owns, kept ones too",
-  system = "axolua reap removes the sessions that no program owns, kept ones too",
+  prune = "axolua reap removes the sessions that no program owns, and idle ones that were kept",
+  system = "axolua reap removes the sessions that no program owns, and idle ones that were kept",
   start = "a session is started by axolua run --keep, or axolua shell",
   create = "a session is started by axolua run --keep, or axolua shell",
   up = "a session is started by axolua run --keep, or axolua shell",
@@ -45,11 +45,24 @@ local ANSWERS = {
   wait = "axolua logs -f ID TASK waits for a task and exits with its status",
 }
 
+-- Beneath one of ours.
+local BENEATH = {
+  image = {
+    list = "axolua image ls lists the images", remove = "axolua image rm NAME removes one",
+    build = ANSWERS.build, prune = "axolua image rm NAME removes one; the rest is podman's: "
+      .. "podman image prune",
+    inspect = "axolua image ls --json tells of the images; podman image inspect NAME all of one",
+    tag = IMAGES, push = IMAGES, history = IMAGES, search = IMAGES, save = IMAGES, load = IMAGES,
+    import = IMAGES,
+  },
+}
+
 --- What to type instead of a command that is none of ours.
 ---@param name string
+---@param parent string? of ours, beneath which it was looked for
 ---@return string? sentence
-function foreign_commands.answer(name)
-  local answer = ANSWERS[name]
+function foreign_commands.answer(name, parent)
+  local answer = (parent and BENEATH[parent] or not parent and ANSWERS or {})[name]
   return answer and answer:format(name)
 end
 

@@ -1,4 +1,6 @@
 --- Options of docker's and podman's that are none of ours: why not, and what to do instead.
+local foreign_commands = require "axolua.cli.foreign_commands"
+
 local foreign_options = {}
 
 local FLOOR = "a session's protection is the same for every program; "
@@ -99,10 +101,18 @@ local OF_PS = {
 local OF_EXEC = setmetatable(
   { ["-v"] = MOUNTS, ["--volume"] = MOUNTS, ["--mount"] = MOUNTS }, { __index = WORDS })
 
+local ONCE = "without --watch it prints once, what runs; --json has it all"
+local NO_QUESTION = "nothing is asked; --force takes kept sessions in which something runs, too"
+local OF_STATS = { ["-a"] = ONCE, ["--all"] = ONCE, ["--format"] = ONCE, ["--no-trunc"] = ONCE }
+local OF_REAP = {
+  ["-f"] = NO_QUESTION, ["-a"] = NO_QUESTION, ["--all"] = NO_QUESTION, ["--volumes"] = VOLUMES,
+  ["--filter"] = "--except ID leaves one alone",
+}
+
 -- Whose commands' options: those of `run` where a container is made or entered.
 local OF = {
   run = WORDS, shell = WORDS, mcp = WORDS, exec = OF_EXEC,
-  stop = OF_STOP, logs = OF_LOGS, ps = OF_PS,
+  stop = OF_STOP, logs = OF_LOGS, ps = OF_PS, stats = OF_STATS, reap = OF_REAP,
 }
 
 local function value_of(arguments, option)
@@ -118,6 +128,10 @@ end
 ---@param arguments string[] the command line
 ---@return string? what, string? words
 function foreign_options.answer(command, complaint, arguments)
+  local unknown = complaint:match "^unknown command '([^']*)'"
+  if unknown then
+    return command .. " " .. unknown, foreign_commands.answer(unknown, command)
+  end
   local known = OF[command]
   if not known then return nil end
   local name = complaint:match "^unknown option '(%-[^']*)'"

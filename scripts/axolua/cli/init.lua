@@ -186,7 +186,10 @@ end
 function cli.size(what)
   return function(word)
     local bytes, problem = axo.policy.bytes(word)
-    if bytes and bytes < cli.LEAST_MEMORY then problem = "expected 6m or more" end
+    if bytes and bytes < cli.LEAST_MEMORY then
+      problem = ("%d bytes are too few, 6m is the least%s"):format(bytes,
+        tonumber(word) and (": did you mean %sm?"):format(word) or "")
+    end
     if problem then return nil, ("%s: %s"):format(what, problem) end
     return word
   end
@@ -247,7 +250,7 @@ end
 -- What the library's operations are called here; nothing where the command's name says it.
 local OPERATIONS = {
   open = "", stop = "", get_task = "", get_terminal = "", env_from = "--env-from: ",
-  post_create = "post-create: ", ["image ls"] = "", ["image use"] = "", ["image rm"] = "",
+  post_create = "post-create: ", stat = "", ["image ls"] = "", ["image use"] = "", ["image rm"] = "",
   ["image make"] = "", ["image pull"] = "",
 }
 

@@ -22,6 +22,8 @@ local function parser()
   p:flag("-w --watch", "Go on, and refresh.")
   p:option("--interval", "Seconds between refreshes, 1 by default."):argname "S"
     :default "1":show_default(false):convert(cli.number("--interval", 0.1))
+  -- As docker's users say it; without --watch it is so anyway.
+  p:flag("--no-stream"):hidden(true)
   p:flag("--json", "As JSON, for scripts; with --watch a line each time.")
   return p
 end

@@ -147,6 +147,9 @@ function extra.find(list, own, program, is_remote)
     if is_remote then
       return refuse(it, "podman runs on another machine, whose directories cannot be judged here")
     end
+    if it.target == own.dir and links.follow("", it.source) == own.source then
+      return refuse(it, "the session has it there already, to be written", "leave it out")
+    end
     local problem = problem_with_target(it, taken)
     if problem then return refuse(it, problem, "choose another place in the session") end
     taken[#taken + 1] = it.target

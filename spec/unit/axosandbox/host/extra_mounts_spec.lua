@@ -54,6 +54,18 @@ describe("a directory that is mounted besides", function()
     assert.is_true(find(cache .. "/out", false))
   end)
 
+  it("is no session's own directory at its own place", function()
+    local dir = uv.fs_realpath(temp.dir "own")
+    local function find(target)
+      return extra.find(extra.copy { { source = dir, target = target } },
+        { dir = dir, source = dir }, nil, false)
+    end
+    local ok, err = find(dir)
+    assert.is_nil(ok)
+    assert.equal("leave it out", err.hint)
+    assert.is_true(find "/app")
+  end)
+
   it("tells what of this host a session can write", function()
     local list = {
       { source = "/a", source_real = "/b", writable = true }, { source = "/c", source_real = "/d" },

@@ -68,6 +68,18 @@ describe("sandbox.lua", function()
       assert.is_string(decision(allow, mount "/srv/cache", mount "/srv/other").deny)
     end)
 
+    it("grants the session's own directory at another path, without being told", function()
+      local dir = "/srv/project"
+      local function granted(source, writable)
+        return sandbox({ dir = dir, dir_real = dir, extra_mounts = {
+          mount(source, { target = "/app", writable = writable }) } }, nil)
+      end
+      assert.same({ { source = dir, target = "/app", writable = true } }, granted(dir, true).mounts)
+      assert.is_nil(granted(dir .. "/sub", false).deny)
+      assert.is_string(granted(dir .. "-other", false).deny)
+      assert.is_string(granted("/srv", false).deny)
+    end)
+
     it("never grants what may be no session's directory, whoever allows it", function()
       for _, dir in ipairs { "/etc", "/usr/share/doc", "/home/me", "/home/me/.ssh", "/root/.aws",
         "/var/lib/containers", "/", "/home/other" } do
