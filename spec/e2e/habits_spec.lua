@@ -46,6 +46,10 @@ describe("what docker's and podman's users type", function()
       result.stderr)
     assert.matches("the image %S+ has no no%-such%-command; .*axolua help images", result.stderr)
 
+    result = axolua("run --init", image(), "--dir", { temp.dir "work" }, { "echo hi" })
+    assert.equal(127, result.code)
+    assert.matches("typed as one", result.stderr)
+    assert.not_matches("is an image", result.stderr)
     result = axolua("run --rm", image(), "--dir", { temp.dir "work" }, "sh -c",
       { "no-such-command" })
     assert.equal(127, result.code)

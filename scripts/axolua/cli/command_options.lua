@@ -69,6 +69,8 @@ end
 ---@param parser table
 function command_options.streams(parser)
   parser:flag("-i --interactive", "Always so: stdin goes to the command.")
+  -- As docker's users say it: a session's first process reaps what others leave behind.
+  parser:flag("--init"):hidden(true)
   parser:flag("-t --tty", "Always so where our stdin and stdout are a terminal; elsewhere the "
     .. "command has none.")
 end

@@ -18,6 +18,7 @@ local LOGS = "what a command prints comes to this terminal; "
 local MOUNTS = "what a session has mounted is chosen when it starts: axolua run -v SRC:DST"
 local TMPFS = "the container's own /tmp and home can be written, and are gone with the session"
 local VOLUMES = "there are no named volumes; what is to stay goes into the session's directory"
+local ARCH = "a session runs on this machine's own processor: get the image that is for it"
 local IMAGE = "policy decides whether and when an image is pulled (image_trust.lua)"
 
 local WORDS = {
@@ -44,7 +45,6 @@ local WORDS = {
   ["--restart"] = CONTAINER, ["--replace"] = CONTAINER, ["--pod"] = CONTAINER,
   ["--cidfile"] = CONTAINER, ["--stop-signal"] = CONTAINER, ["--stop-timeout"] = CONTAINER,
   ["-l"] = LABELS, ["--label"] = LABELS, ["--label-file"] = LABELS,
-  ["--init"] = "always so: a session's first process reaps what others leave behind",
   ["--systemd"] = CONTAINER,
   ["--health-cmd"] = CONTAINER, ["--health-interval"] = CONTAINER, ["--no-healthcheck"] = CONTAINER,
   ["-a"] = LOGS, ["--attach"] = LOGS, ["--log-driver"] = LOGS, ["--log-opt"] = LOGS,
@@ -52,8 +52,8 @@ local WORDS = {
   ["--detach-keys"] = "the keys to detach are fixed",
   ["--volume-driver"] = VOLUMES,
   ["--volumes-from"] = VOLUMES, ["--tmpfs"] = TMPFS,
-  ["--pull"] = IMAGE, ["--platform"] = IMAGE, ["--arch"] = IMAGE, ["--os"] = IMAGE,
-  ["--variant"] = IMAGE, ["--authfile"] = IMAGE, ["--tls-verify"] = IMAGE,
+  ["--pull"] = IMAGE, ["--platform"] = ARCH, ["--arch"] = ARCH, ["--os"] = ARCH,
+  ["--variant"] = ARCH, ["--authfile"] = IMAGE, ["--tls-verify"] = IMAGE,
   ["--disable-content-trust"] = IMAGE,
   ["--runtime"] = "policy chooses podman's runtime (retry.lua), where the usual one fails",
   ["--secret"] = "--env-from NAME=file:PATH hands a secret over",
@@ -109,9 +109,12 @@ local OF_REAP = {
   ["--filter"] = "--except ID leaves one alone",
 }
 
+local OF_SHELL = setmetatable(
+  { ["-c"] = "axolua run sh -c '...' runs a command line" }, { __index = WORDS })
+
 -- Whose commands' options: those of `run` where a container is made or entered.
 local OF = {
-  run = WORDS, shell = WORDS, mcp = WORDS, exec = OF_EXEC,
+  run = WORDS, shell = OF_SHELL, mcp = WORDS, exec = OF_EXEC,
   stop = OF_STOP, logs = OF_LOGS, ps = OF_PS, stats = OF_STATS, reap = OF_REAP,
 }
 

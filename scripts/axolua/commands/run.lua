@@ -4,6 +4,7 @@ local cli = require "axolua.cli"
 local command_options = require "axolua.cli.command_options"
 local detached = require "axolua.sandbox.detached"
 local foreground = require "axolua.sandbox.foreground"
+local not_a_program = require "axolua.sandbox.not_a_program"
 local sandbox = require "axolua.sandbox"
 local start_options = require "axolua.sandbox.options"
 
@@ -22,7 +23,7 @@ end
 -- The image that runs is not the one that was meant; `axolua run alpine ls` is what docker's users
 -- type.
 local function explain_images(sb, args, command)
-  if command[1]:find "/" then return end
+  if command[1]:find "/" or not_a_program(command[1]) then return end
   cli.say(("the image %s has no %s; to choose or make one that has: axolua help images"):format(
     sb:image(), command[1]))
   if args.image or args.with_dashes then return end

@@ -3,6 +3,7 @@ local uv = require "luv"
 local async = require("axosandbox").async
 local cli = require "axolua.cli"
 local input = require "axolua.view.input"
+local not_a_program = require "axolua.sandbox.not_a_program"
 local output = require "axolua.view.output"
 local record = require "axolua.view.record"
 local refusals = require "axolua.sandbox.refusals"
@@ -119,10 +120,11 @@ end
 ---@return axo.Error? err it did not run, or how it ended is not known
 function foreground.run(sb, argv, opts, guard)
   if opts.json then return run_recorded(sb, argv, opts, guard) end
-  if terminal.is_there() and not opts.plain then
-    return run_terminal(sb, argv, opts, guard)
-  end
-  return run_plain(sb, argv, opts, guard)
+  local on_terminal = terminal.is_there() and not opts.plain
+  local code, err = (on_terminal and run_terminal or run_plain)(sb, argv, opts, guard)
+  local words = err and code == cli.NOT_FOUND and not_a_program(argv[1])
+  if words then cli.say(words) end
+  return code, err
 end
 
 return foreground

@@ -2,6 +2,7 @@ local support = require "spec.support.cli"
 support.expose_libraries()
 local env_file = require "axolua.cli.env_file"
 local host = require "axosandbox.host"
+local not_a_program = require "axolua.sandbox.not_a_program"
 local janitor = require "spec.support.janitor"
 local proc = require "spec.support.proc"
 local since = require "axolua.audit.since"
@@ -67,6 +68,19 @@ describe("a file of variables", function()
       "/dev/null",
     } do
       assert.not_matches("symbolic link", run(file, ""), 1, true)
+    end
+  end)
+end)
+
+describe("what is typed as a command and is none", function()
+  it("is answered by what was meant", function()
+    for word, answer in pairs {
+      ["echo hi"] = "typed as one", ["A=1"] = "%-e NAME=VALUE", cd = "cd is a shell's own",
+    } do
+      assert.matches(answer, not_a_program(word))
+    end
+    for _, word in ipairs { "ls", "./a=b", "x.sh", "no-such" } do
+      assert.is_nil(not_a_program(word))
     end
   end)
 end)
