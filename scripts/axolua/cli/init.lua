@@ -250,8 +250,9 @@ end
 -- What the library's operations are called here; nothing where the command's name says it.
 local OPERATIONS = {
   open = "", stop = "", get_task = "", get_terminal = "", env_from = "--env-from: ",
-  post_create = "post-create: ", stat = "", ["image ls"] = "", ["image use"] = "", ["image rm"] = "",
-  ["image make"] = "", ["image pull"] = "",
+  post_create = "post-create: ", stat = "", image = "",
+  ["image ls"] = "", ["image use"] = "", ["image rm"] = "", ["image make"] = "",
+  ["image pull"] = "",
 }
 
 local function operation(err)
