@@ -43,7 +43,8 @@ local function read_volume(word)
   for mode in (modes or ""):gmatch "[^,]+" do
     local known = MODES[mode]
     if known == nil then
-      return problem("--volume", word, ("%q is none of ro and rw"):format(mode))
+      local labels = mode:lower() == "z" and ": SELinux labels stay as they are" or ""
+      return problem("--volume", word, ("%q is none of ro and rw%s"):format(mode, labels))
     end
     if known ~= "same" then writable = known end
   end

@@ -22,6 +22,9 @@ local function read_port(word)
   local address, outside, inside = rest:match "^(.-):?([^:]*):([^:]*)$"
   if not outside then outside, inside, address = rest, rest, "" end
   local port = port_of(outside)
+  if outside:find "^%d+%-%d+$" then
+    return nil, ("--port: %q: each port is named by itself: -p 3000 -p 3001"):format(word)
+  end
   if not port or not port_of(inside) then
     return nil, ("--port: %q is not a port number"):format(word)
   end

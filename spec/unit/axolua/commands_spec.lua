@@ -58,6 +58,7 @@ describe("axolua's command line", function()
     { { "reap", "-f" }, "^axolua: %-f: not here: .*%-%-force" },
     { { "stats", "-a" }, "^axolua: %-a: not here: .*prints once" },
     { { "run", "-m", "512", "true" }, "512 bytes are too few.*did you mean 512m%?" },
+    { { "run", "-p", "3000-3005:3000-3005", "true" }, "named by itself: %-p 3000 %-p 3001" },
     { { "stop" }, "which session%? give its id, or %-%-all" },
     { { "stop", "--all", "demo" }, "not both" },
     { { "stop", "--yes", "demo" }, "goes with %-%-all" },

@@ -31,7 +31,8 @@ describe("the options of mounts", function()
 
   local WRONG = {
     { "-v", "data:/b", "no named volumes.*%./data:/b" }, { "-v", "/a", "anonymous volume" },
-    { "-v", "/a:b", "must be an absolute path" }, { "-v", "/a:/b:z", '"z" is none of ro and rw' },
+    { "-v", "/a:b", "must be an absolute path" },
+    { "-v", "/a:/b:z", '"z" is none of ro and rw: SELinux' },
     { "--mount", "type=tmpfs,target=/b", "only type=bind" },
     { "--mount", "source=/a,target=/b,uid=3", '"uid" is none of' },
     { "--mount", "type=volume,source=x,target=/b", "only type=bind" },
