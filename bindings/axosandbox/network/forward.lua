@@ -104,6 +104,9 @@ local function listen(self, opts)
       lead(self, conn, 1)
     end,
     on_refusal = function(problem)
+      -- Who connects could have it said all the time.
+      if self.has_warned then return end
+      self.has_warned = true
       self.way:warn(("connections to port %d are refused: %s"):format(port, tostring(problem)))
     end,
   })
