@@ -5,8 +5,9 @@
 -- is kept as a local image, so that the next session of the same image starts at once.
 --
 -- Asked once, after the container has started. `request` holds: image, reference = its parts
--- { registry, repository, tag, digest }, network ("bridge" or "none"), embedded (true: the image
--- that this machine built for itself, which has no package manager), fields.
+-- { registry, repository, tag, digest }, network ("bridge", "none", or "names": then nothing is
+-- installed, but what an earlier session had installed is used), embedded (true: the image that this
+-- machine built for itself, which has no package manager), fields.
 -- The answer: { run, commands, timeout, cache, key }. The commands run as root.
 
 local PACKAGES = {

@@ -32,16 +32,17 @@ local KEPT_OUTPUT = 256 * 1024
 -- Asked once; and again where the start fell back to another image or to no network.
 local function decide(start)
   local p, known = start.plan, start.provisioning
-  if known and known.image == p.image and known.network == p.network then return known.decision end
+  local network = p.allow and "names" or p.network
+  if known and known.image == p.image and known.network == network then return known.decision end
   local decision = must(start.set:decide("provision", {
     image = p.image,
     reference = core.reference.parse(p.image),
-    network = p.network,
+    network = network,
     embedded = image.is_embedded(p.image),
     id = start.id,
     dir = start.asked.dir,
   }))
-  start.provisioning = { image = p.image, network = p.network, decision = decision }
+  start.provisioning = { image = p.image, network = network, decision = decision }
   return decision
 end
 
@@ -169,6 +170,12 @@ function provision.apply(start, run)
   local decision = decide(start)
   if decision.warning then start:warn(decision.warning) end
   if not decision.run or #decision.commands == 0 then return end
+  -- Packages come from whom no list of names may have.
+  if start.plan.allow then
+    return start:warn("nothing was installed into the image: its packages come by the network "
+      .. "bridge. A session with that one has them installed once, and those with names use the "
+      .. "result from then on")
+  end
   local how = decision.cache and provision_by_cache or provision_in_place
   start:off_the_clock(how, start, decision, run)
 end

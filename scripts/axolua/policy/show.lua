@@ -49,8 +49,7 @@ local function provision_request(shown)
   local sandbox = shown.sandbox.decision or {}
   local network = sandbox.network
   if not image.image or not network then return nil end
-  -- While it is provisioned, a session with names has no network yet.
-  if type(network) == "table" then network = "none" end
+  if type(network) == "table" then network = "names" end
   return samples.provision(image.image, network),
     ("for %s with the network %s"):format(image.image, network)
 end

@@ -66,6 +66,10 @@ local function ask_policy(self, query)
   self.waiting = self.waiting + 1
   local function leave() self.waiting = self.waiting - 1 end
   self.egress:ask({ op = "resolve", name = query.name }, who(self, query), function(verdict)
+    if verdict.is_busy then
+      leave()
+      return send(self, query, "SERVFAIL")
+    end
     if not verdict.allow then return refused(self, query, verdict, leave) end
     leave()
     allowed(self, query)

@@ -10,12 +10,17 @@ local egress = {}
 -- Answers that are remembered. A wildcard lets the container ask for as many as it likes.
 local MOST_KEPT = 8192
 
+-- Seconds of policy's time: what may be used at once, and what comes back of it in a second. A
+-- container that makes up names must not take the time of who serves it.
+local MOST_SPENT, REGAINED = 0.5, 0.25
+
 ---@class axo.Verdict
 ---@field allow boolean
 ---@field reason string? why not
 ---@field by string the policy file, and the line
 ---@field dial string? what to connect to instead of the name
 ---@field need_command boolean? to be asked for the command that connects
+---@field is_busy boolean? policy was not asked; it says nothing of another time
 
 ---@class axo.Egress
 ---@field allowed axo.Allowed
@@ -36,7 +41,7 @@ function egress.new(parts)
   return setmetatable({
     policy = parts.policy, id = parts.id, dir = parts.dir, allowed = parts.allowed,
     fixed = parts.fixed or false, confirm = parts.confirm, kept = {}, count = 0, asked = {},
-    agreed = {}, questions = turns.new(1),
+    agreed = {}, questions = turns.new(1), spent = 0, counted = await.now(),
   }, Egress)
 end
 
@@ -81,8 +86,28 @@ local function refusal(by, reason)
   return { allow = false, by = by, reason = reason or "no reason given" }
 end
 
-local function run(self, request)
+-- Whether policy may be asked now; what it takes is counted.
+local function has_time(self)
+  local now = await.now()
+  self.spent = math.max(0, self.spent - (now - self.counted) * REGAINED)
+  self.counted = now
+  return self.spent < MOST_SPENT
+end
+
+local function decide(self, request)
+  local before = os.clock()
   local decision, err = self.policy:decide_own("egress", request)
+  self.spent = self.spent + os.clock() - before
+  return decision, err
+end
+
+local function run(self, request)
+  if not has_time(self) then
+    local verdict = refusal("axosandbox", "too many names are asked for at once")
+    verdict.is_busy = true
+    return verdict
+  end
+  local decision, err = decide(self, request)
   local by = self.policy:last "egress"
   if not decision then return refusal(by, "policy failed: " .. err.message) end
   if decision.need_command then return { need_command = true, by = by, allow = false } end
@@ -115,7 +140,7 @@ end
 local function answer(self, key, allowed, verdict)
   local waiting = self.asked[key]
   self.asked[key] = nil
-  if self.allowed == allowed then keep(self, key, verdict) end
+  if self.allowed == allowed and not verdict.is_busy then keep(self, key, verdict) end
   for _, fn in ipairs(waiting) do await.protect(fn, verdict) end
 end
 

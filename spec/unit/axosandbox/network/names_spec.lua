@@ -217,6 +217,29 @@ describe("egress", function()
     assert.matches("again", ask(for_ever, connect "a.example", git).reason)
   end)
 
+  it("has a bound on policy's time, beyond which it is not asked", function()
+    local count = 0
+    local it = new(function()
+      count = count + 1
+      local before = os.clock()
+      while os.clock() - before < 0.1 do end
+      return { allow = true }
+    end)
+    local busy
+    for i = 1, 100 do
+      local verdict = ask(it, connect(i .. ".example"))
+      if verdict.is_busy then
+        busy = verdict
+        break
+      end
+    end
+    assert.is_false(busy.allow)
+    assert.matches("too many names", busy.reason)
+    assert.is_true(count >= 5 and count < 100)
+    -- What is known already is no question.
+    assert.is_true(ask(it, connect "1.example").allow)
+  end)
+
   it("asks a person once for a name, and one question at a time", function()
     local questions, answers = {}, {}
     local it = new("return function() return { ask = true } end", {
