@@ -88,7 +88,7 @@ static int bind_and_listen(int fd, const struct sockaddr_storage *at, socklen_t 
 }
 
 static int port_of(int fd, uint16_t *port) {
-  struct sockaddr_storage at;
+  struct sockaddr_storage at = {0};
   axo_net_address_t name;
   socklen_t len = sizeof at;
   if (getsockname(fd, (struct sockaddr *)&at, &len) != 0)
