@@ -36,6 +36,8 @@ void axo__pool_return(axo__pool_t *pool, axo__pipe_t *pipe, bool is_empty);
 int axo__address_read(const char *address, uint16_t port, struct sockaddr_storage *out,
                       socklen_t *len);
 int axo__socket_error(int fd);
+/* Whether it ends on loopback: then so does the other end. */
+bool axo__socket_is_local(int fd);
 /* Closes it so that the other end sees a reset. */
 void axo__socket_reset(int fd);
 

@@ -47,6 +47,17 @@ int axo__socket_error(int fd) {
   return uv_translate_sys_error(error);
 }
 
+bool axo__socket_is_local(int fd) {
+  struct sockaddr_storage at = {0};
+  socklen_t len = sizeof at;
+  if (getsockname(fd, (struct sockaddr *)&at, &len) != 0)
+    return false;
+  if (at.ss_family == AF_INET)
+    return ntohl(((struct sockaddr_in *)&at)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+  return at.ss_family == AF_INET6 &&
+         IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&at)->sin6_addr);
+}
+
 void axo__socket_reset(int fd) {
   const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
