@@ -9,10 +9,11 @@ static bool is_pending(void) {
 
 void axo__sigpipe_hold(axo__sigpipe_t *guard) {
   sigset_t set;
-  guard->was_pending = is_pending();
   sigemptyset(&set);
   sigaddset(&set, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &set, &guard->mask);
+  /* One that was not blocked would have come before. */
+  guard->was_pending = sigismember(&guard->mask, SIGPIPE) == 1 && is_pending();
 }
 
 void axo__sigpipe_release(axo__sigpipe_t *guard, bool raised) {
