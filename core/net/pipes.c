@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 /* How many are kept open that nobody uses. */
-#define IDLE_MAX 8
+#define IDLE_MAX 2
 
 static axo__pipe_t *new_pipe(axo__pool_t *pool) {
   axo__pipe_t *made = calloc(1, sizeof *made);

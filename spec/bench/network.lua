@@ -155,7 +155,7 @@ local function row_idle()
   await.sleep(2)
   measure.value("wake-ups in 2 s, 1000 connections", wake_ups() - before - 1, 0, "")
   measure.value("  that came to the listener", listener:counts().wakes - wakes, 0, "")
-  measure.value("  pipes that they have", listener:counts().pipes, 8, "")
+  measure.value("  pipes that they have", listener:counts().pipes, 2, "")
   for _, client in ipairs(clients) do client:close() end
   server:close()
 end
