@@ -25,8 +25,12 @@ static ssize_t send_some(int fd, const char *bytes, size_t len) {
   return result_of(n);
 }
 
-static ssize_t splice_some(int from, int to, size_t len) {
+/* `socket` is that end which is one: whoever shares it (a guest that made it) may have
+ * made it one that waits, which splice then does, whatever it is told. */
+static ssize_t splice_some(int from, int to, int socket, size_t len) {
   ssize_t n;
+  if (fcntl(socket, F_SETFL, O_NONBLOCK) != 0)
+    return result_of(-1);
   do {
     n = splice(from, NULL, to, NULL, len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
   } while (n < 0 && errno == EINTR);
@@ -37,7 +41,7 @@ static ssize_t splice_some(int from, int to, size_t len) {
 static ssize_t splice_out(axo__flow_t *flow, int to) {
   axo__sigpipe_t guard;
   axo__sigpipe_hold(&guard);
-  ssize_t n = splice_some(flow->pipe->fds[0], to, flow->held);
+  ssize_t n = splice_some(flow->pipe->fds[0], to, to, flow->held);
   axo__sigpipe_release(&guard, n == UV_EPIPE);
   return n;
 }
@@ -105,7 +109,7 @@ static ssize_t copy_in(axo__flow_t *flow, axo__side_t *from, axo__side_t *to) {
 }
 
 static ssize_t splice_in(axo__flow_t *flow, axo__side_t *from) {
-  ssize_t n = splice_some(from->fd, flow->pipe->fds[1], AXO__CHUNK);
+  ssize_t n = splice_some(from->fd, flow->pipe->fds[1], from->fd, AXO__CHUNK);
   if (n > 0) {
     flow->held += (size_t)n;
     flow->is_bulk = (size_t)n >= AXO__COPY;

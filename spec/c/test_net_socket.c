@@ -87,6 +87,34 @@ static void does_not_wait_for_a_connection(void **state) {
   close(shared);
 }
 
+/* The same of a socket that was given for a connection, by which much comes. */
+static void does_not_wait_for_bytes(void **state) {
+  (void)state;
+  static char much[300000];
+  axo_net_dial_t dial = {.address = "127.0.0.1", .on_open = on_open};
+  size_t sent = 0, got = 0;
+  OPEN_RELAY(.on_connection = holds);
+  ends_t ends = {.client = connect_to(heard.port)};
+  RUN_UNTIL(heard.conns == 1);
+  dial.port = heard.to;
+  dial.fd = make(AF_INET, SOCK_STREAM);
+  int shared = dup(dial.fd);
+  assert_int_equal(axo_net_conn_dial(heard.conn, &dial, NULL), 0);
+  RUN_UNTIL((ends.server = accept_now(heard.server)) >= 0);
+  RUN_UNTIL(heard.opens == 1);
+  while (got < sizeof much) {
+    assert_int_equal(fcntl(shared, F_SETFL, 0), 0);
+    ssize_t n =
+        send(ends.server, much + sent, sizeof much - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+    sent += n > 0 ? (size_t)n : 0;
+    run_some();
+    n = read_now(ends.client, much, sizeof much);
+    got += n > 0 ? (size_t)n : 0;
+  }
+  close(shared);
+  close_ends(ends);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(makes_it_private),
@@ -94,6 +122,7 @@ int main(void) {
       cmocka_unit_test(takes_a_port_up_again),
       cmocka_unit_test(says_what_is_wrong),
       NET_TEST(does_not_wait_for_a_connection),
+      NET_TEST(does_not_wait_for_bytes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
