@@ -156,7 +156,7 @@ static bool is_redirected(int fd, struct sockaddr_storage *at) {
 }
 
 int axo_net_conn_destination(const axo_net_conn_t *conn, axo_net_address_t *out) {
-  struct sockaddr_storage at = {0};
+  struct sockaddr_storage at;
   socklen_t len = sizeof at;
   int fd = conn->sides[AXO__CLIENT].fd;
   if (fd < 0)
