@@ -43,7 +43,7 @@ describe("a terminal", function()
       e2e.pause(0.05)
       return term:snapshot():find "40 132"
     end, "the new size")
-    assert(term:close())
+    assert(term:close { grace = 0.2 })
   end)
 
   it("passes a lone ctrl-p on at once, without waiting for the next key, and ctrl-q too", function()
@@ -70,7 +70,7 @@ describe("a terminal", function()
     term:write "\3"
     view.await_gone("sleep " .. mark)
     assert.is_true(term:is_alive())
-    assert(term:close())
+    assert(term:close { grace = 0.2 })
   end)
 
   it("loses nothing that was printed right before the end", function()
@@ -118,7 +118,7 @@ describe("a terminal", function()
     term:write "\n"
     e2e.eventually(function() return table.concat(second):find "more" end, "the second")
     assert.is_nil(table.concat(first):find "more")
-    assert(term:close())
+    assert(term:close { grace = 0.2 })
   end)
 
   for _, how in ipairs { "close", "kill_terminal" } do
@@ -148,7 +148,7 @@ describe("a terminal", function()
     end
     assert.is_true(listed)
     assert.is_nil((sb:get_terminal "no-such-terminal"))
-    assert(term:close())
+    assert(term:close { grace = 0.2 })
   end)
 
   it("is no task", function()
@@ -156,7 +156,7 @@ describe("a terminal", function()
     for _, task in ipairs(assert(sb:list_tasks())) do
       assert.are_not.equal(term.id, task.id)
     end
-    assert(term:close())
+    assert(term:close { grace = 0.2 })
   end)
 
   it("has a screen: full-screen programs, titles, sizes, lines that scrolled off", function()
@@ -191,7 +191,7 @@ describe("a terminal", function()
     assert.equal(12, #shot.lines)
     shot = assert(term:screen { since = since })
     assert.is_true(#shot.scrollback < 10)
-    assert(term:close())
+    assert(term:close { grace = 0.2 })
     assert.matches("12 50", table.concat(assert(term:screen()).lines, "\n"))
   end)
 
@@ -201,6 +201,6 @@ describe("a terminal", function()
     local shot = assert(term:screen { scrollback = 10 })
     assert.is_true(shot.lost)
     assert.matches("over", table.concat(shot.lines, "\n"))
-    assert(term:close())
+    assert(term:close { grace = 0.2 })
   end)
 end)
