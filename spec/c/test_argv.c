@@ -269,11 +269,22 @@ static void run_mounts_odd_names(void **state) {
   }
 }
 
+/* Each makes a profile, too: 20 ms of a sanitised one. */
+static int rounds_here(void) {
+  if (getenv("AXO_VALGRIND"))
+    return 100;
+#ifdef __SANITIZE_ADDRESS__
+  return 200;
+#else
+  return 2000;
+#endif
+}
+
 static void run_mounts_random_names(void **state) {
   (void)state;
   static const char alphabet[] = "ab ,\"=:-\\'\r\t/.#%";
   unsigned seed = 20;
-  int rounds = getenv("AXO_VALGRIND") ? 100 : 2000; /* each makes a profile, too */
+  int rounds = rounds_here();
   for (int round = 0; round < rounds; round++) {
     char path[40] = "/x";
     for (size_t i = 2; i < sizeof path - 1; i++) {
