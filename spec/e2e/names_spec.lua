@@ -72,6 +72,23 @@ describe("a network by names", function()
     assert.is_nil(sh("nslookup -type=aaaa ok.example").stdout:find "Address: .*:.*:")
   end)
 
+  it("has no more of a name than its address, and refuses nobody who asks", function()
+    for _, type in ipairs { "srv", "txt", "mx" } do
+      local r = sh(("nslookup -type=%s _https._tcp.ok.example"):format(type))
+      assert.is_nil(r.denied, type)
+      assert.is_nil((r.stdout .. r.stderr):find "NXDOMAIN", type)
+    end
+    local r = sh "nslookup -type=srv _https._tcp.evil.example"
+    assert.matches("NXDOMAIN", r.stdout .. r.stderr)
+    assert.equal("evil.example", r.denied[1].name)
+  end)
+
+  it("is enough for the wget of a static busybox", function()
+    assert.equal("hello\n", sh("wget -q -O - http://ok.example/").stdout)
+    assert.matches("bad address", sh("wget -q -O - http://evil.example/").stderr)
+    assert.matches("reset", sh("wget -q -O - http://ok.example:8080/").stderr)
+  end)
+
   it("refuses a name that is not listed, at once", function()
     local before = server.count
     local r = get("evil.example", 80)

@@ -8,7 +8,7 @@ local temp = require "spec.support.temp"
 local images = {}
 
 -- Those that several spec files use, and none alters.
-local SHARED = { base = true, user = true, debian = true }
+local SHARED = { base = true, user = true, debian = true, tools = true }
 
 local PASSWD = "root:x:0:0:root:/root:/bin/sh\nworker:x:1000:1000:worker:/home:/bin/sh\n"
 local GROUP = "root:x:0:\nworker:x:1000:\n"
@@ -198,11 +198,15 @@ function images.debian() return import("debian", "debian", DEBIAN_ROOT) end
 --- The same, with programs of this machine that speak over networks, those that it has.
 function images.clients() return import("clients", "clients", DEBIAN_ROOT .. CLIENTS_ROOT) end
 
---- A real Debian with compilers, git, debuggers and the like: some 400 MB. Its archive is kept
---- from one run to the next.
-function images.tools()
-  local archive = proc.must { "scripts/lib/tools-image" }:match "[^\n]+"
-  return import_archive("tools", archive)
+--- A real Debian with compilers, git, debuggers and clients of the network: some 700 MB. Its
+--- archive is kept from one run to the next.
+---@param more "more"? with node, java and others besides, for what is run by hand
+function images.tools(more)
+  local name = more and "more-tools" or "tools"
+  local function make()
+    return import_archive(name, proc.must { "scripts/lib/tools-image", more }:match "[^\n]+")
+  end
+  return SHARED[name] and shared.once("image-" .. name, make) or make()
 end
 
 return images

@@ -80,8 +80,18 @@ local function is_own(self, name)
   return name == "localhost" or name:find "%.localhost$" ~= nil or name == self.hostname
 end
 
-local function answer(self, query)
+-- What a host offers is asked for beneath its name (RFC 2782, RFC 9460): apt does, before it asks
+-- for the host. That it has no such thing is what is to be said, and no refusal.
+local function host_of(query)
+  if query.type == "A" or query.type == "AAAA" then return query.name end
   local name = query.name
+  while name:find "^_[^.]*%." do name = name:gsub("^[^.]*%.", "", 1) end
+  return name
+end
+
+local function answer(self, query)
+  local name = host_of(query)
+  query.name = name
   if is_own(self, name) then
     return send(self, query, "NOERROR", query.type == "A" and LOOPBACK or nil)
   end
