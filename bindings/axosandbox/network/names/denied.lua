@@ -86,6 +86,7 @@ end
 --- A refusal in words, for whoever reads the command's output, an agent perhaps: what was refused
 --- and by whom, that trying again is of no use, and what a person can do.
 ---
+---     local r = assert(sb:exec { "true" })
 ---     for _, it in ipairs(r.denied or {}) do print(axo.network.words(it)) end
 ---@param entry axo.Denial
 ---@return string
