@@ -33,7 +33,7 @@ describe('the modern protocol, by its client', () => {
 
   it('lists the tools with what a cache needs to know', async () => {
     const list = await client.listTools();
-    assert.equal(list.tools.length, 20);
+    assert.equal(list.tools.length, 21);
     assert.equal(list.cacheScope, 'public');
     assert.ok(list.ttlMs > 0);
   });
@@ -84,7 +84,7 @@ describe('other ways to open', () => {
       const client = clientOf(mode);
       await client.connect(new StdioClientTransport(box));
       assert.equal(client.getNegotiatedProtocolVersion(), version);
-      assert.equal((await client.listTools()).tools.length, 20);
+      assert.equal((await client.listTools()).tools.length, 21);
       await client.close();
       assert.ok(!isThere(box.container));
       cleanUp(box);

@@ -37,7 +37,6 @@ local ANSWERS = {
   export = "a session is not made an image; what is to stay goes into its directory",
   diff = "a session changes its directory and nothing else of yours: git diff there",
   status = "axolua ps lists the sessions; git status in a session's directory what was changed",
-  network = "each session has a network of its own: axolua run --network bridge|none",
   volume = "there are no volumes; what is to stay goes into the session's directory",
   compose = "a session is one container; axolua run --keep, then axolua exec, starts more in it",
   rename = "a session keeps its id; axolua run --id NAME chooses it",
