@@ -67,7 +67,8 @@ describe("axolua with a network by names", function()
 
   it("learns which names are used", function()
     local result = run(e2e.new_id(), { "--learn" },
-      GET:format("a.example", 443) .. GET:format("b.example", 2222))
+      GET:format("a.example", 443) .. GET:format("b.example", 2222)
+        .. "nc -w 2 169.254.169.254 80 </dev/null; ")
     assert.equal("hello\nhello\n", result.stdout, result.stderr)
     local text = assert(result.stderr:match "as a policy file:\n(.*)$", result.stderr)
     assert.matches("^%s*%-%-allow a%.example %-%-allow b%.example:2222\n", text)

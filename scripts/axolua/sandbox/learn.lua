@@ -19,11 +19,15 @@ function learn.begin(options)
   local self = setmetatable({ order = {}, seen = {}, left_out = 0 }, Learnt)
   options.policy.network = options.policy.network or { allow = {} }
   options.policy.egress = function(request, default)
-    if request.op == "connect" then self:note(request.name, request.port) end
     if not request.fixed and not request.is_address then
       request.listed = request.listed or request.name
     end
-    return default(request)
+    local decision = default(request)
+    -- Not what was refused: who pastes the list would allow that.
+    if request.op == "connect" and type(decision) == "table" and decision.allow then
+      self:note(request.name, request.port)
+    end
+    return decision
   end
   return self
 end
