@@ -105,10 +105,13 @@ local function opened(sb, port, host_port)
   end
 end
 
+local function is_privileged(port) return port > 0 and port < 1024 end
+
 -- The same number if that is free.
 local function open(sb, port, host_port)
   local before = opened(sb, port, host_port)
   if before then return before end
+  if not host_port and is_privileged(port) then host_port = 0 end
   local forward, err = sb:forward { port = port, host_port = host_port }
   if forward or host_port or (err.code ~= "EADDRINUSE" and err.code ~= "EACCES") then
     return forward, err
@@ -124,7 +127,14 @@ local function listens_note(call, port)
   return list and "nothing listens on it yet: wait_for_port tells when something does"
 end
 
+-- Where this runs as root it could have them, and an agent is not to stand in for a service.
+local function privileged(host_port)
+  return reply.refusal(("the port %d of the user's machine is not given to an agent"):format(
+    host_port), "Take one from 1024 on, or leave host_port out.")
+end
+
 local function expose_port(arguments, call)
+  if is_privileged(arguments.host_port or 0) then return privileged(arguments.host_port) end
   local forward, err = open(call.sandbox, arguments.port, arguments.host_port)
   if not forward then return nil, err end
   return reply.text(
