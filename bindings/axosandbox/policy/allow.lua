@@ -115,6 +115,10 @@ local function block_of(host, is_bracketed, text)
   if not block then
     return mistake(text, "is no address, or no block of them", "10.1.0.0/16:5432")
   end
+  if block.bits == 0 and not host:find "^[0:.]+/" then
+    return mistake(text, "is every address, since its /0 keeps nothing of what stands before it",
+      "10.1.0.0/16:5432")
+  end
   if #block.bytes == 16 and not is_bracketed then
     return mistake(text, "is an IPv6 address, which stands in brackets", "[fd00::/8]:5432")
   end

@@ -18,6 +18,7 @@ local SPECIAL = list {
   { "0.0.0.0/8", "unspecified" }, { "10.0.0.0/8", "private" },
   { "100.64.0.0/10", "shared by a carrier's customers" },
   { "127.0.0.0/8", "this machine itself" },
+  { "168.63.129.16", "a service of a cloud for its own machines" },
   { "169.254.169.254", "the metadata service of clouds" }, { "169.254.0.0/16", "link-local" },
   { "172.16.0.0/12", "private" }, { "192.0.0.0/24", "reserved" },
   { "192.0.2.0/24", "for documentation" }, { "192.88.99.0/24", "a translated IPv6 one" },

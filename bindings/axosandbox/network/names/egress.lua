@@ -9,6 +9,8 @@ local egress = {}
 
 -- Answers that are remembered. A wildcard lets the container ask for as many as it likes.
 local MOST_KEPT = 8192
+-- Names that a person is asked about: there is one, who is asked about no more than this.
+local MOST_ASKED = 256
 
 -- Seconds of policy's time: what may be used at once, and what comes back of it in a second. A
 -- container that makes up names must not take the time of who serves it.
@@ -41,7 +43,7 @@ function egress.new(parts)
   return setmetatable({
     policy = parts.policy, id = parts.id, dir = parts.dir, allowed = parts.allowed,
     fixed = parts.fixed or false, confirm = parts.confirm, kept = {}, count = 0, asked = {},
-    agreed = {}, questions = turns.new(1), spent = 0, counted = await.now(),
+    agreed = {}, agreed_count = 0, questions = turns.new(1), spent = 0, counted = await.now(),
   }, Egress)
 end
 
@@ -54,7 +56,6 @@ end
 -- ---- asking a person ---------------------------------------------------------------------------
 
 local function put(self, request, done)
-  if not self.confirm then return done(nil, { agreed = false, why = "nobody can be asked" }) end
   return confirm.put(self.confirm, {
     op = "network", name = request.name, port = request.port, commands = {}, id = self.id,
     dir = self.dir,
@@ -64,20 +65,22 @@ end
 -- In a coroutine; once for a name, and one question at a time: there is one person.
 local function is_agreed(self, request)
   local name = request.name
+  if not self.confirm then return { agreed = false, why = "nobody can be asked" } end
   if not self.agreed[name] then
     await.call(function(done) return self.questions:request(done) end)
     self.questions:use(function()
       -- Another connection to it may have been asked about meanwhile.
-      if self.agreed[name] then return end
+      if self.agreed[name] or self.agreed_count >= MOST_ASKED then return end
       local answer = await.first(function(done)
         put(self, request, done)
         return true
       end)
       audit.emit("confirm", self.id, { op = "network", name = name, agreed = answer.agreed })
-      self.agreed[name] = answer
+      self.agreed[name], self.agreed_count = answer, self.agreed_count + 1
     end)
   end
   return self.agreed[name]
+    or { agreed = false, why = ("%d names were asked about already"):format(MOST_ASKED) }
 end
 
 -- ---- asking policy -----------------------------------------------------------------------------

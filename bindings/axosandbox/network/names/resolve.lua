@@ -16,6 +16,8 @@ local DEADLINE, KEPT = 10, 5
 local MOST_KEPT = 1024
 -- Of one name.
 local MOST_ADDRESSES = 8
+-- Bytes of the file of hosts that are read.
+local MAX_HOSTS = 1024 * 1024
 
 ---@class axo.Resolver
 ---@field private running integer
@@ -38,16 +40,41 @@ local function ask(name, done)
   if not request then await.defer(function() done(problem) end) end
 end
 
---- This machine's resolver. A name with dots is a full one, which nothing is put behind; only
---- where nobody knows it, this machine's own file of hosts may.
+-- Whether a line of the file of hosts has a name.
+local function has(line, name)
+  local words = line:match "^[^#]*"
+  -- linear: words of one line.
+  for word in words:gmatch "%S+" do
+    if word:lower() == name then return true end
+  end
+  return false
+end
+
+--- Whether this machine's own file of hosts has a name.
+---@param name string in lower case
+---@param path string? "/etc/hosts" by default
+---@return boolean
+function resolve.is_in_hosts(name, path)
+  local file = io.open(path or "/etc/hosts", "r")
+  local text = file and file:read(MAX_HOSTS) or ""
+  if file then file:close() end
+  -- Some have a hundred thousand lines.
+  if not text:lower():find(name, 1, true) then return false end
+  -- linear: a line each.
+  for line in text:gmatch "[^\n]+" do
+    if has(line, name) then return true end
+  end
+  return false
+end
+
+--- This machine's resolver. A name with dots is a full one, which nothing is put behind: a resolver
+--- that tries what its `search` has would be told of a name that nobody listed. Only this machine's
+--- own file of hosts has names without the last dot.
 ---@param name string
 ---@param done fun(err: string?, found: { addr: string }[]?)
 function resolve.look_up(name, done)
-  if not name:find(".", 1, true) then return ask(name, done) end
-  ask(name .. ".", function(err, found)
-    if not err then return done(nil, found) end
-    ask(name, done)
-  end)
+  if not name:find(".", 1, true) or resolve.is_in_hosts(name) then return ask(name, done) end
+  ask(name .. ".", done)
 end
 
 -- ---- asking --------------------------------------------------------------------------------

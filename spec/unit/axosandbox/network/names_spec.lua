@@ -70,7 +70,8 @@ describe("an address that a name leads to", function()
     for text, word in pairs {
       ["0.0.0.0"] = "unspecified", ["10.1.2.3"] = "private", ["100.64.0.1"] = "shared",
       ["127.0.0.1"] = "this machine", ["127.255.0.1"] = "this machine",
-      ["169.254.169.254"] = "metadata", ["169.254.1.1"] = "link-local", ["172.31.0.1"] = "private",
+      ["169.254.169.254"] = "metadata", ["168.63.129.16"] = "of a cloud",
+      ["169.254.1.1"] = "link-local", ["172.31.0.1"] = "private",
       ["192.168.0.1"] = "private", ["198.18.0.2"] = "tests", ["224.0.0.1"] = "multicast",
       ["255.255.255.255"] = "reserved", ["::"] = "unspecified", ["::1"] = "this machine",
       ["::ffff:127.0.0.1"] = "IPv4", ["::ffff:8.8.8.8"] = "IPv4",
@@ -148,6 +149,25 @@ describe("a resolver", function()
       return true
     end)
     assert.is_string(blocks.kind(assert(list)[1]))
+  end)
+
+  it("reads the file of hosts, so that nothing is put behind a name elsewhere", function()
+    local path = temp.dir() .. "/hosts"
+    temp.write(path,
+      "10.0.0.1 db.example Other.Example # not.example\n#10.0.0.2 off.example\n", "600")
+    for name, is_there in pairs { ["db.example"] = true, ["other.example"] = true,
+      ["not.example"] = false, ["off.example"] = false, ["b.example"] = false, ["db"] = false } do
+      assert.equal(is_there, resolve.is_in_hosts(name, path), name)
+    end
+    assert.is_false(resolve.is_in_hosts("db.example", path .. ".none"))
+    local asked, getaddrinfo = {}, uv.getaddrinfo
+    finally(function() uv.getaddrinfo = getaddrinfo end)
+    uv.getaddrinfo = function(name, _, _, done)
+      asked[#asked + 1] = name
+      return done "ENOENT" or true
+    end
+    resolve.look_up("nobody.has.example", function() end)
+    assert.same({ "nobody.has.example." }, asked)
   end)
 end)
 
@@ -266,6 +286,20 @@ describe("egress", function()
     assert.equal(2, #questions)
     local nobody = new "return function() return { ask = true } end"
     assert.matches("nobody can be asked", ask(nobody, connect "a.example").reason)
+  end)
+
+  it("asks a person about so many names, and no more", function()
+    local questions = 0
+    local it = new("return function() return { ask = true } end", {
+      confirm = function(_, answer)
+        questions = questions + 1
+        answer(true)
+      end,
+    })
+    for i = 1, 256 do assert.is_true(ask(it, connect(i .. ".example")).allow) end
+    assert.matches("256 names were asked about", ask(it, connect "one.more.example").reason)
+    assert.is_true(ask(it, connect("7.example", 80)).allow)
+    assert.equal(256, questions)
   end)
 end)
 
