@@ -73,6 +73,8 @@ static int begin(axo_net_conn_t *conn, int given, const struct sockaddr_storage 
                  socklen_t len) {
   const int on = 1;
   int fd = open_socket(given, at->ss_family), rc = fd < 0 ? fd : 0;
+  if (rc == 0 && axo__fd_is_of_the_last(fd))
+    rc = UV_EMFILE;
   if (rc == 0) {
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     if (connect(fd, (const struct sockaddr *)at, len) != 0 && errno != EINPROGRESS)

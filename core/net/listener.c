@@ -83,13 +83,17 @@ static bool refuse_one(axo_net_listener_t *listener) {
   return fd >= 0;
 }
 
-static bool refuse(axo_net_listener_t *listener, int rc) {
-  bool more = refuse_one(listener);
+static void tell_short(axo_net_listener_t *listener, int rc) {
   if (listener->refusing)
-    return more;
+    return;
   listener->refusing = true;
   tell(listener, rc,
-       "connections are reset: this process can have no more descriptors");
+       "connections are reset: this process can have no more descriptors for them");
+}
+
+static bool refuse(axo_net_listener_t *listener, int rc) {
+  bool more = refuse_one(listener);
+  tell_short(listener, rc);
   return more;
 }
 
@@ -106,6 +110,11 @@ static void take_in(axo_net_listener_t *listener, int fd) {
 /* True: there may be more. */
 static bool accept_one(axo_net_listener_t *listener) {
   int fd = accept_now(listener);
+  if (fd >= 0 && axo__fd_is_of_the_last(fd)) {
+    axo__socket_reset(fd);
+    tell_short(listener, UV_EMFILE);
+    return true;
+  }
   if (fd >= 0) {
     take_in(listener, fd);
     return true;

@@ -129,6 +129,12 @@ struct axo_net_listener {
 /* Passes on what comes, from now on. In a turn. */
 void axo__pump_start(axo_net_conn_t *conn);
 
+/* socket.c */
+
+/* Whether so many descriptors are in use, the last of which is `fd`, that connections
+ * are to leave the rest to others. */
+bool axo__fd_is_of_the_last(int fd);
+
 /* conn.c */
 
 /* Takes over `fd`; NULL, and it stays the caller's, when there is no memory. */

@@ -8,9 +8,19 @@
 /* How many are kept open that nobody uses. */
 #define IDLE_MAX 2
 
+static bool open_pipe(int fds[2]) {
+  if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) != 0)
+    return false;
+  if (!axo__fd_is_of_the_last(fds[1]))
+    return true;
+  close(fds[0]);
+  close(fds[1]);
+  return false;
+}
+
 static axo__pipe_t *new_pipe(axo__pool_t *pool) {
   axo__pipe_t *made = calloc(1, sizeof *made);
-  if (!made || pipe2(made->fds, O_NONBLOCK | O_CLOEXEC) != 0) {
+  if (!made || !open_pipe(made->fds)) {
     free(made);
     return NULL;
   }

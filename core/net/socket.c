@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* The kernel cuts it to net.core.somaxconn. */
@@ -142,6 +143,16 @@ int axo_net_listen(const char *address, uint16_t port, int *fd, uint16_t *bound,
   }
   *fd = made;
   return 0;
+}
+
+/* ---- how many there may be ------------------------------------------------------- */
+
+/* A process that can open nothing any more could not even end a command: a quarter of
+ * what it may have is never a connection's. The kernel gives the lowest number. */
+bool axo__fd_is_of_the_last(int fd) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+         (rlim_t)fd >= limit.rlim_cur - limit.rlim_cur / 4;
 }
 
 /* ---- whose connection it is ------------------------------------------------------ */
