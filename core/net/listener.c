@@ -226,6 +226,8 @@ static int start(axo_net_listener_t *listener) {
   listener->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   if (listener->epoll_fd < 0)
     return uv_translate_sys_error(errno);
+  if (axo__fd_is_of_the_last(listener->epoll_fd))
+    return UV_EMFILE;
   int flags = fcntl(listener->options.fd, F_GETFL);
   if (flags < 0 || fcntl(listener->options.fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
       fcntl(listener->options.fd, F_SETFD, FD_CLOEXEC) != 0)

@@ -55,6 +55,13 @@ static void leaves_descriptors_to_others(void **state) {
   assert_true(more >= 0);
   close(more);
   assert_int_equal(heard.refusals, 1);
+  axo_net_listener_t *none;
+  int fd;
+  uint16_t port;
+  assert_int_equal(axo_net_listen("127.0.0.1", 0, &fd, &port, NULL), 0);
+  axo_net_listener_options_t options = {.fd = fd, .on_connection = holds};
+  assert_int_equal(axo_net_listener_open(&loop, &options, &none, NULL), UV_EMFILE);
+  close(fd);
   allow_fds(-1);
   for (int i = 0; i < CLIENTS; i++)
     close(clients[i]);

@@ -154,4 +154,19 @@ describe("a network by names that is attacked", function()
     e2e.eventually(function() return next(server.open) == nil and #sb:connections() == 0 end)
     e2e.eventually(function() return count() <= before + 130 end) -- idle pipes are kept
   end)
+
+  it("has so many listeners, and no more, where names are served by them", function()
+    local before = os.getenv "AXOSANDBOX_NAMES"
+    uv.os_setenv("AXOSANDBOX_NAMES", "listeners")
+    local box, problem = e2e.start { policy = { network = { allow = { "*.wild.example" } } } }
+    uv.os_unsetenv "AXOSANDBOX_NAMES"
+    if before then uv.os_setenv("AXOSANDBOX_NAMES", before) end
+    assert(box, problem)
+    local r = assert(box:exec({ "sh", "-c", "for i in $(seq 150); do "
+      .. "nslookup -type=a l$i.wild.example >/dev/null & done; wait" }, { timeout = 60 }))
+    assert.equal(0, r.code)
+    -- Many ask at once; each name has two ports.
+    assert.equal(128, #box.way.network.server.listeners)
+    assert(box:stop())
+  end)
 end)

@@ -15,8 +15,9 @@ local uv = require "luv"
 local serve = {}
 
 local LOOPBACK = "127.0.0.1"
--- Connections of a session at once, and listeners where there is no redirection.
-local MOST_CONNECTIONS, MOST_LISTENERS = 1024, 512
+-- Connections of a session at once, and listeners where there is no redirection: each has three
+-- descriptors, and a wildcard lets the container have as many as it likes.
+local MOST_CONNECTIONS, MOST_LISTENERS = 1024, 128
 local USUAL_PORTS = { 443, 80 }
 
 ---@class axo.NetworkServer
@@ -89,13 +90,16 @@ end
 local function listen_for(self, name, address)
   local ports = self.egress.allowed:ports(name)
   for _, port in ipairs(ports[1] and ports or USUAL_PORTS) do
-    if #self.listeners >= MOST_LISTENERS then
+    if self.count >= MOST_LISTENERS then
       return nil, ("there are %d listeners, and no more names are served"):format(MOST_LISTENERS)
     end
+    -- Before it is waited for: many names are asked for at once.
+    self.count = self.count + 1
     local fd, err = bound(self, "stream", address, port)
     local ok
     if fd then ok, err = add_listener(self, fd) end
     if not ok then
+      self.count = self.count - 1
       return nil, ("port %d of %s cannot be listened on: %s"):format(port, address, err.message)
     end
   end
@@ -215,7 +219,7 @@ end
 function serve.begin(parts)
   local self = setmetatable(parts, Server)
   self.listeners, self.served, self.beginning, self.is_local = {}, {}, {}, false
-  self.inodes = {}
+  self.inodes, self.count = {}, 0
   local ok, err = begin(self)
   if ok then return self end
   self:close()
