@@ -22,7 +22,8 @@ local NO_NAME = { "not known", "[Nn]ot resolve", "bad address", "no such host", 
   "Name resolution", "UnresolvedAddress" }
 local NO_PORT = { "[Rr]eset by", "[Rr]efused", "ECONNRESET", "errno=104", "[Cc]ouldn't connect",
   "non%-properly terminated", "pull function", "connect attempt failed", "unexpectedly closed",
-  "closed the connection", "socket disconnected", "ConnectionReset" }
+  "closed the connection", "socket disconnected", "ConnectionReset", "Broken pipe", "EPIPE",
+  "SSL_ERROR_SYSCALL", "unexpected eof", "EOF", "Empty reply", "hung up" }
 
 describe("a program that knows of no proxy", function()
   e2e.housekeeping(_ENV)
