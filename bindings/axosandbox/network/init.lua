@@ -8,6 +8,7 @@ local denied = require "axosandbox.network.names.denied"
 local egress = require "axosandbox.network.names.egress"
 local errors = require "axosandbox.base.errors"
 local files = require "axosandbox.network.names.files"
+local logged = require "axosandbox.network.names.logged"
 local options = require "axosandbox.base.options"
 local lists = require "axosandbox.network.names.lists"
 local owners = require "axosandbox.network.names.owners"
@@ -75,7 +76,9 @@ local function refused(self, name, work, verdict, port)
 end
 
 local function ended(self, it)
+  if not self.logged:has_place() then return end
   emit(self, {
+    omitted = self.logged:left_out(),
     name = it.name, port = it.port, verdict = it.problem and not it.sent and "failed" or "allowed",
     by = it.by, address = it.address, sent = it.sent, received = it.received,
     duration = math.floor((await.now() - it.began) * 1e6) / 1e6, problem = it.problem,
@@ -197,7 +200,7 @@ local function new(way, kept, opts)
       policy = record.policy, id = record.id, dir = record.dir, allowed = allow.new(kept.allow),
       fixed = kept.fixed, confirm = opts.confirm,
     },
-    questions = {},
+    questions = {}, logged = logged.new(),
   }, Network)
   self.owners.ask_others = function(inode, done) ask_others(self, inode, done) end
   return self
@@ -247,7 +250,7 @@ function Network:close()
   self.is_closed = true
   if self.server then
     self.server:close()
-    emit(self, { verdict = "closed" })
+    emit(self, { verdict = "closed", omitted = self.logged:left_out() })
   end
   if self.turn then self.turn:close() end
   self.server = nil

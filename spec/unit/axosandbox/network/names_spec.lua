@@ -8,6 +8,7 @@ local blocks = require "axosandbox.network.names.blocks"
 local denied = require "axosandbox.network.names.denied"
 local egress = require "axosandbox.network.names.egress"
 local files = require "axosandbox.network.names.files"
+local logged = require "axosandbox.network.names.logged"
 local policies = require "spec.support.policies"
 local resolve = require "axosandbox.network.names.resolve"
 local temp = require "spec.support.temp"
@@ -326,6 +327,22 @@ describe("refusals", function()
     assert.equal("a.example", denied.target { name = "a.example" })
     assert.equal("a.example:22", denied.target { name = "a.example", port = 22 })
     assert.equal("[fd00::1]:22", denied.target { name = "fd00::1", port = 22 })
+  end)
+end)
+
+describe("connections in the audit log", function()
+  it("are so many, and the others are counted", function()
+    local it = logged.new()
+    for _ = 1, logged.MOST do assert.is_true(it:has_place()) end
+    assert.is_nil(it:left_out())
+    local told = 0
+    for _ = 1, 5000 do told = told + (it:has_place() and 1 or 0) end
+    local left_out = it:left_out()
+    assert.equal(5000, told + left_out)
+    assert.is_true(left_out > 4000)
+    assert.is_nil(it:left_out())
+    it.counted = it.counted - 10
+    for _ = 1, 10 * logged.A_SECOND do assert.is_true(it:has_place()) end
   end)
 end)
 
