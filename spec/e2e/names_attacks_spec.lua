@@ -1,11 +1,10 @@
 -- @runs native-root native-user
 -- A network by names that is attacked from inside: names that lead where they must not, another name
--- in TLS, ports of the name service, floods.
+-- in TLS. Floods, which meet another bound by each way of leading names out, are in names_spec.
 local axo = require "axosandbox"
 local e2e = require "spec.support.e2e"
 local net = require "spec.support.net"
 local resolve = require "axosandbox.network.names.resolve"
-local uv = require "luv"
 
 -- Where names lead to: the resolver of this machine is not asked.
 local LEADS = {
@@ -124,49 +123,5 @@ describe("a network by names that is attacked", function()
     assert.equal("", r.stdout)
     assert.is_nil(r.denied)
     assert.same({ "gone.example" }, asked)
-  end)
-
-  it("keeps the ports of its services to itself", function()
-    -- The port of 127.0.0.1 that answers names is taken, and cannot be shared.
-    local listening = assert(sb:listening())
-    assert.same({}, listening)
-    local r = sh "nslookup -type=a evil.example; nslookup -type=a tls.example"
-    assert.matches("198%.18%.", r.stdout)
-    -- A name service of the container's own is asked by nobody else.
-    local task = assert(sb:spawn_background "nc -u -l -p 53")
-    assert.matches("198%.18%.", sh("nslookup -type=a tls.example").stdout)
-    assert(task:stop())
-  end)
-
-  it("survives a flood of connections, of names and of what is no question", function()
-    local function count()
-      local entries, n = assert(uv.fs_scandir "/proc/self/fd"), 0
-      while uv.fs_scandir_next(entries) do n = n + 1 end
-      return n
-    end
-    local before = count()
-    local r = sh [[
-      i=0; while [ $i -lt 200 ]; do nc tls.example 80 </dev/null & nc 9.9.9.9 80 </dev/null &
-        nslookup n$i.evil.example >/dev/null & nslookup n$i.wild.example >/dev/null &
-        echo garbage | nc -u -w 1 198.18.0.1 53 & i=$((i+1)); done >/dev/null 2>&1; wait]]
-    assert.is_true(#r.denied <= 64)
-    assert.matches("hello", say("tls.example", 443, hello "tls.example").stdout)
-    e2e.eventually(function() return next(server.open) == nil and #sb:connections() == 0 end)
-    e2e.eventually(function() return count() <= before + 130 end) -- idle pipes are kept
-  end)
-
-  it("has so many listeners, and no more, where names are served by them", function()
-    local before = os.getenv "AXOSANDBOX_NAMES"
-    uv.os_setenv("AXOSANDBOX_NAMES", "listeners")
-    local box, problem = e2e.start { policy = { network = { allow = { "*.wild.example" } } } }
-    uv.os_unsetenv "AXOSANDBOX_NAMES"
-    if before then uv.os_setenv("AXOSANDBOX_NAMES", before) end
-    assert(box, problem)
-    local r = assert(box:exec({ "sh", "-c", "for i in $(seq 150); do "
-      .. "nslookup -type=a l$i.wild.example >/dev/null & done; wait" }, { timeout = 60 }))
-    assert.equal(0, r.code)
-    -- Many ask at once; each name has two ports.
-    assert.equal(128, #box.way.network.server.listeners)
-    assert(box:stop())
   end)
 end)

@@ -3,10 +3,25 @@
 local axo = require "axosandbox"
 local e2e = require "spec.support.e2e"
 local net = require "spec.support.net"
+local uv = require "luv"
 
-describe("a network by names", function()
+-- What differs between the two ways by which names are led out. Where nothing is redirected, what no
+-- listener is for is refused by the container's own kernel, and this host does not hear of it: it is
+-- not among what was denied. The descriptors are those that a flood may leave open: idle pipes, and
+-- of each listener three.
+local WAYS = {
+  redirect = {
+    address = "198%.18%.%d+%.%d+", hears_all = true, listeners = 1, descriptors = 130,
+  },
+  listeners = {
+    address = "127%.64%.%d+%.%d+", hears_all = false, listeners = 128, descriptors = 3 * 128 + 130,
+  },
+}
+
+local function names_by(how)
   e2e.housekeeping(_ENV)
 
+  local way, chosen = WAYS[how], os.getenv "AXOSANDBOX_NAMES"
   local server, sb, events
 
   local function egress(request, default)
@@ -20,6 +35,7 @@ describe("a network by names", function()
   end
 
   setup(function()
+    uv.os_setenv("AXOSANDBOX_NAMES", how)
     server = net.serve()
     axo.set_audit(function(event) events[#events + 1] = event end)
     events = {}
@@ -33,11 +49,19 @@ describe("a network by names", function()
     assert(sb:stop())
     axo.set_audit(nil)
     server.close()
+    uv.os_setenv("AXOSANDBOX_NAMES", chosen or "")
   end)
 
   local function sh(command) return assert(sb:exec({ "sh", "-c", command }, { timeout = 30 })) end
   local function get(name, port)
     return sh(("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc %s %d"):format(name, port))
+  end
+
+  -- Nobody answered, and who is told of it.
+  local function assert_refused(r, name, port)
+    assert.equal("", r.stdout)
+    if not way.hears_all then return assert.is_nil(r.denied) end
+    assert.same({ name = name, port = port }, { name = r.denied[1].name, port = r.denied[1].port })
   end
 
   local function network_events(name)
@@ -67,7 +91,7 @@ describe("a network by names", function()
     local first, again = sh "nslookup -type=a ok.example", sh "nslookup -type=a ok.example"
     assert.equal(0, first.code)
     assert.equal(first.stdout, again.stdout)
-    assert.matches("Address: 198%.18%.%d+%.%d+", first.stdout)
+    assert.matches("Name:%s*ok.example\nAddress: " .. way.address, first.stdout)
     assert.equal(0, sh("nslookup -type=aaaa ok.example").code)
     assert.is_nil(sh("nslookup -type=aaaa ok.example").stdout:find "Address: .*:.*:")
   end)
@@ -86,7 +110,8 @@ describe("a network by names", function()
   it("is enough for the wget of a static busybox", function()
     assert.equal("hello\n", sh("wget -q -O - http://ok.example/").stdout)
     assert.matches("bad address", sh("wget -q -O - http://evil.example/").stderr)
-    assert.matches("reset", sh("wget -q -O - http://ok.example:8080/").stderr)
+    assert.matches(way.hears_all and "reset" or "refused",
+      sh("wget -q -O - http://ok.example:8080/").stderr)
   end)
 
   it("refuses a name that is not listed, at once", function()
@@ -109,10 +134,7 @@ describe("a network by names", function()
   end)
 
   it("refuses another port, another label, and the name above a wildcard", function()
-    local r = get("ok.example", 8080)
-    assert.equal("", r.stdout)
-    assert.same({ name = "ok.example", port = 8080 },
-      { name = r.denied[1].name, port = r.denied[1].port })
+    assert_refused(get("ok.example", 8080), "ok.example", 8080)
     for _, name in ipairs { "wild.example", "awild.example", "ok.example.evil.example" } do
       assert.equal(name, get(name, 80).denied[1].name)
     end
@@ -120,13 +142,23 @@ describe("a network by names", function()
 
   it("refuses addresses that are dialled directly", function()
     for _, to in ipairs { "1.1.1.1", "169.254.169.254", "10.0.0.1", "192.168.1.1", "203.0.113.7",
-      "198.18.200.200" } do
+      "198.18.200.200", "127.64.200.200" } do
+      local is_own = to:find "^127%."
       local r = get(to, 80)
-      assert.equal("", r.stdout)
-      assert.same({ name = to, port = 80 }, { name = r.denied[1].name, port = r.denied[1].port })
+      if is_own then
+        assert.equal("", r.stdout)
+        assert.is_nil(r.denied)
+      else
+        assert_refused(r, to, 80)
+      end
     end
-    -- Whatever name server is asked, it is ours.
-    assert.matches("198%.18%.", sh("nslookup -type=a ok.example 1.1.1.1").stdout)
+    -- Whatever name server is asked, it is ours, or none.
+    local asked = sh "nslookup -type=a ok.example 1.1.1.1"
+    if how == "redirect" then
+      assert.matches(way.address, asked.stdout)
+    else
+      assert.not_equal(0, asked.code)
+    end
     assert.not_equal(0, sh("nslookup -type=a evil.example 8.8.8.8").code)
   end)
 
@@ -213,4 +245,38 @@ describe("a network by names", function()
     assert.equal("later.example:80", sb:allowed()[#sb:allowed()])
     assert.has_error(function() sb:allow "https://later.example" end)
   end)
-end)
+
+  it("keeps the ports of its services to itself", function()
+    -- The port of 127.0.0.1 that answers names is taken, and cannot be shared.
+    assert.same({}, assert(sb:listening()))
+    local r = sh "nslookup -type=a evil.example; nslookup -type=a ok.example"
+    assert.matches("Address: " .. way.address, r.stdout)
+    -- A name service of the container's own is asked by nobody else.
+    local task = assert(sb:spawn_background "nc -u -l -p 53")
+    assert.matches("Address: " .. way.address, sh("nslookup -type=a ok.example").stdout)
+    assert(task:stop())
+  end)
+
+  it("survives a flood of connections, of names and of what is no question", function()
+    local function count()
+      local entries, n = assert(uv.fs_scandir "/proc/self/fd"), 0
+      while uv.fs_scandir_next(entries) do n = n + 1 end
+      return n
+    end
+    local there = count()
+    local r = sh [[
+      i=0; while [ $i -lt 200 ]; do nc ok.example 80 </dev/null & nc 9.9.9.9 80 </dev/null &
+        nslookup n$i.evil.example >/dev/null & nslookup n$i.wild.example >/dev/null &
+        echo garbage | nc -u -w 1 198.18.0.1 53 & i=$((i+1)); done >/dev/null 2>&1; wait]]
+    assert.is_true(#r.denied <= 64)
+    assert.matches("hello", get("ok.example", 80).stdout)
+    e2e.eventually(function() return next(server.open) == nil and #sb:connections() == 0 end)
+    e2e.eventually(function() return count() <= there + way.descriptors end)
+    -- Many were asked for at once.
+    assert.equal(way.listeners, #sb.way.network.server.listeners)
+  end)
+end
+
+for _, how in ipairs { "redirect", "listeners" } do
+  describe("a network by names, by " .. how, function() names_by(how) end)
+end

@@ -50,7 +50,11 @@ end
 local function add_listener(self, fd)
   local listener, err = core.net.listener(fd, {
     max = MOST_CONNECTIONS,
-    on_connection = function(conn) self.connections:take(conn) end,
+    on_connection = function(conn)
+      -- Those of all listeners; of one alone more wait in the kernel's queue.
+      if self.connections.count >= MOST_CONNECTIONS then return conn:reset() end
+      self.connections:take(conn)
+    end,
     on_refusal = function(why) self.trouble(why.message) end,
   })
   if not listener then
