@@ -154,7 +154,9 @@ typedef struct axo_net_dial {
   int fd;
   uint64_t timeout_ms; /* 0 is 30,000 */
   /* Once: it leads there (err NULL), or it does not, and may be dialled again unless it
-   * is the client who has gone. */
+   * is the client who has gone. UV_ECONNABORTED: the listener has all the connections
+   * that it may have, and this client had sent its end, after which it may wait for an
+   * answer or not. */
   void (*on_open)(axo_net_conn_t *conn, const axo_err_t *err);
   /* Once after an on_open without err: both ends are through, or one of them has reset
    * it, which the other then sees, too. May be NULL. */

@@ -54,7 +54,7 @@ void axo__side_close(axo__side_t *side, bool reset) {
   if (reset)
     axo__socket_reset(side->fd);
   else
-    close(side->fd);
+    axo__socket_close(side->fd);
   side->fd = -1;
 }
 
@@ -91,6 +91,12 @@ axo_net_conn_t *axo__conn_new(axo_net_listener_t *listener, int fd) {
   put_in(&listener->conns, conn);
   listener->counts.conns++;
   return conn;
+}
+
+void axo__conns_ask_again(axo_net_listener_t *listener) {
+  for (axo_net_conn_t *conn = listener->conns; conn; conn = conn->next)
+    if (conn->state == AXO__DIALING && conn->sides[AXO__CLIENT].hung)
+      axo__side_again(&conn->sides[AXO__CLIENT]);
 }
 
 /* ---- its end --------------------------------------------------------------------- */

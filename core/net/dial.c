@@ -32,8 +32,16 @@ static void succeed(axo_net_conn_t *conn) {
     axo__pump_start(conn);
 }
 
+/* Whoever has sent all that it will may wait for an answer, or have left: it keeps its
+ * place until that is somebody else's. */
+static bool is_in_the_way(const axo_net_conn_t *conn, const axo__side_t *side) {
+  return side->hung && conn->listener->counts.conns >= conn->listener->options.max;
+}
+
 static void on_client(axo_net_conn_t *conn, const axo__side_t *side, uint32_t events) {
   int rc = events & EPOLLERR ? axo__socket_error(side->fd) : 0;
+  if (rc == 0 && is_in_the_way(conn, side))
+    rc = UV_ECONNABORTED;
   if (rc == 0)
     return;
   conn->gone = rc;
@@ -83,13 +91,13 @@ static int begin(axo_net_conn_t *conn, int given, const struct sockaddr_storage 
   if (rc == 0)
     rc = axo__side_open(&conn->sides[AXO__REMOTE], fd);
   if (rc != 0 && (fd >= 0 || given >= 0))
-    close(fd >= 0 ? fd : given);
+    axo__socket_close(fd >= 0 ? fd : given);
   return rc;
 }
 
 static int refuse(const axo_net_dial_t *dial, int rc) {
   if (dial->fd >= 0)
-    close(dial->fd);
+    axo__socket_close(dial->fd);
   return rc;
 }
 

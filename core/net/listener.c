@@ -146,6 +146,7 @@ static void on_listening(axo_net_listener_t *listener) {
   for (int turn = 0; turn < ACCEPT_TURNS && more && !listener->closed; turn++) {
     if (listener->counts.conns >= listener->options.max) {
       unlisten(listener);
+      axo__conns_ask_again(listener);
       return;
     }
     more = accept_one(listener);
@@ -293,7 +294,7 @@ void axo_net_listener_close(axo_net_listener_t *listener) {
     axo__conn_forget(conn);
   }
   unlisten(listener);
-  close(listener->options.fd);
+  axo__socket_close(listener->options.fd);
   listener->options.fd = -1;
   axo__pool_close(&listener->pool);
   uv_close((uv_handle_t *)&listener->poll, on_poll_closed);

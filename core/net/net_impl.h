@@ -38,6 +38,9 @@ int axo__address_read(const char *address, uint16_t port, struct sockaddr_storag
 int axo__socket_error(int fd);
 /* Whether it ends on loopback: then so does the other end. */
 bool axo__socket_is_local(int fd);
+/* Closes it, and waits for nothing: who shares a socket, a guest, may have asked for
+ * close() to wait until all is sent. */
+void axo__socket_close(int fd);
 /* Closes it so that the other end sees a reset. */
 void axo__socket_reset(int fd);
 
@@ -150,6 +153,9 @@ void axo__conn_hold(axo_net_conn_t *conn);
  * go of it. Its memory stays until the turn is over. */
 void axo__conn_shut(axo_net_conn_t *conn, bool reset);
 void axo__conn_forget(axo_net_conn_t *conn);
+/* Those that are dialled for clients who will say no more are heard of once more: such
+ * a client has left, or waits for an answer, and nobody can tell which. */
+void axo__conns_ask_again(axo_net_listener_t *listener);
 /* UV_ENOTCONN, UV_EBUSY, or 0 when it is held and waits for nothing. */
 int axo__conn_idle(const axo_net_conn_t *conn, const char *op, axo_err_t *err);
 

@@ -59,6 +59,12 @@ bool axo__socket_is_local(int fd) {
          IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&at)->sin6_addr);
 }
 
+void axo__socket_close(int fd) {
+  const struct linger never = {0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &never, sizeof never);
+  close(fd);
+}
+
 void axo__socket_reset(int fd) {
   const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);

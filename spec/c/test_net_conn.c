@@ -221,19 +221,37 @@ static void dials_by_a_socket_that_is_given(void **state) {
   assert_int_equal(count_fds(), before);
 }
 
+/* A server that takes one in, and leaves others waiting. */
+typedef struct full {
+  int server, fillers[3];
+  uint16_t port;
+} full_t;
+
+static full_t make_full(void) {
+  full_t full;
+  struct sockaddr_in at;
+  assert_int_equal(axo_net_listen("127.0.0.1", 0, &full.server, &full.port, NULL), 0);
+  assert_int_equal(listen(full.server, 0), 0);
+  uv_ip4_addr("127.0.0.1", full.port, &at);
+  for (int i = 0; i < 3; i++) {
+    full.fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    connect(full.fillers[i], (struct sockaddr *)&at, sizeof at);
+  }
+  return full;
+}
+
+static void close_full(full_t full) {
+  for (int i = 0; i < 3; i++)
+    close(full.fillers[i]);
+  close(full.server);
+}
+
 static void ends_a_dial_when_the_client_goes(void **state) {
   (void)state;
   axo_net_dial_t dial = {.address = "127.0.0.1", .fd = -1, .on_open = on_open};
-  int full, filler[3];
+  full_t full = make_full();
+  dial.port = full.port;
   OPEN_RELAY(.on_connection = holds);
-  assert_int_equal(axo_net_listen("127.0.0.1", 0, &full, &dial.port, NULL), 0);
-  assert_int_equal(listen(full, 0), 0); /* takes one in, and leaves others waiting */
-  for (int i = 0; i < 3; i++) {
-    struct sockaddr_in at;
-    uv_ip4_addr("127.0.0.1", dial.port, &at);
-    filler[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    connect(filler[i], (struct sockaddr *)&at, sizeof at);
-  }
   int client = connect_to(heard.port);
   RUN_UNTIL(heard.conns == 1);
   assert_int_equal(axo_net_conn_dial(heard.conn, &dial, NULL), 0);
@@ -249,10 +267,42 @@ static void ends_a_dial_when_the_client_goes(void **state) {
   assert_int_equal(axo_net_conn_dial(heard.conn, &dial, NULL), 0);
   RUN_UNTIL(heard.opens == 2);
   assert_int_equal(heard.open_code, UV_ETIMEDOUT);
-  for (int i = 0; i < 3; i++)
-    close(filler[i]);
   close(client);
-  close(full);
+  close_full(full);
+}
+
+static uint16_t full_port;
+
+static void dials_the_full(axo_net_listener_t *listener, axo_net_conn_t *conn) {
+  holds(listener, conn);
+  assert_int_equal(dial_to(conn, full_port), 0);
+}
+
+/* One that has sent its end may wait for an answer all the same; where there is no room
+ * for another, it goes, whether its end came before that or after. */
+static void ends_a_dial_whose_client_is_in_the_way(void **state) {
+  (void)state;
+  full_t full = make_full();
+  full_port = full.port;
+  OPEN_RELAY(.max = 2, .on_connection = dials_the_full);
+  int first = connect_to(heard.port);
+  RUN_UNTIL(heard.conns == 1);
+  shutdown(first, SHUT_WR);
+  for (int i = 0; i < 10; i++)
+    uv_run(&loop, UV_RUN_NOWAIT);
+  assert_int_equal(heard.opens, 0);
+  int second = connect_to(heard.port), third = connect_to(heard.port);
+  RUN_UNTIL(heard.conns == 3);
+  assert_int_equal(heard.opens, 1);
+  assert_int_equal(heard.open_code, UV_ECONNABORTED);
+  expect_end(first, UV_ECONNRESET);
+  close(second);
+  RUN_UNTIL(heard.opens == 2);
+  assert_int_equal(heard.open_code, UV_ECONNABORTED);
+  assert_int_equal(heard.gones, 2);
+  close(first);
+  close(third);
+  close_full(full);
 }
 
 int main(void) {
@@ -267,6 +317,7 @@ int main(void) {
       NET_TEST(refuses_what_is_no_address),
       NET_TEST(dials_by_a_socket_that_is_given),
       NET_TEST(ends_a_dial_when_the_client_goes),
+      NET_TEST(ends_a_dial_whose_client_is_in_the_way),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,6 +115,32 @@ static void does_not_wait_for_bytes(void **state) {
   close_ends(ends);
 }
 
+/* And close() would wait for what a guest asked to linger for: the server reads
+ * nothing. */
+static void does_not_linger(void **state) {
+  (void)state;
+  static const char much[300000];
+  const struct linger hours = {.l_onoff = 1, .l_linger = 36000};
+  const int little = 1;
+  axo_net_dial_t dial = {.address = "127.0.0.1", .on_open = on_open};
+  OPEN_RELAY(.on_connection = holds);
+  setsockopt(heard.server, SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+  ends_t ends = {.client = connect_to(heard.port)};
+  RUN_UNTIL(heard.conns == 1);
+  dial.port = heard.to;
+  dial.fd = make(AF_INET, SOCK_STREAM);
+  setsockopt(dial.fd, SOL_SOCKET, SO_LINGER, &hours, sizeof hours);
+  assert_int_equal(axo_net_conn_dial(heard.conn, &dial, NULL), 0);
+  RUN_UNTIL((ends.server = accept_now(heard.server)) >= 0);
+  RUN_UNTIL(heard.opens == 1);
+  while (axo_net_conn_traffic(heard.conn).sent < 50000) {
+    send(ends.client, much, sizeof much, MSG_DONTWAIT | MSG_NOSIGNAL);
+    run_some();
+  }
+  axo_net_conn_close(heard.conn);
+  close_ends(ends);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(makes_it_private),
@@ -123,6 +149,7 @@ int main(void) {
       cmocka_unit_test(says_what_is_wrong),
       NET_TEST(does_not_wait_for_a_connection),
       NET_TEST(does_not_wait_for_bytes),
+      NET_TEST(does_not_linger),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
