@@ -8,7 +8,6 @@ local host = require "axosandbox.host"
 local log = require "axosandbox.base.log"
 local naming = require "axosandbox.base.naming"
 local session_lock = require "axosandbox.host.session_lock"
-local embedded_wget = require "axosandbox.podman.embedded_wget"
 local tar = require "axosandbox.podman.tar"
 
 local embedded = {}
@@ -91,9 +90,8 @@ end
 --- The entries of the root file system.
 ---@param busybox string the bytes of a static busybox
 ---@param applets string lines such as "usr/bin/env"
----@param wget string? a script in place of its wget
 ---@return table[] for tar.pack
-function embedded.entries(busybox, applets, wget)
+function embedded.entries(busybox, applets)
   local entries, taken = {}, { ["bin/busybox"] = true }
   for _, dir in ipairs(DIRECTORIES) do
     entries[#entries + 1] = { path = dir[1], type = "directory", mode = dir[2] or 493 }
@@ -107,10 +105,9 @@ function embedded.entries(busybox, applets, wget)
     -- An applet never links onto busybox itself, and only where a directory was made.
     if not taken[name] and taken[name:match "^(.*)/[^/]+$" or false] then
       taken[name] = true
-      local is_script = wget and (name == "usr/bin/wget" or name == "bin/wget")
-      entries[#entries + 1] = is_script
-        and { path = name, type = "file", mode = 493, data = wget }
-        or { path = name, type = "symlink", mode = 511, target = "/bin/busybox" }
+      entries[#entries + 1] = {
+        path = name, type = "symlink", mode = 511, target = "/bin/busybox",
+      }
     end
   end
   return entries
@@ -121,8 +118,7 @@ local function archive()
   if not path then return nil, image end
   local applets, err = applets_of(path)
   if not applets then return nil, err end
-  local wget = embedded_wget.is_broken(path) and embedded_wget.SCRIPT or nil
-  return tar.pack(embedded.entries(image, applets, wget))
+  return tar.pack(embedded.entries(image, applets))
 end
 
 -- One import at a time: two at once do no harm, but leave an image without a name behind.

@@ -168,15 +168,6 @@ describe("the embedded image", function()
     for _, path in ipairs { "linuxrc", "odd/place/x", "../etc/x" } do assert.is_nil(seen[path]) end
   end)
 
-  it("has a script in place of wget where it is given one", function()
-    for _, entry in ipairs(embedded.entries("BUSYBOX", "usr/bin/wget\nbin/sh\n", "#!/bin/sh\n")) do
-      if entry.path == "usr/bin/wget" then
-        assert.same({ "file", "#!/bin/sh\n" }, { entry.type, entry.data })
-      end
-      if entry.path == "bin/sh" then assert.equal("symlink", entry.type) end
-    end
-  end)
-
   it("is packed as tar reads it", function()
     local bytes = tar.pack {
       { path = "dir", type = "directory", mode = tonumber("1777", 8) },
