@@ -52,7 +52,7 @@ local function names_by(how)
     uv.os_setenv("AXOSANDBOX_NAMES", chosen or "")
   end)
 
-  local function sh(command) return assert(sb:exec({ "sh", "-c", command }, { timeout = 30 })) end
+  local function sh(command) return assert(sb:exec({ "sh", "-c", command }, { timeout = 300 })) end
   local function get(name, port)
     return sh(("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc %s %d"):format(name, port))
   end
