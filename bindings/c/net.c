@@ -32,8 +32,14 @@ static int net_listen(lua_State *L) {
   return 2;
 }
 
+/* core.net.close(fd) */
+static int net_close(lua_State *L) {
+  axo_net_close((int)luaL_checkinteger(L, 1));
+  return 0;
+}
+
 static const luaL_Reg functions[] = {
-    {"bind", net_bind}, {"listen", net_listen}, {NULL, NULL}};
+    {"bind", net_bind}, {"listen", net_listen}, {"close", net_close}, {NULL, NULL}};
 
 void laxo_net_register(lua_State *L) {
   luaL_newlib(L, functions);

@@ -31,6 +31,9 @@ typedef struct axo_net_address {
  * stays the caller's. UV_EADDRINUSE, UV_EADDRNOTAVAIL, UV_EACCES, UV_EINVAL ... */
 AXO_EXTERN int axo_net_bind(int fd, const char *address, uint16_t port, uint16_t *bound,
                             axo_err_t *err);
+/* Closes a socket, and waits for nothing: who shares it, a guest, may have asked for
+ * close() to wait until all is sent. */
+AXO_EXTERN void axo_net_close(int fd);
 /* A listening TCP socket of this process's namespace, which is the caller's. */
 AXO_EXTERN int axo_net_listen(const char *address, uint16_t port, int *fd,
                               uint16_t *bound, axo_err_t *err);

@@ -54,7 +54,7 @@ void axo__side_close(axo__side_t *side, bool reset) {
   if (reset)
     axo__socket_reset(side->fd);
   else
-    axo__socket_close(side->fd);
+    axo_net_close(side->fd);
   side->fd = -1;
 }
 

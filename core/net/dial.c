@@ -91,13 +91,13 @@ static int begin(axo_net_conn_t *conn, int given, const struct sockaddr_storage 
   if (rc == 0)
     rc = axo__side_open(&conn->sides[AXO__REMOTE], fd);
   if (rc != 0 && (fd >= 0 || given >= 0))
-    axo__socket_close(fd >= 0 ? fd : given);
+    axo_net_close(fd >= 0 ? fd : given);
   return rc;
 }
 
 static int refuse(const axo_net_dial_t *dial, int rc) {
   if (dial->fd >= 0)
-    axo__socket_close(dial->fd);
+    axo_net_close(dial->fd);
   return rc;
 }
 

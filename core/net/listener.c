@@ -294,7 +294,7 @@ void axo_net_listener_close(axo_net_listener_t *listener) {
     axo__conn_forget(conn);
   }
   unlisten(listener);
-  axo__socket_close(listener->options.fd);
+  axo_net_close(listener->options.fd);
   listener->options.fd = -1;
   axo__pool_close(&listener->pool);
   uv_close((uv_handle_t *)&listener->poll, on_poll_closed);

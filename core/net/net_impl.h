@@ -38,9 +38,6 @@ int axo__address_read(const char *address, uint16_t port, struct sockaddr_storag
 int axo__socket_error(int fd);
 /* Whether it ends on loopback: then so does the other end. */
 bool axo__socket_is_local(int fd);
-/* Closes it, and waits for nothing: who shares a socket, a guest, may have asked for
- * close() to wait until all is sent. */
-void axo__socket_close(int fd);
 /* Closes it so that the other end sees a reset. */
 void axo__socket_reset(int fd);
 

@@ -59,7 +59,7 @@ bool axo__socket_is_local(int fd) {
          IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&at)->sin6_addr);
 }
 
-void axo__socket_close(int fd) {
+void axo_net_close(int fd) {
   const struct linger never = {0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &never, sizeof never);
   close(fd);

@@ -16,6 +16,10 @@ local net = {}
 ---@return integer? port, axo.Error? err code "EADDRINUSE", "EADDRNOTAVAIL", "EACCES", ...
 function net.bind(fd, address, port) end
 
+---Closes a socket of a guest's, and waits for nothing: a guest could have made close() wait.
+---@param fd integer
+function net.close(fd) end
+
 ---A listening TCP socket of this host, which is the caller's.
 ---@param address string "127.0.0.1", "::1", ...
 ---@param port integer 0: the kernel chooses

@@ -1,6 +1,5 @@
 --- Forwards: ports of this host that lead to what listens in a container, whatever its network is.
 --- For each connection the guest makes a socket, which this host connects to loopback in there.
-local uv = require "luv"
 local audit = require "axosandbox.audit"
 local await = require "axosandbox.base.await"
 local core = require "axosandbox.core"
@@ -65,7 +64,7 @@ end
 function lead(self, conn, at)
   local asked, err = self.way:socket(TARGETS[at].domain, "stream", function(problem, fd)
     if problem then return go_on(self, conn, at, problem) end
-    if self.is_closed then return uv.fs_close(fd) end
+    if self.is_closed then return core.net.close(fd) end
     dial(self, conn, at, fd)
   end)
   if not asked then go_on(self, conn, at, err) end
@@ -111,7 +110,7 @@ local function listen(self, opts)
     end,
   })
   if not listener then
-    uv.fs_close(fd)
+    core.net.close(fd)
     return nil, err
   end
   self.listener, self.host_port = listener, port

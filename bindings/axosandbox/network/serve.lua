@@ -43,11 +43,15 @@ local function bound(self, kind, address, port)
   local got
   got, err = core.net.bind(fd, address, port)
   if got then return fd, got end
-  uv.fs_close(fd)
+  core.net.close(fd)
   return nil, err
 end
 
 local function add_listener(self, fd)
+  if self.is_closed then
+    core.net.close(fd)
+    return nil, errors.new { code = "GONE", op = "network", message = "the session was closed" }
+  end
   local listener, err = core.net.listener(fd, {
     max = MOST_CONNECTIONS,
     on_connection = function(conn)
@@ -58,7 +62,7 @@ local function add_listener(self, fd)
     on_refusal = function(why) self.trouble(why.message) end,
   })
   if not listener then
-    uv.fs_close(fd)
+    core.net.close(fd)
     return nil, err
   end
   self.listeners[#self.listeners + 1] = listener
@@ -77,14 +81,14 @@ local function redirect(self)
   if not dns_fd then return nil, dns_port end
   local tcp_fd, tcp_port = bound(self, "stream", LOOPBACK, 0)
   if not tcp_fd then
-    uv.fs_close(dns_fd)
+    core.net.close(dns_fd)
     return nil, tcp_port
   end
   local pid = self.way.record.pid
   local ok, err = netns.redirect(pid, start_of(pid), tcp_port, dns_port)
-  if ok then ok, err = add_listener(self, tcp_fd) else uv.fs_close(tcp_fd) end
+  if ok then ok, err = add_listener(self, tcp_fd) else core.net.close(tcp_fd) end
   if ok then return dns_fd end
-  uv.fs_close(dns_fd)
+  core.net.close(dns_fd)
   return nil, err
 end
 
@@ -168,7 +172,7 @@ local function open_diag(self)
   local fd, err = socket(self, "diag")
   if fd then
     self.diag, err = core.net.diag(fd)
-    if not self.diag then uv.fs_close(fd) end
+    if not self.diag then core.net.close(fd) end
   end
   if not self.diag then
     self.trouble("who connects cannot be told: " .. err.message)
@@ -203,7 +207,7 @@ local function begin(self)
   local ok
   ok, err = open_addresses(self)
   if not ok then
-    uv.fs_close(dns_fd)
+    core.net.close(dns_fd)
     return nil, err
   end
   return begin_names(self, dns_fd)
@@ -232,6 +236,7 @@ end
 
 --- Ends it: every socket of the container's network is let go of, which would keep that alive.
 function Server:close()
+  self.is_closed = true
   if self.dns then self.dns:close() end
   if self.connections then self.connections:close() end
   for _, listener in ipairs(self.listeners) do listener:close() end

@@ -21,6 +21,13 @@ describe("core.net.listen", function()
     end
   end)
 
+  it("gives one that core.net.close closes", function()
+    local fd, port = assert(core.net.listen("127.0.0.1", 0))
+    core.net.close(fd)
+    assert.is_nil(uv.fs_fstat(fd))
+    core.net.close(assert(core.net.listen("127.0.0.1", port)))
+  end)
+
   it("says that a port is taken, and what is no address", function()
     local fd, port = assert(core.net.listen("127.0.0.1", 0))
     local none, err = core.net.listen("127.0.0.1", port)
