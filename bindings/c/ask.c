@@ -13,11 +13,6 @@ axo_link_t *laxo_check_link(lua_State *L, int index) {
 
 /* ---- the list -------------------------------------------------------------------- */
 
-static void set_integer(lua_State *L, const char *key, uint64_t value) {
-  lua_pushinteger(L, (lua_Integer)value);
-  lua_setfield(L, -2, key);
-}
-
 /* What the guest sent is bounded here once more: it may be an impostor's. */
 static void push_command(lua_State *L, const axo_entry_t *entry) {
   size_t len = entry->command_len;
@@ -43,9 +38,9 @@ static void push_entry(lua_State *L, const axo_entry_t *entry) {
   lua_setfield(L, -2, "running");
   lua_pushnumber(L, (lua_Number)entry->started_ms / 1000);
   lua_setfield(L, -2, "started");
-  set_integer(L, "head", entry->head);
-  set_integer(L, "rows", entry->rows);
-  set_integer(L, "cols", entry->cols);
+  laxo_set_integer(L, "head", entry->head);
+  laxo_set_integer(L, "rows", entry->rows);
+  laxo_set_integer(L, "cols", entry->cols);
   if (entry->signal != 0) {
     laxo_push_signal(L, entry->signal);
     lua_setfield(L, -2, "signal");
@@ -78,9 +73,9 @@ struct laxo_ask {
 static void push_owner(lua_State *L, const axo_owned_t *owner) {
   lua_createtable(L, 0, 4);
   if (owner->pid > 0)
-    set_integer(L, "pid", (uint64_t)owner->pid);
+    laxo_set_integer(L, "pid", (lua_Integer)owner->pid);
   if (owner->id > 0)
-    set_integer(L, "id", owner->id);
+    laxo_set_integer(L, "id", owner->id);
   if (owner->name[0]) {
     lua_pushlstring(L, owner->name, strnlen(owner->name, sizeof owner->name));
     lua_setfield(L, -2, "name");

@@ -11,22 +11,18 @@ void laxo_push_code(lua_State *L, int code) {
   lua_pushstring(L, axo_code_name(code, name, sizeof name));
 }
 
-static void set_string(lua_State *L, const char *key, const char *value) {
-  lua_pushstring(L, value);
-  lua_setfield(L, -2, key);
-}
-
 void laxo_push_error(lua_State *L, const axo_err_t *err) {
   char words[AXO_CODE_TEXT_MAX];
   push_object(L);
   laxo_push_code(L, err->code);
   lua_setfield(L, -2, "code");
-  set_string(L, "op", err->op != NULL ? err->op : "axosandbox");
-  set_string(L, "message",
-             err->message[0] != '\0' ? err->message
-                                     : axo_code_text(err->code, words, sizeof words));
+  laxo_set_string(L, "op", err->op != NULL ? err->op : "axosandbox");
+  laxo_set_string(L, "message",
+                  err->message[0] != '\0'
+                      ? err->message
+                      : axo_code_text(err->code, words, sizeof words));
   if (err->hint[0] != '\0')
-    set_string(L, "hint", err->hint);
+    laxo_set_string(L, "hint", err->hint);
   if (err->stage != 0) {
     lua_pushinteger(L, err->stage);
     lua_setfield(L, -2, "stage");
@@ -46,11 +42,11 @@ int laxo_fail_code(lua_State *L, int code, const char *op, const char *message) 
   push_object(L);
   laxo_push_code(L, code);
   lua_setfield(L, -2, "code");
-  set_string(L, "op", op);
-  set_string(L, "message",
-             message != NULL ? message : axo_code_text(code, words, sizeof words));
+  laxo_set_string(L, "op", op);
+  laxo_set_string(L, "message",
+                  message != NULL ? message : axo_code_text(code, words, sizeof words));
   if (hint != NULL)
-    set_string(L, "hint", hint);
+    laxo_set_string(L, "hint", hint);
   return 2;
 }
 

@@ -30,6 +30,13 @@
 void laxo_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
                     const luaL_Reg *meta);
 
+/* ---- fields of the table at the top (set.c) -------------------------------------- */
+
+/* Each raises, for want of memory. */
+void laxo_set_integer(lua_State *L, const char *key, lua_Integer value);
+void laxo_set_boolean(lua_State *L, const char *key, bool value);
+void laxo_set_string(lua_State *L, const char *key, const char *value);
+
 /* ---- errors (error.c) ------------------------------------------------------------ */
 
 /* Pushes nil and an error object, for `return laxo_fail(L, &err)`. Raises. */

@@ -1,8 +1,6 @@
 /* "axo.net_conn": a connection that a listener has taken in. */
 #include "laxo.h"
 
-#include <unistd.h>
-
 /* Those before LISTENER are dropped whenever nothing is in flight. */
 enum { ON_HELLO = 1, ON_OPEN, ON_CLOSE, LISTENER, USER_VALUES = LISTENER };
 
@@ -148,11 +146,6 @@ static void on_open(axo_net_conn_t *conn, const axo_err_t *err) {
   laxo_protect(event.self->work.context, open_body, &event);
 }
 
-static void set_integer(lua_State *L, const char *key, uint64_t value) {
-  lua_pushinteger(L, (lua_Integer)value);
-  lua_setfield(L, -2, key);
-}
-
 typedef struct close_event {
   laxo_net_conn_t *self;
   const axo_net_result_t *result;
@@ -165,8 +158,8 @@ static int close_body(lua_State *L) {
   if (!has_callback)
     return 0;
   lua_createtable(L, 0, 4);
-  set_integer(L, "sent", event->result->traffic.sent);
-  set_integer(L, "received", event->result->traffic.received);
+  laxo_set_integer(L, "sent", event->result->traffic.sent);
+  laxo_set_integer(L, "received", event->result->traffic.received);
   lua_pushnumber(L, (lua_Number)event->result->duration_us / 1e6);
   lua_setfield(L, -2, "duration");
   if (event->result->err != NULL) {
@@ -193,7 +186,7 @@ static const laxo_shape_t shape = LAXO_SHAPE(fields, axo_net_dial_t);
 /* What was given is the connection's, whatever comes of it. */
 static int refuse_dial(const axo_net_dial_t *dial, int results) {
   if (dial->fd >= 0)
-    close(dial->fd);
+    axo_net_close(dial->fd);
   return results;
 }
 

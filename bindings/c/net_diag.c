@@ -41,29 +41,17 @@ static int diag_new(lua_State *L) {
   return 1;
 }
 
-static void set_string(lua_State *L, const char *key, const char *value) {
-  lua_pushstring(L, value);
-  lua_setfield(L, -2, key);
-}
-
-static void set_integer(lua_State *L, const char *key, lua_Integer value) {
-  lua_pushinteger(L, value);
-  lua_setfield(L, -2, key);
-}
-
 static void push_socket(lua_State *L, const axo_diag_socket_t *socket) {
   lua_createtable(L, 0, 6);
-  set_string(L, "address", socket->address);
-  set_integer(L, "port", socket->port);
-  set_integer(L, "inode", socket->inode);
-  set_integer(L, "uid", socket->uid);
-  if (socket->ipv6_only) {
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "ipv6_only");
-  }
+  laxo_set_string(L, "address", socket->address);
+  laxo_set_integer(L, "port", socket->port);
+  laxo_set_integer(L, "inode", socket->inode);
+  laxo_set_integer(L, "uid", socket->uid);
+  if (socket->ipv6_only)
+    laxo_set_boolean(L, "ipv6_only", true);
   if (socket->peer_port != 0) {
-    set_string(L, "peer_address", socket->peer);
-    set_integer(L, "peer_port", socket->peer_port);
+    laxo_set_string(L, "peer_address", socket->peer);
+    laxo_set_integer(L, "peer_port", socket->peer_port);
   }
 }
 
@@ -75,8 +63,7 @@ static int push_sockets(lua_State *L, const axo_diag_socket_t *sockets, size_t c
     push_socket(L, &sockets[i]);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
-  lua_pushboolean(L, count > max);
-  lua_setfield(L, -2, "more");
+  laxo_set_boolean(L, "more", count > max);
   return 1;
 }
 
@@ -141,11 +128,11 @@ static int destroy_body(lua_State *L) {
     return 0;
   if (event->socket == NULL) {
     lua_createtable(L, 0, 1);
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "lost");
+    laxo_set_boolean(L, "lost", true);
   } else {
     push_socket(L, event->socket);
-    set_string(L, "protocol", event->socket->protocol == IPPROTO_UDP ? "udp" : "tcp");
+    laxo_set_string(L, "protocol",
+                    event->socket->protocol == IPPROTO_UDP ? "udp" : "tcp");
   }
   lua_call(L, 1, 0);
   return 0;

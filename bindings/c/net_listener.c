@@ -119,11 +119,6 @@ static int listener_close(lua_State *L) {
   return 0;
 }
 
-static void set_integer(lua_State *L, const char *key, uint64_t value) {
-  lua_pushinteger(L, (lua_Integer)value);
-  lua_setfield(L, -2, key);
-}
-
 /* listener:counts(): { connections =, pipes =, wakes = } */
 static int listener_counts(lua_State *L) {
   const laxo_net_listener_t *self = check_listener(L);
@@ -131,9 +126,9 @@ static int listener_counts(lua_State *L) {
   if (self->listener != NULL)
     counts = axo_net_listener_counts(self->listener);
   lua_createtable(L, 0, 3);
-  set_integer(L, "connections", counts.conns);
-  set_integer(L, "pipes", counts.pipes);
-  set_integer(L, "wakes", counts.wakes);
+  laxo_set_integer(L, "connections", counts.conns);
+  laxo_set_integer(L, "pipes", counts.pipes);
+  laxo_set_integer(L, "wakes", counts.wakes);
   return 1;
 }
 

@@ -79,16 +79,6 @@ static void on_deadline(axo_process_t *process) {
   laxo_protect(self->work.context, deadline_body, self);
 }
 
-static void set_flag(lua_State *L, const char *key, bool value) {
-  lua_pushboolean(L, value);
-  lua_setfield(L, -2, key);
-}
-
-static void set_integer(lua_State *L, const char *key, uint64_t value) {
-  lua_pushinteger(L, (lua_Integer)value);
-  lua_setfield(L, -2, key);
-}
-
 static void set_bytes(lua_State *L, const char *key, const char *bytes, size_t len) {
   lua_pushlstring(L, bytes != NULL ? bytes : "", bytes != NULL ? len : 0);
   lua_setfield(L, -2, key);
@@ -103,17 +93,17 @@ static void push_result(lua_State *L, const axo_process_result_t *result) {
     lua_pushinteger(L, result->code);
     lua_setfield(L, -2, "code");
   }
-  set_flag(L, "timed_out", result->timed_out);
-  set_flag(L, "cancelled", result->cancelled);
-  set_flag(L, "limit_hit", result->limit_hit);
-  set_flag(L, "drain_cut", result->drain_cut);
+  laxo_set_boolean(L, "timed_out", result->timed_out);
+  laxo_set_boolean(L, "cancelled", result->cancelled);
+  laxo_set_boolean(L, "limit_hit", result->limit_hit);
+  laxo_set_boolean(L, "drain_cut", result->drain_cut);
   set_bytes(L, "stdout", result->out[0], result->out_len[0]);
   set_bytes(L, "stderr", result->out[1], result->out_len[1]);
-  set_flag(L, "stdout_truncated", result->truncated[0]);
-  set_flag(L, "stderr_truncated", result->truncated[1]);
-  set_integer(L, "stdout_total", result->total[0]);
-  set_integer(L, "stderr_total", result->total[1]);
-  set_integer(L, "left_running", result->left_running);
+  laxo_set_boolean(L, "stdout_truncated", result->truncated[0]);
+  laxo_set_boolean(L, "stderr_truncated", result->truncated[1]);
+  laxo_set_integer(L, "stdout_total", result->total[0]);
+  laxo_set_integer(L, "stderr_total", result->total[1]);
+  laxo_set_integer(L, "left_running", result->left_running);
   if (result->failure != NULL) {
     laxo_push_error(L, result->failure);
     lua_setfield(L, -2, "failure");

@@ -42,31 +42,21 @@ static int screen_resize(lua_State *L) {
   return 1;
 }
 
-static void set_integer(lua_State *L, const char *key, lua_Integer value) {
-  lua_pushinteger(L, value);
-  lua_setfield(L, -2, key);
-}
-
-static void set_boolean(lua_State *L, const char *key, bool value) {
-  lua_pushboolean(L, value);
-  lua_setfield(L, -2, key);
-}
-
 static int screen_state(lua_State *L) {
   const axo_screen_t *screen = check_screen(L);
   axo_screen_state_t state = axo_screen_state(screen);
   char title[AXO_SCREEN_TITLE_MAX];
   lua_createtable(L, 0, 7);
-  set_integer(L, "rows", state.rows);
-  set_integer(L, "cols", state.cols);
-  set_integer(L, "scrolled", (lua_Integer)state.scrolled);
-  set_boolean(L, "alternate", state.alternate);
+  laxo_set_integer(L, "rows", state.rows);
+  laxo_set_integer(L, "cols", state.cols);
+  laxo_set_integer(L, "scrolled", (lua_Integer)state.scrolled);
+  laxo_set_boolean(L, "alternate", state.alternate);
   lua_pushlstring(L, title, axo_screen_title(screen, title));
   lua_setfield(L, -2, "title");
   lua_createtable(L, 0, 3);
-  set_integer(L, "row", state.cursor_row + 1);
-  set_integer(L, "col", state.cursor_col + 1);
-  set_boolean(L, "visible", state.cursor_visible);
+  laxo_set_integer(L, "row", state.cursor_row + 1);
+  laxo_set_integer(L, "col", state.cursor_col + 1);
+  laxo_set_boolean(L, "visible", state.cursor_visible);
   lua_setfield(L, -2, "cursor");
   return 1;
 }

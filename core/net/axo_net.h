@@ -15,11 +15,9 @@
 
 /* ---- addresses and sockets (socket.c) -------------------------------------------- */
 
-#define AXO_NET_ADDRESS_MAX 46
-
 /* An IPv4 or IPv6 address as text, and a port. */
 typedef struct axo_net_address {
-  char address[AXO_NET_ADDRESS_MAX];
+  char address[AXO_ADDRESS_MAX];
   uint16_t port;
 } axo_net_address_t;
 
@@ -117,7 +115,6 @@ AXO_EXTERN axo_net_counts_t axo_net_listener_counts(const axo_net_listener_t *li
 
 AXO_EXTERN void axo_net_conn_set_data(axo_net_conn_t *conn, void *data);
 AXO_EXTERN void *axo_net_conn_data(const axo_net_conn_t *conn);
-AXO_EXTERN axo_net_listener_t *axo_net_conn_listener(const axo_net_conn_t *conn);
 /* Where the client meant to go: what it dialled before netfilter redirected it
  * (SO_ORIGINAL_DST), else the address it was taken in at. */
 AXO_EXTERN int axo_net_conn_destination(const axo_net_conn_t *conn,

@@ -169,10 +169,6 @@ void axo_net_conn_set_data(axo_net_conn_t *conn, void *data) { conn->data = data
 
 void *axo_net_conn_data(const axo_net_conn_t *conn) { return conn->data; }
 
-axo_net_listener_t *axo_net_conn_listener(const axo_net_conn_t *conn) {
-  return conn->listener;
-}
-
 axo_net_traffic_t axo_net_conn_traffic(const axo_net_conn_t *conn) {
   return (axo_net_traffic_t){conn->flows[AXO__CLIENT].total,
                              conn->flows[AXO__REMOTE].total};

@@ -1,3 +1,4 @@
+/* Asks the kernel which sockets there are, and finds one. */
 #include "net/diag_impl.h"
 
 #include <arpa/inet.h>

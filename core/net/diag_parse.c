@@ -1,3 +1,4 @@
+/* Reads what the kernel says of sockets, of which nothing is believed unmeasured. */
 #include "net/diag_impl.h"
 
 #include <arpa/inet.h>

@@ -2,9 +2,7 @@
 #include "net/net_impl.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DIAL_MS 30000
 
@@ -69,11 +67,8 @@ static int open_socket(int given, int family) {
     int made = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     return made < 0 ? uv_translate_sys_error(errno) : made;
   }
-  int flags = fcntl(given, F_GETFL);
-  if (flags < 0 || fcntl(given, F_SETFL, flags | O_NONBLOCK) != 0 ||
-      fcntl(given, F_SETFD, FD_CLOEXEC) != 0)
-    return uv_translate_sys_error(errno);
-  return given;
+  int rc = axo__socket_make_ours(given);
+  return rc != 0 ? rc : given;
 }
 
 /* Watched only once it connects: one that does not looks as if it had ended. */

@@ -229,14 +229,13 @@ static int start(axo_net_listener_t *listener) {
     return uv_translate_sys_error(errno);
   if (axo__fd_is_of_the_last(listener->epoll_fd))
     return UV_EMFILE;
-  int flags = fcntl(listener->options.fd, F_GETFL);
-  if (flags < 0 || fcntl(listener->options.fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
-      fcntl(listener->options.fd, F_SETFD, FD_CLOEXEC) != 0)
-    return uv_translate_sys_error(errno);
+  int rc = axo__socket_make_ours(listener->options.fd);
+  if (rc != 0)
+    return rc;
   keep_spare(listener);
   if (listener->spare_fd < 0)
     return uv_translate_sys_error(errno);
-  int rc = listen_again(listener);
+  rc = listen_again(listener);
   if (rc != 0)
     return rc;
   return uv_poll_init(listener->loop, &listener->poll, listener->epoll_fd);

@@ -7,6 +7,22 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+/* ---- sockets (socket.c) ---------------------------------------------------------- */
+
+/* UV_EINVAL for what is no literal; `len` gets the length of what was made of it. */
+int axo__address_read(const char *address, uint16_t port, struct sockaddr_storage *out,
+                      socklen_t *len);
+int axo__socket_error(int fd);
+/* Whether it ends on loopback: then so does the other end. */
+bool axo__socket_is_local(int fd);
+/* Closes it so that the other end sees a reset. */
+void axo__socket_reset(int fd);
+/* Makes one that was given non-blocking and close-on-exec. UV_E*. */
+int axo__socket_make_ours(int fd);
+/* Whether so many descriptors are in use, the last of which is `fd`, that connections
+ * are to leave the rest to others. */
+bool axo__fd_is_of_the_last(int fd);
+
 /* ---- pipes (pipes.c) ------------------------------------------------------------- */
 
 /* What goes through a pipe at a time, and what it holds where the user may have so
@@ -29,17 +45,6 @@ void axo__pool_close(axo__pool_t *pool);
 axo__pipe_t *axo__pool_lend(axo__pool_t *pool);
 /* One that is not empty is closed: what is in it would come out at its next owner's. */
 void axo__pool_return(axo__pool_t *pool, axo__pipe_t *pipe, bool is_empty);
-
-/* ---- sockets (socket.c) ---------------------------------------------------------- */
-
-/* UV_EINVAL for what is no literal; `len` gets the length of what was made of it. */
-int axo__address_read(const char *address, uint16_t port, struct sockaddr_storage *out,
-                      socklen_t *len);
-int axo__socket_error(int fd);
-/* Whether it ends on loopback: then so does the other end. */
-bool axo__socket_is_local(int fd);
-/* Closes it so that the other end sees a reset. */
-void axo__socket_reset(int fd);
 
 /* ---- connections ----------------------------------------------------------------- */
 
@@ -120,7 +125,8 @@ struct axo_net_listener {
   void (*on_room)(axo_net_listener_t *listener); /* a connection has ended */
 };
 
-/* Each file calls those that come after its own here, and no other. */
+/* Each file calls those that come after its own here, and pipes.c and socket.c, which
+ * are below all; pipes.c calls socket.c. */
 
 /* dial.c, hello.c, listener.c: nobody's. */
 
@@ -128,12 +134,6 @@ struct axo_net_listener {
 
 /* Passes on what comes, from now on. In a turn. */
 void axo__pump_start(axo_net_conn_t *conn);
-
-/* socket.c */
-
-/* Whether so many descriptors are in use, the last of which is `fd`, that connections
- * are to leave the rest to others. */
-bool axo__fd_is_of_the_last(int fd);
 
 /* conn.c */
 

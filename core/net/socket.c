@@ -1,3 +1,4 @@
+/* Sockets, and addresses as text; whose connection one is. */
 #include "net/net_impl.h"
 
 #include <errno.h>
@@ -71,15 +72,15 @@ void axo__socket_reset(int fd) {
   close(fd);
 }
 
-/* ---- binding --------------------------------------------------------------------- */
-
-static int make_private(int fd) {
+int axo__socket_make_ours(int fd) {
   int flags = fcntl(fd, F_GETFL);
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
       fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
     return uv_translate_sys_error(errno);
   return 0;
 }
+
+/* ---- binding --------------------------------------------------------------------- */
 
 static int option_of(int fd, int option, int *value) {
   socklen_t len = sizeof *value;
@@ -123,7 +124,7 @@ int axo_net_bind(int fd, const char *address, uint16_t port, uint16_t *bound,
   if (axo__address_read(address, port, &at, &len) != 0)
     return axo__err_set(err, UV_EINVAL, "bind", NULL,
                         "\"%s\" is no IPv4 or IPv6 address", address);
-  int rc = make_private(fd);
+  int rc = axo__socket_make_ours(fd);
   if (rc == 0)
     rc = bind_and_listen(fd, &at, len);
   if (rc == 0)
