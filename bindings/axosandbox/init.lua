@@ -164,6 +164,7 @@ axo.text = deferred {
   read_name = { "axosandbox.base.text.written", "read" },
   command = { "axosandbox.base.text.shell", "command" },
   last_line = { "axosandbox.base.text.last_line" },
+  with_port = { "axosandbox.base.text.address", "with_port" },
   whole_characters = { "axosandbox.session.work.task", "whole_characters" },
   screen = { "axosandbox.core", "screen" },
   ENCODINGS = { "axosandbox.base.text.encodings", "NAMES" },

@@ -129,6 +129,7 @@ axo.text = {
   read_name = require("axosandbox.base.text.written").read,
   command = require("axosandbox.base.text.shell").command,
   last_line = require("axosandbox.base.text.last_line"),
+  with_port = require("axosandbox.base.text.address").with_port,
   whole_characters = require("axosandbox.session.work.task").whole_characters,
   screen = require("axosandbox.core").screen,
   ENCODINGS = require("axosandbox.base.text.encodings").NAMES,

@@ -1,5 +1,6 @@
 --- Forwards: ports of this host that lead to what listens in a container, whatever its network is.
 --- For each connection the guest makes a socket, which this host connects to loopback in there.
+local address = require "axosandbox.base.text.address"
 local audit = require "axosandbox.audit"
 local await = require "axosandbox.base.await"
 local core = require "axosandbox.core"
@@ -213,8 +214,7 @@ function Forward:counts()
 end
 
 function Forward:__tostring()
-  local address = self.address:find(":", 1, true) and "[" .. self.address .. "]" or self.address
-  return ("%s:%d -> %d"):format(address, self.host_port, self.port)
+  return ("%s -> %d"):format(address.with_port(self.address, self.host_port), self.port)
 end
 
 --- Those of a way that are open, by their ports.
@@ -223,11 +223,7 @@ end
 function forward.list(way)
   local list = {}
   for one in pairs(way.forwards or {}) do list[#list + 1] = one end
-  table.sort(list, function(a, b)
-    if a.port ~= b.port then return a.port < b.port end
-    if a.host_port ~= b.host_port then return a.host_port < b.host_port end
-    return a.address < b.address
-  end)
+  table.sort(list, notes.by_port)
   return list
 end
 

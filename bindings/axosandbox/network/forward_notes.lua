@@ -38,14 +38,15 @@ local function is_left(path)
   return lock ~= nil
 end
 
---- The forwards that hosts of a session have open, whoever started them, by their ports.
----
----     for _, session in ipairs(assert(axo.list())) do
----       for _, it in ipairs(axo.usage.forwards(session)) do print(session.id, it.port, it.host_port) end
----     end
----@param session axo.SessionInfo of `axo.list`
----@return { port: integer, host_port: integer, address: string }[]
-function notes.of(session) return notes.list(session.place:path()) end
+--- Which of two forwards comes first in a list.
+---@param a { port: integer, host_port: integer, address: string }
+---@param b { port: integer, host_port: integer, address: string }
+---@return boolean
+function notes.by_port(a, b)
+  if a.port ~= b.port then return a.port < b.port end
+  if a.host_port ~= b.host_port then return a.host_port < b.host_port end
+  return a.address < b.address
+end
 
 local function each_name(dir)
   local scan = uv.fs_scandir(folder_of(dir))
@@ -56,11 +57,15 @@ local function each_name(dir)
   end
 end
 
---- The forwards that a session's hosts have open, by their ports.
----@param dir string the session's own
+--- The forwards that hosts of a session have open, whoever started them, by their ports.
+---
+---     for _, session in ipairs(assert(axo.list())) do
+---       for _, it in ipairs(axo.usage.forwards(session)) do print(session.id, it.port, it.host_port) end
+---     end
+---@param session axo.SessionInfo of `axo.list`
 ---@return { port: integer, host_port: integer, address: string }[]
-function notes.list(dir)
-  local list = {}
+function notes.of(session)
+  local list, dir = {}, session.place:path()
   for name in each_name(dir) do
     local address, host_port, port = name:match "^([%x.:]+)_(%d+)_(%d+)$"
     if address and not is_left(folder_of(dir) .. "/" .. name) then
@@ -69,10 +74,7 @@ function notes.list(dir)
       }
     end
   end
-  table.sort(list, function(a, b)
-    if a.port ~= b.port then return a.port < b.port end
-    return a.host_port < b.host_port
-  end)
+  table.sort(list, notes.by_port)
   return list
 end
 

@@ -27,7 +27,7 @@ local OTHERS = 1
 ---@field private way axo.NativeWay
 ---@field private kept axo.NamesKept
 ---@field private egress axo.Egress
----@field private server axo.NetworkServer? while this host serves it
+---@field private server axo.NetworkServer? while this host serves it, and no other does
 local Network = {}
 Network.__index = Network
 
@@ -71,7 +71,6 @@ local function refused(self, name, work, verdict, port)
     emit(self, {
       name = name, port = port, verdict = "refused", by = verdict.by, reason = verdict.reason,
     }, work)
-    if self.on_refused then await.protect(self.on_refused, entry) end
   end
 end
 
@@ -234,10 +233,6 @@ function network.open(way, opts)
   way.down:on(function() self:close() end)
   return self
 end
-
---- Whether this host serves it, or another one does.
----@return boolean
-function Network:is_served_here() return self.server ~= nil end
 
 --- Whether a socket of the container's network is one by which this host serves it.
 ---@param inode integer

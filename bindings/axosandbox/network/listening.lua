@@ -35,7 +35,7 @@ local function new_diag(way, done)
   return way:socket("diag", nil, function(err, fd)
     if err then return done(err) end
     local diag, problem = core.net.diag(fd)
-    if not diag then uv.fs_close(fd) end
+    if not diag then core.net.close(fd) end
     done(problem, diag)
   end)
 end

@@ -1,8 +1,10 @@
 --- A session's network, served by this host: sockets of the container's network, of which the guest
---- makes each and this host alone uses it; and the way by which what runs there comes to them.
+--- makes each and this host alone uses it; and how what runs there comes to them: it is redirected, or
+--- there are listeners for each name.
 local await = require "axosandbox.base.await"
 local connections = require "axosandbox.network.names.connections"
 local core = require "axosandbox.core"
+local allow = require "axosandbox.policy.allow"
 local addresses = require "axosandbox.network.names.addresses"
 local dns = require "axosandbox.network.names.dns"
 local errors = require "axosandbox.base.errors"
@@ -18,7 +20,6 @@ local LOOPBACK = "127.0.0.1"
 -- Connections of a session at once, and listeners where there is no redirection: each has three
 -- descriptors, and a wildcard lets the container have as many as it likes.
 local MOST_CONNECTIONS, MOST_LISTENERS = 1024, 128
-local USUAL_PORTS = { 443, 80 }
 
 ---@class axo.NetworkServer
 local Server = {}
@@ -97,7 +98,7 @@ end
 -- One for each port of a name, before anybody learns its address.
 local function listen_for(self, name, address)
   local ports = self.egress.allowed:ports(name)
-  for _, port in ipairs(ports[1] and ports or USUAL_PORTS) do
+  for _, port in ipairs(ports[1] and ports or allow.USUAL_PORTS) do
     if self.count >= MOST_LISTENERS then
       return nil, ("there are %d listeners, and no more names are served"):format(MOST_LISTENERS)
     end
@@ -122,14 +123,14 @@ local function listeners(self)
   return fd
 end
 
-local WAYS = { redirect = redirect, listeners = listeners }
+local MEANS = { redirect = redirect, listeners = listeners }
 
 -- By which of the two: the first that this host offers.
-local function begin_way(self)
+local function begin_means(self)
   local wanted = os.getenv "AXOSANDBOX_NAMES" or ""
-  if WAYS[wanted] then
+  if MEANS[wanted] then
     self.how = wanted
-    return WAYS[wanted](self)
+    return MEANS[wanted](self)
   end
   self.how = "redirect"
   local fd, err = redirect(self)
@@ -202,7 +203,7 @@ local function begin(self)
     end,
     ended = self.ended,
   }
-  local dns_fd, err = begin_way(self)
+  local dns_fd, err = begin_means(self)
   if not dns_fd then return nil, err end
   local ok
   ok, err = open_addresses(self)

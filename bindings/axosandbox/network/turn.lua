@@ -151,10 +151,6 @@ function turn.take(opts)
   return nil, err
 end
 
---- Whether this host serves.
----@return boolean
-function Turn:is_own() return self.lock ~= nil and not self.is_over end
-
 --- Says something to the one that serves; nothing when that is this one.
 ---@param message table
 function Turn:say(message)

@@ -8,11 +8,13 @@ local allow = {}
 --- Entries of one list, those of the lists that it names included.
 allow.MAX_ENTRIES = 2000
 
+--- Of an entry without a port.
+allow.USUAL_PORTS = { 443, 80 }
+
 -- Of a name in DNS.
 local MAX_NAME, MAX_LABEL = 253, 63
 -- The longest entry: a wildcard, a name and a port.
 local MAX_TEXT = 2 + MAX_NAME + 1 + 5
-local USUAL_PORTS = { 443, 80 }
 
 ---@class axo.AllowEntry
 ---@field text string in the one form that it has here
@@ -139,7 +141,7 @@ local function text_of(entry, port)
 end
 
 local function complete(entry, port)
-  entry.ports = port and { port } or USUAL_PORTS
+  entry.ports = port and { port } or allow.USUAL_PORTS
   entry.text = text_of(entry, port)
   return entry
 end
@@ -217,23 +219,16 @@ end
 local Allowed = {}
 Allowed.__index = Allowed
 
---- A list of entries, to be asked.
----@param list string[] checked; lists of names.lua hold nothing here
----@return axo.Allowed
-function allow.new(list)
-  local self = setmetatable({ names = {}, wild = {}, blocks = {}, lists = {}, texts = {} }, Allowed)
-  self:add(list)
-  return self
-end
-
 local function put(by_name, entry)
   by_name[entry.name] = by_name[entry.name] or {}
   table.insert(by_name[entry.name], entry)
 end
 
---- More of them.
----@param list string[] checked
-function Allowed:add(list)
+--- A list of entries, to be asked.
+---@param list string[] checked; lists of names.lua hold nothing here
+---@return axo.Allowed
+function allow.new(list)
+  local self = setmetatable({ names = {}, wild = {}, blocks = {}, lists = {}, texts = {} }, Allowed)
   for _, text in ipairs(allow.normalise(list)) do
     local entry = assert(allow.parse(text))
     self.texts[#self.texts + 1] = text
@@ -245,6 +240,7 @@ function Allowed:add(list)
       put(entry.is_wild and self.wild or self.names, entry)
     end
   end
+  return self
 end
 
 local function with_port(entries, port)

@@ -101,8 +101,7 @@ local function where(row)
   if not row.published and not row.forwarded then return "-" end
   local address = row.address
   if address == "0.0.0.0" or address == "::" then return "every address, port " .. row.port end
-  if address:find(":", 1, true) then address = "[" .. address .. "]" end
-  return ("%s:%d"):format(address, row.port)
+  return axo.text.with_port(address, row.port)
 end
 
 local function show(rows)

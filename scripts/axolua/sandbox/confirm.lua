@@ -22,9 +22,8 @@ local function shorten(command)
 end
 
 local function text_of_network(question)
-  local name = question.name:find(":", 1, true) and "[" .. question.name .. "]" or question.name
-  return ("axolua: something in the session %s connects to %s:%d; let it? [y/N] "):format(
-    text.visible(question.id), text.visible(name), question.port)
+  return ("axolua: something in the session %s connects to %s; let it? [y/N] "):format(
+    text.visible(question.id), text.visible(axo.text.with_port(question.name, question.port)))
 end
 
 --- A question as it is put to a person.

@@ -1,4 +1,5 @@
 --- `--learn`: lets a session reach every name, and tells at the end which it used.
+local axo = require "axosandbox"
 local cli = require "axolua.cli"
 
 local learn = {}
@@ -33,8 +34,7 @@ function learn.begin(options)
 end
 
 local function entry(name, port)
-  local host = name:find(":", 1, true) and "[" .. name .. "]" or name
-  return (port == 443 or port == 80) and host or ("%s:%d"):format(host, port)
+  return axo.text.with_port(name, port ~= 443 and port ~= 80 and port or nil)
 end
 
 ---@param name string

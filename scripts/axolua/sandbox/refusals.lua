@@ -1,4 +1,5 @@
 --- What the network policy refused to a command: in words for a person, and for an agent.
+local axo = require "axosandbox"
 local cli = require "axolua.cli"
 local text = require "axolua.view.text"
 
@@ -8,8 +9,7 @@ local refusals = {}
 local MOST_SHOWN = 8
 
 local function target_of(it)
-  local name = it.name:find(":", 1, true) and "[" .. it.name .. "]" or it.name
-  return text.visible(it.port and ("%s:%d"):format(name, it.port) or name)
+  return text.visible(axo.text.with_port(it.name, it.port))
 end
 
 local function each(list, visit)

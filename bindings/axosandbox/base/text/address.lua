@@ -74,6 +74,17 @@ function address.format(bytes)
     table.concat(groups, ":", best + length, 8))
 end
 
+--- A name or an address with its port behind it; an IPv6 address stands in brackets.
+---
+---     print(axo.text.with_port("fd00::1", 22))  --> [fd00::1]:22
+---@param host string
+---@param port integer? nil: without one
+---@return string
+function address.with_port(host, port)
+  if host:find(":", 1, true) then host = "[" .. host .. "]" end
+  return port and ("%s:%d"):format(host, port) or host
+end
+
 ---@class axo.AddressBlock
 ---@field bytes string its first address
 ---@field bits integer those that its addresses have in common

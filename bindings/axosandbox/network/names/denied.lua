@@ -1,5 +1,7 @@
 --- What was refused to whom: kept for each command, task or terminal until its end, and worded for
 --- the person or the agent whose command it was.
+local address = require "axosandbox.base.text.address"
+
 local denied = {}
 
 --- Refusals that are remembered of one piece of work, and tasks and terminals that have some.
@@ -75,14 +77,6 @@ function Denied:take(key)
   return list
 end
 
---- What is refused, as `allow` writes it.
----@param entry axo.Denial
----@return string
-function denied.target(entry)
-  local name = entry.name:find(":", 1, true) and "[" .. entry.name .. "]" or entry.name
-  return entry.port and ("%s:%d"):format(name, entry.port) or name
-end
-
 --- A refusal in words, for whoever reads the command's output, an agent perhaps: what was refused
 --- and by whom, that trying again is of no use, and what a person can do.
 ---
@@ -91,7 +85,7 @@ end
 ---@param entry axo.Denial
 ---@return string
 function denied.words(entry)
-  local target = denied.target(entry)
+  local target = address.with_port(entry.name, entry.port)
   return ("the connection to %s was refused by this sandbox's network policy (%s): %s. Trying "
     .. "again, or another way to it, leads to the same. Whoever runs the sandbox can allow it: "
     .. "--allow %s, network = { allow = { \"%s\" } }, or sb:allow(\"%s\")"):format(

@@ -3,6 +3,7 @@
 local audit = require "axosandbox.audit"
 local await = require "axosandbox.base.await"
 local confirm = require "axosandbox.policy.confirm"
+local tables = require "axosandbox.base.tables"
 local turns = require "axosandbox.base.turns"
 
 local egress = {}
@@ -172,14 +173,11 @@ end
 ---@param done fun(verdict: axo.Verdict) now where the answer is known
 function Egress:ask(request, who, done)
   local key = ("%s\0%s\0%s"):format(request.op, request.name, request.port or "")
-  local copy = {}
-  for name, value in pairs(request) do copy[name] = value end
-  ask(self, key, copy, function(verdict)
+  ask(self, key, tables.merged(request), function(verdict)
     if not verdict.need_command then return done(verdict) end
     if not who then return done(refusal(verdict.by, "no command asks for it")) end
     who(function(work)
-      local again = {}
-      for name, value in pairs(request) do again[name] = value end
+      local again = tables.merged(request)
       local own_key = with_command(key, again, work)
       ask(self, own_key, again, function(final)
         if final.need_command then

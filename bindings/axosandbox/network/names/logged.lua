@@ -1,4 +1,3 @@
---- logged
 --- Which connections of a session the audit log is told of: many at first, then a few a second. The
 --- others are counted: a container must not push out of the log what it did before.
 local await = require "axosandbox.base.await"

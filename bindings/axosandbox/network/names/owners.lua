@@ -9,14 +9,15 @@ local MOST_AT_ONCE = 128
 local DEADLINE = 2
 
 ---@class axo.Owners
+---@field diag axo.core.Diag? of the container's network, while this host serves it
+---@field ask_others (fun(inode: integer, done: fun(work: axo.NetworkWork?)))?
 local Owners = {}
 Owners.__index = Owners
 
 ---@param way axo.NativeWay
----@param diag any? core.net.diag of the container's network
 ---@return axo.Owners
-function owners.new(way, diag)
-  return setmetatable({ way = way, diag = diag, commands = {}, at_once = 0 }, Owners)
+function owners.new(way)
+  return setmetatable({ way = way, commands = {}, at_once = 0 }, Owners)
 end
 
 --- A command has begun.

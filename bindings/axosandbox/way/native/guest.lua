@@ -18,7 +18,8 @@ guest.SEARCH_TARGET = "/run/.axosandbox-search"
 local INNER = "/in"
 local EXIT_SILENT = 112
 
---- The guest's binary, the first process of every session. nil without an error where there can be none: elsewhere than on Linux.
+--- The guest's binary, the first process of every session. nil without an error where there can be
+--- none: elsewhere than on Linux.
 ---@return string? path absolute, axo.Error?
 function guest.binary()
   if not host.is_linux() then return nil end

@@ -1,4 +1,5 @@
 --- Tool: what this session is.
+local axo = require "axosandbox"
 local devcontainer = require "axolua.sandbox.devcontainer"
 local hints = require "axolua.mcp.tools.hints"
 local reply = require "axolua.mcp.reply"
@@ -35,10 +36,9 @@ end
 
 local function ports_of(sb)
   local ports, labels, address = {}, sb:port_labels(), sb:publish_address() or "127.0.0.1"
-  local form = (address:find(":", 1, true) and "[%s]:%d" or "%s:%d")
   for i, port in ipairs(sb:ports()) do
     local label = labels[port] and text.visible(labels[port])
-    ports[i] = form:format(address, port) .. (label and (" (%s)"):format(label) or "")
+    ports[i] = axo.text.with_port(address, port) .. (label and (" (%s)"):format(label) or "")
   end
   return #ports > 0 and table.concat(ports, ", ") or "none"
 end

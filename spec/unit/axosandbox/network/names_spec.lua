@@ -324,9 +324,12 @@ describe("refusals", function()
   end)
 
   it("name what allow would have to hold", function()
-    assert.equal("a.example", denied.target { name = "a.example" })
-    assert.equal("a.example:22", denied.target { name = "a.example", port = 22 })
-    assert.equal("[fd00::1]:22", denied.target { name = "fd00::1", port = 22 })
+    local function words(name, port)
+      return denied.words { name = name, port = port, by = "egress.lua:1", reason = "no" }
+    end
+    assert.matches("--allow a.example,", words "a.example", 1, true)
+    assert.matches("--allow a.example:22,", words("a.example", 22), 1, true)
+    assert.matches("--allow [fd00::1]:22,", words("fd00::1", 22), 1, true)
   end)
 end)
 
