@@ -127,6 +127,19 @@ hints.TABLE = {
       .. "--packages ...",
     mcp = "Tell the user: `axolua image make --mirror` says where packages are.",
   },
+  names_path = {
+    lua = "open it where the native path works: `axolua doctor` says what is missing",
+    cli = "open it where the native path works: axolua doctor says what is missing",
+    mcp = "Tell the user: `axolua doctor` says what the native path lacks.",
+  },
+  session_files = {
+    lua = "free some space in the directory of this user's sessions (axo.host.runtime_dir), or "
+      .. "mend its permissions",
+    cli = "free some space in the directory of your sessions ($XDG_RUNTIME_DIR, where that is "
+      .. "set), or mend its permissions",
+    mcp = "Tell the user: free some space in the directory of the sessions ($XDG_RUNTIME_DIR), or "
+      .. "mend its permissions.",
+  },
   cache_dir = {
     lua = "free some space there, or set XDG_CACHE_HOME to a directory on another disk",
     cli = "free some space there, or set XDG_CACHE_HOME to a directory on another disk",

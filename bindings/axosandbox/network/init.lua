@@ -8,6 +8,7 @@ local denied = require "axosandbox.network.names.denied"
 local egress = require "axosandbox.network.names.egress"
 local errors = require "axosandbox.base.errors"
 local files = require "axosandbox.network.names.files"
+local hints = require "axosandbox.base.hints"
 local logged = require "axosandbox.network.names.logged"
 local options = require "axosandbox.base.options"
 local lists = require "axosandbox.network.names.lists"
@@ -219,6 +220,7 @@ function network.open(way, opts)
       code = "UNSUPPORTED", op = "network",
       message = "the session's network by names needs the native path, and this is the portable "
         .. "one",
+      hint = hints.TABLE.names_path.lua,
     }
   end
   local self = new(way, kept, opts or {})
@@ -309,14 +311,18 @@ local function add(self, texts)
   local list = self:allowed()
   table.move(texts, 1, #texts, #list + 1, list)
   local problem = allow.check(list)
-  if problem then errors.raise { code = "INVALID", op = "allow", message = problem } end
+  if problem then
+    errors.raise { code = "INVALID", op = "allow", message = problem,
+      hint = "all beneath a name is one entry: *.example.org" }
+  end
   list = allow.normalise(list)
   local ok
   ok, problem = files.keep(record.runtime_dir, record.instance,
     { allow = list, fixed = self.kept.fixed })
   if not ok then
     errors.raise { code = "IO", op = "allow",
-      message = "the session's list of names cannot be written: " .. tostring(problem) }
+      message = "the session's list of names cannot be written: " .. tostring(problem),
+      hint = hints.TABLE.session_files.lua }
   end
   reload(self)
   self.turn:say { op = "reload" }

@@ -13,17 +13,16 @@ local TIMEOUT = 10
 -- core/netns/netns.h: this host cannot do it.
 local EXIT_NOT_OFFERED = 3
 
+local HINT = "AXOSANDBOX_NAMES=listeners does without it"
+
 local function unsupported(message)
-  return errors.new {
-    code = "UNSUPPORTED", op = "network", message = message,
-    hint = "AXOSANDBOX_NAMES=listeners does without it",
-  }
+  return errors.new { code = "UNSUPPORTED", op = "network", message = message, hint = HINT }
 end
 
 local function failed(message, result)
   return errors.new {
     code = "NETNS", op = "network", message = message, exit_code = result.code,
-    signal = result.signal,
+    signal = result.signal, hint = HINT,
   }
 end
 

@@ -9,6 +9,7 @@ local addresses = require "axosandbox.network.names.addresses"
 local dns = require "axosandbox.network.names.dns"
 local errors = require "axosandbox.base.errors"
 local files = require "axosandbox.network.names.files"
+local hints = require "axosandbox.base.hints"
 local host = require "axosandbox.host"
 local netns = require "axosandbox.network.netns"
 local resolve = require "axosandbox.network.names.resolve"
@@ -166,7 +167,8 @@ local function open_addresses(self)
   self.addresses = opened
   if opened then return true end
   return nil, errors.new { code = "IO", op = "network",
-    message = "the addresses of the session's names cannot be kept: " .. tostring(problem) }
+    message = "the addresses of the session's names cannot be kept: " .. tostring(problem),
+    hint = hints.TABLE.session_files.lua }
 end
 
 local function open_diag(self)

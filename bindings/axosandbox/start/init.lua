@@ -152,7 +152,8 @@ local function open_network(start, record)
     { allow = start.plan.allow, fixed = start.has_fixed_names or nil })
   if not ok then
     errors.raise { code = "IO", op = "start",
-      message = "the session's list of names cannot be written: " .. tostring(problem) }
+      message = "the session's list of names cannot be written: " .. tostring(problem),
+      hint = hints.TABLE.session_files.lua }
   end
   start.entered = must(native.connect(record))
   record.entered = start.entered

@@ -5,6 +5,7 @@ local await = require "axosandbox.base.await"
 local embedded = require "axosandbox.podman.embedded"
 local errors = require "axosandbox.base.errors"
 local guest = require "axosandbox.way.native.guest"
+local hints = require "axosandbox.base.hints"
 local host = require "axosandbox.host"
 local image = require "axosandbox.podman.image"
 local install = require "axosandbox.podman.install"
@@ -83,6 +84,7 @@ local function network_files(start)
     code = "IO", op = "start", final = true,
     message = ("the files of the session's network cannot be written in %s: %s"):format(
       start.dir, tostring(problem)),
+    hint = hints.TABLE.session_files.lua,
   }
 end
 
