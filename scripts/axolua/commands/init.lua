@@ -30,7 +30,7 @@ commands.exit_codes = {
 }
 
 -- Those of more than one file have a folder of their own.
-local ROOMS = { audit = true, cp = true, doctor = true, mcp = true, policy = true }
+local ROOMS = { audit = true, cp = true, doctor = true, mcp = true, policy = true, port = true }
 
 --- What a command is: `main(arguments)` and `parser()`.
 ---@param name string one of `names`

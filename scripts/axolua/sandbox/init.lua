@@ -172,6 +172,14 @@ local function refuse(session)
   }
 end
 
+local function new_guard()
+  return signals.guard(function()
+    terminal.restore()
+    cli.say("ended at once: the container may still be there; `axolua ps` shows it, and "
+      .. "`axolua stop ID` removes it")
+  end)
+end
+
 --- Starts a session, lets `work` use it, and removes it again, also after errors and
 --- signals; in a coroutine.
 ---@param args table the parsed command line
@@ -181,11 +189,7 @@ function sandbox.with(args, work)
   local taken = is_taken(args)
   if taken then return refuse(taken) end
   local log = console.open(args)
-  local guard = signals.guard(function()
-    terminal.restore()
-    cli.say("ended at once: the container may still be there; `axolua ps` shows it, and "
-      .. "`axolua stop ID` removes it")
-  end)
+  local guard = new_guard()
   local options, problem = sandbox.start_options(args)
   local description, failed
   if options then

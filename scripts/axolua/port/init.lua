@@ -3,7 +3,7 @@
 local axo = require "axosandbox"
 local cli = require "axolua.cli"
 local console = require "axolua.view.console"
-local forwarding = require "axolua.sandbox.forwarding"
+local forwarding = require "axolua.port.forwarding"
 local selection = require "axolua.cli.selection"
 local style = require "axolua.view.style"
 local text = require "axolua.view.text"
