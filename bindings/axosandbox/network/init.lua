@@ -32,7 +32,7 @@ local OTHERS = 1
 local Network = {}
 Network.__index = Network
 
--- ---- what it tells -------------------------------------------------------------------------------
+-- ---- what it tells -------------------------------------------------------------------------
 
 local function trouble(self, problem)
   problem = "network: " .. tostring(problem)
@@ -85,7 +85,7 @@ local function ended(self, it)
   }, it.work)
 end
 
--- ---- serving -------------------------------------------------------------------------------------
+-- ---- serving -------------------------------------------------------------------------------
 
 -- Somebody else may have added to it.
 local function reload(self)
@@ -97,7 +97,7 @@ local function reload(self)
   self.egress:set_allowed(allow.new(kept.allow))
 end
 
--- ---- other hosts of the session ----------------------------------------------------------------------
+-- ---- other hosts of the session ------------------------------------------------------------
 
 -- Whether a socket is of a command that one of those that wait has started.
 local function ask_others(self, inode, done)
@@ -153,7 +153,7 @@ local function on_message(self, message, from)
   if handle and not self.is_closed and self.turn then handle(self, message, from) end
 end
 
--- ---- its turn ------------------------------------------------------------------------------------------
+-- ---- its turn ------------------------------------------------------------------------------
 
 local function begin_serving(self)
   reload(self)
@@ -253,7 +253,7 @@ function Network:close()
   self.server = nil
 end
 
--- ---- what was refused ----------------------------------------------------------------------------
+-- ---- what was refused ----------------------------------------------------------------------
 
 --- A command begins.
 ---@param id integer its number, as the link gives it
@@ -275,7 +275,7 @@ end
 function Network:denied(name) return self.denied_to:of(name) end
 
 --- The connections that there are, the oldest first. Only the host that serves knows them.
----@return table[]
+---@return { name: string, port: integer, state: string, address: string?, seconds: number, sent: integer, received: integer, command: string[]?, work: string? }[]
 function Network:connections()
   return self.server and self.server.connections:list() or {}
 end
@@ -284,7 +284,7 @@ end
 ---@return string[]
 function Network:allowed() return table.move(self.kept.allow, 1, #self.kept.allow, 1, {}) end
 
--- ---- more names ------------------------------------------------------------------------------------
+-- ---- more names ----------------------------------------------------------------------------
 
 local function ask_about(self, entry)
   for _, port in ipairs(entry.ports) do

@@ -137,7 +137,7 @@ function listening.list(way, done)
   end)
 end
 
--- ---- those who wait ------------------------------------------------------------------------------
+-- ---- those who wait ------------------------------------------------------------------------
 
 ---@class axo.ListeningWatch
 ---@field private fns table<axo.ListeningSubscription, fun(event: table)>

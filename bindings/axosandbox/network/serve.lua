@@ -28,12 +28,8 @@ Server.__index = Server
 
 -- ---- sockets -----------------------------------------------------------------------------------
 
-local function socket(self, ...)
-  local args = table.pack(...)
-  return await.call(function(done)
-    args[args.n + 1] = done
-    return self.way.link:socket(table.unpack(args, 1, args.n + 1))
-  end)
+local function socket(self, domain, kind)
+  return await.call(function(done) return self.way.link:socket(domain, kind, done) end)
 end
 
 -- A bound socket of the container's, and its port.
@@ -94,7 +90,7 @@ local function redirect(self)
   return nil, err
 end
 
--- ---- by listeners --------------------------------------------------------------------------------
+-- ---- by listeners --------------------------------------------------------------------------
 
 -- One for each port of a name, before anybody learns its address.
 local function listen_for(self, name, address)
@@ -146,7 +142,7 @@ local function begin_means(self)
   return fd, err
 end
 
--- ---- both ----------------------------------------------------------------------------------------
+-- ---- both ----------------------------------------------------------------------------------
 
 local function address_of(self, name, done)
   local address, problem = self.addresses:of(name)

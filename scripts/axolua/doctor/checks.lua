@@ -1,5 +1,5 @@
 --- What doctor looks at on the host. Each check adds rows { name, status, detail, fix }:
---- status is "ok", "warn" (works, with less) or "fail" (nothing can start, or not what policy must decide).
+--- status is "ok", "warn" (works, with less) or "fail" (nothing can start, or policy cannot decide).
 local uv = require "luv"
 local axo = require "axosandbox"
 local samples = require "axolua.policy.samples"

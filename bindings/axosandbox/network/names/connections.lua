@@ -37,6 +37,12 @@ Connections.__index = Connections
 ---@field by string? which policy file let it through
 ---@field address string? where it leads
 ---@field work axo.NetworkWork?
+---@field sent integer? bytes, at its end
+---@field received integer?
+---@field problem string? why it was not brought to its end
+---@field private conn axo.core.Conn
+---@field private own { [1]: string, [2]: integer } the client's end, as the container sees it
+---@field private peer { [1]: string, [2]: integer } what it dialled
 
 ---@param parts axo.ConnectionsParts
 ---@return axo.Connections
@@ -194,7 +200,7 @@ local function find_work(self, it, done)
 end
 
 --- Takes in a connection that the container makes.
----@param conn any of core.net.listener
+---@param conn axo.core.Conn
 function Connections:take(conn)
   local it = new(self, conn)
   if not it then return conn:reset() end
@@ -208,7 +214,7 @@ function Connections:take(conn)
 end
 
 --- Those that there are.
----@return { name: string, port: integer, state: string, address: string?, seconds: number, sent: integer, received: integer }[]
+---@return { name: string, port: integer, state: string, address: string?, seconds: number, sent: integer, received: integer, command: string[]?, work: string? }[] # sent, received: bytes so far
 function Connections:list()
   local list, now = {}, await.now()
   for it in pairs(self.open) do
