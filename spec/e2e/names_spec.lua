@@ -272,8 +272,11 @@ local function names_by(how)
     assert.matches("hello", get("ok.example", 80).stdout)
     e2e.eventually(function() return next(server.open) == nil and #sb:connections() == 0 end)
     e2e.eventually(function() return count() <= there + way.descriptors end)
-    -- Many were asked for at once.
-    assert.equal(way.listeners, #sb.way.network.server.listeners)
+    -- Many were asked for at once. A slow machine leaves some of them unanswered: more are asked for.
+    local listeners = sb.way.network.server.listeners
+    assert.is_true(#listeners <= way.listeners)
+    for i = 1, 2 * way.listeners do sh(("nslookup -type=a m%d.wild.example"):format(i)) end
+    assert.equal(way.listeners, #listeners)
   end)
 end
 

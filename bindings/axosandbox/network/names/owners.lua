@@ -5,8 +5,8 @@ local await = require "axosandbox.base.await"
 local owners = {}
 
 local MOST_AT_ONCE = 128
--- Seconds; the guest reads a few directories.
-local DEADLINE = 2
+-- Seconds; the guest reads a few directories, and what is refused waits for it.
+local DEADLINE = 10
 
 ---@class axo.Owners
 ---@field diag axo.core.Diag? of the container's network, while this host serves it
