@@ -48,7 +48,7 @@ function probe.container(container)
     for _, pid in ipairs(pids()) do
       if uv.fs_readlink(("/proc/%s/ns/pid"):format(pid)) == namespace then
         list[#list + 1] = { pid = tonumber(pid), command = command_of(pid) or "",
-          state = state_of(pid) }
+          state = state_of(pid) or "X" }
       end
     end
     return list
