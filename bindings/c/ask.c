@@ -38,7 +38,7 @@ static void push_entry(lua_State *L, const axo_entry_t *entry) {
   lua_setfield(L, -2, "running");
   lua_pushnumber(L, (lua_Number)entry->started_ms / 1000);
   lua_setfield(L, -2, "started");
-  laxo_set_integer(L, "head", entry->head);
+  laxo_set_count(L, "head", entry->head);
   laxo_set_integer(L, "rows", entry->rows);
   laxo_set_integer(L, "cols", entry->cols);
   if (entry->signal != 0) {
@@ -75,7 +75,7 @@ static void push_owner(lua_State *L, const axo_owned_t *owner) {
   if (owner->pid > 0)
     laxo_set_integer(L, "pid", (lua_Integer)owner->pid);
   if (owner->id > 0)
-    laxo_set_integer(L, "id", owner->id);
+    laxo_set_count(L, "id", owner->id);
   if (owner->name[0]) {
     lua_pushlstring(L, owner->name, strnlen(owner->name, sizeof owner->name));
     lua_setfield(L, -2, "name");

@@ -34,6 +34,7 @@ void laxo_metatable(lua_State *L, const char *name, const luaL_Reg *methods,
 
 /* Each raises, for want of memory. */
 void laxo_set_integer(lua_State *L, const char *key, lua_Integer value);
+void laxo_set_count(lua_State *L, const char *key, uint64_t value);
 void laxo_set_boolean(lua_State *L, const char *key, bool value);
 void laxo_set_string(lua_State *L, const char *key, const char *value);
 

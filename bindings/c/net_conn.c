@@ -158,8 +158,8 @@ static int close_body(lua_State *L) {
   if (!has_callback)
     return 0;
   lua_createtable(L, 0, 4);
-  laxo_set_integer(L, "sent", event->result->traffic.sent);
-  laxo_set_integer(L, "received", event->result->traffic.received);
+  laxo_set_count(L, "sent", event->result->traffic.sent);
+  laxo_set_count(L, "received", event->result->traffic.received);
   lua_pushnumber(L, (lua_Number)event->result->duration_us / 1e6);
   lua_setfield(L, -2, "duration");
   if (event->result->err != NULL) {

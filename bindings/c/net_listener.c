@@ -128,7 +128,7 @@ static int listener_counts(lua_State *L) {
   lua_createtable(L, 0, 3);
   laxo_set_integer(L, "connections", counts.conns);
   laxo_set_integer(L, "pipes", counts.pipes);
-  laxo_set_integer(L, "wakes", counts.wakes);
+  laxo_set_count(L, "wakes", counts.wakes);
   return 1;
 }
 

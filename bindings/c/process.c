@@ -101,8 +101,8 @@ static void push_result(lua_State *L, const axo_process_result_t *result) {
   set_bytes(L, "stderr", result->out[1], result->out_len[1]);
   laxo_set_boolean(L, "stdout_truncated", result->truncated[0]);
   laxo_set_boolean(L, "stderr_truncated", result->truncated[1]);
-  laxo_set_integer(L, "stdout_total", result->total[0]);
-  laxo_set_integer(L, "stderr_total", result->total[1]);
+  laxo_set_count(L, "stdout_total", result->total[0]);
+  laxo_set_count(L, "stderr_total", result->total[1]);
   laxo_set_integer(L, "left_running", result->left_running);
   if (result->failure != NULL) {
     laxo_push_error(L, result->failure);
