@@ -135,9 +135,10 @@ static bool add(message_t *message, const uint8_t *bytes, size_t len) {
   return message->size <= sizeof message->bytes;
 }
 
-static axo_net_hello_t more(size_t at, size_t *need) {
+/* `least`: what all of it takes at least. */
+static axo_net_hello_t more(size_t at, size_t least, size_t *need) {
   *need = at;
-  return at <= AXO_NET_HELLO_MAX ? AXO_NET_HELLO_MORE : AXO_NET_HELLO_OTHER;
+  return least <= AXO_NET_HELLO_MAX ? AXO_NET_HELLO_MORE : AXO_NET_HELLO_OTHER;
 }
 
 static size_t wanted(const message_t *message) {
@@ -147,19 +148,21 @@ static size_t wanted(const message_t *message) {
 static axo_net_hello_t read_records(message_t *message, const uint8_t *bytes,
                                     size_t len, size_t *need) {
   for (size_t at = 0; message->size == 0 || message->len < message->size;) {
-    size_t left = len - at;
+    size_t left = len - at, missing = wanted(message) - message->len;
     if (left > 0 && !is_record(bytes + at, left))
       return AXO_NET_HELLO_OTHER;
     if (left < RECORD_HEAD)
-      return more(at + RECORD_HEAD, need);
+      return more(at + RECORD_HEAD, at + RECORD_HEAD + missing, need);
     size_t size = (size_t)bytes[at + 3] << 8 | bytes[at + 4];
     if (size == 0 || size > RECORD_MAX)
       return AXO_NET_HELLO_OTHER;
     size_t here = size < left - RECORD_HEAD ? size : left - RECORD_HEAD;
     if (!add(message, bytes + at + RECORD_HEAD, here))
       return AXO_NET_HELLO_OTHER;
-    if (here < size && message->len < wanted(message))
-      return more(len + wanted(message) - message->len, need);
+    if (here < size && message->len < wanted(message)) {
+      size_t end = len + wanted(message) - message->len;
+      return more(end, end, need);
+    }
     at += RECORD_HEAD + here;
   }
   return AXO_NET_HELLO_TLS;

@@ -72,14 +72,20 @@ static void makes_no_other(void **state) {
   host_close(&host);
 }
 
+/* Once one thing more is answered it has closed what it sent before. */
+static int count_settled(host_t *host) {
+  expect_failed(host, ask_socket(host, -1, -1, -1), AXO_STAGE_SOCKET, EPROTONOSUPPORT);
+  return count_fds(guest.pid);
+}
+
+/* The link of the test before may still end meanwhile: fewer is well, too. */
 static void keeps_none_of_them(void **state) {
   (void)state;
   host_t host = host_open("a.sock");
-  close(socket_of(&host, AF_INET, SOCK_STREAM, IPPROTO_TCP));
-  int before = count_fds(guest.pid);
+  int before = count_settled(&host);
   for (int i = 0; i < 200; i++)
     close(socket_of(&host, AF_INET, SOCK_STREAM, IPPROTO_TCP));
-  assert_int_equal(count_fds(guest.pid), before);
+  assert_true(count_settled(&host) <= before);
   host_close(&host);
 }
 

@@ -45,7 +45,7 @@ end
 net.REPLY = "HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nhello\n"
 
 --- A server on loopback that answers whatever is asked with `net.REPLY`, and a "hold" by nothing.
----@return { port: integer, count: integer, open: table, said: string, close: fun() } count: of connections that came; said: what the last one began with
+---@return { port: integer, count: integer, open: table, said: string, close: fun() } count: of connections that came; said: by the last one
 function net.serve()
   local socket = uv.new_tcp()
   assert(socket:bind("127.0.0.1", 0))
@@ -54,9 +54,12 @@ function net.serve()
     local client = uv.new_tcp()
     socket:accept(client)
     server.count, server.open[client] = server.count + 1, true
-    local has_begun = false
+    local said = ""
     client:read_start(function(err, bytes)
-      if bytes and not has_begun then server.said, has_begun = bytes, true end
+      if bytes then
+        said = said .. bytes
+        server.said = said
+      end
       if bytes and bytes:find "^hold" then return end
       if not err and bytes then
         return client:write(net.REPLY, function() client:shutdown() end)
