@@ -4,9 +4,9 @@
 #define LINK_SUPPORT_H
 
 #include "link/link_impl.h"
+#include "own_fds.h"
 #include "send_raw.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -19,17 +19,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-/* Descriptors of this process. */
-static inline int count_fds(void) {
-  int count = 0;
-  DIR *dir = opendir("/proc/self/fd");
-  assert_non_null(dir);
-  while (readdir(dir))
-    count++;
-  closedir(dir);
-  return count;
-}
 
 typedef struct event {
   uint8_t type;

@@ -3,9 +3,9 @@
 #define NET_SUPPORT_H
 
 #include "axo.h"
+#include "own_fds.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -36,16 +36,6 @@ static struct heard {
   axo_net_traffic_t traffic;
   axo_net_traffic_t gone_traffic;
 } heard;
-
-static inline int count_fds(void) {
-  int count = 0;
-  DIR *dir = opendir("/proc/self/fd");
-  assert_non_null(dir);
-  while (readdir(dir))
-    count++;
-  closedir(dir);
-  return count;
-}
 
 /* ---- what the relay's owner does ------------------------------------------------- */
 
