@@ -2,6 +2,7 @@
 -- A session with a network by names: what it reaches, what it does not, and what is told of that.
 local axo = require "axosandbox"
 local e2e = require "spec.support.e2e"
+local native = require "spec.support.native"
 local net = require "spec.support.net"
 local uv = require "luv"
 
@@ -233,6 +234,11 @@ local function names_by(how)
     local err = refusal { "@node" }
     assert.equal("POLICY", err.code)
     assert.matches("the list @node has no names", err.message)
+    err = native.with_env({ AXOSANDBOX_NAMES = "redirekt" }, function()
+      return refusal { "ok.example" }
+    end)
+    assert.equal("INVALID", err.code)
+    assert.matches("neither redirect nor listeners", err.message)
     err = e2e.on_portable(function() return refusal { "ok.example" } end)
     assert.equal("UNSUPPORTED", err.code)
     assert.matches("needs the native path", err.message)

@@ -129,6 +129,14 @@ local function begin_means(self)
     self.how = wanted
     return MEANS[wanted](self)
   end
+  -- A word that says nothing must not choose one.
+  if wanted ~= "" then
+    return nil, errors.new {
+      code = "INVALID", op = "network",
+      message = ("$AXOSANDBOX_NAMES is %q, which is neither redirect nor listeners"):format(wanted),
+      hint = "set it to redirect or listeners, or unset it",
+    }
+  end
   self.how = "redirect"
   local fd, err = redirect(self)
   if fd or err.code ~= "UNSUPPORTED" then return fd, err end
